@@ -1,0 +1,114 @@
+//! The request table: which requests of which clients are already in the log (D15).
+//!
+//! It is a fold of the log and of nothing else, so every replica that holds the same prefix
+//! holds the same table, and a cut is undone by folding again. Upholds *ack-kept*.
+
+use super::entry::{Entry, Kind, Request};
+use crate::id::{ClientId, Epoch, RequestNumber, Seq};
+use alloc::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+
+/// Limits of the request table, part of the chain's meaning: equal on every node.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ClientLimits {
+    /// How many clients are remembered; the one whose last entry is oldest goes first.
+    pub clients_max: u32,
+    /// How many of a client's highest request numbers are remembered.
+    pub window: u32,
+}
+
+/// What the table says of a request.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// Its entry is not in the log.
+    New,
+    /// Its entry is in the log, here.
+    Known {
+        /// Position of the entry.
+        seq: Seq,
+        /// Epoch of the entry.
+        epoch: Epoch,
+    },
+    /// The number is below the client's window: nobody can tell any more.
+    TooOld,
+    /// The client was never opened or is no longer remembered.
+    UnknownClient,
+}
+
+/// The request table of one chain at one position of its log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Clients {
+    rows: BTreeMap<ClientId, Row>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Row {
+    /// Every number up to here is too old.
+    low: RequestNumber,
+    recent: BTreeMap<RequestNumber, (Seq, Epoch)>,
+    last_used: Seq,
+}
+
+impl Clients {
+    /// Takes the next entry of the log into account.
+    pub fn apply(&mut self, entry: &Entry, limits: ClientLimits) {
+        match &entry.kind {
+            Kind::Empty | Kind::Data(None) | Kind::Config(_) => {}
+            Kind::OpenClient => self.open(ClientId(entry.seq), limits),
+            Kind::Data(Some(request)) => self.record(*request, entry, limits),
+        }
+    }
+
+    /// What is known of `request`.
+    pub fn lookup(&self, request: Request) -> Lookup {
+        let Some(row) = self.rows.get(&request.client) else {
+            return Lookup::UnknownClient;
+        };
+        if let Some(&(seq, epoch)) = row.recent.get(&request.number) {
+            Lookup::Known { seq, epoch }
+        } else if request.number <= row.low {
+            Lookup::TooOld
+        } else {
+            Lookup::New
+        }
+    }
+
+    /// How many clients are remembered.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether no client is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn open(&mut self, client: ClientId, limits: ClientLimits) {
+        let row = Row {
+            low: RequestNumber::new(0),
+            recent: BTreeMap::new(),
+            last_used: client.0,
+        };
+        self.rows.insert(client, row);
+        if self.rows.len() > limits.clients_max as usize {
+            let oldest = self.rows.iter().min_by_key(|(_, row)| row.last_used);
+            let (&oldest, _) = oldest.expect("a client was just inserted");
+            self.rows.remove(&oldest);
+        }
+    }
+
+    fn record(&mut self, request: Request, entry: &Entry, limits: ClientLimits) {
+        // A leader appends only what `lookup` calls `New`; a client evicted since is gone alike
+        // on every replica.
+        let Some(row) = self.rows.get_mut(&request.client) else {
+            return;
+        };
+        row.last_used = entry.seq;
+        row.recent.insert(request.number, (entry.seq, entry.epoch));
+        if row.recent.len() > limits.window as usize
+            && let Some((number, _)) = row.recent.pop_first()
+        {
+            row.low = number;
+        }
+    }
+}

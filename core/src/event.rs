@@ -1,0 +1,67 @@
+//! Everything that can happen to a node.
+
+use crate::chain::order::{Image, StoreError};
+use crate::client::ClientRequest;
+use crate::id::{Incarnation, NodeId, OpId, StoreId, Ticket};
+use crate::message::Message;
+use crate::time::Wall;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened, and what the local wall clock showed.
+///
+/// Any event may lead a node to author an entry, which carries a stamp; so all of them bring
+/// the wall time along.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Event {
+    /// The local wall clock.
+    pub wall: Wall,
+    /// What happened.
+    pub input: Input,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Input {
+    /// The time that `poll_timeout` named has come, or the driver woke for another reason.
+    Wake,
+    /// A message arrived from the peer at the other end of an authenticated connection.
+    Peer {
+        /// Who sent it, as the transport knows it.
+        from: NodeId,
+        /// What it says.
+        message: Arc<Message>,
+    },
+    /// The store finished an order.
+    Done {
+        /// Which one.
+        op: OpId,
+        /// Durable, or why not.
+        result: Result<(), StoreError>,
+    },
+    /// A client asks something.
+    Client {
+        /// The driver's name for the request; the reply carries it.
+        ticket: Ticket,
+        /// What is asked.
+        request: ClientRequest,
+    },
+    /// Hand over every leadership and take no new one; the process is about to stop.
+    HandOver,
+}
+
+/// What a node finds when it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Boot {
+    /// The store, formatted once.
+    pub store: StoreId,
+    /// Which boot of the store this is, already durable.
+    pub incarnation: Incarnation,
+    /// The chains that recovery found, in ascending order.
+    pub images: Vec<Image>,
+}
+
+/// What the driver's entropy gives a run; the only entropy there is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Seed(pub [u8; 32]);

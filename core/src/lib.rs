@@ -1,0 +1,18 @@
+//! Every decision of MeshOS as one sans-IO state machine.
+//!
+//! A run is a list of `(Instant, Event)`; [`node::Node::step`] turns each into [`action::Action`]s.
+//! This crate owns no clock, socket, disk, thread or entropy.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod action;
+pub mod chain;
+pub mod client;
+pub mod event;
+pub mod hash;
+pub mod id;
+pub mod message;
+pub mod replica;
+pub mod time;

@@ -1,0 +1,3 @@
+//! One chain on one node.
+
+pub mod role;

@@ -1,0 +1,1 @@
+//! Runs the MeshOS core for real.

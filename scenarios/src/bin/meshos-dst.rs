@@ -1,0 +1,3 @@
+//! The `meshos-dst` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! MeshOS in the simulator.

@@ -1,0 +1,1 @@
+//! Deterministic simulation for any sans-IO state machine.
