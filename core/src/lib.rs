@@ -8,11 +8,13 @@
 extern crate alloc;
 
 pub mod action;
+pub mod bandwidth;
 pub mod chain;
 pub mod client;
 pub mod event;
 pub mod hash;
 pub mod id;
+pub mod liveness;
 pub mod message;
 pub mod replica;
 pub mod time;

@@ -1,0 +1,191 @@
+//! One peer: what it said, whether it is heard, and what it still has to be told.
+
+use super::rows::{Key, Outbox, Own, Page};
+use super::{Heard, Timing};
+use crate::id::{Incarnation, NodeId, Number};
+use crate::message::{Heartbeat, Row};
+use crate::time::{Instant, Wall};
+use alloc::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Peer {
+    /// The newest heartbeat; `None` if none came in this run.
+    newest: Option<(Incarnation, Number)>,
+    /// When it came.
+    pub(super) last_heard: Option<Instant>,
+    /// Its rows up to this version are known.
+    known: u64,
+    /// Its rows.
+    pub(super) rows: BTreeMap<Key, Row>,
+    /// The newest of our heartbeats that it echoed.
+    echoed: Number,
+    /// When it first echoed that one.
+    pub(super) last_echo: Option<Instant>,
+    /// Since when it is silent.
+    silent_since: Instant,
+    suspicion: Suspicion,
+    /// The heartbeats sent to it.
+    sent: Number,
+    pub(super) outbox: Outbox,
+}
+
+/// What its silence is taken for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+enum Suspicion {
+    /// The peer counts as live.
+    None,
+    /// The same, but this silence has been excused once by our own deafness.
+    Rearmed,
+    /// The peer counts as lost.
+    Suspected,
+}
+
+/// What a look at a silent peer led to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing is due.
+    Unchanged,
+    /// Its silence was excused, for the last time until it is heard.
+    Rearmed,
+    /// It counts as lost from now on.
+    Suspected,
+}
+
+impl Peer {
+    /// A peer of which nothing is known; its silence begins now.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            newest: None,
+            last_heard: None,
+            known: 0,
+            rows: BTreeMap::new(),
+            echoed: Number::new(0),
+            last_echo: None,
+            silent_since: now,
+            suspicion: Suspicion::None,
+            sent: Number::new(0),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// The incarnation that was heard last.
+    pub(super) fn incarnation(&self) -> Option<Incarnation> {
+        self.newest.map(|(incarnation, _)| incarnation)
+    }
+
+    /// Whether the peer counts as lost.
+    pub(super) fn is_suspected(&self) -> bool {
+        self.suspicion == Suspicion::Suspected
+    }
+
+    /// When its silence will have lasted for the whole window; `None` once it is suspected.
+    pub(super) fn suspicion_due(&self, timing: &Timing) -> Option<Instant> {
+        match self.suspicion {
+            Suspicion::None | Suspicion::Rearmed => Some(self.silent_since.after(timing.window())),
+            Suspicion::Suspected => None,
+        }
+    }
+
+    /// Judges its silence.
+    pub(super) fn poll_suspicion(&mut self, now: Instant, timing: &Timing) -> Verdict {
+        let Some(due) = self.suspicion_due(timing) else {
+            return Verdict::Unchanged;
+        };
+        if due > now {
+            return Verdict::Unchanged;
+        }
+        if self.suspicion == Suspicion::None && now.since(due) > timing.heartbeat {
+            self.suspicion = Suspicion::Rearmed;
+            self.silent_since = now;
+            return Verdict::Rearmed;
+        }
+        self.suspicion = Suspicion::Suspected;
+        Verdict::Suspected
+    }
+
+    /// Takes a heartbeat; `None` if it is not newer than the newest. `own` is for the outbox of
+    /// a peer that restarted.
+    pub(super) fn on_heartbeat(
+        &mut self,
+        id: NodeId,
+        incarnation: Incarnation,
+        heartbeat: &Heartbeat,
+        own: &Own,
+        now: Instant,
+    ) -> Option<Heard> {
+        if self
+            .newest
+            .is_some_and(|newest| newest >= (incarnation, heartbeat.number))
+        {
+            return None;
+        }
+        let restarted = self
+            .incarnation()
+            .is_some_and(|before| before < incarnation);
+        if restarted {
+            // What an incarnation said and acknowledged ends with it.
+            self.rows.clear();
+            self.known = 0;
+            self.outbox = Outbox::anew(own, id);
+        }
+        let recovered = self.is_suspected();
+        self.newest = Some((incarnation, heartbeat.number));
+        self.last_heard = Some(now);
+        self.silent_since = now;
+        self.suspicion = Suspicion::None;
+        self.remember(heartbeat);
+        Some(Heard {
+            restarted,
+            recovered,
+            echoed: false,
+        })
+    }
+
+    /// Takes an echo of our heartbeat `number`; whether it is newer than every one before.
+    pub(super) fn on_echo(&mut self, number: Number, now: Instant) -> bool {
+        if number <= self.echoed || number > self.sent {
+            return false;
+        }
+        self.echoed = number;
+        self.last_echo = Some(now);
+        true
+    }
+
+    fn remember(&mut self, heartbeat: &Heartbeat) {
+        let mut complete = true;
+        for row in &heartbeat.rows {
+            let key = (row.chain, row.generation);
+            if row.state.is_none() {
+                self.rows.remove(&key);
+            } else if self.rows.len() < ROWS_MAX || self.rows.contains_key(&key) {
+                self.rows.insert(key, row.clone());
+            } else {
+                complete = false;
+            }
+        }
+        // A page that does not join what is known leaves a gap, so it is not acknowledged.
+        if complete && heartbeat.after <= self.known {
+            self.known = self.known.max(heartbeat.upto);
+        }
+    }
+
+    /// The next heartbeat to this peer, with one page of rows.
+    pub(super) fn heartbeat(&mut self, page: Page, wall: Wall) -> Heartbeat {
+        Heartbeat {
+            number: self.sent.advance(),
+            echo: self.newest,
+            acknowledged: self
+                .incarnation()
+                .map(|incarnation| (incarnation, self.known)),
+            wall,
+            after: page.after,
+            upto: page.upto,
+            rows: page.rows,
+        }
+    }
+}
+
+/// Rows that are remembered of one peer; what exceeds them is not acknowledged.
+const ROWS_MAX: usize = 1 << 16;
