@@ -79,6 +79,9 @@ pub enum Fault {
     /// A leader found the durable tail below what was acknowledged (D13g).
     #[error("the store went back behind an acknowledgement; it has to be reformatted")]
     StoreRegressed,
+    /// A leader's entries contradict what is committed or verified here.
+    #[error("a leader contradicts what is committed here")]
+    Contradicted,
     /// The chain's config does not name this store.
     #[error("the chain does not list this store")]
     NotMember,

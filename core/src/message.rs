@@ -170,8 +170,10 @@ pub enum Talk {
         since: Tip,
         /// End of the durable log; `None` while a reset is in flight.
         durable: Option<Seq>,
-        /// The request.
+        /// The stream of chunks that it opens, or acknowledges when the leader knows it.
         attempt: Attempt,
+        /// Counts the sender's pulls, so that a late one is not taken for a regression (D13g).
+        number: Number,
     },
     /// Entries behind an equal predecessor; none to ship only commit and floor.
     Chunk {
@@ -185,8 +187,6 @@ pub enum Talk {
         commit: Seq,
         /// The retention floor that the leader decided (D18).
         floor: Seq,
-        /// Whether more chunks follow for this request.
-        more: bool,
     },
     /// The predecessor named in a pull differs from the leader's (D13c).
     Conflict {

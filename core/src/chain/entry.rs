@@ -87,6 +87,12 @@ impl Entry {
         self.hash == self.link(previous)
     }
 
+    /// The same entry without its payload bytes.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        Self { payload: self.payload.redacted(), kind: self.kind.clone(), ..*self }
+    }
+
     fn link(&self, previous: EntryHash) -> EntryHash {
         let mut hasher = blake3::Hasher::new();
         let mut head = [0; 16 * 3 + 8 * 6 + 1];

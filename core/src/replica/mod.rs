@@ -1,3 +1,296 @@
-//! One chain on one node.
+//! One Quorum chain on one node.
+//!
+//! Handlers take in what happened; [`Chain::settle`] then builds what is due *now* from the
+//! present epoch, role and log (D13b): store orders, votes, chunks, pulls, answers and the row
+//! that peers hear. Nothing waits in a queue of things once decided. Upholds
+//! *one-leader-per-epoch*, *vote-once*, *promise-order*, *log-matching*, *commit-stable*,
+//! *leader-complete*, *ack-kept* and *linearizable*; no rule here reads a clock for safety.
 
+mod append;
+mod commit;
+mod cx;
+mod election;
+mod epoch;
+mod follow;
+mod forward;
+mod lead;
+pub mod log;
+mod read;
+mod repair;
+mod reset;
+mod retain;
 pub mod role;
+mod route;
+mod ship;
+mod transfer;
+mod writer;
+
+pub(crate) use cx::Cx;
+pub(crate) use lead::Lead;
+
+use crate::action::{Fault, Note};
+use crate::chain::order::{Image, Vote};
+use crate::bandwidth::Class;
+use crate::config::{ChainDraft, Config, Retention};
+use crate::deadline::{ChainIndex, Kind};
+use crate::id::{ChainId, Epoch, Gen, Member, NodeId, Replica, Run, Seq};
+use crate::message::RowState;
+use crate::time::Instant;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use election::{Campaign, OwedVote};
+use follow::Follow;
+use forward::Forwards;
+use log::Log;
+use role::{Role, Signal};
+use serde::{Deserialize, Serialize};
+use writer::Writer;
+
+/// One chain on one node.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub struct Chain {
+    pub(crate) index: ChainIndex,
+    id: ChainId,
+    generation: Gen,
+    me: Member,
+    pinned: Option<NodeId>,
+    retention: Retention,
+    class: Class,
+    role: Role,
+    fault: Option<Fault>,
+    /// The present promise: it counts from when its record is issued (D13b).
+    epoch: Epoch,
+    voted: Option<NodeId>,
+    /// The durable promise.
+    promised: Vote,
+    owed: Option<OwedVote>,
+    leader: Option<NodeId>,
+    /// When a live leader last showed itself here.
+    leader_seen: Instant,
+    election_rearmed: bool,
+    /// End of the prefix compared with the present leader in the present epoch (D13a).
+    verified: Seq,
+    commit: Seq,
+    log: Log,
+    writer: Writer,
+    campaign: Option<Campaign>,
+    lead: Option<Lead>,
+    follow: Follow,
+    forwards: Forwards,
+}
+
+impl Chain {
+    /// The chain as recovery found it.
+    pub(crate) fn new(
+        index: ChainIndex,
+        draft: &ChainDraft,
+        image: Image,
+        run: Run,
+        config: &Config,
+        now: Instant,
+    ) -> Self {
+        let me = Member { node: run.node, store: run.store, replica: image.replica };
+        let listed = image.checkpoint.membership.voters.contains(&me)
+            || image.checkpoint.membership.learners.contains(&me);
+        let fault = match image.vote {
+            None => Some(Fault::VoteLost),
+            Some(_) if !listed => Some(Fault::NotMember),
+            Some(_) => None,
+        };
+        let promised = image.vote.unwrap_or_default();
+        let (id, generation, commit) = (image.chain, image.generation, image.checkpoint.floor.end);
+        let log = Log::new(image, config.client_limits());
+        Self {
+            index,
+            id,
+            generation,
+            me,
+            pinned: draft.leader_pinned,
+            retention: draft.retention,
+            class: draft.class,
+            role: if fault.is_none() { follower() } else { Role::Idle },
+            fault,
+            epoch: promised.epoch,
+            voted: promised.granted,
+            promised,
+            owed: None,
+            leader: None,
+            leader_seen: now,
+            election_rearmed: false,
+            verified: Seq::ZERO,
+            commit,
+            follow: Follow::new(log.end()),
+            log,
+            writer: Writer::default(),
+            campaign: None,
+            lead: None,
+            forwards: Forwards::default(),
+        }
+    }
+
+    /// The chain.
+    pub fn id(&self) -> ChainId {
+        self.id
+    }
+
+    /// Which creation of it.
+    pub fn generation(&self) -> Gen {
+        self.generation
+    }
+
+    /// This membership.
+    pub fn me(&self) -> Member {
+        self.me
+    }
+
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Why this replica does not take part, if it does not.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// The present epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whom this replica votes for in the present epoch.
+    pub fn voted(&self) -> Option<NodeId> {
+        self.voted
+    }
+
+    /// The durable promise.
+    pub fn promised(&self) -> Vote {
+        self.promised
+    }
+
+    /// The leader of the present epoch, as far as known.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// End of the prefix compared with the leader of the present epoch.
+    pub fn verified(&self) -> Seq {
+        self.verified
+    }
+
+    /// End of the committed prefix that this replica knows.
+    pub fn commit(&self) -> Seq {
+        self.commit
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether a checkpoint is being installed in the place of the log.
+    pub fn is_resetting(&self) -> bool {
+        self.follow.reset.is_some() || self.writer.is_resetting()
+    }
+
+    /// Builds everything that is due from the present state.
+    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
+        if self.fault.is_none() {
+            self.keep_promises(cx);
+            self.advance_commit(cx);
+            self.answer_reads(cx);
+            self.ship(cx);
+            self.pull(cx);
+            self.ask_repair(cx);
+            self.hand_over_if_ready(cx);
+            self.write(cx);
+            self.watch_leader(cx);
+        }
+        self.publish(cx);
+    }
+
+    /// Whether the present promise is durable, so that it may be acted upon.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.promised.epoch.n == self.epoch.n && self.promised.granted == self.voted
+    }
+
+    pub(crate) fn set_role(&mut self, to: Role, signal: Signal, cx: &mut Cx<'_>) {
+        let changed = self.role.change(to, signal);
+        assert!(changed.is_ok(), "roles change only along the table: {changed:?}");
+        cx.note(self.id, Note::Role { role: to, signal, epoch: self.epoch });
+    }
+
+    /// Stops this replica for good; a node that is wrong takes no part.
+    pub(crate) fn stop(&mut self, fault: Fault, cx: &mut Cx<'_>) {
+        if self.fault.is_some() {
+            return;
+        }
+        self.abandon_leadership(cx);
+        self.set_role(Role::Idle, Signal::ChannelClose, cx);
+        self.fault = Some(fault);
+        self.campaign = None;
+        self.owed = None;
+        self.leader = None;
+        for kind in [Kind::Election, Kind::Round, Kind::Pull, Kind::Repair, Kind::Seal, Kind::Retry] {
+            cx.deadlines.disarm(self.index, kind);
+        }
+        cx.note(self.id, Note::Stopped(fault));
+    }
+
+    pub(crate) fn voter(&self, node: NodeId) -> Option<&Member> {
+        self.log.membership().voters.iter().find(|member| member.node == node)
+    }
+
+    pub(crate) fn member(&self, node: NodeId) -> Option<&Member> {
+        let learners = self.log.membership().learners.iter();
+        self.voter(node).or_else(|| learners.into_iter().find(|member| member.node == node))
+    }
+
+    /// The other voters and learners.
+    pub(crate) fn peers(&self) -> Vec<Member> {
+        let membership = self.log.membership();
+        let all = membership.voters.iter().chain(&membership.learners);
+        all.filter(|member| member.node != self.me.node).copied().collect()
+    }
+
+    pub(crate) fn redact(&mut self) {
+        self.log.redact();
+        self.writer.redact();
+    }
+
+    fn row(&self) -> Option<RowState> {
+        if self.fault.is_some() {
+            return None;
+        }
+        let durable = if self.is_resetting() { None } else { Some(self.log.durable().end) };
+        Some(RowState {
+            epoch: self.epoch,
+            role: self.role,
+            distance: if self.role == Role::Leader { Some(0) } else { None },
+            durable,
+            commit: self.commit,
+        })
+    }
+
+    fn publish(&mut self, cx: &mut Cx<'_>) {
+        let audience: Vec<NodeId> = self.peers().iter().map(|member| member.node).collect();
+        let row = self.row();
+        cx.liveness.publish(self.id, self.generation, self.me.replica, row, &audience);
+    }
+}
+
+/// A member takes up its role again at every start (R17).
+fn follower() -> Role {
+    let mut role = Role::Idle;
+    let changed = role.change(Role::Replica, Signal::CapabilitySelected);
+    assert!(changed.is_ok(), "an idle member may follow");
+    role
+}
+
+/// Whether a membership number and a run name the same member.
+pub(crate) fn same_member(member: &Member, run: Run, replica: Replica) -> bool {
+    *member == Member { node: run.node, store: run.store, replica }
+}
+
+/// Shared, immutable entries.
+pub(crate) type Entries = Arc<[Arc<crate::chain::entry::Entry>]>;

@@ -1,0 +1,122 @@
+//! What a node counts: input that it refused, and turns that are rare enough to be proven seen.
+//!
+//! Counts influence no action, so they are no part of the state hash.
+
+use core::hash::{Hash, Hasher};
+use serde::{Deserialize, Serialize};
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Something counted.
+        #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Count {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Count {
+            /// Every count, in order.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+counts! {
+    /// A message of another cluster.
+    WrongCluster,
+    /// A message for another store than this one.
+    WrongStore,
+    /// A message from a node or store that the genesis does not name.
+    UnknownSender,
+    /// A message about a chain, or a creation of it, that is not held here.
+    UnknownChain,
+    /// A message from or to another membership of a store (D1).
+    WrongReplica,
+    /// An answer to a question of an earlier run, or that is no longer asked.
+    StaleAnswer,
+    /// A message of an older epoch.
+    OlderEpoch,
+    /// A heartbeat that is not newer than the last one.
+    StaleHeartbeat,
+    /// A chunk whose predecessor is not ours.
+    ChunkGap,
+    /// A chunk that is not linked or not in order.
+    ChunkUnsound,
+    /// A conflict answered a pull that is no longer asked.
+    ConflictIgnored,
+    /// A reset that was not asked for or that brings nothing (D17).
+    ResetIgnored,
+    /// A reset was installed.
+    ResetInstalled,
+    /// A suffix was cut.
+    Cut,
+    /// A write completed after a cut had overtaken it (D13b).
+    WriteOvertaken,
+    /// A vote was granted while a write to the log was in flight.
+    VoteDuringWrite,
+    /// A suspicion came so late that it was armed anew.
+    SuspicionRearmed,
+    /// The leader's commit was above what is verified here (D13a).
+    CommitAboveVerified,
+    /// A leader lost contact to its quorum and stepped down (D12).
+    QuorumLost,
+    /// A repeated request was answered from the request table.
+    RequestRepeated,
+    /// A repeated request met its first copy uncommitted.
+    RequestRepeatedUncommitted,
+    /// A forwarded try came twice.
+    ForwardRepeated,
+    /// An unknown entry was repaired from a peer.
+    Repaired,
+    /// A replica's durable tail was below what it had acknowledged (D13g).
+    StoreRegressed,
+    /// Leadership was handed over on request.
+    Transferred,
+    /// The log's prefix was dropped by retention.
+    Retained,
+    /// A chunk waited for the bandwidth budget.
+    BudgetWait,
+    /// The store was full.
+    StoreFull,
+    /// A completion that no operation waits for.
+    UnknownOperation,
+    /// The leader's chunk contradicts what is committed or verified here.
+    Contradicted,
+}
+
+/// How often each thing happened in this run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    counts: alloc::vec::Vec<u64>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { counts: alloc::vec![0; Count::ALL.len()] }
+    }
+}
+
+impl Counters {
+    /// How often `count` happened.
+    pub fn of(&self, count: Count) -> u64 {
+        self.counts[count as usize]
+    }
+
+    pub(crate) fn add(&mut self, count: Count) {
+        self.counts[count as usize] = self.counts[count as usize].saturating_add(1);
+    }
+
+    pub(crate) fn add_many(&mut self, count: Count, times: u64) {
+        self.counts[count as usize] = self.counts[count as usize].saturating_add(times);
+    }
+}
+
+impl Hash for Counters {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}

@@ -1,0 +1,128 @@
+//! The timers of one node: a table keyed by what each is for; only the earliest shows.
+//!
+//! Two classes. `Expiry` ends an authority or a promise of our own and fires before the event of
+//! the same step. `Suspicion` means that something was not heard; it fires after the event, so
+//! that what just arrived counts, and one that comes much later than its deadline is armed anew
+//! once instead of believed: a node that was not listening has no evidence.
+
+use crate::time::Instant;
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// Position of a chain in the node's table.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct ChainIndex(pub(crate) u32);
+
+/// What a timer is for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    /// The oldest waiting client request runs out of time.
+    Requests,
+    /// A transfer of leadership did not lead to a higher epoch.
+    Transfer,
+    /// No live leader was seen for one election delay (R2).
+    Election,
+    /// A round of votes was not won.
+    Round,
+    /// What was asked of the leader did not come.
+    Pull,
+    /// Unknown entries are asked for again.
+    Repair,
+    /// A batch has been the last one for a while and is to be sealed (D13f).
+    Seal,
+    /// The bandwidth budget admits the next chunk (D22).
+    Budget,
+    /// A store that was full may have space again.
+    Retry,
+}
+
+impl Kind {
+    /// Whether the timer fires before the event of its step.
+    fn is_expiry(self) -> bool {
+        match self {
+            Self::Requests | Self::Transfer => true,
+            Self::Election
+            | Self::Round
+            | Self::Pull
+            | Self::Repair
+            | Self::Seal
+            | Self::Budget
+            | Self::Retry => false,
+        }
+    }
+}
+
+/// Which class is asked for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Expiry,
+    Suspicion,
+}
+
+type Key = (ChainIndex, Kind);
+
+/// Every armed timer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Deadlines {
+    by_key: BTreeMap<Key, Instant>,
+    expiries: BTreeSet<(Instant, ChainIndex, Kind)>,
+    suspicions: BTreeSet<(Instant, ChainIndex, Kind)>,
+}
+
+impl Deadlines {
+    /// Arms a timer, in the place of one with the same key.
+    pub(crate) fn arm(&mut self, chain: ChainIndex, kind: Kind, at: Instant) {
+        if let Some(old) = self.by_key.insert((chain, kind), at) {
+            if old == at {
+                return;
+            }
+            self.class_mut(kind).remove(&(old, chain, kind));
+        }
+        self.class_mut(kind).insert((at, chain, kind));
+    }
+
+    /// Arms a timer for `at` or earlier, never later than it already is.
+    pub(crate) fn arm_by(&mut self, chain: ChainIndex, kind: Kind, at: Instant) {
+        if self.armed(chain, kind).is_none_or(|old| at < old) {
+            self.arm(chain, kind, at);
+        }
+    }
+
+    /// Disarms a timer.
+    pub(crate) fn disarm(&mut self, chain: ChainIndex, kind: Kind) {
+        if let Some(old) = self.by_key.remove(&(chain, kind)) {
+            self.class_mut(kind).remove(&(old, chain, kind));
+        }
+    }
+
+    /// When a timer fires, if it is armed.
+    pub(crate) fn armed(&self, chain: ChainIndex, kind: Kind) -> Option<Instant> {
+        self.by_key.get(&(chain, kind)).copied()
+    }
+
+    /// The earliest timer.
+    pub(crate) fn earliest(&self) -> Option<Instant> {
+        let first = |set: &BTreeSet<(Instant, ChainIndex, Kind)>| set.first().map(|&(at, ..)| at);
+        [first(&self.expiries), first(&self.suspicions)].into_iter().flatten().min()
+    }
+
+    /// Takes the earliest timer of `class` that is due, with how late it is.
+    pub(crate) fn pop(&mut self, class: Class, now: Instant) -> Option<(ChainIndex, Kind, Duration)> {
+        let set = match class {
+            Class::Expiry => &mut self.expiries,
+            Class::Suspicion => &mut self.suspicions,
+        };
+        let &(at, chain, kind) = set.first()?;
+        if at > now {
+            return None;
+        }
+        set.pop_first();
+        self.by_key.remove(&(chain, kind));
+        Some((chain, kind, now.since(at)))
+    }
+
+    fn class_mut(&mut self, kind: Kind) -> &mut BTreeSet<(Instant, ChainIndex, Kind)> {
+        if kind.is_expiry() { &mut self.expiries } else { &mut self.suspicions }
+    }
+}

@@ -1,0 +1,261 @@
+//! One node: the only mutator of everything this crate decides.
+//!
+//! A step fires what expired, takes in the event, fires what is suspected, and settles the
+//! chains that were touched. Actions come out in the order in which they have to be performed.
+
+mod route;
+mod timers;
+
+use crate::action::{Actions, Fault};
+use crate::bandwidth::Bucket;
+use crate::config::Config;
+use crate::count::{Count, Counters};
+use crate::deadline::{ChainIndex, Deadlines};
+use crate::event::{Boot, Event, Input, Seed};
+use crate::hash::{StateHash, stable_hash};
+use crate::id::{ChainId, NodeId, Number, OpId, Run};
+use crate::liveness::{Liveness, Timing};
+use crate::replica::role::Role;
+use crate::replica::{Chain, Cx};
+use crate::rng::Rng;
+use crate::time::{Instant, Wall};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// A node and all of its chains, as a value.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub struct Node {
+    me: Run,
+    config: Arc<Config>,
+    now: Instant,
+    rng: Rng,
+    deadlines: Deadlines,
+    liveness: Liveness,
+    counters: Counters,
+    bucket: Bucket,
+    /// Orders to the store so far.
+    operations: Number,
+    /// Questions to peers so far.
+    attempts: Number,
+    /// In ascending order of their ids.
+    chains: Vec<Chain>,
+    /// Which chain each order under way belongs to.
+    under_way: BTreeMap<Number, ChainIndex>,
+    /// Chains that something happened to in this step.
+    touched: BTreeSet<ChainIndex>,
+    leaving: bool,
+}
+
+/// Why a node does not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The genesis does not name this node.
+    #[error("node {0} is not among the nodes of the config")]
+    UnknownNode(NodeId),
+    /// The store holds a chain that the config does not name.
+    #[error("the store holds chain {0}, which the config does not name")]
+    UnknownChain(ChainId),
+}
+
+impl Node {
+    /// A node from what survived its last run. Emits nothing: the first step speaks.
+    ///
+    /// # Errors
+    /// If `config` does not name `id`, or does not name a chain that `boot` holds.
+    pub fn new(
+        id: NodeId,
+        config: Arc<Config>,
+        boot: Boot,
+        seed: Seed,
+        now: Instant,
+    ) -> Result<Self, StartError> {
+        if config.store_of(id).is_none() {
+            return Err(StartError::UnknownNode(id));
+        }
+        let me = Run { node: id, store: boot.store, incarnation: boot.incarnation };
+        let mut chains = Vec::with_capacity(boot.images.len());
+        for image in boot.images {
+            let mut drafts = config.chains().iter();
+            let draft = drafts.find(|chain| ChainId::of(&chain.name) == image.chain);
+            let draft = draft.ok_or(StartError::UnknownChain(image.chain))?;
+            let index = ChainIndex(chains.len() as u32);
+            chains.push(Chain::new(index, draft, image, me, &config, now));
+        }
+        let peers: BTreeSet<NodeId> =
+            chains.iter().flat_map(Chain::peers).map(|member| member.node).collect();
+        let limits = *config.limits();
+        let rows_per_page_max = limits.rows_max;
+        let timing = Timing { heartbeat: config.heartbeat(), misses: 3, rows_per_page_max };
+        let touched = chains.iter().map(|chain| chain.index).collect();
+        Ok(Self {
+            me,
+            now,
+            rng: Rng::new(seed),
+            deadlines: Deadlines::default(),
+            liveness: Liveness::new(me.incarnation, peers, timing, now),
+            counters: Counters::default(),
+            bucket: Bucket::new(limits.bandwidth_bytes_per_s, limits.background_ppm, now),
+            operations: Number::new(0),
+            attempts: Number::new(0),
+            chains,
+            under_way: BTreeMap::new(),
+            touched,
+            leaving: false,
+            config,
+        })
+    }
+
+    /// Advances to `now`, fires what is due, applies `event`, settles, and appends the
+    /// consequences to `out` in the order in which they must be performed.
+    ///
+    /// # Panics
+    /// If `out` was not drained since the last step, or if `now` is before the last step's.
+    pub fn step(&mut self, now: Instant, event: Event, out: &mut Actions) {
+        assert!(out.is_empty(), "the driver drains every action before the next step");
+        assert!(now >= self.now, "the driver's clock does not run backwards");
+        self.now = now;
+        let wall = event.wall;
+        self.fire_expiries(wall, out);
+        match event.input {
+            Input::Wake => {}
+            Input::Peer { from, message } => self.on_peer(from, &message, wall, out),
+            Input::Done { op, result } => match self.finish(op) {
+                Some(index) => self.with(index, wall, out, |chain, cx| {
+                    chain.on_done(op.number, result, cx);
+                }),
+                None => self.counters.add(Count::UnknownOperation),
+            },
+            Input::Client { ticket, request } => self.on_client(ticket, request, wall, out),
+            Input::HandOver => {
+                self.leaving = true;
+                self.each_led(wall, out, Chain::consider_transfer);
+            }
+        }
+        self.fire_suspicions(wall, out);
+        self.settle(wall, out);
+        self.note_orders(out);
+        let next = self.poll_timeout();
+        assert!(next.is_none_or(|at| at > now), "a step leaves no deadline behind it");
+    }
+
+    /// When to step with [`Input::Wake`] if nothing else happens first.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.chains.is_empty() {
+            return None;
+        }
+        if !self.touched.is_empty() {
+            return Some(self.now);
+        }
+        let liveness = [Some(self.liveness.heartbeat_due()), self.liveness.suspicion_due()];
+        liveness.into_iter().chain([self.deadlines.earliest()]).flatten().min()
+    }
+
+    /// Digest of everything that can influence a future action.
+    pub fn state_hash(&self) -> StateHash {
+        stable_hash(self)
+    }
+
+    /// This run.
+    pub fn me(&self) -> Run {
+        self.me
+    }
+
+    /// The config that the node was started with.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The chains, in ascending order of their ids.
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+
+    /// A chain by its id.
+    pub fn chain(&self, id: ChainId) -> Option<&Chain> {
+        self.index_of(id).map(|index| &self.chains[index.0 as usize])
+    }
+
+    /// What was counted so far in this run.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Whether `peer` seems lost.
+    pub fn is_suspected(&self, peer: NodeId) -> bool {
+        self.liveness.is_suspected(peer)
+    }
+
+    /// Whether this node leads no chain, so that it may stop without anybody missing it.
+    pub fn leads_nothing(&self) -> bool {
+        self.chains.iter().all(|chain| chain.role() != Role::Leader)
+    }
+
+    /// Why replicas here take no part, if any.
+    pub fn faults(&self) -> impl Iterator<Item = (ChainId, Fault)> {
+        self.chains.iter().filter_map(|chain| Some((chain.id(), chain.fault()?)))
+    }
+
+    /// The same node without any payload bytes, for a recording.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut node = self.clone();
+        node.chains.iter_mut().for_each(Chain::redact);
+        node
+    }
+
+    fn index_of(&self, id: ChainId) -> Option<ChainIndex> {
+        let at = self.chains.binary_search_by_key(&id, Chain::id).ok()?;
+        Some(ChainIndex(at as u32))
+    }
+
+    /// The chain whose order ended, unless the order is of an earlier run or ended before.
+    fn finish(&mut self, op: OpId) -> Option<ChainIndex> {
+        if op.incarnation != self.me.incarnation {
+            return None;
+        }
+        self.under_way.remove(&op.number)
+    }
+
+    /// Lends everything else to one chain, which is then settled at the end of the step.
+    fn with<T>(
+        &mut self,
+        index: ChainIndex,
+        wall: Wall,
+        out: &mut Actions,
+        act: impl FnOnce(&mut Chain, &mut Cx<'_>) -> T,
+    ) -> T {
+        self.touched.insert(index);
+        let mut cx = Cx {
+            now: self.now,
+            wall,
+            me: self.me,
+            config: &self.config,
+            rng: &mut self.rng,
+            deadlines: &mut self.deadlines,
+            liveness: &mut self.liveness,
+            counters: &mut self.counters,
+            bucket: &mut self.bucket,
+            operations: &mut self.operations,
+            attempts: &mut self.attempts,
+            leaving: self.leaving,
+            out,
+        };
+        act(&mut self.chains[index.0 as usize], &mut cx)
+    }
+
+    /// Does something to every chain that is led here.
+    fn each_led(
+        &mut self,
+        wall: Wall,
+        out: &mut Actions,
+        act: impl Fn(&mut Chain, &mut Cx<'_>),
+    ) {
+        for at in 0..self.chains.len() {
+            if self.chains[at].role() == Role::Leader {
+                self.with(ChainIndex(at as u32), wall, out, &act);
+            }
+        }
+    }
+}

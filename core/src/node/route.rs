@@ -1,0 +1,152 @@
+//! Messages and client requests: checked against the genesis, then given to their owner (D23).
+
+use super::Node;
+use crate::action::{Action, Actions};
+use crate::client::{Answer, ClientRequest, Reason};
+use crate::count::Count;
+use crate::deadline::ChainIndex;
+use crate::id::{Attempt, ChainId, Gen, NodeId, Run, Ticket};
+use crate::message::{Body, Confirm, Forwarded, Heartbeat, Message};
+use crate::time::Wall;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Node {
+    pub(super) fn on_client(
+        &mut self,
+        ticket: Ticket,
+        request: ClientRequest,
+        wall: Wall,
+        out: &mut Actions,
+    ) {
+        match self.index_of(request.chain) {
+            Some(index) => {
+                self.with(index, wall, out, |chain, cx| chain.on_client(ticket, request.ask, cx));
+            }
+            None => {
+                let answer = Answer::Rejected(Reason::UnknownChain);
+                out.push(Action::Reply { ticket, answer });
+            }
+        }
+    }
+
+    pub(super) fn on_peer(
+        &mut self,
+        from: NodeId,
+        message: &Message,
+        wall: Wall,
+        out: &mut Actions,
+    ) {
+        if let Err(count) = self.may_enter(from, message) {
+            return self.counters.add(count);
+        }
+        let run = message.from;
+        match &message.body {
+            Body::Heartbeat(heartbeat) => self.on_heartbeat(run, heartbeat, wall, out),
+            Body::Chain(talk) => {
+                if let Some(index) = self.held(talk.chain, talk.generation) {
+                    self.with(index, wall, out, |chain, cx| chain.on_message(run, talk, cx));
+                }
+            }
+            Body::Confirm(confirms) => self.on_confirm(run, confirms, wall, out),
+            Body::Confirmed(confirms) => {
+                for confirm in confirms {
+                    let Some(index) = self.held(confirm.chain, confirm.generation) else {
+                        continue;
+                    };
+                    self.with(index, wall, out, |chain, cx| chain.on_confirmed(run, confirm, cx));
+                }
+            }
+            Body::Forward(forward) => {
+                if let Some(index) = self.held(forward.chain, forward.generation) {
+                    let forward = forward.clone();
+                    self.with(index, wall, out, |chain, cx| chain.on_forward(run, forward, cx));
+                }
+            }
+            &Body::Forwarded { attempt, answer } => self.on_forwarded(attempt, answer, wall, out),
+        }
+    }
+
+    /// Only founding stores are heard, and only by the store they mean.
+    fn may_enter(&self, from: NodeId, message: &Message) -> Result<(), Count> {
+        if message.cluster != self.config.cluster() {
+            return Err(Count::WrongCluster);
+        }
+        if message.to != self.me.store {
+            return Err(Count::WrongStore);
+        }
+        let is_known = self.config.store_of(from) == Some(message.from.store);
+        if from != message.from.node || from == self.me.node || !is_known {
+            return Err(Count::UnknownSender);
+        }
+        Ok(())
+    }
+
+    fn held(&mut self, chain: ChainId, generation: Gen) -> Option<ChainIndex> {
+        let index = self.index_of(chain);
+        let index = index.filter(|at| self.chains[at.0 as usize].generation() == generation);
+        if index.is_none() {
+            self.counters.add(Count::UnknownChain);
+        }
+        index
+    }
+
+    fn on_heartbeat(&mut self, run: Run, heartbeat: &Heartbeat, wall: Wall, out: &mut Actions) {
+        let heard = self.liveness.on_heartbeat(run.node, run.incarnation, heartbeat, self.now);
+        let Some(heard) = heard else { return self.counters.add(Count::StaleHeartbeat) };
+        if heard.restarted || heard.recovered {
+            self.touch_led_by(run.node);
+        }
+        for row in &heartbeat.rows {
+            let Some(index) = self.held(row.chain, row.generation) else { continue };
+            let state = row.state;
+            self.with(index, wall, out, |chain, cx| {
+                if let Some(state) = state {
+                    chain.on_row(run, row.replica, state, cx);
+                }
+            });
+        }
+    }
+
+    /// Whether those chains still have a live leader has to be looked at again.
+    pub(super) fn touch_led_by(&mut self, node: NodeId) {
+        let led = self.chains.iter().filter(|chain| chain.leader() == Some(node));
+        self.touched.extend(led.map(|chain| chain.index));
+    }
+
+    fn on_confirm(&mut self, run: Run, confirms: &[Confirm], wall: Wall, out: &mut Actions) {
+        let mut confirmed = Vec::new();
+        for confirm in confirms {
+            let Some(index) = self.held(confirm.chain, confirm.generation) else { continue };
+            if self.with(index, wall, out, |chain, cx| chain.on_confirm(run, confirm, cx)) {
+                confirmed.push(*confirm);
+            }
+        }
+        if !confirmed.is_empty() {
+            self.send(run.node, Body::Confirmed(confirmed), out);
+        }
+    }
+
+    fn on_forwarded(
+        &mut self,
+        attempt: Attempt,
+        answer: Forwarded,
+        wall: Wall,
+        out: &mut Actions,
+    ) {
+        let is_mine = attempt.incarnation == self.me.incarnation;
+        let mut chains = self.chains.iter();
+        match chains.position(|chain| is_mine && chain.awaits(attempt.number)) {
+            Some(at) => self.with(ChainIndex(at as u32), wall, out, |chain, cx| {
+                chain.on_forwarded(attempt, answer, cx);
+            }),
+            None => self.counters.add(Count::StaleAnswer),
+        }
+    }
+
+    pub(super) fn send(&mut self, to: NodeId, body: Body, out: &mut Actions) {
+        let store = self.config.store_of(to).expect("only founding nodes are written to");
+        let message = Message { cluster: self.config.cluster(), from: self.me, to: store, body };
+        out.push(Action::Send { to, message: Arc::new(message) });
+    }
+}

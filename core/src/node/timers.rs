@@ -1,0 +1,109 @@
+//! What is due: expiries before the event, suspicions after it, then the settling of every
+//! chain that was touched.
+
+use super::Node;
+use crate::action::{Action, Actions};
+use crate::count::Count;
+use crate::deadline::{ChainIndex, Class, Kind};
+use crate::id::NodeId;
+use crate::message::{Body, Confirm};
+use crate::replica::role::Role;
+use crate::replica::{Chain, Cx};
+use crate::time::Wall;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+impl Node {
+    pub(super) fn fire_expiries(&mut self, wall: Wall, out: &mut Actions) {
+        while let Some((index, kind, _)) = self.deadlines.pop(Class::Expiry, self.now) {
+            self.with(index, wall, out, |chain, cx| fire(chain, kind, false, cx));
+        }
+    }
+
+    pub(super) fn fire_suspicions(&mut self, wall: Wall, out: &mut Actions) {
+        if !self.chains.is_empty() {
+            self.watch_peers(wall, out);
+        }
+        let heartbeat = self.config.heartbeat();
+        while let Some((index, kind, late)) = self.deadlines.pop(Class::Suspicion, self.now) {
+            self.with(index, wall, out, |chain, cx| fire(chain, kind, late > heartbeat, cx));
+        }
+    }
+
+    fn watch_peers(&mut self, wall: Wall, out: &mut Actions) {
+        let mut suspected = Vec::new();
+        let rearmed = self.liveness.poll_suspicion(self.now, &mut suspected);
+        self.counters.add_many(Count::SuspicionRearmed, rearmed);
+        for peer in suspected {
+            self.touch_led_by(peer);
+        }
+        if self.liveness.heartbeat_due() <= self.now {
+            self.each_led(wall, out, Chain::check_quorum);
+            self.each_led(wall, out, Chain::consider_transfer);
+            self.ask_confirms(|_| true, wall, out);
+        }
+    }
+
+    /// Settles every touched chain, then tells the peers what they have to know.
+    pub(super) fn settle(&mut self, wall: Wall, out: &mut Actions) {
+        for index in core::mem::take(&mut self.touched) {
+            self.with(index, wall, out, Chain::settle);
+        }
+        self.ask_confirms(Chain::take_new_round, wall, out);
+        self.touched.clear();
+        let mut heartbeats = Vec::new();
+        self.liveness.poll_heartbeats(self.now, wall, &mut heartbeats);
+        self.liveness.urgent_heartbeats(wall, &mut heartbeats);
+        for (peer, heartbeat) in heartbeats {
+            self.send(peer, Body::Heartbeat(heartbeat), out);
+        }
+    }
+
+    /// One message per peer asks for the confirms of all chains that want one.
+    fn ask_confirms(
+        &mut self,
+        wants: impl Fn(&mut Chain) -> bool,
+        wall: Wall,
+        out: &mut Actions,
+    ) {
+        let mut asks: BTreeMap<NodeId, Vec<Confirm>> = BTreeMap::new();
+        for at in 0..self.chains.len() {
+            if self.chains[at].role() != Role::Leader || !wants(&mut self.chains[at]) {
+                continue;
+            }
+            self.with(ChainIndex(at as u32), wall, out, |chain: &mut Chain, cx: &mut Cx<'_>| {
+                for voter in chain.other_voters() {
+                    if let Some(confirm) = chain.poll_confirm(voter, cx) {
+                        asks.entry(voter.node).or_default().push(confirm);
+                    }
+                }
+            });
+        }
+        for (peer, confirms) in asks {
+            self.send(peer, Body::Confirm(confirms), out);
+        }
+    }
+
+    /// Remembers which chain each order of this step belongs to.
+    pub(super) fn note_orders(&mut self, out: &Actions) {
+        for action in out.as_slice() {
+            if let Action::Store { op, chain, .. } = action {
+                let index = self.index_of(*chain).expect("only own chains give orders");
+                self.under_way.insert(op.number, index);
+            }
+        }
+    }
+}
+
+fn fire(chain: &mut Chain, kind: Kind, late: bool, cx: &mut Cx<'_>) {
+    match kind {
+        Kind::Requests => chain.on_requests_due(cx),
+        Kind::Transfer => chain.on_transfer_due(cx),
+        Kind::Election => chain.on_election_due(late, cx),
+        Kind::Round => chain.on_round_due(cx),
+        Kind::Pull => chain.on_pull_due(cx),
+        Kind::Seal => chain.on_seal_due(),
+        // The settling that follows does what is due.
+        Kind::Repair | Kind::Budget | Kind::Retry => {}
+    }
+}

@@ -1,0 +1,203 @@
+//! Appends at the leader: what is taken, what is refused, and when it is answered (D15).
+
+use super::role::Role;
+use super::{Chain, Cx, Lead};
+use crate::chain::clients::Lookup;
+use crate::chain::entry::{Entry, EntryHash, Kind, Request};
+use crate::chain::payload::Payload;
+use crate::client::{Answer, Level, Reason};
+use crate::count::Count;
+use crate::id::{Attempt, Epoch, Run, Seq, Ticket};
+use crate::message::{Body, Forwarded};
+use alloc::sync::Arc;
+use serde::{Deserialize, Serialize};
+
+/// Who asked, and so who is answered.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) enum Origin {
+    /// A client of this node.
+    Here(Ticket),
+    /// A client of another node, through it.
+    Peer {
+        /// The forwarding run.
+        run: Run,
+        /// Its try.
+        attempt: Attempt,
+    },
+}
+
+/// A request whose entry is in the log, but not at its level yet.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Waiting {
+    pub(super) origin: Origin,
+    pub(super) level: Level,
+    pub(super) epoch: Epoch,
+}
+
+impl Chain {
+    /// Begins a leadership: commits nothing older until this entry commits (R5).
+    pub(super) fn append_empty(&mut self, cx: &mut Cx<'_>) {
+        self.append_entry(Kind::Empty, Payload::empty(), cx);
+    }
+
+    pub(super) fn append_entry(&mut self, kind: Kind, payload: Payload, cx: &mut Cx<'_>) -> Seq {
+        let tip = self.log.tip();
+        let entry = Entry {
+            generation: self.generation,
+            seq: tip.end,
+            epoch: self.epoch,
+            store: cx.me.store,
+            incarnation: cx.me.incarnation,
+            stamp: cx.wall,
+            kind,
+            payload,
+            hash: EntryHash::default(),
+        };
+        self.log.append(Arc::new(entry.linked(tip.hash)));
+        tip.end
+    }
+
+    /// Opens a client.
+    pub(super) fn on_open(&mut self, origin: Origin, cx: &mut Cx<'_>) {
+        match self.may_append(&Payload::empty(), cx) {
+            Err(outcome) => self.answer(origin, outcome, cx),
+            Ok(()) => {
+                let seq = self.append_entry(Kind::OpenClient, Payload::empty(), cx);
+                self.wait(seq, Waiting { origin, level: Level::Committed, epoch: self.epoch });
+            }
+        }
+    }
+
+    /// Appends a payload, or finds the entry that an earlier copy of the request left.
+    pub(super) fn on_append(
+        &mut self,
+        origin: Origin,
+        level: Level,
+        request: Option<Request>,
+        payload: Payload,
+        cx: &mut Cx<'_>,
+    ) {
+        if let Err(outcome) = self.may_append(&payload, cx) {
+            return self.answer(origin, outcome, cx);
+        }
+        if let Some(request) = request {
+            if request.number.get() == 0 {
+                return self.answer(origin, Forwarded::Rejected(Reason::BadNumber), cx);
+            }
+            let refusal = match self.log.clients().lookup(request) {
+                Lookup::New => None,
+                Lookup::Known { seq, epoch } => {
+                    return self.on_repeat(seq, Waiting { origin, level, epoch }, cx);
+                }
+                Lookup::TooOld => Some(Reason::TooOld),
+                Lookup::UnknownClient => Some(Reason::UnknownClient),
+            };
+            if let Some(reason) = refusal {
+                return self.answer(origin, Forwarded::Rejected(reason), cx);
+            }
+        }
+        let seq = self.append_entry(Kind::Data(request), payload, cx);
+        self.wait(seq, Waiting { origin, level, epoch: self.epoch });
+    }
+
+    fn on_repeat(&mut self, seq: Seq, waiting: Waiting, cx: &mut Cx<'_>) {
+        cx.count(Count::RequestRepeated);
+        if seq >= self.commit {
+            cx.count(Count::RequestRepeatedUncommitted);
+            return self.wait(seq, waiting);
+        }
+        let outcome = Forwarded::Acked { seq, epoch: waiting.epoch };
+        self.answer(waiting.origin, outcome, cx);
+    }
+
+    fn may_append(&self, payload: &Payload, cx: &Cx<'_>) -> Result<(), Forwarded> {
+        let Some(lead) = &self.lead else {
+            return Err(Forwarded::NotLeader { hint: self.leader_hint(cx) });
+        };
+        let limits = cx.config.limits();
+        let reason = if payload.length() > limits.entry_bytes_max {
+            Reason::TooLarge
+        } else if lead.transfer.is_some() {
+            Reason::Transferring
+        } else if self.writer.is_full() {
+            Reason::StoreFull
+        } else if lead.waiting_count >= limits.requests_max
+            || self.log.end().distance(self.commit) >= u64::from(limits.uncommitted_max)
+        {
+            Reason::Busy
+        } else {
+            return Ok(());
+        };
+        Err(Forwarded::Rejected(reason))
+    }
+
+    fn wait(&mut self, seq: Seq, waiting: Waiting) {
+        let lead = self.lead.as_mut().expect("only a leader takes appends");
+        lead.waiting.entry(seq).or_default().push(waiting);
+        lead.waiting_count += 1;
+    }
+
+    /// Answers every append that reached its level.
+    pub(super) fn answer_appends(&mut self, cx: &mut Cx<'_>) {
+        let (commit, durable) = (self.commit, self.log.durable().end);
+        let Some(lead) = &mut self.lead else { return };
+        let mut due = alloc::vec::Vec::new();
+        // Nothing at or above both ends can be due.
+        for (&seq, list) in lead.waiting.range_mut(..commit.max(durable)) {
+            list.retain(|waiting| {
+                let end = match waiting.level {
+                    Level::Committed => commit,
+                    Level::Local => durable.max(commit),
+                };
+                if seq < end {
+                    due.push((seq, *waiting));
+                }
+                seq >= end
+            });
+        }
+        lead.waiting_count -= due.len() as u32;
+        while lead.waiting.first_key_value().is_some_and(|(_, list)| list.is_empty()) {
+            lead.waiting.pop_first();
+        }
+        for (seq, waiting) in due {
+            let outcome = Forwarded::Acked { seq, epoch: waiting.epoch };
+            self.answer(waiting.origin, outcome, cx);
+        }
+    }
+
+    pub(super) fn answer_all_unknown(&mut self, lead: Lead, cx: &mut Cx<'_>) {
+        for waiting in lead.waiting.into_values().flatten() {
+            self.answer(waiting.origin, Forwarded::Unknown, cx);
+        }
+        for round in lead.reads {
+            for read in round.reads {
+                self.answer_read_unknown(read, cx);
+            }
+        }
+    }
+
+    /// Ends one attempt.
+    pub(super) fn answer(&mut self, origin: Origin, outcome: Forwarded, cx: &mut Cx<'_>) {
+        match origin {
+            Origin::Peer { run, attempt } => {
+                cx.send(run.node, Body::Forwarded { attempt, answer: outcome });
+            }
+            Origin::Here(ticket) => {
+                let answer = match outcome {
+                    Forwarded::Acked { seq, epoch } => Answer::Acked { seq, epoch },
+                    Forwarded::NotLeader { hint } => Answer::NotLeader { hint },
+                    Forwarded::Rejected(reason) => Answer::Rejected(reason),
+                    Forwarded::Transferred => Answer::Transferred,
+                    Forwarded::Unknown | Forwarded::ReadIndex { .. } => Answer::Unknown,
+                };
+                cx.reply(ticket, answer);
+            }
+        }
+    }
+
+    /// Who seems to lead.
+    pub(super) fn leader_hint(&self, cx: &Cx<'_>) -> Option<crate::id::NodeId> {
+        let live = self.role != Role::Leader && self.has_live_leader(cx);
+        if live { self.leader } else { None }
+    }
+}

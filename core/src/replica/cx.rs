@@ -1,0 +1,72 @@
+//! What a step lends to the machine of one chain.
+
+use crate::action::{Action, Actions, Note};
+use crate::bandwidth::Bucket;
+use crate::chain::order::Order;
+use crate::client::Answer;
+use crate::config::Config;
+use crate::count::{Count, Counters};
+use crate::deadline::Deadlines;
+use crate::id::{Attempt, ChainId, Gen, NodeId, Number, OpId, Run, Ticket};
+use crate::liveness::Liveness;
+use crate::message::{Body, Message};
+use crate::rng::Rng;
+use crate::time::{Instant, Wall};
+use alloc::sync::Arc;
+use core::time::Duration;
+
+/// Clock, config, randomness, timers and output, for the length of one call.
+pub(crate) struct Cx<'a> {
+    pub(crate) now: Instant,
+    pub(crate) wall: Wall,
+    pub(crate) me: Run,
+    pub(crate) config: &'a Config,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) deadlines: &'a mut Deadlines,
+    pub(crate) liveness: &'a mut Liveness,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) bucket: &'a mut Bucket,
+    pub(crate) operations: &'a mut Number,
+    pub(crate) attempts: &'a mut Number,
+    /// Whether this node is about to stop and seeks no leadership.
+    pub(crate) leaving: bool,
+    pub(crate) out: &'a mut Actions,
+}
+
+impl Cx<'_> {
+    pub(crate) fn count(&mut self, count: Count) {
+        self.counters.add(count);
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, body: Body) {
+        let store = self.config.store_of(to).expect("members are founding nodes");
+        let message =
+            Message { cluster: self.config.cluster(), from: self.me, to: store, body };
+        self.out.push(Action::Send { to, message: Arc::new(message) });
+    }
+
+    pub(crate) fn reply(&mut self, ticket: Ticket, answer: Answer) {
+        self.out.push(Action::Reply { ticket, answer });
+    }
+
+    pub(crate) fn note(&mut self, chain: ChainId, note: Note) {
+        self.out.push(Action::Note { chain, note });
+    }
+
+    pub(crate) fn store(&mut self, chain: ChainId, generation: Gen, order: Order) -> Number {
+        let number = self.operations.advance();
+        let op = OpId { incarnation: self.me.incarnation, number };
+        self.out.push(Action::Store { op, chain, generation, order });
+        number
+    }
+
+    pub(crate) fn attempt(&mut self) -> Attempt {
+        Attempt { incarnation: self.me.incarnation, number: self.attempts.advance() }
+    }
+
+    /// One delay before an election: 4 to 8 heartbeats (R2).
+    pub(crate) fn election_delay(&mut self) -> Duration {
+        let heartbeat = self.config.heartbeat();
+        self.rng.span(heartbeat * 4, heartbeat * 8)
+    }
+}

@@ -1,0 +1,242 @@
+//! Elections: a query round, then a binding round, both by one predicate (R2–R5, D13d).
+//!
+//! A vote counts from when its record is issued and leaves when it is durable, so a voter is
+//! never in two majorities of one epoch; the predicate compares durable logs, so whoever wins
+//! holds everything committed before. Upholds *vote-once*, *leader-complete*, *no-disruption*.
+
+use super::role::{Role, Signal};
+use super::{Chain, Cx, Lead, same_member};
+use crate::chain::order::Vote;
+use crate::count::Count;
+use crate::deadline::Kind;
+use crate::id::{Attempt, Epoch, Member, NodeId, Replica, Run, Seq};
+use crate::message::{Purpose, Round, Talk};
+use alloc::collections::BTreeSet;
+use serde::{Deserialize, Serialize};
+
+/// One attempt to be elected.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct Campaign {
+    round: Round,
+    purpose: Purpose,
+    asked: Epoch,
+    attempt: Attempt,
+    votes: BTreeSet<NodeId>,
+    /// Whether the requests of this round left.
+    asked_all: bool,
+}
+
+/// A granted vote that leaves when its record is durable.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct OwedVote {
+    candidate: Member,
+    attempt: Attempt,
+}
+
+/// What a candidate asks for.
+pub(super) struct VoteRequest {
+    pub(super) round: Round,
+    pub(super) purpose: Purpose,
+    pub(super) asked: Epoch,
+    pub(super) last_epoch: Epoch,
+    pub(super) tail: Seq,
+    pub(super) attempt: Attempt,
+}
+
+impl Chain {
+    pub(super) fn may_campaign(&self, cx: &Cx<'_>) -> bool {
+        self.role == Role::Replica
+            && self.fault.is_none()
+            && !cx.leaving
+            && !self.is_resetting()
+            && self.log.unknown() == 0
+            && self.voter(self.me.node) == Some(&self.me)
+    }
+
+    /// Asks every voter whether it would vote for this replica in the next epoch.
+    pub(super) fn campaign(&mut self, purpose: Purpose, cx: &mut Cx<'_>) {
+        self.set_role(Role::Candidate, Signal::MissedHeartbeats, cx);
+        cx.deadlines.disarm(self.index, Kind::Election);
+        let asked = Epoch { n: self.epoch.n.saturating_add(1), node: self.me.node };
+        self.open_round(Round::Pre, purpose, asked, cx);
+        self.count_votes(cx);
+    }
+
+    fn open_round(&mut self, round: Round, purpose: Purpose, asked: Epoch, cx: &mut Cx<'_>) {
+        let attempt = cx.attempt();
+        let votes = BTreeSet::from([self.me.node]);
+        let campaign = Campaign { round, purpose, asked, attempt, votes, asked_all: false };
+        self.campaign = Some(campaign);
+        let end = cx.now.after(cx.config.heartbeat() * 2);
+        cx.deadlines.arm(self.index, Kind::Round, end);
+        self.ask_votes(cx);
+    }
+
+    /// Sends the requests of the present round, the binding ones once the own vote is durable.
+    fn ask_votes(&mut self, cx: &mut Cx<'_>) {
+        let settled = self.is_settled();
+        let Some(campaign) = &mut self.campaign else { return };
+        if campaign.asked_all || (campaign.round == Round::Real && !settled) {
+            return;
+        }
+        campaign.asked_all = true;
+        let durable = self.log.durable();
+        let talk = Talk::VoteRequest {
+            round: campaign.round,
+            purpose: campaign.purpose,
+            asked: campaign.asked,
+            last_epoch: durable.epoch,
+            tail: durable.end,
+            attempt: campaign.attempt,
+        };
+        let voters = self.log.membership().clone();
+        for voter in voters.voters.iter().filter(|voter| voter.node != self.me.node) {
+            self.say(voter, talk.clone(), cx);
+        }
+    }
+
+    /// Lets leave what waited for the promise to be durable.
+    pub(super) fn keep_promises(&mut self, cx: &mut Cx<'_>) {
+        if !self.is_settled() {
+            return;
+        }
+        if let Some(owed) = self.owed.take() {
+            let reply = Talk::VoteReply {
+                round: Round::Real,
+                asked: self.epoch,
+                granted: true,
+                attempt: owed.attempt,
+            };
+            self.say(&owed.candidate, reply, cx);
+        }
+        self.ask_votes(cx);
+        self.count_votes(cx);
+    }
+
+    pub(super) fn on_vote_request(
+        &mut self,
+        from: Run,
+        replica: Replica,
+        request: VoteRequest,
+        cx: &mut Cx<'_>,
+    ) {
+        let candidate = Member { node: from.node, store: from.store, replica };
+        let granted = match request.round {
+            Round::Pre => self.would_vote(from.node, &request, cx),
+            Round::Real => {
+                if self.is_held_by_leader(&request, cx) {
+                    false
+                } else {
+                    if request.asked.n > self.epoch.n {
+                        self.adopt(request.asked, cx);
+                    }
+                    if self.would_vote(from.node, &request, cx) {
+                        self.grant(candidate, request.attempt, cx);
+                        return;
+                    }
+                    false
+                }
+            }
+        };
+        let VoteRequest { round, asked, attempt, .. } = request;
+        self.say(&candidate, Talk::VoteReply { round, asked, granted, attempt }, cx);
+    }
+
+    /// The one predicate of both rounds (D13d).
+    fn would_vote(&self, candidate: NodeId, request: &VoteRequest, cx: &Cx<'_>) -> bool {
+        let free = request.asked.n > self.epoch.n
+            || (request.asked.n == self.epoch.n
+                && self.voted.is_none_or(|voted| voted == candidate)
+                && self.leader.is_none_or(|leader| leader == candidate));
+        let mine = self.log.durable();
+        let complete = (request.last_epoch.n, request.tail) >= (mine.epoch.n, mine.end);
+        free && complete && !self.is_held_by_leader(request, cx)
+    }
+
+    fn is_held_by_leader(&self, request: &VoteRequest, cx: &Cx<'_>) -> bool {
+        request.purpose == Purpose::Silence && self.has_live_leader(cx)
+    }
+
+    fn grant(&mut self, candidate: Member, attempt: Attempt, cx: &mut Cx<'_>) {
+        if self.writer.is_appending() {
+            cx.count(Count::VoteDuringWrite);
+        }
+        self.voted = Some(candidate.node);
+        self.owed = Some(OwedVote { candidate, attempt });
+        // A voter gives its candidate the time to win before it seeks election itself.
+        let at = cx.now.after(cx.election_delay());
+        cx.deadlines.arm(self.index, Kind::Election, at);
+    }
+
+    pub(super) fn on_vote_reply(
+        &mut self,
+        from: Run,
+        replica: Replica,
+        reply: (Round, Epoch, bool, Attempt),
+        cx: &mut Cx<'_>,
+    ) {
+        let (round, asked, granted, attempt) = reply;
+        let is_voter = self.voter(from.node).is_some_and(|voter| same_member(voter, from, replica));
+        let Some(campaign) = &mut self.campaign else { return cx.count(Count::StaleAnswer) };
+        if campaign.attempt != attempt || campaign.round != round || campaign.asked.n != asked.n {
+            return cx.count(Count::StaleAnswer);
+        }
+        if granted && is_voter {
+            campaign.votes.insert(from.node);
+            self.count_votes(cx);
+        }
+    }
+
+    fn count_votes(&mut self, cx: &mut Cx<'_>) {
+        let Some(campaign) = &self.campaign else { return };
+        let membership = self.log.membership();
+        let is_vote = |member: &&Member| campaign.votes.contains(&member.node);
+        if membership.voters.iter().filter(is_vote).count() < membership.majority() {
+            return;
+        }
+        match campaign.round {
+            Round::Pre => {
+                let (asked, purpose) = (campaign.asked, campaign.purpose);
+                self.enter(asked, Some(self.me.node));
+                self.open_round(Round::Real, purpose, asked, cx);
+            }
+            Round::Real if self.is_settled() => self.lead(cx),
+            Round::Real => {}
+        }
+    }
+
+    /// The round ended without a majority.
+    pub(crate) fn on_round_due(&mut self, cx: &mut Cx<'_>) {
+        if self.role != Role::Candidate {
+            return;
+        }
+        self.campaign = None;
+        self.set_role(Role::Replica, Signal::ElectionLost, cx);
+        let at = cx.now.after(cx.election_delay());
+        cx.deadlines.arm(self.index, Kind::Election, at);
+    }
+
+    fn lead(&mut self, cx: &mut Cx<'_>) {
+        self.campaign = None;
+        cx.deadlines.disarm(self.index, Kind::Round);
+        self.set_role(Role::Leader, Signal::ElectionWon, cx);
+        self.leader = Some(self.me.node);
+        self.epoch.node = self.me.node;
+        self.lead = Some(Lead::new(&self.peers(), self.log.end(), self.log.floor(), cx.now));
+        self.append_empty(cx);
+    }
+
+    /// The promise as its record says it.
+    pub(super) fn vote_record(&self) -> Vote {
+        Vote { epoch: self.epoch, granted: self.voted }
+    }
+
+    /// Whether this replica seeks votes without being bound yet.
+    pub(super) fn is_querying(&self) -> bool {
+        self.campaign.as_ref().is_some_and(|campaign| campaign.round == Round::Pre)
+    }
+
+    pub(super) fn purpose(&self) -> Purpose {
+        self.campaign.as_ref().map_or(Purpose::Silence, |campaign| campaign.purpose)
+    }
+}

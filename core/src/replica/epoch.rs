@@ -1,0 +1,118 @@
+//! The present epoch: adopted upwards only, and with it everything of the old one ends (D13b,
+//! D13d).
+
+use super::role::{Role, Signal};
+use super::{Chain, Cx};
+use crate::deadline::Kind;
+use crate::id::{Epoch, NodeId, Seq};
+use crate::count::Count;
+use crate::action::Fault;
+
+impl Chain {
+    /// Promises this replica to a higher epoch; the record is issued by the next write.
+    pub(crate) fn adopt(&mut self, epoch: Epoch, cx: &mut Cx<'_>) {
+        assert!(epoch.n > self.epoch.n, "epochs only rise");
+        if self.role == Role::Leader {
+            self.leader_seen = cx.now;
+        } else if let Some(heard) = self.leader.and_then(|leader| cx.liveness.last_heard(leader)) {
+            self.leader_seen = self.leader_seen.max(heard);
+        }
+        match self.role {
+            Role::Leader => {
+                self.abandon_leadership(cx);
+                self.enter(epoch, None);
+                self.set_role(Role::Replica, Signal::PeerLeaderObserved, cx);
+            }
+            Role::Candidate => {
+                cx.deadlines.disarm(self.index, Kind::Round);
+                self.enter(epoch, None);
+                self.set_role(Role::Replica, Signal::ElectionLost, cx);
+            }
+            Role::Replica | Role::Idle => self.enter(epoch, None),
+        }
+    }
+
+    /// Makes `epoch` the present one; nothing of the one before is counted or said any more.
+    pub(crate) fn enter(&mut self, epoch: Epoch, voted: Option<NodeId>) {
+        self.epoch = epoch;
+        self.voted = voted;
+        self.leader = None;
+        self.verified = Seq::ZERO;
+        self.owed = None;
+        self.campaign = None;
+        self.follow.restart(self.log.end());
+    }
+
+    /// Believes that `node` leads the present epoch, because it says so there.
+    pub(crate) fn follow_leader(&mut self, node: NodeId, cx: &mut Cx<'_>) {
+        if self.leader == Some(node) {
+            return;
+        }
+        // One vote per replica and epoch, and two majorities share a voter: a second leader of
+        // one epoch is not a race but a broken peer.
+        if self.leader.is_some() || self.role == Role::Leader {
+            cx.count(Count::Contradicted);
+            self.stop(Fault::Contradicted, cx);
+            return;
+        }
+        self.leader = Some(node);
+        self.epoch.node = node;
+        self.follow.restart(self.log.end());
+        if self.role == Role::Candidate {
+            cx.deadlines.disarm(self.index, Kind::Round);
+            self.campaign = None;
+            self.set_role(Role::Replica, Signal::ElectionLost, cx);
+        }
+    }
+
+    /// Whether a live leader of the present epoch shows itself here (D21).
+    pub(crate) fn has_live_leader(&self, cx: &Cx<'_>) -> bool {
+        if self.role == Role::Leader {
+            return true;
+        }
+        let Some(leader) = self.leader else { return false };
+        if cx.liveness.is_suspected(leader) {
+            return false;
+        }
+        let row = cx.liveness.row(leader, self.id, self.generation);
+        row.and_then(|row| row.state)
+            .is_some_and(|row| row.role == Role::Leader && row.epoch.n == self.epoch.n)
+    }
+
+    /// Keeps the election timer in step with whether a live leader is heard.
+    pub(crate) fn watch_leader(&mut self, cx: &mut Cx<'_>) {
+        if self.role != Role::Replica {
+            cx.deadlines.disarm(self.index, Kind::Election);
+            return;
+        }
+        if self.has_live_leader(cx) {
+            cx.deadlines.disarm(self.index, Kind::Election);
+            self.election_rearmed = false;
+        } else if cx.deadlines.armed(self.index, Kind::Election).is_none() {
+            let heard = self.leader.and_then(|leader| cx.liveness.last_heard(leader));
+            let seen = heard.map_or(self.leader_seen, |heard| heard.max(self.leader_seen));
+            let at = seen.after(cx.election_delay()).max(cx.now);
+            cx.deadlines.arm(self.index, Kind::Election, at);
+        }
+    }
+
+    /// No live leader was seen for one delay; a wake-up much later than that proves nothing the
+    /// first time.
+    pub(crate) fn on_election_due(&mut self, late: bool, cx: &mut Cx<'_>) {
+        if late && !self.election_rearmed {
+            self.election_rearmed = true;
+            cx.count(Count::SuspicionRearmed);
+            let at = cx.now.after(cx.election_delay());
+            cx.deadlines.arm(self.index, Kind::Election, at);
+            return;
+        }
+        self.election_rearmed = false;
+        if self.may_campaign(cx) && !self.has_live_leader(cx) {
+            self.campaign(crate::message::Purpose::Silence, cx);
+        }
+        if self.role == Role::Replica {
+            let at = cx.now.after(cx.election_delay());
+            cx.deadlines.arm(self.index, Kind::Election, at);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The follower's side of replication: pulls, chunks and the one place that cuts (D13a, D13c).
+
+use super::reset::Incoming;
+use super::role::Role;
+use super::{Chain, Cx, Entries};
+use crate::action::Fault;
+use crate::chain::entry::{Entry, Tip};
+use crate::chain::order::{Checkpoint, Slot};
+use crate::count::Count;
+use crate::deadline::Kind;
+use crate::id::{Attempt, Epoch, Number, Seq};
+use crate::message::{RowState, Talk};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Where a follower is in pulling from its leader.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct Follow {
+    /// First position wanted: everything below was compared, or is still assumed equal.
+    pub(super) next: Seq,
+    /// The stream of chunks that is open; the only one whose answers count.
+    pub(super) stream: Option<Attempt>,
+    /// The durable end that the last pull named.
+    reported: Option<Seq>,
+    number: Number,
+    /// The retention floor that the leader shipped.
+    pub(super) floor: Seq,
+    pub(super) incoming: Option<Incoming>,
+    /// A complete checkpoint that waits to be installed.
+    pub(super) reset: Option<Arc<Checkpoint>>,
+}
+
+impl Follow {
+    pub(super) fn new(end: Seq) -> Self {
+        Self {
+            next: end,
+            stream: None,
+            reported: None,
+            number: Number::new(0),
+            floor: Seq::ZERO,
+            incoming: None,
+            reset: None,
+        }
+    }
+
+    /// Forgets the stream: nothing of an older epoch or leader is waited for.
+    pub(super) fn restart(&mut self, end: Seq) {
+        self.next = end;
+        self.stream = None;
+        self.reported = None;
+        self.incoming = None;
+    }
+}
+
+impl Chain {
+    /// Opens the stream to the leader, or acknowledges what became durable.
+    pub(super) fn pull(&mut self, cx: &mut Cx<'_>) {
+        let Some(leader) = self.leader else { return };
+        if self.role != Role::Replica || !self.is_settled() || self.is_resetting() {
+            return;
+        }
+        let durable = self.log.durable().end;
+        if self.follow.stream.is_some() && self.follow.reported == Some(durable) {
+            return;
+        }
+        // An unknown entry is repaired before its successor's predecessor can be named.
+        let Some(since) = self.log.tip_at(self.follow.next) else { return };
+        let attempt = *self.follow.stream.get_or_insert_with(|| cx.attempt());
+        self.follow.reported = Some(durable);
+        let number = self.follow.number.advance();
+        let talk = Talk::Pull { since, durable: Some(durable), attempt, number };
+        self.say_to(leader, talk, cx);
+        self.expect_progress(cx);
+    }
+
+    /// Asks anew after a heartbeat without progress, as long as there is something to wait for.
+    fn expect_progress(&mut self, cx: &mut Cx<'_>) {
+        let at = cx.now.after(cx.config.heartbeat());
+        cx.deadlines.arm(self.index, Kind::Pull, at);
+    }
+
+    /// What was asked of the leader did not come.
+    pub(crate) fn on_pull_due(&mut self, cx: &mut Cx<'_>) {
+        let Some(leader) = self.leader else { return };
+        if self.role != Role::Replica {
+            return;
+        }
+        let row = cx.liveness.row(leader, self.id, self.generation).and_then(|row| row.state);
+        let is_behind = row.is_none_or(|row| self.is_behind(&row));
+        if is_behind || self.follow.next < self.log.end() || self.commit < self.log.end() {
+            self.follow.stream = None;
+            self.expect_progress(cx);
+        }
+    }
+
+    fn is_behind(&self, leader: &RowState) -> bool {
+        leader.commit > self.commit || leader.durable.is_some_and(|end| end > self.log.end())
+    }
+
+    /// The leader's row shows that something did not arrive.
+    pub(super) fn watch_progress(&mut self, row: RowState, cx: &mut Cx<'_>) {
+        if self.is_behind(&row) {
+            let at = cx.now.after(cx.config.heartbeat() / 4);
+            cx.deadlines.arm_by(self.index, Kind::Pull, at);
+        }
+    }
+
+    fn is_live(&self, attempt: Attempt) -> bool {
+        self.follow.stream == Some(attempt)
+    }
+
+    /// Entries of the leader, behind a predecessor that has to be ours.
+    pub(super) fn on_chunk(
+        &mut self,
+        attempt: Attempt,
+        since: Tip,
+        entries: &Entries,
+        (commit, floor): (Seq, Seq),
+        cx: &mut Cx<'_>,
+    ) {
+        if !self.is_live(attempt) || self.is_resetting() {
+            return cx.count(Count::StaleAnswer);
+        }
+        if self.log.tip_at(since.end) != Some(since) {
+            cx.count(Count::ChunkGap);
+            let at = cx.now.after(cx.config.heartbeat() / 8);
+            return cx.deadlines.arm_by(self.index, Kind::Pull, at);
+        }
+        if !self.is_sound(since, entries) {
+            return cx.count(Count::ChunkUnsound);
+        }
+        if !self.merge(entries, cx) {
+            return;
+        }
+        let end = Seq::new(since.end.get() + entries.len() as u64);
+        self.follow.next = self.follow.next.max(end);
+        self.verified = self.verified.max(end);
+        self.follow.floor = self.follow.floor.max(floor);
+        self.follow.incoming = None;
+        self.learn_commit(commit, cx);
+        self.expect_progress(cx);
+    }
+
+    /// Whether the entries are contiguous, linked, and of epochs that may stand here.
+    fn is_sound(&self, since: Tip, entries: &Entries) -> bool {
+        let mut tip = since;
+        for entry in entries.iter() {
+            let is_next = entry.seq == tip.end && entry.generation == self.generation;
+            let is_epoch = entry.epoch.n >= tip.epoch.n && entry.epoch.n <= self.epoch.n;
+            if !is_next || !is_epoch || !self.is_linked(entry, tip) {
+                return false;
+            }
+            tip = Tip { end: entry.seq.next(), epoch: entry.epoch, hash: entry.hash };
+        }
+        true
+    }
+
+    fn is_linked(&self, entry: &Entry, tip: Tip) -> bool {
+        // An entry that is already here with this hash was checked when it came.
+        let here = self.log.entry(entry.seq);
+        here.is_some_and(|own| own.hash == entry.hash) || entry.follows(tip.hash)
+    }
+
+    /// Takes sound entries: skips equal ones, repairs unknown ones, cuts at the first different
+    /// one, appends the rest. False when that would contradict what is committed or verified.
+    fn merge(&mut self, entries: &Entries, cx: &mut Cx<'_>) -> bool {
+        let mut repaired = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            match self.log.slot(entry.seq) {
+                Some(Slot::Known(own)) if own.hash == entry.hash => continue,
+                Some(Slot::Known(_)) => {
+                    if entry.seq < self.commit || entry.seq < self.verified {
+                        cx.count(Count::Contradicted);
+                        self.stop(Fault::Contradicted, cx);
+                        return false;
+                    }
+                    cx.count(Count::Cut);
+                    self.log.cut(entry.seq);
+                    self.writer.cut(entry.seq);
+                }
+                Some(Slot::Unknown) => {
+                    repaired.push(entry.clone());
+                    continue;
+                }
+                None => {}
+            }
+            for entry in &entries[at..] {
+                self.log.append(entry.clone());
+            }
+            break;
+        }
+        self.repair(repaired, cx);
+        true
+    }
+
+    /// The predecessor that a pull named differs from the leader's: looks further back, and
+    /// changes nothing else.
+    pub(super) fn on_conflict(
+        &mut self,
+        attempt: Attempt,
+        failed: Seq,
+        hint: Seq,
+        hint_epoch: Epoch,
+        cx: &mut Cx<'_>,
+    ) {
+        if !self.is_live(attempt) || failed != self.follow.next || self.is_resetting() {
+            return cx.count(Count::ConflictIgnored);
+        }
+        let lowest = self.commit.max(self.log.floor());
+        let mut next = hint.next();
+        while next > lowest && self.log.epoch_before(next).is_some_and(|e| e.n > hint_epoch.n) {
+            next = next.before().expect("it is above the lowest position");
+        }
+        let next = next.max(lowest);
+        if next >= failed {
+            return cx.count(Count::ConflictIgnored);
+        }
+        self.follow.next = next;
+        self.follow.stream = None;
+    }
+
+    /// The leader found our durable tail below what we acknowledged (D13g).
+    pub(super) fn on_regressed(&mut self, acknowledged: Seq, cx: &mut Cx<'_>) {
+        if !self.is_resetting() && self.log.durable().end < acknowledged {
+            self.stop(Fault::StoreRegressed, cx);
+        }
+    }
+}

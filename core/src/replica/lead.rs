@@ -1,0 +1,202 @@
+//! What a leader knows: how far each follower is, who waits for what, and whether it still has
+//! its quorum (D12, D13c, D13g).
+
+use super::append::Waiting;
+use super::read::Round;
+use super::role::{Role, Signal};
+use super::transfer::Transfer;
+use super::{Chain, Cx, same_member};
+use crate::count::Count;
+use crate::id::{Attempt, Incarnation, Member, NodeId, Number, Replica, Run, Seq};
+use crate::chain::entry::Tip;
+use crate::message::Talk;
+use crate::time::Instant;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The state of one leadership.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(crate) struct Lead {
+    pub(super) since: Instant,
+    /// Position of the empty entry that began it (R5).
+    pub(super) first: Seq,
+    /// The retention floor decided so far; never lowered (D18).
+    pub(super) floor: Seq,
+    pub(super) followers: BTreeMap<NodeId, Follower>,
+    pub(super) waiting: BTreeMap<Seq, Vec<Waiting>>,
+    pub(super) waiting_count: u32,
+    /// Tries of forwarders that were already judged in this epoch (D15).
+    pub(super) judged: BTreeMap<(NodeId, Incarnation), Judged>,
+    pub(super) reads: VecDeque<Round>,
+    /// The newest confirmation round asked for.
+    pub(super) round: Option<Number>,
+    /// Whether that round was not sent yet.
+    pub(super) round_is_new: bool,
+    pub(super) transfer: Option<Transfer>,
+    pub(super) pinned_at: Option<Instant>,
+}
+
+/// The tries of one run of a forwarder.
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+pub(super) struct Judged {
+    /// Every number up to here counts as judged.
+    pub(super) low: Number,
+    pub(super) seen: BTreeSet<Number>,
+}
+
+/// What the leader knows of one follower.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct Follower {
+    pub(super) member: Member,
+    /// End of the prefix that is equal to ours and durable there.
+    pub(super) acked: Seq,
+    /// The newest pull that was heard.
+    pub(super) heard: (Incarnation, Number),
+    pub(super) stream: Option<Stream>,
+    /// The newest confirmation round that it answered.
+    pub(super) confirmed: Number,
+}
+
+/// Chunks on their way to one follower.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct Stream {
+    pub(super) attempt: Attempt,
+    /// First position not sent yet.
+    pub(super) next: Seq,
+    /// Ends of the chunks that are not acknowledged yet.
+    pub(super) in_flight: VecDeque<Seq>,
+    /// Commit and floor that the last chunk carried.
+    pub(super) told: Option<(Seq, Seq)>,
+}
+
+impl Lead {
+    pub(super) fn new(peers: &[Member], first: Seq, floor: Seq, now: Instant) -> Self {
+        let follower = |&member: &Member| {
+            let heard = (Incarnation::new(0), Number::new(0));
+            let confirmed = Number::new(0);
+            (member.node, Follower { member, acked: Seq::ZERO, heard, stream: None, confirmed })
+        };
+        Self {
+            since: now,
+            first,
+            floor,
+            followers: peers.iter().map(follower).collect(),
+            waiting: BTreeMap::new(),
+            waiting_count: 0,
+            judged: BTreeMap::new(),
+            reads: VecDeque::new(),
+            round: None,
+            round_is_new: false,
+            transfer: None,
+            pinned_at: None,
+        }
+    }
+}
+
+impl Chain {
+    /// A follower asks for entries, and acknowledges what is durable there (D13c).
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    pub(super) fn on_pull(
+        &mut self,
+        from: Run,
+        replica: Replica,
+        since: Tip,
+        durable: Option<Seq>,
+        attempt: Attempt,
+        heard: (Incarnation, Number),
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(lead) = &mut self.lead else { return };
+        let Some(follower) = lead.followers.get_mut(&from.node) else { return };
+        if !same_member(&follower.member, from, replica) {
+            return cx.count(Count::WrongReplica);
+        }
+        if heard <= follower.heard {
+            return cx.count(Count::StaleAnswer);
+        }
+        follower.heard = heard;
+        let member = follower.member;
+        if durable.is_some_and(|durable| durable < follower.acked) {
+            cx.count(Count::StoreRegressed);
+            let acknowledged = follower.acked;
+            return self.say(&member, Talk::Regressed { acknowledged }, cx);
+        }
+        if self.log.tip_at(since.end) != Some(since) {
+            return self.refuse_pull(&member, since, attempt, cx);
+        }
+        if let Some(durable) = durable {
+            follower.acked = follower.acked.max(since.end.min(durable));
+        }
+        match &mut follower.stream {
+            Some(stream) if stream.attempt == attempt => {
+                while stream.in_flight.front().is_some_and(|&end| end <= follower.acked) {
+                    stream.in_flight.pop_front();
+                }
+            }
+            other => {
+                let in_flight = VecDeque::new();
+                *other = Some(Stream { attempt, next: since.end, in_flight, told: None });
+            }
+        }
+    }
+
+    /// The predecessor named differs from ours: where to look next, or a start from a checkpoint.
+    fn refuse_pull(&mut self, to: &Member, since: Tip, attempt: Attempt, cx: &mut Cx<'_>) {
+        match self.conflict_hint(since) {
+            Some((hint, hint_epoch)) => {
+                let talk = Talk::Conflict { attempt, failed: since.end, hint, hint_epoch };
+                self.say(to, talk, cx);
+            }
+            None => self.send_reset(to, attempt, cx),
+        }
+    }
+
+    /// Our largest entry below the failed predecessor whose epoch is not above its; `None` when
+    /// it would lie below the first retained entry.
+    fn conflict_hint(&self, since: Tip) -> Option<(Seq, crate::id::Epoch)> {
+        let mut end = since.end.before()?.min(self.log.end());
+        while end > self.log.floor() {
+            let epoch = self.log.epoch_before(end)?;
+            let seq = end.before()?;
+            if epoch.n <= since.epoch.n {
+                return Some((seq, epoch));
+            }
+            end = seq;
+        }
+        // The entry below the floor is known by the checkpoint alone: enough for a hint, unless
+        // the position that failed is not above it.
+        let floor = self.log.checkpoint().floor;
+        let seq = floor.end.before()?;
+        (end == floor.end && floor.end < since.end && floor.epoch.n <= since.epoch.n)
+            .then_some((seq, floor.epoch))
+    }
+
+    /// Checks that a quorum still answers; a leader without one stops claiming at once (D12).
+    pub(crate) fn check_quorum(&mut self, cx: &mut Cx<'_>) {
+        let Some(lead) = &self.lead else { return };
+        let window = cx.config.suspicion();
+        let has_contact = |member: &&Member| {
+            let echoed = cx.liveness.last_echo(member.node).map_or(lead.since, |at| at.max(lead.since));
+            member.node == self.me.node || cx.now.since(echoed) < window
+        };
+        let membership = self.log.membership();
+        if membership.voters.iter().filter(has_contact).count() >= membership.majority() {
+            return;
+        }
+        cx.count(Count::QuorumLost);
+        self.leader_seen = cx.now;
+        self.abandon_leadership(cx);
+        self.set_role(Role::Replica, Signal::PeerLeaderObserved, cx);
+    }
+
+    /// Ends a leadership: whoever waits is told that the outcome is not known.
+    pub(super) fn abandon_leadership(&mut self, cx: &mut Cx<'_>) {
+        let Some(lead) = self.lead.take() else { return };
+        self.leader = None;
+        self.verified = Seq::ZERO;
+        self.follow.restart(self.log.end());
+        self.end_transfer(&lead, cx);
+        self.answer_all_unknown(lead, cx);
+    }
+}

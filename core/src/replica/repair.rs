@@ -1,0 +1,114 @@
+//! Unknown entries: asked of any member, and taken only if the hash link proves them (D13f, R13).
+
+use super::{Chain, Cx, Entries};
+use crate::chain::entry::{Entry, Tip};
+use crate::chain::order::Slot;
+use crate::count::Count;
+use crate::deadline::Kind;
+use crate::id::{Attempt, Member, NodeId, Seq};
+use crate::message::Talk;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Chain {
+    /// Asks the next member in turn for the first unknown entries, once per heartbeat.
+    pub(super) fn ask_repair(&mut self, cx: &mut Cx<'_>) {
+        if self.log.unknown() == 0 {
+            return cx.deadlines.disarm(self.index, Kind::Repair);
+        }
+        if cx.deadlines.armed(self.index, Kind::Repair).is_some() {
+            return;
+        }
+        cx.deadlines.arm(self.index, Kind::Repair, cx.now.after(cx.config.heartbeat()));
+        let Some(first) = self.log.first_unknown(self.log.floor()) else { return };
+        let live = |member: &Member| !cx.liveness.is_suspected(member.node);
+        let peers: Vec<NodeId> =
+            self.peers().into_iter().filter(live).map(|member| member.node).collect();
+        if peers.is_empty() {
+            return;
+        }
+        let attempt = cx.attempt();
+        let turn = attempt.number.get() % peers.len() as u64;
+        let end = self.unknown_end(first);
+        let talk = Talk::Fetch { from: first, end, attempt };
+        self.say_to(peers[turn as usize], talk, cx);
+    }
+
+    /// The end of the run of unknown entries that starts at `first`.
+    fn unknown_end(&self, first: Seq) -> Seq {
+        let mut end = first;
+        while end < self.log.end() && self.log.slot(end) == Some(&Slot::Unknown) {
+            end = end.next();
+        }
+        end
+    }
+
+    /// A member asks for entries: it gets what is intact here.
+    pub(super) fn on_fetch(
+        &mut self,
+        asker: &Member,
+        from: Seq,
+        end: Seq,
+        attempt: Attempt,
+        cx: &mut Cx<'_>,
+    ) {
+        let end = end.min(self.log.end());
+        let Some(since) = self.log.tip_at(from) else { return };
+        if from >= end {
+            return;
+        }
+        let bytes_max = u64::from(cx.config.limits().message_bytes_max / 2);
+        let entries = self.log.read(from, end, bytes_max);
+        if !entries.is_empty() {
+            self.say(asker, Talk::Fetched { attempt, since, entries }, cx);
+        }
+    }
+
+    /// Entries of some member: they fill an unknown run only if they link to both of its ends.
+    pub(super) fn on_fetched(
+        &mut self,
+        attempt: Attempt,
+        since: Tip,
+        entries: &Entries,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(first) = self.log.first_unknown(self.log.floor()) else { return };
+        if attempt.incarnation != cx.me.incarnation
+            || since.end != first
+            || self.log.tip_at(first) != Some(since)
+        {
+            return cx.count(Count::StaleAnswer);
+        }
+        let end = self.unknown_end(first);
+        let run: Vec<Arc<Entry>> =
+            entries.iter().take(end.distance(first) as usize).cloned().collect();
+        if run.len() as u64 != end.distance(first) || !self.links_both_ends(since, &run) {
+            return cx.count(Count::ChunkUnsound);
+        }
+        self.repair(run, cx);
+    }
+
+    fn links_both_ends(&self, since: Tip, run: &[Arc<Entry>]) -> bool {
+        let mut tip = since;
+        for entry in run {
+            if entry.seq != tip.end || entry.generation != self.generation || !entry.follows(tip.hash)
+            {
+                return false;
+            }
+            tip = Tip { end: entry.seq.next(), epoch: entry.epoch, hash: entry.hash };
+        }
+        if tip.end == self.log.end() {
+            return tip == self.log.tip();
+        }
+        self.log.entry(tip.end).is_some_and(|next| next.follows(tip.hash))
+    }
+
+    /// Puts proven entries in the place of unknown ones, here and in the store.
+    pub(super) fn repair(&mut self, entries: Vec<Arc<Entry>>, cx: &mut Cx<'_>) {
+        for entry in &entries {
+            cx.count(Count::Repaired);
+            self.log.repair(entry.clone());
+        }
+        self.writer.repair(&entries);
+    }
+}

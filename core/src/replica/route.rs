@@ -1,0 +1,202 @@
+//! Messages and rows of one chain: who may say what, and which epochs are adopted (R1, D13d, D23).
+
+use super::election::VoteRequest;
+use super::role::Role;
+use super::{Chain, Cx, same_member};
+use crate::count::Count;
+use crate::id::{Member, NodeId, Replica, Run};
+use crate::message::{Body, ChainMessage, Confirm, Purpose, RowState, Talk};
+
+impl Chain {
+    /// A message of this chain and creation of it arrived from a founding store.
+    pub(crate) fn on_message(&mut self, from: Run, message: &ChainMessage, cx: &mut Cx<'_>) {
+        if self.fault.is_some() {
+            return;
+        }
+        if message.to != self.me.replica {
+            return cx.count(Count::WrongReplica);
+        }
+        let sender = Member { node: from.node, store: from.store, replica: message.from };
+        let is_member = self.member(from.node) == Some(&sender);
+        if let Talk::VoteRequest { round, purpose, asked, last_epoch, tail, attempt } = message.talk
+        {
+            let request = VoteRequest { round, purpose, asked, last_epoch, tail, attempt };
+            return self.on_vote_request(from, message.from, request, cx);
+        }
+        if message.epoch.n > self.epoch.n && (is_member || is_of_leader(&message.talk)) {
+            // A query that met a higher epoch is put again in the next one.
+            let again = self.is_querying();
+            let purpose = self.purpose();
+            self.adopt(message.epoch, cx);
+            if again && self.may_campaign(cx) {
+                self.campaign(purpose, cx);
+            }
+        }
+        if message.epoch.n < self.epoch.n && !is_epochless(&message.talk) {
+            cx.count(Count::OlderEpoch);
+            if is_answered_when_outdated(&message.talk) {
+                self.say(&sender, Talk::Outdated, cx);
+            }
+            return;
+        }
+        self.on_talk(from, message, cx);
+    }
+
+    fn on_talk(&mut self, from: Run, message: &ChainMessage, cx: &mut Cx<'_>) {
+        let replica = message.from;
+        match &message.talk {
+            // Requests for votes were taken before; an `Outdated` did all it can by its epoch.
+            Talk::VoteRequest { .. } | Talk::Outdated => {}
+            &Talk::VoteReply { round, asked, granted, attempt } => {
+                self.on_vote_reply(from, replica, (round, asked, granted, attempt), cx);
+            }
+            &Talk::Pull { since, durable, attempt, number } => {
+                let heard = (from.incarnation, number);
+                self.on_pull(from, replica, since, durable, attempt, heard, cx);
+            }
+            Talk::Chunk { attempt, since, entries, commit, floor } => {
+                if self.hears_leader(from, message, cx) {
+                    self.on_chunk(*attempt, *since, entries, (*commit, *floor), cx);
+                }
+            }
+            &Talk::Conflict { attempt, failed, hint, hint_epoch } => {
+                if self.hears_leader(from, message, cx) {
+                    self.on_conflict(attempt, failed, hint, hint_epoch, cx);
+                }
+            }
+            Talk::Reset { .. } => {
+                if self.hears_leader(from, message, cx) {
+                    self.on_reset_part(&message.talk, cx);
+                }
+            }
+            &Talk::Regressed { acknowledged } => {
+                if self.hears_leader(from, message, cx) {
+                    self.on_regressed(acknowledged, cx);
+                }
+            }
+            Talk::TransferNow => {
+                if self.hears_leader(from, message, cx) && self.may_campaign(cx) {
+                    self.campaign(Purpose::Transfer, cx);
+                }
+            }
+            &Talk::Fetch { from: first, end, attempt } => {
+                let asker = Member { node: from.node, store: from.store, replica };
+                self.on_fetch(&asker, first, end, attempt, cx);
+            }
+            Talk::Fetched { attempt, since, entries } => {
+                self.on_fetched(*attempt, *since, entries, cx);
+            }
+        }
+    }
+
+    /// Whether a message that only a leader sends comes from the leader of the present epoch.
+    fn hears_leader(&mut self, from: Run, message: &ChainMessage, cx: &mut Cx<'_>) -> bool {
+        if message.epoch.n != self.epoch.n || message.epoch.node != from.node {
+            return false;
+        }
+        self.follow_leader(from.node, cx);
+        if self.fault.is_some() || self.role != Role::Replica {
+            return false;
+        }
+        self.leader_seen = cx.now;
+        true
+    }
+
+    /// A peer's row of this chain arrived; `run` is the peer's present one.
+    pub(crate) fn on_row(&mut self, run: Run, replica: Replica, row: RowState, cx: &mut Cx<'_>) {
+        if self.fault.is_some() {
+            return;
+        }
+        if !self.member(run.node).is_some_and(|member| same_member(member, run, replica)) {
+            return cx.count(Count::WrongReplica);
+        }
+        if row.epoch.n > self.epoch.n {
+            self.adopt(row.epoch, cx);
+        }
+        if row.role != Role::Leader {
+            return;
+        }
+        if row.epoch.n < self.epoch.n {
+            cx.count(Count::OlderEpoch);
+            let sender = Member { node: run.node, store: run.store, replica };
+            return self.say(&sender, Talk::Outdated, cx);
+        }
+        if row.epoch.node != run.node {
+            return;
+        }
+        self.follow_leader(run.node, cx);
+        if self.fault.is_none() && self.role == Role::Replica {
+            self.learn_commit(row.commit, cx);
+            self.watch_progress(row, cx);
+        }
+    }
+
+    /// A leader asks whether it is still followed (D16).
+    pub(crate) fn on_confirm(&mut self, from: Run, confirm: &Confirm, cx: &mut Cx<'_>) -> bool {
+        if self.fault.is_some() || confirm.voter != self.me.replica {
+            return false;
+        }
+        let leader = Member { node: from.node, store: from.store, replica: confirm.leader };
+        if confirm.epoch.n < self.epoch.n {
+            cx.count(Count::OlderEpoch);
+            self.say(&leader, Talk::Outdated, cx);
+            return false;
+        }
+        if confirm.epoch.n > self.epoch.n {
+            self.adopt(confirm.epoch, cx);
+        }
+        if confirm.epoch.node != from.node {
+            return false;
+        }
+        self.follow_leader(from.node, cx);
+        // Only the durable promise to this very epoch proves that no later one has a majority.
+        self.fault.is_none() && self.leader == Some(from.node) && self.is_settled()
+    }
+
+    /// Says something to one member.
+    pub(crate) fn say(&self, to: &Member, talk: Talk, cx: &mut Cx<'_>) {
+        let message = ChainMessage {
+            chain: self.id,
+            generation: self.generation,
+            from: self.me.replica,
+            to: to.replica,
+            epoch: self.epoch,
+            talk,
+        };
+        cx.send(to.node, Body::Chain(message));
+    }
+
+    /// Says something to a node, if it is a member.
+    pub(crate) fn say_to(&self, to: NodeId, talk: Talk, cx: &mut Cx<'_>) {
+        if let Some(&member) = self.member(to) {
+            self.say(&member, talk, cx);
+        }
+    }
+}
+
+/// Whether only a leader says this; its epoch is adopted whatever config the receiver holds.
+fn is_of_leader(talk: &Talk) -> bool {
+    match talk {
+        Talk::Chunk { .. } => true,
+        Talk::VoteRequest { .. }
+        | Talk::VoteReply { .. }
+        | Talk::Pull { .. }
+        | Talk::Conflict { .. }
+        | Talk::Reset { .. }
+        | Talk::Outdated
+        | Talk::Regressed { .. }
+        | Talk::TransferNow
+        | Talk::Fetch { .. }
+        | Talk::Fetched { .. } => false,
+    }
+}
+
+/// Whether a message means the same in every epoch: the hash link alone judges what it brings.
+fn is_epochless(talk: &Talk) -> bool {
+    matches!(talk, Talk::Fetch { .. } | Talk::Fetched { .. })
+}
+
+/// Whether the sender of such a message of an older epoch is told ours.
+fn is_answered_when_outdated(talk: &Talk) -> bool {
+    matches!(talk, Talk::Chunk { .. } | Talk::Pull { .. })
+}

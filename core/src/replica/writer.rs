@@ -1,0 +1,204 @@
+//! The one order to the store that is under way, and which one is due next (D13b, D13f, D18).
+//!
+//! There is at most one, so completions come in the order of issue, entries gather into one
+//! batch while it runs, and the next order is built from the state at its end: the promise
+//! first, then a cut, a checkpoint, repairs, entries, retention, the seal.
+
+use super::{Chain, Cx, Entries};
+use crate::action::Fault;
+use crate::chain::entry::Entry;
+use crate::chain::order::{Checkpoint, Order, StoreError, Vote};
+use crate::count::Count;
+use crate::deadline::Kind;
+use crate::id::{Number, Seq};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The store side of one chain.
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+pub(super) struct Writer {
+    under_way: Option<(Number, Write)>,
+    /// A cut that the store has not performed yet; nothing is appended before.
+    cut: Option<Seq>,
+    repairs: Vec<Arc<Entry>>,
+    /// Whether entries were written since the last seal.
+    unsealed: bool,
+    seal_due: bool,
+    /// Whether the store had no space at the last try.
+    full: bool,
+}
+
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+enum Write {
+    Vote(Vote),
+    Append { generation: u64, end: Seq, is_seal: bool },
+    Cut(Seq),
+    Retain(Arc<Checkpoint>),
+    Reset(Arc<Checkpoint>),
+    Repair(Entries),
+}
+
+impl Writer {
+    /// The log was cut in memory; the store has to follow before it is written again.
+    pub(super) fn cut(&mut self, end: Seq) {
+        self.cut = Some(self.cut.map_or(end, |cut| cut.min(end)));
+        self.repairs.retain(|entry| entry.seq < end);
+    }
+
+    pub(super) fn repair(&mut self, entries: &[Arc<Entry>]) {
+        self.repairs.extend_from_slice(entries);
+    }
+
+    /// The old log is gone with everything that was still to be done to it.
+    pub(super) fn forget_log(&mut self) {
+        self.cut = None;
+        self.repairs.clear();
+        self.unsealed = false;
+        self.seal_due = false;
+    }
+
+    /// Leaves the payload bytes out.
+    pub(super) fn redact(&mut self) {
+        for entry in &mut self.repairs {
+            *entry = Arc::new(entry.redacted());
+        }
+        if let Some((_, Write::Repair(entries))) = &mut self.under_way {
+            *entries = entries.iter().map(|entry| Arc::new(entry.redacted())).collect();
+        }
+    }
+
+    pub(super) fn is_resetting(&self) -> bool {
+        matches!(self.under_way, Some((_, Write::Reset(_))))
+    }
+
+    pub(super) fn is_appending(&self) -> bool {
+        matches!(self.under_way, Some((_, Write::Append { .. })))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+}
+
+impl Chain {
+    /// Orders the next operation, if none is under way.
+    pub(super) fn write(&mut self, cx: &mut Cx<'_>) {
+        if self.writer.under_way.is_some() {
+            return;
+        }
+        let retries = cx.deadlines.armed(self.index, Kind::Retry).is_some();
+        let Some((write, order)) = self.next_write(retries, cx) else { return };
+        let number = cx.store(self.id, self.generation, order);
+        self.writer.under_way = Some((number, write));
+    }
+
+    fn next_write(&mut self, retries: bool, cx: &mut Cx<'_>) -> Option<(Write, Order)> {
+        if !self.is_settled() {
+            let vote = self.vote_record();
+            return Some((Write::Vote(vote), Order::Vote(vote)));
+        }
+        if let Some(end) = self.writer.cut.take() {
+            self.writer.unsealed = true;
+            return Some((Write::Cut(end), Order::Cut(end)));
+        }
+        if retries {
+            return None;
+        }
+        if let Some(checkpoint) = self.follow.reset.take() {
+            return Some((Write::Reset(checkpoint.clone()), Order::Reset(checkpoint)));
+        }
+        if !self.writer.repairs.is_empty() {
+            let entries: Entries = core::mem::take(&mut self.writer.repairs).into();
+            return Some((Write::Repair(entries.clone()), Order::Repair(entries)));
+        }
+        let generation = self.log.generation();
+        let durable = self.log.durable().end;
+        if durable < self.log.end() {
+            let bytes_max = u64::from(cx.config.limits().batch_bytes_max);
+            let entries = self.log.read(durable, self.log.end(), bytes_max);
+            let end = Seq::new(durable.get() + entries.len() as u64);
+            self.writer.seal_due = false;
+            let write = Write::Append { generation, end, is_seal: false };
+            return Some((write, Order::Append(entries)));
+        }
+        if let Some(checkpoint) = self.due_checkpoint() {
+            let checkpoint = Arc::new(checkpoint);
+            return Some((Write::Retain(checkpoint.clone()), Order::Retain(checkpoint)));
+        }
+        if core::mem::take(&mut self.writer.seal_due) && self.writer.unsealed {
+            let write = Write::Append { generation, end: durable, is_seal: true };
+            return Some((write, Order::Append(Entries::from([]))));
+        }
+        None
+    }
+
+    /// An order ended.
+    pub(crate) fn on_done(
+        &mut self,
+        number: Number,
+        result: Result<(), StoreError>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some((_, write)) = self.writer.under_way.take_if(|(under_way, _)| *under_way == number)
+        else {
+            return cx.count(Count::UnknownOperation);
+        };
+        if self.fault.is_some() {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.writer.full = false;
+                self.on_durable(write, cx);
+            }
+            Err(StoreError::Full) => self.on_full(write, cx),
+            // What reached the disk is not known, so nothing of this replica counts (R14).
+            Err(StoreError::Broken) => self.stop(Fault::StoreBroken, cx),
+        }
+    }
+
+    fn on_durable(&mut self, write: Write, cx: &mut Cx<'_>) {
+        match write {
+            Write::Vote(vote) => self.promised = vote,
+            Write::Append { generation, end, is_seal } => {
+                if generation != self.log.generation() {
+                    cx.count(Count::WriteOvertaken);
+                } else if is_seal {
+                    self.writer.unsealed = false;
+                } else {
+                    self.writer.unsealed = true;
+                    self.log.raise_durable(end);
+                    let at = cx.now.after(core::time::Duration::from_millis(
+                        cx.config.timing().seal_ms,
+                    ));
+                    cx.deadlines.arm(self.index, Kind::Seal, at);
+                }
+            }
+            Write::Cut(_) | Write::Repair(_) => {}
+            Write::Retain(checkpoint) => {
+                cx.count(Count::Retained);
+                self.log.retain(checkpoint);
+            }
+            Write::Reset(checkpoint) => self.on_reset_durable(checkpoint, cx),
+        }
+    }
+
+    /// Nothing of the order is in the log: it is issued again after a while.
+    fn on_full(&mut self, write: Write, cx: &mut Cx<'_>) {
+        cx.count(Count::StoreFull);
+        self.writer.full = true;
+        match write {
+            Write::Vote(_) | Write::Append { .. } | Write::Retain(_) => {}
+            Write::Cut(end) => self.writer.cut(end),
+            Write::Reset(checkpoint) => self.follow.reset = Some(checkpoint),
+            Write::Repair(entries) => self.writer.repairs.extend_from_slice(&entries),
+        }
+        cx.deadlines.arm(self.index, Kind::Retry, cx.now.after(cx.config.heartbeat()));
+    }
+
+    /// The last batch has been idle for a while (D13f).
+    pub(crate) fn on_seal_due(&mut self) {
+        self.writer.seal_due = true;
+    }
+}
