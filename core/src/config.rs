@@ -70,7 +70,12 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { heartbeat_ms: 500, request_ms: 5_000, pin_ms: 60_000, seal_ms: 1_000 }
+        Self {
+            heartbeat_ms: 500,
+            request_ms: 5_000,
+            pin_ms: 60_000,
+            seal_ms: 1_000,
+        }
     }
 }
 
@@ -285,7 +290,9 @@ impl Config {
     /// The store that `node` was founded with.
     pub fn store_of(&self, node: NodeId) -> Option<StoreId> {
         let nodes = &self.draft.nodes;
-        let at = nodes.binary_search_by_key(&node, |founder| founder.node).ok()?;
+        let at = nodes
+            .binary_search_by_key(&node, |founder| founder.node)
+            .ok()?;
         Some(nodes[at].store)
     }
 
@@ -293,7 +300,9 @@ impl Config {
     pub fn founding(&self, chain: &ChainDraft) -> Checkpoint {
         let voters = chain.members.iter().map(|&node| Member {
             node,
-            store: self.store_of(node).expect("members were checked against the nodes"),
+            store: self
+                .store_of(node)
+                .expect("members were checked against the nodes"),
             replica: Replica::new(1),
         });
         let root = blake3::hash(chain.name.as_bytes());
@@ -303,7 +312,10 @@ impl Config {
                 epoch: Epoch::default(),
                 hash: EntryHash(crate::chain::payload::leading(&root)),
             },
-            membership: Arc::new(Membership { voters: voters.collect(), learners: Vec::new() }),
+            membership: Arc::new(Membership {
+                voters: voters.collect(),
+                learners: Vec::new(),
+            }),
             membership_seq: Seq::ZERO,
             clients: Default::default(),
         }
@@ -311,8 +323,19 @@ impl Config {
 
     /// What a store of this genesis is formatted with: every chain that lists `node`.
     pub fn foundings(&self, node: NodeId) -> Vec<(ChainId, Gen, Checkpoint)> {
-        let here = self.draft.chains.iter().filter(|chain| chain.members.contains(&node));
-        here.map(|chain| (ChainId::of(&chain.name), Gen::default(), self.founding(chain))).collect()
+        let here = self
+            .draft
+            .chains
+            .iter()
+            .filter(|chain| chain.members.contains(&node));
+        here.map(|chain| {
+            (
+                ChainId::of(&chain.name),
+                Gen::default(),
+                self.founding(chain),
+            )
+        })
+        .collect()
     }
 }
 
@@ -339,11 +362,41 @@ fn cluster_of(draft: &Draft) -> ClusterId {
 fn check_numbers(draft: &Draft) -> Result<(), ConfigError> {
     let Draft { timing, limits, .. } = draft;
     let bounds = [
-        ("timing.heartbeat_ms", timing.heartbeat_ms, 100, 300_000, "100 to 300000"),
-        ("timing.request_ms", timing.request_ms, 1, 3_600_000, "1 to 3600000"),
-        ("timing.pin_ms", timing.pin_ms, 1_000, 86_400_000, "1000 to 86400000"),
-        ("timing.seal_ms", timing.seal_ms, 1, 3_600_000, "1 to 3600000"),
-        ("limits.entry_bytes_max", limits.entry_bytes_max.into(), 1, 64 << 20, "1 to 67108864"),
+        (
+            "timing.heartbeat_ms",
+            timing.heartbeat_ms,
+            100,
+            300_000,
+            "100 to 300000",
+        ),
+        (
+            "timing.request_ms",
+            timing.request_ms,
+            1,
+            3_600_000,
+            "1 to 3600000",
+        ),
+        (
+            "timing.pin_ms",
+            timing.pin_ms,
+            1_000,
+            86_400_000,
+            "1000 to 86400000",
+        ),
+        (
+            "timing.seal_ms",
+            timing.seal_ms,
+            1,
+            3_600_000,
+            "1 to 3600000",
+        ),
+        (
+            "limits.entry_bytes_max",
+            limits.entry_bytes_max.into(),
+            1,
+            64 << 20,
+            "1 to 67108864",
+        ),
         (
             "limits.message_bytes_max",
             limits.message_bytes_max.into(),
@@ -351,17 +404,83 @@ fn check_numbers(draft: &Draft) -> Result<(), ConfigError> {
             256 << 20,
             "entry_bytes_max + 1024 to 268435456",
         ),
-        ("limits.read_bytes_max", limits.read_bytes_max.into(), 1, 256 << 20, "1 to 268435456"),
-        ("limits.chunks_in_flight_max", limits.chunks_in_flight_max.into(), 1, 1024, "1 to 1024"),
-        ("limits.batch_bytes_max", limits.batch_bytes_max.into(), 1, 256 << 20, "1 to 268435456"),
-        ("limits.requests_max", limits.requests_max.into(), 1, 1 << 20, "1 to 1048576"),
-        ("limits.uncommitted_max", limits.uncommitted_max.into(), 1, 1 << 24, "1 to 16777216"),
-        ("limits.clients_max", limits.clients_max.into(), 1, 1 << 20, "1 to 1048576"),
-        ("limits.client_window", limits.client_window.into(), 1, 65_536, "1 to 65536"),
-        ("limits.forwards_max", limits.forwards_max.into(), 1, 1 << 20, "1 to 1048576"),
-        ("limits.rows_max", limits.rows_max.into(), 1, 4096, "1 to 4096"),
-        ("limits.bandwidth_bytes_per_s", limits.bandwidth_bytes_per_s, 1, 1 << 40, "1 to 2^40"),
-        ("limits.background_ppm", limits.background_ppm.into(), 0, 999_999, "0 to 999999"),
+        (
+            "limits.read_bytes_max",
+            limits.read_bytes_max.into(),
+            1,
+            256 << 20,
+            "1 to 268435456",
+        ),
+        (
+            "limits.chunks_in_flight_max",
+            limits.chunks_in_flight_max.into(),
+            1,
+            1024,
+            "1 to 1024",
+        ),
+        (
+            "limits.batch_bytes_max",
+            limits.batch_bytes_max.into(),
+            1,
+            256 << 20,
+            "1 to 268435456",
+        ),
+        (
+            "limits.requests_max",
+            limits.requests_max.into(),
+            1,
+            1 << 20,
+            "1 to 1048576",
+        ),
+        (
+            "limits.uncommitted_max",
+            limits.uncommitted_max.into(),
+            1,
+            1 << 24,
+            "1 to 16777216",
+        ),
+        (
+            "limits.clients_max",
+            limits.clients_max.into(),
+            1,
+            1 << 20,
+            "1 to 1048576",
+        ),
+        (
+            "limits.client_window",
+            limits.client_window.into(),
+            1,
+            65_536,
+            "1 to 65536",
+        ),
+        (
+            "limits.forwards_max",
+            limits.forwards_max.into(),
+            1,
+            1 << 20,
+            "1 to 1048576",
+        ),
+        (
+            "limits.rows_max",
+            limits.rows_max.into(),
+            1,
+            4096,
+            "1 to 4096",
+        ),
+        (
+            "limits.bandwidth_bytes_per_s",
+            limits.bandwidth_bytes_per_s,
+            1,
+            1 << 40,
+            "1 to 2^40",
+        ),
+        (
+            "limits.background_ppm",
+            limits.background_ppm.into(),
+            0,
+            999_999,
+            "0 to 999999",
+        ),
         (
             "limits.segment_bytes_max",
             limits.segment_bytes_max.into(),
@@ -372,7 +491,11 @@ fn check_numbers(draft: &Draft) -> Result<(), ConfigError> {
     ];
     for (key, found, low, high, expected) in bounds {
         if !(low..=high).contains(&found) {
-            return Err(ConfigError::OutOfBounds { key, found, expected });
+            return Err(ConfigError::OutOfBounds {
+                key,
+                found,
+                expected,
+            });
         }
     }
     Ok(())
@@ -395,20 +518,30 @@ fn check_chain(chain: &ChainDraft, nodes: &[Founder]) -> Result<(), ConfigError>
     let name = || chain.name.clone();
     let found = chain.members.len();
     if !(found == 1 || (3..=16).contains(&found)) {
-        return Err(ConfigError::MemberCount { chain: name(), found });
+        return Err(ConfigError::MemberCount {
+            chain: name(),
+            found,
+        });
     }
     for (at, &node) in chain.members.iter().enumerate() {
         if chain.members[..at].contains(&node) {
-            return Err(ConfigError::MemberTwice { chain: name(), node });
+            return Err(ConfigError::MemberTwice {
+                chain: name(),
+                node,
+            });
         }
         if !nodes.iter().any(|founder| founder.node == node) {
-            return Err(ConfigError::UnknownMember { chain: name(), node });
+            return Err(ConfigError::UnknownMember {
+                chain: name(),
+                node,
+            });
         }
     }
     match chain.leader_pinned {
-        Some(node) if !chain.members.contains(&node) => {
-            Err(ConfigError::PinnedOutside { chain: name(), node })
-        }
+        Some(node) if !chain.members.contains(&node) => Err(ConfigError::PinnedOutside {
+            chain: name(),
+            node,
+        }),
         Some(_) | None => Ok(()),
     }
 }

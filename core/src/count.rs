@@ -98,7 +98,9 @@ pub struct Counters {
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { counts: alloc::vec![0; Count::ALL.len()] }
+        Self {
+            counts: alloc::vec![0; Count::ALL.len()],
+        }
     }
 }
 

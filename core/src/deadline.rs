@@ -104,11 +104,18 @@ impl Deadlines {
     /// The earliest timer.
     pub(crate) fn earliest(&self) -> Option<Instant> {
         let first = |set: &BTreeSet<(Instant, ChainIndex, Kind)>| set.first().map(|&(at, ..)| at);
-        [first(&self.expiries), first(&self.suspicions)].into_iter().flatten().min()
+        [first(&self.expiries), first(&self.suspicions)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes the earliest timer of `class` that is due, with how late it is.
-    pub(crate) fn pop(&mut self, class: Class, now: Instant) -> Option<(ChainIndex, Kind, Duration)> {
+    pub(crate) fn pop(
+        &mut self,
+        class: Class,
+        now: Instant,
+    ) -> Option<(ChainIndex, Kind, Duration)> {
         let set = match class {
             Class::Expiry => &mut self.expiries,
             Class::Suspicion => &mut self.suspicions,
@@ -123,6 +130,10 @@ impl Deadlines {
     }
 
     fn class_mut(&mut self, kind: Kind) -> &mut BTreeSet<(Instant, ChainIndex, Kind)> {
-        if kind.is_expiry() { &mut self.expiries } else { &mut self.suspicions }
+        if kind.is_expiry() {
+            &mut self.expiries
+        } else {
+            &mut self.suspicions
+        }
     }
 }

@@ -90,7 +90,11 @@ impl Entry {
     /// The same entry without its payload bytes.
     #[must_use]
     pub fn redacted(&self) -> Self {
-        Self { payload: self.payload.redacted(), kind: self.kind.clone(), ..*self }
+        Self {
+            payload: self.payload.redacted(),
+            kind: self.kind.clone(),
+            ..*self
+        }
     }
 
     fn link(&self, previous: EntryHash) -> EntryHash {

@@ -74,7 +74,11 @@ impl Node {
         if config.store_of(id).is_none() {
             return Err(StartError::UnknownNode(id));
         }
-        let me = Run { node: id, store: boot.store, incarnation: boot.incarnation };
+        let me = Run {
+            node: id,
+            store: boot.store,
+            incarnation: boot.incarnation,
+        };
         let mut chains = Vec::with_capacity(boot.images.len());
         for image in boot.images {
             let mut drafts = config.chains().iter();
@@ -83,11 +87,18 @@ impl Node {
             let index = ChainIndex(chains.len() as u32);
             chains.push(Chain::new(index, draft, image, me, &config, now));
         }
-        let peers: BTreeSet<NodeId> =
-            chains.iter().flat_map(Chain::peers).map(|member| member.node).collect();
+        let peers: BTreeSet<NodeId> = chains
+            .iter()
+            .flat_map(Chain::peers)
+            .map(|member| member.node)
+            .collect();
         let limits = *config.limits();
         let rows_per_page_max = limits.rows_max;
-        let timing = Timing { heartbeat: config.heartbeat(), misses: 3, rows_per_page_max };
+        let timing = Timing {
+            heartbeat: config.heartbeat(),
+            misses: 3,
+            rows_per_page_max,
+        };
         let touched = chains.iter().map(|chain| chain.index).collect();
         Ok(Self {
             me,
@@ -113,7 +124,10 @@ impl Node {
     /// # Panics
     /// If `out` was not drained since the last step, or if `now` is before the last step's.
     pub fn step(&mut self, now: Instant, event: Event, out: &mut Actions) {
-        assert!(out.is_empty(), "the driver drains every action before the next step");
+        assert!(
+            out.is_empty(),
+            "the driver drains every action before the next step"
+        );
         assert!(now >= self.now, "the driver's clock does not run backwards");
         self.now = now;
         let wall = event.wall;
@@ -137,7 +151,10 @@ impl Node {
         self.settle(wall, out);
         self.note_orders(out);
         let next = self.poll_timeout();
-        assert!(next.is_none_or(|at| at > now), "a step leaves no deadline behind it");
+        assert!(
+            next.is_none_or(|at| at > now),
+            "a step leaves no deadline behind it"
+        );
     }
 
     /// When to step with [`Input::Wake`] if nothing else happens first.
@@ -148,8 +165,15 @@ impl Node {
         if !self.touched.is_empty() {
             return Some(self.now);
         }
-        let liveness = [Some(self.liveness.heartbeat_due()), self.liveness.suspicion_due()];
-        liveness.into_iter().chain([self.deadlines.earliest()]).flatten().min()
+        let liveness = [
+            Some(self.liveness.heartbeat_due()),
+            self.liveness.suspicion_due(),
+        ];
+        liveness
+            .into_iter()
+            .chain([self.deadlines.earliest()])
+            .flatten()
+            .min()
     }
 
     /// Digest of everything that can influence a future action.
@@ -174,7 +198,8 @@ impl Node {
 
     /// A chain by its id.
     pub fn chain(&self, id: ChainId) -> Option<&Chain> {
-        self.index_of(id).map(|index| &self.chains[index.0 as usize])
+        self.index_of(id)
+            .map(|index| &self.chains[index.0 as usize])
     }
 
     /// What was counted so far in this run.
@@ -194,7 +219,9 @@ impl Node {
 
     /// Why replicas here take no part, if any.
     pub fn faults(&self) -> impl Iterator<Item = (ChainId, Fault)> {
-        self.chains.iter().filter_map(|chain| Some((chain.id(), chain.fault()?)))
+        self.chains
+            .iter()
+            .filter_map(|chain| Some((chain.id(), chain.fault()?)))
     }
 
     /// The same node without any payload bytes, for a recording.
@@ -246,12 +273,7 @@ impl Node {
     }
 
     /// Does something to every chain that is led here.
-    fn each_led(
-        &mut self,
-        wall: Wall,
-        out: &mut Actions,
-        act: impl Fn(&mut Chain, &mut Cx<'_>),
-    ) {
+    fn each_led(&mut self, wall: Wall, out: &mut Actions, act: impl Fn(&mut Chain, &mut Cx<'_>)) {
         for at in 0..self.chains.len() {
             if self.chains[at].role() == Role::Leader {
                 self.with(ChainIndex(at as u32), wall, out, &act);

@@ -21,7 +21,9 @@ impl Node {
     ) {
         match self.index_of(request.chain) {
             Some(index) => {
-                self.with(index, wall, out, |chain, cx| chain.on_client(ticket, request.ask, cx));
+                self.with(index, wall, out, |chain, cx| {
+                    chain.on_client(ticket, request.ask, cx)
+                });
             }
             None => {
                 let answer = Answer::Rejected(Reason::UnknownChain);
@@ -45,7 +47,9 @@ impl Node {
             Body::Heartbeat(heartbeat) => self.on_heartbeat(run, heartbeat, wall, out),
             Body::Chain(talk) => {
                 if let Some(index) = self.held(talk.chain, talk.generation) {
-                    self.with(index, wall, out, |chain, cx| chain.on_message(run, talk, cx));
+                    self.with(index, wall, out, |chain, cx| {
+                        chain.on_message(run, talk, cx)
+                    });
                 }
             }
             Body::Confirm(confirms) => self.on_confirm(run, confirms, wall, out),
@@ -54,13 +58,17 @@ impl Node {
                     let Some(index) = self.held(confirm.chain, confirm.generation) else {
                         continue;
                     };
-                    self.with(index, wall, out, |chain, cx| chain.on_confirmed(run, confirm, cx));
+                    self.with(index, wall, out, |chain, cx| {
+                        chain.on_confirmed(run, confirm, cx)
+                    });
                 }
             }
             Body::Forward(forward) => {
                 if let Some(index) = self.held(forward.chain, forward.generation) {
                     let forward = forward.clone();
-                    self.with(index, wall, out, |chain, cx| chain.on_forward(run, forward, cx));
+                    self.with(index, wall, out, |chain, cx| {
+                        chain.on_forward(run, forward, cx)
+                    });
                 }
             }
             &Body::Forwarded { attempt, answer } => self.on_forwarded(attempt, answer, wall, out),
@@ -92,13 +100,19 @@ impl Node {
     }
 
     fn on_heartbeat(&mut self, run: Run, heartbeat: &Heartbeat, wall: Wall, out: &mut Actions) {
-        let heard = self.liveness.on_heartbeat(run.node, run.incarnation, heartbeat, self.now);
-        let Some(heard) = heard else { return self.counters.add(Count::StaleHeartbeat) };
+        let heard = self
+            .liveness
+            .on_heartbeat(run.node, run.incarnation, heartbeat, self.now);
+        let Some(heard) = heard else {
+            return self.counters.add(Count::StaleHeartbeat);
+        };
         if heard.restarted || heard.recovered {
             self.touch_led_by(run.node);
         }
         for row in &heartbeat.rows {
-            let Some(index) = self.held(row.chain, row.generation) else { continue };
+            let Some(index) = self.held(row.chain, row.generation) else {
+                continue;
+            };
             let state = row.state;
             self.with(index, wall, out, |chain, cx| {
                 if let Some(state) = state {
@@ -110,15 +124,22 @@ impl Node {
 
     /// Whether those chains still have a live leader has to be looked at again.
     pub(super) fn touch_led_by(&mut self, node: NodeId) {
-        let led = self.chains.iter().filter(|chain| chain.leader() == Some(node));
+        let led = self
+            .chains
+            .iter()
+            .filter(|chain| chain.leader() == Some(node));
         self.touched.extend(led.map(|chain| chain.index));
     }
 
     fn on_confirm(&mut self, run: Run, confirms: &[Confirm], wall: Wall, out: &mut Actions) {
         let mut confirmed = Vec::new();
         for confirm in confirms {
-            let Some(index) = self.held(confirm.chain, confirm.generation) else { continue };
-            if self.with(index, wall, out, |chain, cx| chain.on_confirm(run, confirm, cx)) {
+            let Some(index) = self.held(confirm.chain, confirm.generation) else {
+                continue;
+            };
+            if self.with(index, wall, out, |chain, cx| {
+                chain.on_confirm(run, confirm, cx)
+            }) {
                 confirmed.push(*confirm);
             }
         }
@@ -127,13 +148,7 @@ impl Node {
         }
     }
 
-    fn on_forwarded(
-        &mut self,
-        attempt: Attempt,
-        answer: Forwarded,
-        wall: Wall,
-        out: &mut Actions,
-    ) {
+    fn on_forwarded(&mut self, attempt: Attempt, answer: Forwarded, wall: Wall, out: &mut Actions) {
         let is_mine = attempt.incarnation == self.me.incarnation;
         let mut chains = self.chains.iter();
         match chains.position(|chain| is_mine && chain.awaits(attempt.number)) {
@@ -145,8 +160,19 @@ impl Node {
     }
 
     pub(super) fn send(&mut self, to: NodeId, body: Body, out: &mut Actions) {
-        let store = self.config.store_of(to).expect("only founding nodes are written to");
-        let message = Message { cluster: self.config.cluster(), from: self.me, to: store, body };
-        out.push(Action::Send { to, message: Arc::new(message) });
+        let store = self
+            .config
+            .store_of(to)
+            .expect("only founding nodes are written to");
+        let message = Message {
+            cluster: self.config.cluster(),
+            from: self.me,
+            to: store,
+            body,
+        };
+        out.push(Action::Send {
+            to,
+            message: Arc::new(message),
+        });
     }
 }

@@ -26,7 +26,9 @@ impl Node {
         }
         let heartbeat = self.config.heartbeat();
         while let Some((index, kind, late)) = self.deadlines.pop(Class::Suspicion, self.now) {
-            self.with(index, wall, out, |chain, cx| fire(chain, kind, late > heartbeat, cx));
+            self.with(index, wall, out, |chain, cx| {
+                fire(chain, kind, late > heartbeat, cx)
+            });
         }
     }
 
@@ -52,7 +54,8 @@ impl Node {
         self.ask_confirms(Chain::take_new_round, wall, out);
         self.touched.clear();
         let mut heartbeats = Vec::new();
-        self.liveness.poll_heartbeats(self.now, wall, &mut heartbeats);
+        self.liveness
+            .poll_heartbeats(self.now, wall, &mut heartbeats);
         self.liveness.urgent_heartbeats(wall, &mut heartbeats);
         for (peer, heartbeat) in heartbeats {
             self.send(peer, Body::Heartbeat(heartbeat), out);
@@ -60,24 +63,24 @@ impl Node {
     }
 
     /// One message per peer asks for the confirms of all chains that want one.
-    fn ask_confirms(
-        &mut self,
-        wants: impl Fn(&mut Chain) -> bool,
-        wall: Wall,
-        out: &mut Actions,
-    ) {
+    fn ask_confirms(&mut self, wants: impl Fn(&mut Chain) -> bool, wall: Wall, out: &mut Actions) {
         let mut asks: BTreeMap<NodeId, Vec<Confirm>> = BTreeMap::new();
         for at in 0..self.chains.len() {
             if self.chains[at].role() != Role::Leader || !wants(&mut self.chains[at]) {
                 continue;
             }
-            self.with(ChainIndex(at as u32), wall, out, |chain: &mut Chain, cx: &mut Cx<'_>| {
-                for voter in chain.other_voters() {
-                    if let Some(confirm) = chain.poll_confirm(voter, cx) {
-                        asks.entry(voter.node).or_default().push(confirm);
+            self.with(
+                ChainIndex(at as u32),
+                wall,
+                out,
+                |chain: &mut Chain, cx: &mut Cx<'_>| {
+                    for voter in chain.other_voters() {
+                        if let Some(confirm) = chain.poll_confirm(voter, cx) {
+                            asks.entry(voter.node).or_default().push(confirm);
+                        }
                     }
-                }
-            });
+                },
+            );
         }
         for (peer, confirms) in asks {
             self.send(peer, Body::Confirm(confirms), out);

@@ -63,7 +63,14 @@ impl Chain {
             Err(outcome) => self.answer(origin, outcome, cx),
             Ok(()) => {
                 let seq = self.append_entry(Kind::OpenClient, Payload::empty(), cx);
-                self.wait(seq, Waiting { origin, level: Level::Committed, epoch: self.epoch });
+                self.wait(
+                    seq,
+                    Waiting {
+                        origin,
+                        level: Level::Committed,
+                        epoch: self.epoch,
+                    },
+                );
             }
         }
     }
@@ -87,7 +94,15 @@ impl Chain {
             let refusal = match self.log.clients().lookup(request) {
                 Lookup::New => None,
                 Lookup::Known { seq, epoch } => {
-                    return self.on_repeat(seq, Waiting { origin, level, epoch }, cx);
+                    return self.on_repeat(
+                        seq,
+                        Waiting {
+                            origin,
+                            level,
+                            epoch,
+                        },
+                        cx,
+                    );
                 }
                 Lookup::TooOld => Some(Reason::TooOld),
                 Lookup::UnknownClient => Some(Reason::UnknownClient),
@@ -97,7 +112,14 @@ impl Chain {
             }
         }
         let seq = self.append_entry(Kind::Data(request), payload, cx);
-        self.wait(seq, Waiting { origin, level, epoch: self.epoch });
+        self.wait(
+            seq,
+            Waiting {
+                origin,
+                level,
+                epoch: self.epoch,
+            },
+        );
     }
 
     fn on_repeat(&mut self, seq: Seq, waiting: Waiting, cx: &mut Cx<'_>) {
@@ -106,13 +128,18 @@ impl Chain {
             cx.count(Count::RequestRepeatedUncommitted);
             return self.wait(seq, waiting);
         }
-        let outcome = Forwarded::Acked { seq, epoch: waiting.epoch };
+        let outcome = Forwarded::Acked {
+            seq,
+            epoch: waiting.epoch,
+        };
         self.answer(waiting.origin, outcome, cx);
     }
 
     fn may_append(&self, payload: &Payload, cx: &Cx<'_>) -> Result<(), Forwarded> {
         let Some(lead) = &self.lead else {
-            return Err(Forwarded::NotLeader { hint: self.leader_hint(cx) });
+            return Err(Forwarded::NotLeader {
+                hint: self.leader_hint(cx),
+            });
         };
         let limits = cx.config.limits();
         let reason = if payload.length() > limits.entry_bytes_max {
@@ -156,11 +183,18 @@ impl Chain {
             });
         }
         lead.waiting_count -= due.len() as u32;
-        while lead.waiting.first_key_value().is_some_and(|(_, list)| list.is_empty()) {
+        while lead
+            .waiting
+            .first_key_value()
+            .is_some_and(|(_, list)| list.is_empty())
+        {
             lead.waiting.pop_first();
         }
         for (seq, waiting) in due {
-            let outcome = Forwarded::Acked { seq, epoch: waiting.epoch };
+            let outcome = Forwarded::Acked {
+                seq,
+                epoch: waiting.epoch,
+            };
             self.answer(waiting.origin, outcome, cx);
         }
     }
@@ -180,7 +214,13 @@ impl Chain {
     pub(super) fn answer(&mut self, origin: Origin, outcome: Forwarded, cx: &mut Cx<'_>) {
         match origin {
             Origin::Peer { run, attempt } => {
-                cx.send(run.node, Body::Forwarded { attempt, answer: outcome });
+                cx.send(
+                    run.node,
+                    Body::Forwarded {
+                        attempt,
+                        answer: outcome,
+                    },
+                );
             }
             Origin::Here(ticket) => {
                 let answer = match outcome {

@@ -22,12 +22,19 @@ impl Chain {
             ends.push(if voter.node == self.me.node {
                 self.log.durable().end
             } else {
-                lead.followers.get(&voter.node).map_or(Seq::ZERO, |follower| follower.acked)
+                lead.followers
+                    .get(&voter.node)
+                    .map_or(Seq::ZERO, |follower| follower.acked)
             });
         }
         ends.sort_unstable_by(|a, b| b.cmp(a));
         let end = ends[membership.majority() - 1];
-        if end > self.commit && self.log.epoch_before(end).is_some_and(|e| e.n == self.epoch.n) {
+        if end > self.commit
+            && self
+                .log
+                .epoch_before(end)
+                .is_some_and(|e| e.n == self.epoch.n)
+        {
             self.raise_commit(end, cx);
             self.raise_floor(cx);
         }
@@ -46,7 +53,10 @@ impl Chain {
     }
 
     pub(super) fn raise_commit(&mut self, end: Seq, cx: &mut Cx<'_>) {
-        assert!(end > self.commit && end <= self.log.end(), "commit rises inside the log");
+        assert!(
+            end > self.commit && end <= self.log.end(),
+            "commit rises inside the log"
+        );
         self.commit = end;
         cx.note(self.id, Note::Commit { end });
     }

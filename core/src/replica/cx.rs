@@ -39,10 +39,20 @@ impl Cx<'_> {
     }
 
     pub(crate) fn send(&mut self, to: NodeId, body: Body) {
-        let store = self.config.store_of(to).expect("members are founding nodes");
-        let message =
-            Message { cluster: self.config.cluster(), from: self.me, to: store, body };
-        self.out.push(Action::Send { to, message: Arc::new(message) });
+        let store = self
+            .config
+            .store_of(to)
+            .expect("members are founding nodes");
+        let message = Message {
+            cluster: self.config.cluster(),
+            from: self.me,
+            to: store,
+            body,
+        };
+        self.out.push(Action::Send {
+            to,
+            message: Arc::new(message),
+        });
     }
 
     pub(crate) fn reply(&mut self, ticket: Ticket, answer: Answer) {
@@ -55,13 +65,24 @@ impl Cx<'_> {
 
     pub(crate) fn store(&mut self, chain: ChainId, generation: Gen, order: Order) -> Number {
         let number = self.operations.advance();
-        let op = OpId { incarnation: self.me.incarnation, number };
-        self.out.push(Action::Store { op, chain, generation, order });
+        let op = OpId {
+            incarnation: self.me.incarnation,
+            number,
+        };
+        self.out.push(Action::Store {
+            op,
+            chain,
+            generation,
+            order,
+        });
         number
     }
 
     pub(crate) fn attempt(&mut self) -> Attempt {
-        Attempt { incarnation: self.me.incarnation, number: self.attempts.advance() }
+        Attempt {
+            incarnation: self.me.incarnation,
+            number: self.attempts.advance(),
+        }
     }
 
     /// One delay before an election: 4 to 8 heartbeats (R2).

@@ -57,7 +57,10 @@ impl Chain {
     pub(super) fn campaign(&mut self, purpose: Purpose, cx: &mut Cx<'_>) {
         self.set_role(Role::Candidate, Signal::MissedHeartbeats, cx);
         cx.deadlines.disarm(self.index, Kind::Election);
-        let asked = Epoch { n: self.epoch.n.saturating_add(1), node: self.me.node };
+        let asked = Epoch {
+            n: self.epoch.n.saturating_add(1),
+            node: self.me.node,
+        };
         self.open_round(Round::Pre, purpose, asked, cx);
         self.count_votes(cx);
     }
@@ -65,7 +68,14 @@ impl Chain {
     fn open_round(&mut self, round: Round, purpose: Purpose, asked: Epoch, cx: &mut Cx<'_>) {
         let attempt = cx.attempt();
         let votes = BTreeSet::from([self.me.node]);
-        let campaign = Campaign { round, purpose, asked, attempt, votes, asked_all: false };
+        let campaign = Campaign {
+            round,
+            purpose,
+            asked,
+            attempt,
+            votes,
+            asked_all: false,
+        };
         self.campaign = Some(campaign);
         let end = cx.now.after(cx.config.heartbeat() * 2);
         cx.deadlines.arm(self.index, Kind::Round, end);
@@ -75,7 +85,9 @@ impl Chain {
     /// Sends the requests of the present round, the binding ones once the own vote is durable.
     fn ask_votes(&mut self, cx: &mut Cx<'_>) {
         let settled = self.is_settled();
-        let Some(campaign) = &mut self.campaign else { return };
+        let Some(campaign) = &mut self.campaign else {
+            return;
+        };
         if campaign.asked_all || (campaign.round == Round::Real && !settled) {
             return;
         }
@@ -90,7 +102,11 @@ impl Chain {
             attempt: campaign.attempt,
         };
         let voters = self.log.membership().clone();
-        for voter in voters.voters.iter().filter(|voter| voter.node != self.me.node) {
+        for voter in voters
+            .voters
+            .iter()
+            .filter(|voter| voter.node != self.me.node)
+        {
             self.say(voter, talk.clone(), cx);
         }
     }
@@ -120,7 +136,11 @@ impl Chain {
         request: VoteRequest,
         cx: &mut Cx<'_>,
     ) {
-        let candidate = Member { node: from.node, store: from.store, replica };
+        let candidate = Member {
+            node: from.node,
+            store: from.store,
+            replica,
+        };
         let granted = match request.round {
             Round::Pre => self.would_vote(from.node, &request, cx),
             Round::Real => {
@@ -138,8 +158,22 @@ impl Chain {
                 }
             }
         };
-        let VoteRequest { round, asked, attempt, .. } = request;
-        self.say(&candidate, Talk::VoteReply { round, asked, granted, attempt }, cx);
+        let VoteRequest {
+            round,
+            asked,
+            attempt,
+            ..
+        } = request;
+        self.say(
+            &candidate,
+            Talk::VoteReply {
+                round,
+                asked,
+                granted,
+                attempt,
+            },
+            cx,
+        );
     }
 
     /// The one predicate of both rounds (D13d).
@@ -176,8 +210,12 @@ impl Chain {
         cx: &mut Cx<'_>,
     ) {
         let (round, asked, granted, attempt) = reply;
-        let is_voter = self.voter(from.node).is_some_and(|voter| same_member(voter, from, replica));
-        let Some(campaign) = &mut self.campaign else { return cx.count(Count::StaleAnswer) };
+        let is_voter = self
+            .voter(from.node)
+            .is_some_and(|voter| same_member(voter, from, replica));
+        let Some(campaign) = &mut self.campaign else {
+            return cx.count(Count::StaleAnswer);
+        };
         if campaign.attempt != attempt || campaign.round != round || campaign.asked.n != asked.n {
             return cx.count(Count::StaleAnswer);
         }
@@ -188,7 +226,9 @@ impl Chain {
     }
 
     fn count_votes(&mut self, cx: &mut Cx<'_>) {
-        let Some(campaign) = &self.campaign else { return };
+        let Some(campaign) = &self.campaign else {
+            return;
+        };
         let membership = self.log.membership();
         let is_vote = |member: &&Member| campaign.votes.contains(&member.node);
         if membership.voters.iter().filter(is_vote).count() < membership.majority() {
@@ -222,21 +262,33 @@ impl Chain {
         self.set_role(Role::Leader, Signal::ElectionWon, cx);
         self.leader = Some(self.me.node);
         self.epoch.node = self.me.node;
-        self.lead = Some(Lead::new(&self.peers(), self.log.end(), self.log.floor(), cx.now));
+        self.lead = Some(Lead::new(
+            &self.peers(),
+            self.log.end(),
+            self.log.floor(),
+            cx.now,
+        ));
         self.append_empty(cx);
     }
 
     /// The promise as its record says it.
     pub(super) fn vote_record(&self) -> Vote {
-        Vote { epoch: self.epoch, granted: self.voted }
+        Vote {
+            epoch: self.epoch,
+            granted: self.voted,
+        }
     }
 
     /// Whether this replica seeks votes without being bound yet.
     pub(super) fn is_querying(&self) -> bool {
-        self.campaign.as_ref().is_some_and(|campaign| campaign.round == Round::Pre)
+        self.campaign
+            .as_ref()
+            .is_some_and(|campaign| campaign.round == Round::Pre)
     }
 
     pub(super) fn purpose(&self) -> Purpose {
-        self.campaign.as_ref().map_or(Purpose::Silence, |campaign| campaign.purpose)
+        self.campaign
+            .as_ref()
+            .map_or(Purpose::Silence, |campaign| campaign.purpose)
     }
 }

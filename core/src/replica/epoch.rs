@@ -3,10 +3,10 @@
 
 use super::role::{Role, Signal};
 use super::{Chain, Cx};
+use crate::action::Fault;
+use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Epoch, NodeId, Seq};
-use crate::count::Count;
-use crate::action::Fault;
 
 impl Chain {
     /// Promises this replica to a higher epoch; the record is issued by the next write.
@@ -14,7 +14,10 @@ impl Chain {
         assert!(epoch.n > self.epoch.n, "epochs only rise");
         if self.role == Role::Leader {
             self.leader_seen = cx.now;
-        } else if let Some(heard) = self.leader.and_then(|leader| cx.liveness.last_heard(leader)) {
+        } else if let Some(heard) = self
+            .leader
+            .and_then(|leader| cx.liveness.last_heard(leader))
+        {
             self.leader_seen = self.leader_seen.max(heard);
         }
         match self.role {
@@ -70,7 +73,9 @@ impl Chain {
         if self.role == Role::Leader {
             return true;
         }
-        let Some(leader) = self.leader else { return false };
+        let Some(leader) = self.leader else {
+            return false;
+        };
         if cx.liveness.is_suspected(leader) {
             return false;
         }
@@ -89,7 +94,9 @@ impl Chain {
             cx.deadlines.disarm(self.index, Kind::Election);
             self.election_rearmed = false;
         } else if cx.deadlines.armed(self.index, Kind::Election).is_none() {
-            let heard = self.leader.and_then(|leader| cx.liveness.last_heard(leader));
+            let heard = self
+                .leader
+                .and_then(|leader| cx.liveness.last_heard(leader));
             let seen = heard.map_or(self.leader_seen, |heard| heard.max(self.leader_seen));
             let at = seen.after(cx.election_delay()).max(cx.now);
             cx.deadlines.arm(self.index, Kind::Election, at);

@@ -65,11 +65,18 @@ impl Chain {
             return;
         }
         // An unknown entry is repaired before its successor's predecessor can be named.
-        let Some(since) = self.log.tip_at(self.follow.next) else { return };
+        let Some(since) = self.log.tip_at(self.follow.next) else {
+            return;
+        };
         let attempt = *self.follow.stream.get_or_insert_with(|| cx.attempt());
         self.follow.reported = Some(durable);
         let number = self.follow.number.advance();
-        let talk = Talk::Pull { since, durable: Some(durable), attempt, number };
+        let talk = Talk::Pull {
+            since,
+            durable: Some(durable),
+            attempt,
+            number,
+        };
         self.say_to(leader, talk, cx);
         self.expect_progress(cx);
     }
@@ -86,7 +93,10 @@ impl Chain {
         if self.role != Role::Replica {
             return;
         }
-        let row = cx.liveness.row(leader, self.id, self.generation).and_then(|row| row.state);
+        let row = cx
+            .liveness
+            .row(leader, self.id, self.generation)
+            .and_then(|row| row.state);
         let is_behind = row.is_none_or(|row| self.is_behind(&row));
         if is_behind || self.follow.next < self.log.end() || self.commit < self.log.end() {
             self.follow.stream = None;
@@ -151,7 +161,11 @@ impl Chain {
             if !is_next || !is_epoch || !self.is_linked(entry, tip) {
                 return false;
             }
-            tip = Tip { end: entry.seq.next(), epoch: entry.epoch, hash: entry.hash };
+            tip = Tip {
+                end: entry.seq.next(),
+                epoch: entry.epoch,
+                hash: entry.hash,
+            };
         }
         true
     }
@@ -209,7 +223,12 @@ impl Chain {
         }
         let lowest = self.commit.max(self.log.floor());
         let mut next = hint.next();
-        while next > lowest && self.log.epoch_before(next).is_some_and(|e| e.n > hint_epoch.n) {
+        while next > lowest
+            && self
+                .log
+                .epoch_before(next)
+                .is_some_and(|e| e.n > hint_epoch.n)
+        {
             next = next.before().expect("it is above the lowest position");
         }
         let next = next.max(lowest);

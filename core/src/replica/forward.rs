@@ -53,15 +53,29 @@ impl Chain {
         }
         match ask {
             Ask::OpenClient => self.on_open(origin, cx),
-            Ask::Append { level, request, payload } => {
+            Ask::Append {
+                level,
+                request,
+                payload,
+            } => {
                 self.on_append(origin, level, request, payload, cx);
             }
-            Ask::Read { consistency, from, bytes_max } => {
+            Ask::Read {
+                consistency,
+                from,
+                bytes_max,
+            } => {
                 let range = Range { from, bytes_max };
                 match consistency {
                     crate::client::Consistency::Stale => self.read_stale(ticket, range, cx),
                     crate::client::Consistency::Linearizable => {
-                        self.on_read(Read { origin, range: Some(range) }, cx);
+                        self.on_read(
+                            Read {
+                                origin,
+                                range: Some(range),
+                            },
+                            cx,
+                        );
                     }
                 }
             }
@@ -73,13 +87,25 @@ impl Chain {
         let mut range = None;
         let ask = match ask {
             Ask::OpenClient => ForwardAsk::OpenClient,
-            Ask::Append { payload, .. } if payload.length() > cx.config.limits().entry_bytes_max => {
+            Ask::Append { payload, .. }
+                if payload.length() > cx.config.limits().entry_bytes_max =>
+            {
                 return cx.reply(ticket, Answer::Rejected(Reason::TooLarge));
             }
-            Ask::Append { level, request, payload } => {
-                ForwardAsk::Append { level, request, payload }
-            }
-            Ask::Read { consistency, from, bytes_max } => {
+            Ask::Append {
+                level,
+                request,
+                payload,
+            } => ForwardAsk::Append {
+                level,
+                request,
+                payload,
+            },
+            Ask::Read {
+                consistency,
+                from,
+                bytes_max,
+            } => {
                 let wanted = Range { from, bytes_max };
                 match consistency {
                     crate::client::Consistency::Stale => {
@@ -99,16 +125,39 @@ impl Chain {
             return cx.reply(ticket, Answer::Rejected(Reason::Busy));
         }
         let attempt = cx.attempt();
-        let deadline = cx.now.after(Duration::from_millis(cx.config.timing().request_ms));
-        self.forwards.tries.insert(attempt.number, Try { ticket, range, deadline });
+        let deadline = cx
+            .now
+            .after(Duration::from_millis(cx.config.timing().request_ms));
+        self.forwards.tries.insert(
+            attempt.number,
+            Try {
+                ticket,
+                range,
+                deadline,
+            },
+        );
         cx.deadlines.arm_by(self.index, Kind::Requests, deadline);
         let (chain, generation, epoch) = (self.id, self.generation, self.epoch);
-        cx.send(leader, Body::Forward(Forward { chain, generation, epoch, attempt, ask }));
+        cx.send(
+            leader,
+            Body::Forward(Forward {
+                chain,
+                generation,
+                epoch,
+                attempt,
+                ask,
+            }),
+        );
     }
 
     /// Another node forwards a request of its client.
     pub(crate) fn on_forward(&mut self, from: Run, forward: Forward, cx: &mut Cx<'_>) {
-        let Forward { epoch, attempt, ask, .. } = forward;
+        let Forward {
+            epoch,
+            attempt,
+            ask,
+            ..
+        } = forward;
         let origin = Origin::Peer { run: from, attempt };
         if self.fault.is_some() {
             return self.answer(origin, Forwarded::Unknown, cx);
@@ -119,18 +168,32 @@ impl Chain {
             let is_over = epoch.n < self.epoch.n
                 || (epoch.n == self.epoch.n && self.campaign.is_none() && self.lead.is_none());
             let hint = self.leader_hint(cx);
-            let outcome = if is_over { Forwarded::NotLeader { hint } } else { Forwarded::Unknown };
+            let outcome = if is_over {
+                Forwarded::NotLeader { hint }
+            } else {
+                Forwarded::Unknown
+            };
             return self.answer(origin, outcome, cx);
         }
         if let ForwardAsk::ReadIndex = ask {
-            return self.on_read(Read { origin, range: None }, cx);
+            return self.on_read(
+                Read {
+                    origin,
+                    range: None,
+                },
+                cx,
+            );
         }
         if !self.judge_once(from, attempt, cx) {
             return cx.count(Count::ForwardRepeated);
         }
         match ask {
             ForwardAsk::OpenClient => self.on_open(origin, cx),
-            ForwardAsk::Append { level, request, payload } => {
+            ForwardAsk::Append {
+                level,
+                request,
+                payload,
+            } => {
                 self.on_append(origin, level, request, payload, cx);
             }
             ForwardAsk::Transfer { to } => self.on_transfer(origin, to, cx),
@@ -141,8 +204,13 @@ impl Chain {
     /// Whether this try was not judged before in this leadership. The oldest numbers are
     /// forgotten by counting everything up to them as judged.
     fn judge_once(&mut self, from: Run, attempt: Attempt, cx: &Cx<'_>) -> bool {
-        let Some(lead) = &mut self.lead else { return false };
-        let judged = lead.judged.entry((from.node, attempt.incarnation)).or_default();
+        let Some(lead) = &mut self.lead else {
+            return false;
+        };
+        let judged = lead
+            .judged
+            .entry((from.node, attempt.incarnation))
+            .or_default();
         if attempt.number <= judged.low || !judged.seen.insert(attempt.number) {
             return false;
         }
@@ -156,11 +224,22 @@ impl Chain {
 
     /// The leader's answer to a forwarded request.
     pub(crate) fn on_forwarded(&mut self, attempt: Attempt, outcome: Forwarded, cx: &mut Cx<'_>) {
-        let Some(request) = self.forwards.tries.remove(&attempt.number) else { return };
-        let Try { ticket, range, deadline } = request;
+        let Some(request) = self.forwards.tries.remove(&attempt.number) else {
+            return;
+        };
+        let Try {
+            ticket,
+            range,
+            deadline,
+        } = request;
         match (outcome, range) {
             (Forwarded::ReadIndex { commit }, Some(range)) => {
-                self.forwards.reads.push(Reach { ticket, range, commit, deadline });
+                self.forwards.reads.push(Reach {
+                    ticket,
+                    range,
+                    commit,
+                    deadline,
+                });
             }
             (outcome, _) => self.answer(Origin::Here(ticket), outcome, cx),
         }
@@ -207,7 +286,9 @@ impl Chain {
             cx.reply(ticket, Answer::Unknown);
         }
         let tries = self.forwards.tries.values().map(|request| request.deadline);
-        let next = tries.chain(self.forwards.reads.iter().map(|reach| reach.deadline)).min();
+        let next = tries
+            .chain(self.forwards.reads.iter().map(|reach| reach.deadline))
+            .min();
         if let Some(at) = next {
             cx.deadlines.arm(self.index, Kind::Requests, at);
         }

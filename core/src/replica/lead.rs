@@ -6,9 +6,9 @@ use super::read::Round;
 use super::role::{Role, Signal};
 use super::transfer::Transfer;
 use super::{Chain, Cx, same_member};
+use crate::chain::entry::Tip;
 use crate::count::Count;
 use crate::id::{Attempt, Incarnation, Member, NodeId, Number, Replica, Run, Seq};
-use crate::chain::entry::Tip;
 use crate::message::Talk;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -75,7 +75,16 @@ impl Lead {
         let follower = |&member: &Member| {
             let heard = (Incarnation::new(0), Number::new(0));
             let confirmed = Number::new(0);
-            (member.node, Follower { member, acked: Seq::ZERO, heard, stream: None, confirmed })
+            (
+                member.node,
+                Follower {
+                    member,
+                    acked: Seq::ZERO,
+                    heard,
+                    stream: None,
+                    confirmed,
+                },
+            )
         };
         Self {
             since: now,
@@ -108,7 +117,9 @@ impl Chain {
         cx: &mut Cx<'_>,
     ) {
         let Some(lead) = &mut self.lead else { return };
-        let Some(follower) = lead.followers.get_mut(&from.node) else { return };
+        let Some(follower) = lead.followers.get_mut(&from.node) else {
+            return;
+        };
         if !same_member(&follower.member, from, replica) {
             return cx.count(Count::WrongReplica);
         }
@@ -130,13 +141,22 @@ impl Chain {
         }
         match &mut follower.stream {
             Some(stream) if stream.attempt == attempt => {
-                while stream.in_flight.front().is_some_and(|&end| end <= follower.acked) {
+                while stream
+                    .in_flight
+                    .front()
+                    .is_some_and(|&end| end <= follower.acked)
+                {
                     stream.in_flight.pop_front();
                 }
             }
             other => {
                 let in_flight = VecDeque::new();
-                *other = Some(Stream { attempt, next: since.end, in_flight, told: None });
+                *other = Some(Stream {
+                    attempt,
+                    next: since.end,
+                    in_flight,
+                    told: None,
+                });
             }
         }
     }
@@ -145,7 +165,12 @@ impl Chain {
     fn refuse_pull(&mut self, to: &Member, since: Tip, attempt: Attempt, cx: &mut Cx<'_>) {
         match self.conflict_hint(since) {
             Some((hint, hint_epoch)) => {
-                let talk = Talk::Conflict { attempt, failed: since.end, hint, hint_epoch };
+                let talk = Talk::Conflict {
+                    attempt,
+                    failed: since.end,
+                    hint,
+                    hint_epoch,
+                };
                 self.say(to, talk, cx);
             }
             None => self.send_reset(to, attempt, cx),
@@ -177,7 +202,10 @@ impl Chain {
         let Some(lead) = &self.lead else { return };
         let window = cx.config.suspicion();
         let has_contact = |member: &&Member| {
-            let echoed = cx.liveness.last_echo(member.node).map_or(lead.since, |at| at.max(lead.since));
+            let echoed = cx
+                .liveness
+                .last_echo(member.node)
+                .map_or(lead.since, |at| at.max(lead.since));
             member.node == self.me.node || cx.now.since(echoed) < window
         };
         let membership = self.log.membership();

@@ -138,7 +138,11 @@ impl Log {
         }
         let skip = from.distance(self.floor());
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let at = self.slots.iter().skip(skip).position(|slot| *slot == Slot::Unknown)?;
+        let at = self
+            .slots
+            .iter()
+            .skip(skip)
+            .position(|slot| *slot == Slot::Unknown)?;
         Some(Seq::new(self.floor().get() + (skip + at) as u64))
     }
 
@@ -152,7 +156,11 @@ impl Log {
             return Some(self.checkpoint.floor);
         }
         let entry = self.entry(end.before()?)?;
-        Some(Tip { end, epoch: entry.epoch, hash: entry.hash })
+        Some(Tip {
+            end,
+            epoch: entry.epoch,
+            hash: entry.hash,
+        })
     }
 
     /// The epoch of the entry before `end`, as far as it is known.
@@ -162,17 +170,32 @@ impl Log {
 
     /// Appends the next entry; it is not durable yet.
     pub(crate) fn append(&mut self, entry: Arc<Entry>) {
-        assert!(entry.seq == self.tip.end, "an entry goes to the end of the log");
-        assert!(entry.epoch.n >= self.tip.epoch.n, "epochs never go down inside a log");
-        self.tip = Tip { end: entry.seq.next(), epoch: entry.epoch, hash: entry.hash };
+        assert!(
+            entry.seq == self.tip.end,
+            "an entry goes to the end of the log"
+        );
+        assert!(
+            entry.epoch.n >= self.tip.epoch.n,
+            "epochs never go down inside a log"
+        );
+        self.tip = Tip {
+            end: entry.seq.next(),
+            epoch: entry.epoch,
+            hash: entry.hash,
+        };
         self.fold(&entry);
         self.slots.push_back(Slot::Known(entry));
     }
 
     /// Drops every entry from `end` on, and what is durable of them.
     pub(crate) fn cut(&mut self, end: Seq) {
-        assert!(end >= self.floor() && end < self.tip.end, "a cut drops retained entries");
-        let tip = self.tip_at(end).expect("a cut is made behind a known entry");
+        assert!(
+            end >= self.floor() && end < self.tip.end,
+            "a cut drops retained entries"
+        );
+        let tip = self
+            .tip_at(end)
+            .expect("a cut is made behind a known entry");
         self.slots.truncate(end.distance(self.floor()) as usize);
         self.tip = tip;
         if self.durable.end > end {
@@ -185,15 +208,23 @@ impl Log {
     /// Takes `end` of the present generation as durable.
     pub(crate) fn raise_durable(&mut self, end: Seq) {
         if end > self.durable.end {
-            self.durable = self.tip_at(end).expect("only what was appended becomes durable");
+            self.durable = self
+                .tip_at(end)
+                .expect("only what was appended becomes durable");
         }
     }
 
     /// The checkpoint at `floor`, which lies inside the log.
     pub(crate) fn checkpoint_at(&self, floor: Seq) -> Option<Checkpoint> {
         let mut checkpoint = (*self.checkpoint).clone();
-        for slot in self.slots.iter().take(floor.distance(self.floor()) as usize) {
-            let Slot::Known(entry) = slot else { return None };
+        for slot in self
+            .slots
+            .iter()
+            .take(floor.distance(self.floor()) as usize)
+        {
+            let Slot::Known(entry) = slot else {
+                return None;
+            };
             checkpoint.clients.apply(entry, self.limits);
             if let Kind::Config(membership) = &entry.kind {
                 checkpoint.membership = membership.clone();
@@ -207,8 +238,14 @@ impl Log {
     /// Drops the prefix below a durable checkpoint's floor.
     pub(crate) fn retain(&mut self, checkpoint: Arc<Checkpoint>) {
         let floor = checkpoint.floor.end;
-        assert!(floor >= self.floor() && floor <= self.tip.end, "a floor rises inside the log");
-        for slot in self.slots.drain(..floor.distance(self.checkpoint.floor.end) as usize) {
+        assert!(
+            floor >= self.floor() && floor <= self.tip.end,
+            "a floor rises inside the log"
+        );
+        for slot in self
+            .slots
+            .drain(..floor.distance(self.checkpoint.floor.end) as usize)
+        {
             match slot {
                 Slot::Known(entry) => self.bytes -= u64::from(entry.payload.length()),
                 Slot::Unknown => self.unknown -= 1,
@@ -230,7 +267,10 @@ impl Log {
     /// Puts an entry in the place of an unknown one.
     pub(crate) fn repair(&mut self, entry: Arc<Entry>) {
         let at = entry.seq.distance(self.floor()) as usize;
-        assert!(self.slots[at] == Slot::Unknown, "only an unknown entry is repaired");
+        assert!(
+            self.slots[at] == Slot::Unknown,
+            "only an unknown entry is repaired"
+        );
         self.bytes += u64::from(entry.payload.length());
         self.slots[at] = Slot::Known(entry);
         self.unknown -= 1;

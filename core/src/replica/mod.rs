@@ -29,8 +29,8 @@ pub(crate) use cx::Cx;
 pub(crate) use lead::Lead;
 
 use crate::action::{Fault, Note};
-use crate::chain::order::{Image, Vote};
 use crate::bandwidth::Class;
+use crate::chain::order::{Image, Vote};
 use crate::config::{ChainDraft, Config, Retention};
 use crate::deadline::{ChainIndex, Kind};
 use crate::id::{ChainId, Epoch, Gen, Member, NodeId, Replica, Run, Seq};
@@ -89,7 +89,11 @@ impl Chain {
         config: &Config,
         now: Instant,
     ) -> Self {
-        let me = Member { node: run.node, store: run.store, replica: image.replica };
+        let me = Member {
+            node: run.node,
+            store: run.store,
+            replica: image.replica,
+        };
         let listed = image.checkpoint.membership.voters.contains(&me)
             || image.checkpoint.membership.learners.contains(&me);
         let fault = match image.vote {
@@ -108,7 +112,11 @@ impl Chain {
             pinned: draft.leader_pinned,
             retention: draft.retention,
             class: draft.class,
-            role: if fault.is_none() { follower() } else { Role::Idle },
+            role: if fault.is_none() {
+                follower()
+            } else {
+                Role::Idle
+            },
             fault,
             epoch: promised.epoch,
             voted: promised.granted,
@@ -216,8 +224,18 @@ impl Chain {
 
     pub(crate) fn set_role(&mut self, to: Role, signal: Signal, cx: &mut Cx<'_>) {
         let changed = self.role.change(to, signal);
-        assert!(changed.is_ok(), "roles change only along the table: {changed:?}");
-        cx.note(self.id, Note::Role { role: to, signal, epoch: self.epoch });
+        assert!(
+            changed.is_ok(),
+            "roles change only along the table: {changed:?}"
+        );
+        cx.note(
+            self.id,
+            Note::Role {
+                role: to,
+                signal,
+                epoch: self.epoch,
+            },
+        );
     }
 
     /// Stops this replica for good; a node that is wrong takes no part.
@@ -231,26 +249,40 @@ impl Chain {
         self.campaign = None;
         self.owed = None;
         self.leader = None;
-        for kind in [Kind::Election, Kind::Round, Kind::Pull, Kind::Repair, Kind::Seal, Kind::Retry] {
+        for kind in [
+            Kind::Election,
+            Kind::Round,
+            Kind::Pull,
+            Kind::Repair,
+            Kind::Seal,
+            Kind::Retry,
+        ] {
             cx.deadlines.disarm(self.index, kind);
         }
         cx.note(self.id, Note::Stopped(fault));
     }
 
     pub(crate) fn voter(&self, node: NodeId) -> Option<&Member> {
-        self.log.membership().voters.iter().find(|member| member.node == node)
+        self.log
+            .membership()
+            .voters
+            .iter()
+            .find(|member| member.node == node)
     }
 
     pub(crate) fn member(&self, node: NodeId) -> Option<&Member> {
         let learners = self.log.membership().learners.iter();
-        self.voter(node).or_else(|| learners.into_iter().find(|member| member.node == node))
+        self.voter(node)
+            .or_else(|| learners.into_iter().find(|member| member.node == node))
     }
 
     /// The other voters and learners.
     pub(crate) fn peers(&self) -> Vec<Member> {
         let membership = self.log.membership();
         let all = membership.voters.iter().chain(&membership.learners);
-        all.filter(|member| member.node != self.me.node).copied().collect()
+        all.filter(|member| member.node != self.me.node)
+            .copied()
+            .collect()
     }
 
     pub(crate) fn redact(&mut self) {
@@ -262,11 +294,19 @@ impl Chain {
         if self.fault.is_some() {
             return None;
         }
-        let durable = if self.is_resetting() { None } else { Some(self.log.durable().end) };
+        let durable = if self.is_resetting() {
+            None
+        } else {
+            Some(self.log.durable().end)
+        };
         Some(RowState {
             epoch: self.epoch,
             role: self.role,
-            distance: if self.role == Role::Leader { Some(0) } else { None },
+            distance: if self.role == Role::Leader {
+                Some(0)
+            } else {
+                None
+            },
             durable,
             commit: self.commit,
         })
@@ -275,7 +315,8 @@ impl Chain {
     fn publish(&mut self, cx: &mut Cx<'_>) {
         let audience: Vec<NodeId> = self.peers().iter().map(|member| member.node).collect();
         let row = self.row();
-        cx.liveness.publish(self.id, self.generation, self.me.replica, row, &audience);
+        cx.liveness
+            .publish(self.id, self.generation, self.me.replica, row, &audience);
     }
 }
 
@@ -289,7 +330,12 @@ fn follower() -> Role {
 
 /// Whether a membership number and a run name the same member.
 pub(crate) fn same_member(member: &Member, run: Run, replica: Replica) -> bool {
-    *member == Member { node: run.node, store: run.store, replica }
+    *member
+        == Member {
+            node: run.node,
+            store: run.store,
+            replica,
+        }
 }
 
 /// Shared, immutable entries.

@@ -46,7 +46,11 @@ impl Chain {
         let answer = if entries.is_empty() && from < self.commit {
             Answer::Corrupt { seq: from }
         } else {
-            Answer::Entries { floor, commit: self.commit, entries }
+            Answer::Entries {
+                floor,
+                commit: self.commit,
+                entries,
+            }
         };
         cx.reply(ticket, answer);
     }
@@ -58,14 +62,24 @@ impl Chain {
         let Some(lead) = &mut self.lead else {
             return self.answer(read.origin, Forwarded::NotLeader { hint }, cx);
         };
-        if lead.reads.iter().map(|round| round.reads.len()).sum::<usize>() >= limit {
+        if lead
+            .reads
+            .iter()
+            .map(|round| round.reads.len())
+            .sum::<usize>()
+            >= limit
+        {
             let busy = Forwarded::Rejected(crate::client::Reason::Busy);
             return self.answer(read.origin, busy, cx);
         }
         match lead.reads.back_mut() {
             Some(round) if round.number.is_none() => round.reads.push(read),
             Some(_) | None => {
-                let round = Round { number: None, commit: Seq::ZERO, reads: alloc::vec![read] };
+                let round = Round {
+                    number: None,
+                    commit: Seq::ZERO,
+                    reads: alloc::vec![read],
+                };
                 lead.reads.push_back(round);
             }
         }
@@ -93,7 +107,10 @@ impl Chain {
         let Some(lead) = &mut self.lead else { return };
         let mut due = Vec::new();
         while let Some(round) = lead.reads.front() {
-            if round.number.is_none_or(|number| confirmed.is_some_and(|c| number > c)) {
+            if round
+                .number
+                .is_none_or(|number| confirmed.is_some_and(|c| number > c))
+            {
                 break;
             }
             due.extend(lead.reads.pop_front());
@@ -117,7 +134,11 @@ impl Chain {
             .collect();
         rounds.sort_unstable_by(|a, b| b.cmp(a));
         let others = membership.majority() - 1;
-        if others == 0 { None } else { Some(rounds[others - 1]) }
+        if others == 0 {
+            None
+        } else {
+            Some(rounds[others - 1])
+        }
     }
 
     fn finish_read(&mut self, read: Read, commit: Seq, cx: &mut Cx<'_>) {
@@ -147,13 +168,18 @@ impl Chain {
             leader: self.me.replica,
             voter: follower.member.replica,
             epoch: self.epoch,
-            attempt: Attempt { incarnation: cx.me.incarnation, number },
+            attempt: Attempt {
+                incarnation: cx.me.incarnation,
+                number,
+            },
         })
     }
 
     /// Whether a round began since this was last asked.
     pub(crate) fn take_new_round(&mut self) -> bool {
-        self.lead.as_mut().is_some_and(|lead| core::mem::take(&mut lead.round_is_new))
+        self.lead
+            .as_mut()
+            .is_some_and(|lead| core::mem::take(&mut lead.round_is_new))
     }
 
     /// A voter confirmed that it follows.
@@ -164,7 +190,9 @@ impl Chain {
         let Some(lead) = self.lead.as_mut().filter(|_| is_mine) else {
             return cx.count(Count::StaleAnswer);
         };
-        let Some(follower) = lead.followers.get_mut(&from.node) else { return };
+        let Some(follower) = lead.followers.get_mut(&from.node) else {
+            return;
+        };
         if !same_member(&follower.member, from, confirm.voter) {
             return cx.count(Count::WrongReplica);
         }
@@ -174,6 +202,10 @@ impl Chain {
     /// The other voters.
     pub(crate) fn other_voters(&self) -> impl Iterator<Item = &Member> {
         let me = self.me.node;
-        self.log.membership().voters.iter().filter(move |voter| voter.node != me)
+        self.log
+            .membership()
+            .voters
+            .iter()
+            .filter(move |voter| voter.node != me)
     }
 }

@@ -19,18 +19,32 @@ impl Chain {
         if cx.deadlines.armed(self.index, Kind::Repair).is_some() {
             return;
         }
-        cx.deadlines.arm(self.index, Kind::Repair, cx.now.after(cx.config.heartbeat()));
-        let Some(first) = self.log.first_unknown(self.log.floor()) else { return };
+        cx.deadlines.arm(
+            self.index,
+            Kind::Repair,
+            cx.now.after(cx.config.heartbeat()),
+        );
+        let Some(first) = self.log.first_unknown(self.log.floor()) else {
+            return;
+        };
         let live = |member: &Member| !cx.liveness.is_suspected(member.node);
-        let peers: Vec<NodeId> =
-            self.peers().into_iter().filter(live).map(|member| member.node).collect();
+        let peers: Vec<NodeId> = self
+            .peers()
+            .into_iter()
+            .filter(live)
+            .map(|member| member.node)
+            .collect();
         if peers.is_empty() {
             return;
         }
         let attempt = cx.attempt();
         let turn = attempt.number.get() % peers.len() as u64;
         let end = self.unknown_end(first);
-        let talk = Talk::Fetch { from: first, end, attempt };
+        let talk = Talk::Fetch {
+            from: first,
+            end,
+            attempt,
+        };
         self.say_to(peers[turn as usize], talk, cx);
     }
 
@@ -53,14 +67,24 @@ impl Chain {
         cx: &mut Cx<'_>,
     ) {
         let end = end.min(self.log.end());
-        let Some(since) = self.log.tip_at(from) else { return };
+        let Some(since) = self.log.tip_at(from) else {
+            return;
+        };
         if from >= end {
             return;
         }
         let bytes_max = u64::from(cx.config.limits().message_bytes_max / 2);
         let entries = self.log.read(from, end, bytes_max);
         if !entries.is_empty() {
-            self.say(asker, Talk::Fetched { attempt, since, entries }, cx);
+            self.say(
+                asker,
+                Talk::Fetched {
+                    attempt,
+                    since,
+                    entries,
+                },
+                cx,
+            );
         }
     }
 
@@ -72,7 +96,9 @@ impl Chain {
         entries: &Entries,
         cx: &mut Cx<'_>,
     ) {
-        let Some(first) = self.log.first_unknown(self.log.floor()) else { return };
+        let Some(first) = self.log.first_unknown(self.log.floor()) else {
+            return;
+        };
         if attempt.incarnation != cx.me.incarnation
             || since.end != first
             || self.log.tip_at(first) != Some(since)
@@ -80,8 +106,11 @@ impl Chain {
             return cx.count(Count::StaleAnswer);
         }
         let end = self.unknown_end(first);
-        let run: Vec<Arc<Entry>> =
-            entries.iter().take(end.distance(first) as usize).cloned().collect();
+        let run: Vec<Arc<Entry>> = entries
+            .iter()
+            .take(end.distance(first) as usize)
+            .cloned()
+            .collect();
         if run.len() as u64 != end.distance(first) || !self.links_both_ends(since, &run) {
             return cx.count(Count::ChunkUnsound);
         }
@@ -91,16 +120,24 @@ impl Chain {
     fn links_both_ends(&self, since: Tip, run: &[Arc<Entry>]) -> bool {
         let mut tip = since;
         for entry in run {
-            if entry.seq != tip.end || entry.generation != self.generation || !entry.follows(tip.hash)
+            if entry.seq != tip.end
+                || entry.generation != self.generation
+                || !entry.follows(tip.hash)
             {
                 return false;
             }
-            tip = Tip { end: entry.seq.next(), epoch: entry.epoch, hash: entry.hash };
+            tip = Tip {
+                end: entry.seq.next(),
+                epoch: entry.epoch,
+                hash: entry.hash,
+            };
         }
         if tip.end == self.log.end() {
             return tip == self.log.tip();
         }
-        self.log.entry(tip.end).is_some_and(|next| next.follows(tip.hash))
+        self.log
+            .entry(tip.end)
+            .is_some_and(|next| next.follows(tip.hash))
     }
 
     /// Puts proven entries in the place of unknown ones, here and in the store.

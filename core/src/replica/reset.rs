@@ -53,7 +53,15 @@ impl Chain {
 
     /// One part of the leader's checkpoint arrived.
     pub(super) fn on_reset_part(&mut self, talk: &Talk, cx: &mut Cx<'_>) {
-        let &Talk::Reset { attempt, floor, checkpoint, length, offset, ref part } = talk else {
+        let &Talk::Reset {
+            attempt,
+            floor,
+            checkpoint,
+            length,
+            offset,
+            ref part,
+        } = talk
+        else {
             return;
         };
         let is_news = floor.end > self.commit
@@ -71,9 +79,17 @@ impl Chain {
         };
         if !self.follow.incoming.as_ref().is_some_and(same) {
             let parts = BTreeMap::new();
-            self.follow.incoming = Some(Incoming { floor, checkpoint, length, parts, received: 0 });
+            self.follow.incoming = Some(Incoming {
+                floor,
+                checkpoint,
+                length,
+                parts,
+                received: 0,
+            });
         }
-        let Some(incoming) = &mut self.follow.incoming else { return };
+        let Some(incoming) = &mut self.follow.incoming else {
+            return;
+        };
         if !part.is_empty() && !incoming.parts.contains_key(&offset) {
             incoming.parts.insert(offset, part.to_vec());
             incoming.received = incoming.received.saturating_add(part.len() as u32);
@@ -84,7 +100,9 @@ impl Chain {
     }
 
     fn take_checkpoint(&mut self, cx: &mut Cx<'_>) {
-        let Some(incoming) = self.follow.incoming.take() else { return };
+        let Some(incoming) = self.follow.incoming.take() else {
+            return;
+        };
         let bytes: Vec<u8> = incoming.parts.into_values().flatten().collect();
         if EntryHash(leading(&blake3::hash(&bytes))) != incoming.checkpoint {
             return cx.count(Count::ResetIgnored);

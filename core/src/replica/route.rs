@@ -16,11 +16,29 @@ impl Chain {
         if message.to != self.me.replica {
             return cx.count(Count::WrongReplica);
         }
-        let sender = Member { node: from.node, store: from.store, replica: message.from };
+        let sender = Member {
+            node: from.node,
+            store: from.store,
+            replica: message.from,
+        };
         let is_member = self.member(from.node) == Some(&sender);
-        if let Talk::VoteRequest { round, purpose, asked, last_epoch, tail, attempt } = message.talk
+        if let Talk::VoteRequest {
+            round,
+            purpose,
+            asked,
+            last_epoch,
+            tail,
+            attempt,
+        } = message.talk
         {
-            let request = VoteRequest { round, purpose, asked, last_epoch, tail, attempt };
+            let request = VoteRequest {
+                round,
+                purpose,
+                asked,
+                last_epoch,
+                tail,
+                attempt,
+            };
             return self.on_vote_request(from, message.from, request, cx);
         }
         if message.epoch.n > self.epoch.n && (is_member || is_of_leader(&message.talk)) {
@@ -47,19 +65,40 @@ impl Chain {
         match &message.talk {
             // Requests for votes were taken before; an `Outdated` did all it can by its epoch.
             Talk::VoteRequest { .. } | Talk::Outdated => {}
-            &Talk::VoteReply { round, asked, granted, attempt } => {
+            &Talk::VoteReply {
+                round,
+                asked,
+                granted,
+                attempt,
+            } => {
                 self.on_vote_reply(from, replica, (round, asked, granted, attempt), cx);
             }
-            &Talk::Pull { since, durable, attempt, number } => {
+            &Talk::Pull {
+                since,
+                durable,
+                attempt,
+                number,
+            } => {
                 let heard = (from.incarnation, number);
                 self.on_pull(from, replica, since, durable, attempt, heard, cx);
             }
-            Talk::Chunk { attempt, since, entries, commit, floor } => {
+            Talk::Chunk {
+                attempt,
+                since,
+                entries,
+                commit,
+                floor,
+            } => {
                 if self.hears_leader(from, message, cx) {
                     self.on_chunk(*attempt, *since, entries, (*commit, *floor), cx);
                 }
             }
-            &Talk::Conflict { attempt, failed, hint, hint_epoch } => {
+            &Talk::Conflict {
+                attempt,
+                failed,
+                hint,
+                hint_epoch,
+            } => {
                 if self.hears_leader(from, message, cx) {
                     self.on_conflict(attempt, failed, hint, hint_epoch, cx);
                 }
@@ -79,11 +118,23 @@ impl Chain {
                     self.campaign(Purpose::Transfer, cx);
                 }
             }
-            &Talk::Fetch { from: first, end, attempt } => {
-                let asker = Member { node: from.node, store: from.store, replica };
+            &Talk::Fetch {
+                from: first,
+                end,
+                attempt,
+            } => {
+                let asker = Member {
+                    node: from.node,
+                    store: from.store,
+                    replica,
+                };
                 self.on_fetch(&asker, first, end, attempt, cx);
             }
-            Talk::Fetched { attempt, since, entries } => {
+            Talk::Fetched {
+                attempt,
+                since,
+                entries,
+            } => {
                 self.on_fetched(*attempt, *since, entries, cx);
             }
         }
@@ -107,7 +158,10 @@ impl Chain {
         if self.fault.is_some() {
             return;
         }
-        if !self.member(run.node).is_some_and(|member| same_member(member, run, replica)) {
+        if !self
+            .member(run.node)
+            .is_some_and(|member| same_member(member, run, replica))
+        {
             return cx.count(Count::WrongReplica);
         }
         if row.epoch.n > self.epoch.n {
@@ -118,7 +172,11 @@ impl Chain {
         }
         if row.epoch.n < self.epoch.n {
             cx.count(Count::OlderEpoch);
-            let sender = Member { node: run.node, store: run.store, replica };
+            let sender = Member {
+                node: run.node,
+                store: run.store,
+                replica,
+            };
             return self.say(&sender, Talk::Outdated, cx);
         }
         if row.epoch.node != run.node {
@@ -136,7 +194,11 @@ impl Chain {
         if self.fault.is_some() || confirm.voter != self.me.replica {
             return false;
         }
-        let leader = Member { node: from.node, store: from.store, replica: confirm.leader };
+        let leader = Member {
+            node: from.node,
+            store: from.store,
+            replica: confirm.leader,
+        };
         if confirm.epoch.n < self.epoch.n {
             cx.count(Count::OlderEpoch);
             self.say(&leader, Talk::Outdated, cx);

@@ -61,7 +61,10 @@ impl Chain {
         if entries.is_empty() && stream.told == Some(told) {
             return false;
         }
-        let bytes: u64 = entries.iter().map(|entry| cost(entry.payload.length())).sum();
+        let bytes: u64 = entries
+            .iter()
+            .map(|entry| cost(entry.payload.length()))
+            .sum();
         if let Err(at) = cx.bucket.admit(self.class, bytes, cx.now) {
             cx.counters.add(Count::BudgetWait);
             cx.deadlines.arm_by(self.index, Kind::Budget, at);
@@ -76,7 +79,17 @@ impl Chain {
         stream.told = Some(told);
         let (attempt, member) = (stream.attempt, follower.member);
         let (commit, floor) = told;
-        self.say(&member, Talk::Chunk { attempt, since, entries, commit, floor }, cx);
+        self.say(
+            &member,
+            Talk::Chunk {
+                attempt,
+                since,
+                entries,
+                commit,
+                floor,
+            },
+            cx,
+        );
         more
     }
 }

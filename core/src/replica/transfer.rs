@@ -47,15 +47,23 @@ impl Chain {
                 && !cx.liveness.is_suspected(follower.member.node)
         });
         match to {
-            Some(to) => live.map(|follower| follower.member.node).find(|&node| node == to),
-            None => live.max_by_key(|follower| follower.acked).map(|follower| follower.member.node),
+            Some(to) => live
+                .map(|follower| follower.member.node)
+                .find(|&node| node == to),
+            None => live
+                .max_by_key(|follower| follower.acked)
+                .map(|follower| follower.member.node),
         }
     }
 
     fn begin_transfer(&mut self, target: NodeId, cx: &mut Cx<'_>) {
         let Some(lead) = &mut self.lead else { return };
         if lead.transfer.is_none() {
-            lead.transfer = Some(Transfer { target, told: false, waiting: Vec::new() });
+            lead.transfer = Some(Transfer {
+                target,
+                told: false,
+                waiting: Vec::new(),
+            });
             let end = cx.now.after(cx.config.heartbeat() * 8);
             cx.deadlines.arm(self.index, Kind::Transfer, end);
         }
@@ -65,8 +73,13 @@ impl Chain {
     pub(super) fn hand_over_if_ready(&mut self, cx: &mut Cx<'_>) {
         let end = self.log.end();
         let Some(lead) = &mut self.lead else { return };
-        let Some(transfer) = &mut lead.transfer else { return };
-        let is_level = lead.followers.get(&transfer.target).is_some_and(|f| f.acked == end);
+        let Some(transfer) = &mut lead.transfer else {
+            return;
+        };
+        let is_level = lead
+            .followers
+            .get(&transfer.target)
+            .is_some_and(|f| f.acked == end);
         if is_level && !transfer.told {
             transfer.told = true;
             let target = transfer.target;
@@ -85,7 +98,9 @@ impl Chain {
     /// The leadership ended, by the transfer or otherwise.
     pub(super) fn end_transfer(&mut self, lead: &Lead, cx: &mut Cx<'_>) {
         cx.deadlines.disarm(self.index, Kind::Transfer);
-        let Some(transfer) = &lead.transfer else { return };
+        let Some(transfer) = &lead.transfer else {
+            return;
+        };
         let outcome = if transfer.told {
             cx.count(Count::Transferred);
             Forwarded::Transferred
@@ -110,10 +125,15 @@ impl Chain {
             }
             return;
         }
-        let Some(pinned) = self.pinned.filter(|&pinned| pinned != self.me.node) else { return };
+        let Some(pinned) = self.pinned.filter(|&pinned| pinned != self.me.node) else {
+            return;
+        };
         let pause = Duration::from_millis(cx.config.timing().pin_ms);
         let is_early = lead.pinned_at.is_some_and(|at| cx.now.since(at) < pause);
-        let is_level = lead.followers.get(&pinned).is_some_and(|f| f.acked >= self.commit);
+        let is_level = lead
+            .followers
+            .get(&pinned)
+            .is_some_and(|f| f.acked >= self.commit);
         if is_early || !is_level || self.transfer_target(Some(pinned), cx).is_none() {
             return;
         }

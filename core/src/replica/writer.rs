@@ -32,7 +32,11 @@ pub(super) struct Writer {
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 enum Write {
     Vote(Vote),
-    Append { generation: u64, end: Seq, is_seal: bool },
+    Append {
+        generation: u64,
+        end: Seq,
+        is_seal: bool,
+    },
     Cut(Seq),
     Retain(Arc<Checkpoint>),
     Reset(Arc<Checkpoint>),
@@ -64,7 +68,10 @@ impl Writer {
             *entry = Arc::new(entry.redacted());
         }
         if let Some((_, Write::Repair(entries))) = &mut self.under_way {
-            *entries = entries.iter().map(|entry| Arc::new(entry.redacted())).collect();
+            *entries = entries
+                .iter()
+                .map(|entry| Arc::new(entry.redacted()))
+                .collect();
         }
     }
 
@@ -88,7 +95,9 @@ impl Chain {
             return;
         }
         let retries = cx.deadlines.armed(self.index, Kind::Retry).is_some();
-        let Some((write, order)) = self.next_write(retries, cx) else { return };
+        let Some((write, order)) = self.next_write(retries, cx) else {
+            return;
+        };
         let number = cx.store(self.id, self.generation, order);
         self.writer.under_way = Some((number, write));
     }
@@ -119,7 +128,11 @@ impl Chain {
             let entries = self.log.read(durable, self.log.end(), bytes_max);
             let end = Seq::new(durable.get() + entries.len() as u64);
             self.writer.seal_due = false;
-            let write = Write::Append { generation, end, is_seal: false };
+            let write = Write::Append {
+                generation,
+                end,
+                is_seal: false,
+            };
             return Some((write, Order::Append(entries)));
         }
         if let Some(checkpoint) = self.due_checkpoint() {
@@ -127,7 +140,11 @@ impl Chain {
             return Some((Write::Retain(checkpoint.clone()), Order::Retain(checkpoint)));
         }
         if core::mem::take(&mut self.writer.seal_due) && self.writer.unsealed {
-            let write = Write::Append { generation, end: durable, is_seal: true };
+            let write = Write::Append {
+                generation,
+                end: durable,
+                is_seal: true,
+            };
             return Some((write, Order::Append(Entries::from([]))));
         }
         None
@@ -140,7 +157,10 @@ impl Chain {
         result: Result<(), StoreError>,
         cx: &mut Cx<'_>,
     ) {
-        let Some((_, write)) = self.writer.under_way.take_if(|(under_way, _)| *under_way == number)
+        let Some((_, write)) = self
+            .writer
+            .under_way
+            .take_if(|(under_way, _)| *under_way == number)
         else {
             return cx.count(Count::UnknownOperation);
         };
@@ -161,7 +181,11 @@ impl Chain {
     fn on_durable(&mut self, write: Write, cx: &mut Cx<'_>) {
         match write {
             Write::Vote(vote) => self.promised = vote,
-            Write::Append { generation, end, is_seal } => {
+            Write::Append {
+                generation,
+                end,
+                is_seal,
+            } => {
                 if generation != self.log.generation() {
                     cx.count(Count::WriteOvertaken);
                 } else if is_seal {
@@ -194,7 +218,8 @@ impl Chain {
             Write::Reset(checkpoint) => self.follow.reset = Some(checkpoint),
             Write::Repair(entries) => self.writer.repairs.extend_from_slice(&entries),
         }
-        cx.deadlines.arm(self.index, Kind::Retry, cx.now.after(cx.config.heartbeat()));
+        cx.deadlines
+            .arm(self.index, Kind::Retry, cx.now.after(cx.config.heartbeat()));
     }
 
     /// The last batch has been idle for a while (D13f).
