@@ -1,0 +1,296 @@
+//! A disk of byte files in one directory, with the crash semantics of the cruellest file system
+//! that POSIX allows.
+//!
+//! What the machine wrote is visible at once, but survives a crash for certain only when a
+//! `Sync` of the file (its bytes and length) and a `SyncDir` (names: created, renamed, removed)
+//! followed. What was not synced is lost, kept, reordered or torn, operation by operation, as
+//! [`Unsynced`] says and the draws of the run decide. Reads happen at boot only.
+
+mod crash;
+mod file;
+
+use crate::draw::Draw;
+use crate::fault::Unsynced;
+use bytes::Bytes;
+use file::File;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why a batch was not performed as a whole.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum DiskError {
+    /// The disk has no room; nothing of the batch was performed.
+    #[error("disk full")]
+    Full,
+    /// A sync failed. Operations before it were performed, later ones were not, and the bytes
+    /// that it should have synced are unreliable.
+    #[error("sync failed")]
+    Failed,
+}
+
+/// One operation on the disk of a node. Files are created by writing to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileOp {
+    /// Adds bytes at the end.
+    Append {
+        /// The file.
+        file: Arc<str>,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Replaces bytes, or adds them beyond the end; a gap is filled with zeros.
+    Write {
+        /// The file.
+        file: Arc<str>,
+        /// Where the first byte goes.
+        offset: u64,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Shortens a file; one that is not longer stays as it is.
+    Truncate {
+        /// The file.
+        file: Arc<str>,
+        /// The new length.
+        length: u64,
+    },
+    /// Makes the bytes and the length of a file durable, not its name.
+    Sync {
+        /// The file.
+        file: Arc<str>,
+    },
+    /// Gives a file another name; a file that had that name is gone.
+    Rename {
+        /// The old name.
+        from: Arc<str>,
+        /// The new name.
+        to: Arc<str>,
+    },
+    /// Removes a file.
+    Remove {
+        /// The file.
+        file: Arc<str>,
+    },
+    /// Makes all names durable.
+    SyncDir,
+}
+
+/// A change of names that is not durable yet.
+#[derive(Clone, Debug)]
+enum NameOp {
+    Create {
+        name: Arc<str>,
+        inode: u32,
+    },
+    Rename {
+        from: Arc<str>,
+        to: Arc<str>,
+        inode: u32,
+    },
+    Remove {
+        name: Arc<str>,
+        inode: u32,
+    },
+}
+
+type Names = BTreeMap<Arc<str>, u32>;
+
+/// The files of one node.
+///
+/// Cloning is cheap: bytes are shared until one of the two disks writes to them.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    /// Names as the machine sees them.
+    names: Names,
+    /// Names as a crash may leave them.
+    durable_names: Names,
+    name_ops: Vec<NameOp>,
+    inodes: BTreeMap<u32, File>,
+    inode_next: u32,
+}
+
+impl Disk {
+    /// The bytes of a file as last written, or as the crash left them when asked at boot.
+    pub fn read(&self, file: &str) -> Option<&[u8]> {
+        self.file(file).map(File::bytes)
+    }
+
+    /// All files by name.
+    pub fn files(&self) -> impl Iterator<Item = (&Arc<str>, &[u8])> {
+        self.names.iter().filter_map(|(name, inode)| {
+            let file = self.inodes.get(inode)?;
+            Some((name, file.bytes()))
+        })
+    }
+
+    /// How many bytes at the start of a file are synced and not written to since.
+    pub fn synced(&self, file: &str) -> u64 {
+        self.file(file).map_or(0, File::synced)
+    }
+
+    /// Whether the name of a file, and that no other has it, is durable.
+    pub fn is_name_durable(&self, file: &str) -> bool {
+        self.names.get(file) == self.durable_names.get(file)
+    }
+
+    /// The bytes of all files together.
+    pub fn size(&self) -> u64 {
+        self.inodes
+            .values()
+            .map(|file| file.bytes().len() as u64)
+            .sum()
+    }
+
+    /// Operations whose fate a crash would decide.
+    pub fn unsynced(&self) -> usize {
+        let bytes: usize = self.inodes.values().map(File::unsynced).sum();
+        bytes + self.name_ops.len()
+    }
+
+    fn file(&self, name: &str) -> Option<&File> {
+        self.inodes.get(self.names.get(name)?)
+    }
+
+    fn file_mut(&mut self, name: &Arc<str>) -> &mut File {
+        let inode = match self.names.get(name) {
+            Some(inode) => *inode,
+            None => {
+                let inode = self.inode_next;
+                self.inode_next += 1;
+                self.names.insert(name.clone(), inode);
+                let name = name.clone();
+                self.name_ops.push(NameOp::Create { name, inode });
+                inode
+            }
+        };
+        self.inodes.entry(inode).or_default()
+    }
+
+    /// Performs one operation.
+    pub(crate) fn perform(&mut self, op: &FileOp) {
+        match op {
+            FileOp::Append { file, bytes } => {
+                let file = self.file_mut(file);
+                file.write(file.bytes().len(), bytes);
+            }
+            FileOp::Write {
+                file,
+                offset,
+                bytes,
+            } => {
+                let offset = usize::try_from(*offset).expect("an offset fits into memory");
+                self.file_mut(file).write(offset, bytes);
+            }
+            FileOp::Truncate { file, length } => {
+                if self.names.contains_key(file) {
+                    let length = usize::try_from(*length).unwrap_or(usize::MAX);
+                    self.file_mut(file).truncate(length);
+                }
+            }
+            FileOp::Sync { file } => {
+                if self.names.contains_key(file) {
+                    self.file_mut(file).sync();
+                }
+            }
+            FileOp::Rename { from, to } => self.rename(from, to),
+            FileOp::Remove { file } => {
+                if let Some(inode) = self.names.remove(file) {
+                    let name = file.clone();
+                    self.name_ops.push(NameOp::Remove { name, inode });
+                }
+            }
+            FileOp::SyncDir => self.sync_dir(),
+        }
+    }
+
+    fn rename(&mut self, from: &Arc<str>, to: &Arc<str>) {
+        if from == to {
+            return;
+        }
+        if let Some(inode) = self.names.remove(from) {
+            self.names.insert(to.clone(), inode);
+            let (from, to) = (from.clone(), to.clone());
+            self.name_ops.push(NameOp::Rename { from, to, inode });
+        }
+    }
+
+    fn sync_dir(&mut self) {
+        for op in self.name_ops.drain(..) {
+            op.apply(&mut self.durable_names);
+        }
+        debug_assert_eq!(self.names, self.durable_names);
+        self.collect();
+    }
+
+    /// Forgets files that no name leads to, whatever a crash would decide.
+    fn collect(&mut self) {
+        if self.inodes.len() == self.names.len() && self.name_ops.is_empty() {
+            return;
+        }
+        let mut live: std::collections::BTreeSet<u32> = self.names.values().copied().collect();
+        live.extend(self.durable_names.values());
+        live.extend(self.name_ops.iter().map(NameOp::inode));
+        self.inodes.retain(|inode, _| live.contains(inode));
+    }
+
+    /// A sync of `file` that fails: what was not synced is kept or lost now, unnoticed.
+    pub(crate) fn fail_sync(&mut self, file: &Arc<str>, draw: &Draw, lane: u64, counter: u64) {
+        if self.names.contains_key(file) {
+            self.file_mut(file).fail_sync(draw, lane, counter);
+        }
+    }
+
+    /// A failing sync of the names: each change is kept or lost now, unnoticed.
+    pub(crate) fn fail_sync_dir(&mut self, draw: &Draw, lane: u64, counter: u64) {
+        crash::settle_names(self, Unsynced::Reordered, draw, lane, counter);
+    }
+
+    /// Decides the fate of everything that is not synced.
+    pub(crate) fn crash(&mut self, style: Unsynced, draw: &Draw, lane: u64, counter: u64) {
+        crash::crash(self, style, draw, lane, counter);
+    }
+
+    /// Flips one bit of a synced byte; false when there is no such byte.
+    pub(crate) fn flip(&mut self, file: &str, offset: u64, bit: u8) -> bool {
+        if offset >= self.synced(file) {
+            return false;
+        }
+        let Some(inode) = self.names.get(file) else {
+            return false;
+        };
+        let Some(file) = self.inodes.get_mut(inode) else {
+            return false;
+        };
+        file.flip(offset as usize, bit);
+        true
+    }
+}
+
+impl NameOp {
+    const fn inode(&self) -> u32 {
+        match self {
+            Self::Create { inode, .. } | Self::Rename { inode, .. } => *inode,
+            Self::Remove { inode, .. } => *inode,
+        }
+    }
+
+    /// Applies the change, as far as the names still mean the same file.
+    fn apply(&self, names: &mut Names) {
+        match self {
+            Self::Create { name, inode } => {
+                names.insert(name.clone(), *inode);
+            }
+            Self::Rename { from, to, inode } => {
+                if names.get(from) == Some(inode) {
+                    names.remove(from);
+                }
+                names.insert(to.clone(), *inode);
+            }
+            Self::Remove { name, inode } => {
+                if names.get(name) == Some(inode) {
+                    names.remove(name);
+                }
+            }
+        }
+    }
+}

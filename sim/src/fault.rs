@@ -1,0 +1,307 @@
+//! The fault vocabulary: plain data that a plan holds and a shrinker may drop one by one.
+//!
+//! Every fault is total: one that does not apply (a crash of a node that is down, an end of a
+//! cut that nobody made) has no effect, so a plan keeps its meaning when another fault is removed.
+
+use crate::machine::NodeIndex;
+use serde::{Deserialize, Serialize};
+
+/// What becomes of bytes and names that were not synced when a node crashes.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsynced {
+    /// One of the other four, drawn for each crash.
+    #[default]
+    Drawn,
+    /// All of it is gone.
+    Lost,
+    /// All of it is there, as when the process dies and its system does not; it is still not
+    /// synced, so the next crash may take it.
+    Kept,
+    /// Each operation reached the medium or not, whatever came before it.
+    Reordered,
+    /// A drawn number of operations reached the medium, the next one in part.
+    Torn,
+}
+
+/// How messages travel on a link.
+///
+/// Every message draws its own latency, so messages overtake each other wherever the range is
+/// wider than their spacing.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weather {
+    /// Shortest latency.
+    pub latency_us_min: u64,
+    /// Longest latency.
+    pub latency_us_max: u64,
+    /// Messages lost, of a million.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub loss_ppm: u32,
+    /// Messages that arrive twice, of a million.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duplicate_ppm: u32,
+    /// Messages delayed by up to eight times the longest latency more, of a million.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reorder_ppm: u32,
+    /// Bytes that the link carries in a millisecond; 0 is no limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_per_ms: u32,
+}
+
+impl Default for Weather {
+    fn default() -> Self {
+        Self::latency_us(1_000, 10_000)
+    }
+}
+
+impl Weather {
+    /// A faultless link with latencies of `min` to `max` microseconds.
+    pub const fn latency_us(min: u64, max: u64) -> Self {
+        Self {
+            latency_us_min: min,
+            latency_us_max: max,
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+            reorder_ppm: 0,
+            bytes_per_ms: 0,
+        }
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// One thing that goes wrong, or right again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fault {
+    /// The node loses its memory and, as `unsynced` says, what it had not synced.
+    Crash {
+        /// The node.
+        node: NodeIndex,
+        /// The fate of what was not synced.
+        #[serde(default)]
+        unsynced: Unsynced,
+    },
+    /// The node crashes while its disk performs the `op`-th file operation from now on.
+    CrashAtPersist {
+        /// The node.
+        node: NodeIndex,
+        /// Which file operation, from 1.
+        op: u64,
+        /// The fate of what was not synced.
+        #[serde(default)]
+        unsynced: Unsynced,
+        /// How much later the node restarts; without it the node stays down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        restart_after_ms: Option<u64>,
+    },
+    /// A node that is down boots.
+    Restart {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// The node stops running; its clocks do not, and what arrives waits.
+    Pause {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// A paused node goes on with everything that waited.
+    Resume {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// A node that is down loses its disk; it comes back with a new store number.
+    Wipe {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// Nodes of different groups do not hear each other; replaces an earlier partition. Nodes
+    /// that no group names are one more group.
+    Partition {
+        /// The groups.
+        groups: Vec<Vec<NodeIndex>>,
+    },
+    /// Messages in one direction are lost.
+    Cut {
+        /// The sender.
+        from: NodeIndex,
+        /// The receiver.
+        to: NodeIndex,
+    },
+    /// Ends a cut.
+    Mend {
+        /// The sender.
+        from: NodeIndex,
+        /// The receiver.
+        to: NodeIndex,
+    },
+    /// Messages in one direction wait until the link is unclogged.
+    Clog {
+        /// The sender.
+        from: NodeIndex,
+        /// The receiver.
+        to: NodeIndex,
+    },
+    /// Ends a clog; what waited travels now.
+    Unclog {
+        /// The sender.
+        from: NodeIndex,
+        /// The receiver.
+        to: NodeIndex,
+    },
+    /// Messages of one kind are lost.
+    Filter {
+        /// The message kind.
+        message: u16,
+        /// Only from this sender.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<NodeIndex>,
+        /// Only to this receiver.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<NodeIndex>,
+    },
+    /// Ends partitions, cuts, clogs and filters; weather stays.
+    Heal {},
+    /// Changes how messages travel, on all links or on those of one sender or receiver.
+    Weather {
+        /// Only from this sender.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<NodeIndex>,
+        /// Only to this receiver.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<NodeIndex>,
+        /// The new weather; without it, the weather the run began with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weather: Option<Weather>,
+    },
+    /// The wall clock shows true time plus `ms` from now on.
+    ClockOffset {
+        /// The node.
+        node: NodeIndex,
+        /// Milliseconds ahead of true time, or behind it.
+        ms: i64,
+    },
+    /// The wall clock moves by `ms`.
+    ClockStep {
+        /// The node.
+        node: NodeIndex,
+        /// Milliseconds forwards, or backwards.
+        ms: i64,
+    },
+    /// Both clocks leap forwards, as after a suspension that nobody noticed.
+    ClockJump {
+        /// The node.
+        node: NodeIndex,
+        /// Milliseconds forwards.
+        ms: u64,
+    },
+    /// Both clocks run `ppm` parts of a million faster than true time, or slower.
+    ClockRate {
+        /// The node.
+        node: NodeIndex,
+        /// Parts of a million; more than -1,000,000.
+        ppm: i32,
+    },
+    /// Both clocks stand still, so no deadline is ever reached.
+    ClockStop {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// Clocks that stood still go on.
+    ClockStart {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// Deadlines are noticed late from now on.
+    LateWake {
+        /// The node.
+        node: NodeIndex,
+        /// How late; 0 ends it.
+        by_ms: u64,
+    },
+    /// Changes how long the disk takes for a batch.
+    DiskLatency {
+        /// The node.
+        node: NodeIndex,
+        /// Shortest time.
+        us_min: u64,
+        /// Longest time.
+        us_max: u64,
+    },
+    /// The disk is full, or no longer.
+    DiskFull {
+        /// The node.
+        node: NodeIndex,
+        /// Whether it is full.
+        on: bool,
+    },
+    /// The next sync fails; what it should have synced is kept or lost, as drawn.
+    DiskSyncError {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// Bits of synced bytes flip, in ranges that the hook of the run allows.
+    Flip {
+        /// The node.
+        node: NodeIndex,
+        /// How many bits.
+        bits: u32,
+    },
+    /// One bit of a synced byte flips.
+    FlipAt {
+        /// The node.
+        node: NodeIndex,
+        /// The file.
+        file: String,
+        /// The byte.
+        offset: u64,
+        /// The bit, 0 to 7.
+        bit: u8,
+    },
+    /// Ends every fault of some nodes and of the links between them: they are up, their links
+    /// have the weather the run began with, their disks work and their clocks run, shifted but
+    /// at the true rate.
+    Recover {
+        /// The nodes; all when empty.
+        #[serde(default)]
+        nodes: Vec<NodeIndex>,
+    },
+}
+
+impl Fault {
+    /// The name of the fault in a plan.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Crash { .. } => "crash",
+            Self::CrashAtPersist { .. } => "crash_at_persist",
+            Self::Restart { .. } => "restart",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Wipe { .. } => "wipe",
+            Self::Partition { .. } => "partition",
+            Self::Cut { .. } => "cut",
+            Self::Mend { .. } => "mend",
+            Self::Clog { .. } => "clog",
+            Self::Unclog { .. } => "unclog",
+            Self::Filter { .. } => "filter",
+            Self::Heal {} => "heal",
+            Self::Weather { .. } => "weather",
+            Self::ClockOffset { .. } => "clock_offset",
+            Self::ClockStep { .. } => "clock_step",
+            Self::ClockJump { .. } => "clock_jump",
+            Self::ClockRate { .. } => "clock_rate",
+            Self::ClockStop { .. } => "clock_stop",
+            Self::ClockStart { .. } => "clock_start",
+            Self::LateWake { .. } => "late_wake",
+            Self::DiskLatency { .. } => "disk_latency",
+            Self::DiskFull { .. } => "disk_full",
+            Self::DiskSyncError { .. } => "disk_sync_error",
+            Self::Flip { .. } => "flip",
+            Self::FlipAt { .. } => "flip_at",
+            Self::Recover { .. } => "recover",
+        }
+    }
+}

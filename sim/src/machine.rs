@@ -1,0 +1,241 @@
+//! What a machine is to the engine.
+//!
+//! A machine is a value that is stepped with a time and one input and appends its effects. It
+//! never waits, owns no clock, socket, file or entropy. The engine offers it three services:
+//! messages, byte files and clocks. Whatever else it orders goes out as [`Effect::Output`], to
+//! the host model and the checks of the scenario.
+
+use crate::disk::{Disk, DiskError, FileOp};
+use crate::time::{Instant, Now};
+use core::fmt::{self, Debug};
+use serde::{Deserialize, Serialize};
+
+/// A node, by its place in the cluster of the run.
+#[derive(
+    Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct NodeIndex(pub u16);
+
+impl NodeIndex {
+    /// The place as an array index.
+    #[inline]
+    pub const fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for NodeIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+/// Something that one node sends to another.
+///
+/// At most 64 bytes; payloads belong behind a shared pointer.
+pub trait Message {
+    /// A hash of the whole content, independent of platform and process.
+    fn fingerprint(&self) -> u64;
+
+    /// A small number that message filters of a plan can name.
+    fn kind(&self) -> u16 {
+        0
+    }
+
+    /// Bytes on the wire, for links with a bandwidth.
+    fn size(&self) -> u32 {
+        0
+    }
+}
+
+/// A deterministic state machine under test.
+pub trait Machine: Clone {
+    /// What a node is started with; the same at every boot.
+    type Config;
+    /// What nodes send to each other.
+    type Message: Clone + Debug + Message;
+    /// What a workload asks of a node.
+    type Op: Clone + Debug;
+    /// What a node orders or reports beyond messages and files.
+    type Output: Debug;
+
+    /// A machine from its configuration and from what its disk holds.
+    fn boot(config: &Self::Config, boot: Boot<'_>, out: &mut Outbox<Self>) -> Self;
+
+    /// Advances to `now`, handles `input` and appends the consequences to `out`.
+    fn step(&mut self, now: Now, input: Input<Self>, out: &mut Outbox<Self>);
+
+    /// When to step with [`Input::Wake`] if nothing else happens first, in the node's own clock.
+    ///
+    /// Asked after every step, so it has to be cheap.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Hash of the whole state; asked for when the digest of a run is taken.
+    fn state_hash(&self) -> u64;
+
+    /// Hash of an output, for the digest of the run.
+    #[inline]
+    fn output_fingerprint(_output: &Self::Output) -> u64 {
+        0
+    }
+
+    /// Hash of an operation, for the digest of the run.
+    #[inline]
+    fn op_fingerprint(_op: &Self::Op) -> u64 {
+        0
+    }
+}
+
+/// What a machine finds when it boots.
+#[derive(Copy, Clone, Debug)]
+pub struct Boot<'a> {
+    /// Who it is.
+    pub node: NodeIndex,
+    /// How many nodes the cluster has.
+    pub nodes: u16,
+    /// Entropy: a different number at every boot of every node.
+    pub seed: u64,
+    /// Boots of this store so far, from 1.
+    pub run: u64,
+    /// Which store this is, from 1; changes when the disk is wiped.
+    pub store: u64,
+    /// The files as the last crash left them.
+    pub disk: &'a Disk,
+    /// What the clocks show.
+    pub now: Now,
+}
+
+/// What happens to a machine.
+#[derive(Clone, Debug)]
+pub enum Input<M: Machine> {
+    /// The deadline of [`Machine::poll_timeout`] is reached, perhaps late.
+    Wake,
+    /// A message arrived.
+    Message {
+        /// Its sender.
+        from: NodeIndex,
+        /// Its content.
+        message: M::Message,
+    },
+    /// The workload asks for something.
+    Op(M::Op),
+    /// A batch of file operations ended.
+    Disk {
+        /// The number that the machine gave to the batch.
+        token: u64,
+        /// Whether all of it was performed.
+        result: Result<(), DiskError>,
+    },
+}
+
+/// What a machine wants done, in the order of the outbox.
+#[derive(Debug)]
+pub enum Effect<M: Machine> {
+    /// Send a message to one node.
+    Send {
+        /// The receiver.
+        to: NodeIndex,
+        /// The content.
+        message: M::Message,
+    },
+    /// Send a message to every other node.
+    Broadcast {
+        /// The content.
+        message: M::Message,
+    },
+    /// Perform file operations, in order and after all earlier batches; one
+    /// [`Input::Disk`] answers the whole batch.
+    Disk {
+        /// Comes back with the answer.
+        token: u64,
+        /// The operations.
+        ops: Vec<FileOp>,
+    },
+    /// Anything else; the hook of the run receives it.
+    Output(M::Output),
+}
+
+impl<M: Machine> Clone for Effect<M>
+where
+    M::Output: Clone,
+{
+    fn clone(&self) -> Self {
+        match self {
+            Self::Send { to, message } => Self::Send {
+                to: *to,
+                message: message.clone(),
+            },
+            Self::Broadcast { message } => Self::Broadcast {
+                message: message.clone(),
+            },
+            Self::Disk { token, ops } => Self::Disk {
+                token: *token,
+                ops: ops.clone(),
+            },
+            Self::Output(output) => Self::Output(output.clone()),
+        }
+    }
+}
+
+/// Collects the effects of one step.
+#[derive(Debug)]
+pub struct Outbox<M: Machine> {
+    pub(crate) effects: Vec<Effect<M>>,
+}
+
+impl<M: Machine> Default for Outbox<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: Machine> Outbox<M> {
+    /// An empty outbox.
+    pub const fn new() -> Self {
+        Self {
+            effects: Vec::new(),
+        }
+    }
+
+    /// Appends an effect.
+    #[inline]
+    pub fn push(&mut self, effect: Effect<M>) {
+        self.effects.push(effect);
+    }
+
+    /// Sends `message` to `to`.
+    #[inline]
+    pub fn send(&mut self, to: NodeIndex, message: M::Message) {
+        self.push(Effect::Send { to, message });
+    }
+
+    /// Sends `message` to every other node.
+    #[inline]
+    pub fn broadcast(&mut self, message: M::Message) {
+        self.push(Effect::Broadcast { message });
+    }
+
+    /// Hands `ops` to the disk.
+    #[inline]
+    pub fn disk(&mut self, token: u64, ops: Vec<FileOp>) {
+        self.push(Effect::Disk { token, ops });
+    }
+
+    /// Hands `output` to the hook of the run.
+    #[inline]
+    pub fn output(&mut self, output: M::Output) {
+        self.push(Effect::Output(output));
+    }
+
+    /// Takes everything out; for tests that step a machine by hand.
+    pub fn drain(&mut self) -> impl Iterator<Item = Effect<M>> {
+        self.effects.drain(..)
+    }
+
+    /// What was appended so far.
+    #[inline]
+    pub fn effects(&self) -> &[Effect<M>] {
+        &self.effects
+    }
+}

@@ -1,0 +1,334 @@
+//! The links between nodes: weather, cuts, partitions, clogs and filters.
+//!
+//! A link's faults decide when a message is sent; what is already on its way arrives. Every
+//! message advances the counter of its link, also one that is lost, so the draws of the others
+//! do not depend on its fate. Links lie in one flat array of eight bytes each, and the fast path
+//! of a link without faults is one draw.
+
+use crate::draw::{Draw, Site, hits, scale};
+use crate::fault::Weather;
+use crate::machine::NodeIndex;
+use crate::queue::Tie;
+
+/// The hot part of one directed link.
+#[derive(Copy, Clone, Debug, Default)]
+struct Link {
+    counter: u32,
+    profile: u16,
+    flags: u8,
+}
+
+/// A one-way cut.
+const CUT: u8 = 1;
+/// The two ends are in different groups of a partition.
+const PARTED: u8 = 2;
+/// Messages wait.
+const CLOGGED: u8 = 4;
+/// A filter names the link.
+const FILTERED: u8 = 8;
+
+/// Weather, ready for drawing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Profile {
+    latency_min: u64,
+    /// Number of different latencies.
+    latency_span: u64,
+    /// Whether anything but latency has to be drawn.
+    rough: bool,
+    weather: Weather,
+}
+
+/// A message kind that is lost on some links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Filter {
+    message: u16,
+    from: Option<NodeIndex>,
+    to: Option<NodeIndex>,
+}
+
+/// Where and when copies of a message arrive.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Once.
+    Once(u64, Tie),
+    /// Twice.
+    Twice([(u64, Tie); 2]),
+    /// When the link is unclogged.
+    Held(Tie),
+    /// Never.
+    Lost,
+}
+
+/// All links of a cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    nodes: usize,
+    links: Vec<Link>,
+    /// The first one is the weather the run began with.
+    profiles: Vec<Profile>,
+    filters: Vec<Filter>,
+    /// When each link has carried what it was given; empty until a link has a bandwidth.
+    busy_until: Vec<u64>,
+}
+
+/// Weathers in use before the table is searched for those that no link has any more.
+const PROFILES_MAX: usize = 64;
+
+impl Network {
+    pub(crate) fn new(nodes: usize, weather: Weather) -> Self {
+        Self {
+            nodes,
+            links: vec![Link::default(); nodes * nodes],
+            profiles: vec![Profile::new(weather)],
+            filters: Vec::new(),
+            busy_until: Vec::new(),
+        }
+    }
+
+    /// Decides when a message sent at `now` arrives.
+    #[inline]
+    pub(crate) fn route(
+        &mut self,
+        draw: &Draw,
+        now: u64,
+        (from, to): (NodeIndex, NodeIndex),
+        (kind, size): (u16, u32),
+    ) -> Route {
+        let place = from.at() * self.nodes + to.at();
+        let link = &mut self.links[place];
+        let counter = link.counter;
+        link.counter = counter.wrapping_add(1);
+        let profile = &self.profiles[link.profile as usize];
+        let lane = lane(from, to);
+        let bits = draw.bits(Site::Latency, lane, u64::from(counter));
+        let at = now + profile.latency_min + scale(bits, profile.latency_span);
+        let tie = Tie::message(counter, from, to, false);
+        if link.flags == 0 && !profile.rough {
+            return Route::Once(at, tie);
+        }
+        self.route_rough(draw, place, (now, at), tie, (kind, size))
+    }
+
+    #[cold]
+    fn route_rough(
+        &mut self,
+        draw: &Draw,
+        place: usize,
+        (now, at): (u64, u64),
+        tie: Tie,
+        (kind, size): (u16, u32),
+    ) -> Route {
+        let link = self.links[place];
+        let (from, to) = (tie.sender(), tie.receiver());
+        let (lane, counter) = (lane(from, to), u64::from(link.counter.wrapping_sub(1)));
+        if link.flags & (CUT | PARTED) != 0 || self.is_filtered(link, kind, from, to) {
+            return Route::Lost;
+        }
+        let profile = &self.profiles[link.profile as usize];
+        let weather = profile.weather;
+        let bits = draw.bits(Site::Loss, lane, counter);
+        if hits(bits as u32, weather.loss_ppm) {
+            return Route::Lost;
+        }
+        if link.flags & CLOGGED != 0 {
+            return Route::Held(tie);
+        }
+        let late = Self::reorder(draw, &weather, lane, counter);
+        let copy = hits((bits >> 32) as u32, weather.duplicate_ppm).then(|| {
+            let bits = draw.bits(Site::Duplicate, lane, counter);
+            profile.latency_min + scale(bits, profile.latency_span)
+        });
+        let queued = self.carry(place, now, size, weather.bytes_per_ms);
+        let at = at + late + queued;
+        match copy {
+            None => Route::Once(at, tie),
+            Some(latency) => {
+                let copy = Tie::message(counter as u32, from, to, true);
+                Route::Twice([(at, tie), (now + queued + latency, copy)])
+            }
+        }
+    }
+
+    fn reorder(draw: &Draw, weather: &Weather, lane: u64, counter: u64) -> u64 {
+        let bits = draw.bits(Site::Reorder, lane, counter);
+        if !hits(bits as u32, weather.reorder_ppm) {
+            return 0;
+        }
+        scale(
+            bits & !0xffff_ffff,
+            nanos(weather.latency_us_max.max(1)) * 8,
+        )
+    }
+
+    /// How much longer than its latency a message takes on a link with a bandwidth.
+    fn carry(&mut self, place: usize, now: u64, size: u32, bytes_per_ms: u32) -> u64 {
+        if bytes_per_ms == 0 {
+            return 0;
+        }
+        if self.busy_until.is_empty() {
+            self.busy_until = vec![0; self.links.len()];
+        }
+        let takes = u64::from(size) * 1_000_000 / u64::from(bytes_per_ms);
+        let busy = &mut self.busy_until[place];
+        *busy = (*busy).max(now).saturating_add(takes);
+        *busy - now
+    }
+
+    fn is_filtered(&self, link: Link, kind: u16, from: NodeIndex, to: NodeIndex) -> bool {
+        let hit = |filter: &Filter| filter.message == kind && filter.names(from, to);
+        link.flags & FILTERED != 0 && self.filters.iter().any(hit)
+    }
+
+    /// When a message that waited on a clogged link arrives, if it leaves at `now`.
+    pub(crate) fn release(&self, draw: &Draw, now: u64, tie: Tie) -> u64 {
+        let (from, to) = (tie.sender(), tie.receiver());
+        let link = self.links[from.at() * self.nodes + to.at()];
+        let profile = &self.profiles[link.profile as usize];
+        let bits = draw.bits(Site::Duplicate, lane(from, to), tie.0);
+        now + profile.latency_min + scale(bits, profile.latency_span)
+    }
+
+    /// Whether messages from `from` to `to` wait.
+    pub(crate) fn is_clogged(&self, from: NodeIndex, to: NodeIndex) -> bool {
+        self.links[from.at() * self.nodes + to.at()].flags & CLOGGED != 0
+    }
+
+    /// Whether a message that is sent now can get from `from` to `to`.
+    pub(crate) fn is_connected(&self, from: NodeIndex, to: NodeIndex) -> bool {
+        let flags = self.links[from.at() * self.nodes + to.at()].flags;
+        flags & (CUT | PARTED | CLOGGED) == 0
+    }
+
+    fn flag(&mut self, from: NodeIndex, to: NodeIndex, flag: u8, on: bool) {
+        let flags = &mut self.links[from.at() * self.nodes + to.at()].flags;
+        *flags = if on { *flags | flag } else { *flags & !flag };
+    }
+
+    pub(crate) fn set_cut(&mut self, from: NodeIndex, to: NodeIndex, on: bool) {
+        self.flag(from, to, CUT, on);
+    }
+
+    pub(crate) fn set_clog(&mut self, from: NodeIndex, to: NodeIndex, on: bool) {
+        self.flag(from, to, CLOGGED, on);
+    }
+
+    /// Nodes of different groups are cut off from each other; unnamed ones are one more group.
+    pub(crate) fn part(&mut self, groups: &[Vec<NodeIndex>]) {
+        let mut group_of = vec![usize::MAX; self.nodes];
+        for (group, members) in groups.iter().enumerate() {
+            for member in members {
+                if let Some(slot) = group_of.get_mut(member.at()) {
+                    *slot = group;
+                }
+            }
+        }
+        for (from, to) in self.pairs() {
+            let apart = group_of[from.at()] != group_of[to.at()];
+            self.flag(from, to, PARTED, apart);
+        }
+    }
+
+    pub(crate) fn filter(&mut self, message: u16, from: Option<NodeIndex>, to: Option<NodeIndex>) {
+        let filter = Filter { message, from, to };
+        if self.filters.contains(&filter) {
+            return;
+        }
+        for (from, to) in self.pairs() {
+            if filter.names(from, to) {
+                self.flag(from, to, FILTERED, true);
+            }
+        }
+        self.filters.push(filter);
+    }
+
+    /// Ends cuts, partitions, clogs and filters on the links that `chosen` names.
+    pub(crate) fn heal(&mut self, chosen: impl Fn(NodeIndex, NodeIndex) -> bool) {
+        for (from, to) in self.pairs() {
+            if chosen(from, to) {
+                self.flag(from, to, CUT | PARTED | CLOGGED | FILTERED, false);
+            }
+        }
+        if self.links.iter().all(|link| link.flags & FILTERED == 0) {
+            self.filters.clear();
+        }
+    }
+
+    /// Gives the links that `chosen` names other weather, or that of the beginning.
+    pub(crate) fn set_weather(
+        &mut self,
+        weather: Option<Weather>,
+        chosen: impl Fn(NodeIndex, NodeIndex) -> bool,
+    ) {
+        let profile = weather.map_or(0, |weather| self.intern(weather));
+        for (from, to) in self.pairs() {
+            if chosen(from, to) {
+                self.links[from.at() * self.nodes + to.at()].profile = profile;
+            }
+        }
+    }
+
+    fn intern(&mut self, weather: Weather) -> u16 {
+        let profile = Profile::new(weather);
+        if let Some(place) = self.profiles.iter().position(|known| *known == profile) {
+            return place as u16;
+        }
+        if self.profiles.len() >= PROFILES_MAX {
+            let links = &self.links;
+            let unused = (1..self.profiles.len())
+                .find(|place| links.iter().all(|link| link.profile as usize != *place));
+            if let Some(place) = unused {
+                self.profiles[place] = profile;
+                return place as u16;
+            }
+        }
+        self.profiles.push(profile);
+        u16::try_from(self.profiles.len() - 1).expect("fewer than 2^16 weathers are in use")
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex)> + use<> {
+        let nodes = self.nodes as u16;
+        (0..nodes).flat_map(move |from| (0..nodes).map(move |to| (NodeIndex(from), NodeIndex(to))))
+    }
+
+    /// Entries in tables that faults fill.
+    pub(crate) fn tables_len(&self) -> usize {
+        self.profiles.len() + self.filters.len()
+    }
+}
+
+impl Profile {
+    const fn new(weather: Weather) -> Self {
+        let min = nanos(weather.latency_us_min);
+        let max = nanos(weather.latency_us_max);
+        Self {
+            latency_min: min,
+            latency_span: max.saturating_sub(min) + 1,
+            rough: weather.loss_ppm > 0
+                || weather.duplicate_ppm > 0
+                || weather.reorder_ppm > 0
+                || weather.bytes_per_ms > 0,
+            weather,
+        }
+    }
+}
+
+impl Filter {
+    fn names(&self, from: NodeIndex, to: NodeIndex) -> bool {
+        self.from.is_none_or(|node| node == from) && self.to.is_none_or(|node| node == to)
+    }
+}
+
+/// Microseconds in nanoseconds, at most a year, so that sums cannot overflow.
+const fn nanos(us: u64) -> u64 {
+    const YEAR_US: u64 = 31_536_000_000_000;
+    if us < YEAR_US {
+        us * 1_000
+    } else {
+        YEAR_US * 1_000
+    }
+}
+
+#[inline]
+const fn lane(from: NodeIndex, to: NodeIndex) -> u64 {
+    (from.0 as u64) << 16 | to.0 as u64
+}

@@ -1,0 +1,55 @@
+//! What a run that did not hold says about itself.
+
+use crate::machine::NodeIndex;
+use crate::time::Instant;
+use std::borrow::Cow;
+
+/// A property that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Id of the property.
+    pub property: Cow<'static, str>,
+    /// The node it was noticed at, where there is one.
+    pub node: Option<NodeIndex>,
+    /// True time of the step; the engine fills it in.
+    pub at: Instant,
+    /// What was seen.
+    pub detail: String,
+}
+
+impl Violation {
+    /// A violation of `property`, described by `detail`.
+    #[cold]
+    pub fn new(property: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self {
+            property: property.into(),
+            node: None,
+            at: Instant::ZERO,
+            detail: detail.into(),
+        }
+    }
+
+    /// The same, noticed at `node`.
+    #[must_use]
+    pub fn at_node(mut self, node: NodeIndex) -> Self {
+        self.node = Some(node);
+        self
+    }
+}
+
+impl core::fmt::Display for Violation {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} at {}", self.property, self.at)?;
+        if let Some(node) = self.node {
+            write!(f, " on {node}")?;
+        }
+        write!(f, ": {}", self.detail)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// The run performed more steps than its budget.
+pub const STEP_BUDGET: &str = "step-budget";
+/// More steps than the budget happened at one instant: something answers itself without delay.
+pub const INSTANT_BUDGET: &str = "instant-budget";

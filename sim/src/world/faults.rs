@@ -1,0 +1,299 @@
+//! What each fault does to the world.
+
+use super::host::Trap;
+use super::{View, World};
+use crate::draw::{Site, mix, scale};
+use crate::fault::{Fault, Unsynced};
+use crate::hook::{Flippable, Hook};
+use crate::machine::{Machine, NodeIndex};
+use crate::queue::Entry;
+use crate::trace::Event;
+use crate::violation::Violation;
+use core::time::Duration;
+
+impl<M: Machine> World<M> {
+    /// Applies a fault now.
+    ///
+    /// # Errors
+    /// A property that did not hold, found by the hook.
+    pub fn apply<H: Hook<M>>(&mut self, fault: &Fault, hook: &mut H) -> Result<(), Violation> {
+        self.record(None, || Event::Fault {
+            fault: format!("{fault:?}"),
+        });
+        if fault.nodes().all(|node| node.at() < self.hosts.len()) {
+            self.apply_known(fault, hook)?;
+        }
+        let view = View::new(self.now, &self.hosts, &self.network);
+        hook.on_fault(view, fault, &mut self.schedule)?;
+        self.grant();
+        Ok(())
+    }
+
+    fn apply_known<H: Hook<M>>(&mut self, fault: &Fault, hook: &mut H) -> Result<(), Violation> {
+        match fault {
+            Fault::Crash { node, unsynced } => return self.crash(*node, *unsynced, hook),
+            Fault::Restart { node } => return self.boot(*node, hook),
+            Fault::Resume { node } => return self.resume(*node, hook),
+            Fault::Recover { nodes } => return self.recover(nodes, hook),
+            Fault::Flip { node, bits } => self.flip(*node, *bits, hook),
+            Fault::FlipAt {
+                node,
+                file,
+                offset,
+                bit,
+            } => {
+                self.hosts[node.at()].drive.disk.flip(file, *offset, *bit);
+            }
+            Fault::CrashAtPersist {
+                node,
+                op,
+                unsynced,
+                restart_after_ms,
+            } => {
+                let drive = &mut self.hosts[node.at()].drive;
+                drive.trap = Some(Trap {
+                    op: drive.performed.saturating_add(op.saturating_sub(1)),
+                    unsynced: *unsynced,
+                    restart_after_ms: *restart_after_ms,
+                });
+            }
+            Fault::Pause { node } => {
+                let host = &mut self.hosts[node.at()];
+                if host.machine.is_some() {
+                    host.paused = true;
+                    self.silence(*node);
+                }
+            }
+            Fault::Wipe { node } => self.wipe(*node),
+            Fault::Partition { .. }
+            | Fault::Cut { .. }
+            | Fault::Mend { .. }
+            | Fault::Clog { .. }
+            | Fault::Unclog { .. }
+            | Fault::Filter { .. }
+            | Fault::Heal {}
+            | Fault::Weather { .. } => self.apply_network(fault),
+            Fault::ClockOffset { .. }
+            | Fault::ClockStep { .. }
+            | Fault::ClockJump { .. }
+            | Fault::ClockRate { .. }
+            | Fault::ClockStop { .. }
+            | Fault::ClockStart { .. }
+            | Fault::LateWake { .. } => self.apply_clock(fault),
+            Fault::DiskLatency {
+                node,
+                us_min,
+                us_max,
+            } => self.hosts[node.at()].drive.us = (*us_min, *us_max),
+            Fault::DiskFull { node, on } => self.hosts[node.at()].drive.full = *on,
+            Fault::DiskSyncError { node } => self.hosts[node.at()].drive.sync_fails = true,
+        }
+        Ok(())
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller matched every fault and chose those of one kind"
+    )]
+    fn apply_network(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Partition { groups } => self.network.part(groups),
+            Fault::Cut { from, to } => self.network.set_cut(*from, *to, true),
+            Fault::Mend { from, to } => self.network.set_cut(*from, *to, false),
+            Fault::Clog { from, to } => self.network.set_clog(*from, *to, true),
+            Fault::Unclog { from, to } => self.network.set_clog(*from, *to, false),
+            Fault::Filter { message, from, to } => self.network.filter(*message, *from, *to),
+            Fault::Heal {} => self.network.heal(|_, _| true),
+            Fault::Weather { from, to, weather } => {
+                let named = |wanted: Option<NodeIndex>, node| wanted.is_none_or(|w| w == node);
+                let (wanted_from, wanted_to) = (*from, *to);
+                self.network.set_weather(*weather, |from, to| {
+                    named(wanted_from, from) && named(wanted_to, to)
+                });
+            }
+            _ => {}
+        }
+        self.release();
+    }
+
+    /// Lets go what waited on links that are clogged no longer.
+    fn release(&mut self) {
+        let network = &self.network;
+        let (waiting, free): (Vec<_>, Vec<_>) = core::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|(tie, _)| network.is_clogged(tie.sender(), tie.receiver()));
+        self.held = waiting;
+        for (tie, handle) in free {
+            let now = self.now.as_nanos();
+            let at = self.network.release(&self.draw, now, tie);
+            self.queue.push(Entry { at, tie, handle });
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller matched every fault and chose those of one kind"
+    )]
+    fn apply_clock(&mut self, fault: &Fault) {
+        let now = self.now;
+        let true_ns = i128::from(self.wall_ms) * 1_000_000 + i128::from(now.as_nanos());
+        let Some(node) = fault.nodes().next() else {
+            return;
+        };
+        let clock = &mut self.hosts[node.at()].clock;
+        match fault {
+            Fault::ClockOffset { ms, .. } => clock.set_wall(now, true_ns, *ms),
+            Fault::ClockStep { ms, .. } => clock.step_wall(*ms),
+            Fault::ClockJump { ms, .. } => clock.jump(now, Duration::from_millis(*ms)),
+            Fault::ClockRate { ppm, .. } => clock.set_rate(now, *ppm),
+            Fault::ClockStop { .. } => clock.set_stopped(now, true),
+            Fault::ClockStart { .. } => clock.set_stopped(now, false),
+            Fault::LateWake { by_ms, .. } => clock.set_late(Duration::from_millis(*by_ms)),
+            _ => {}
+        }
+        self.reset_timer(node);
+    }
+
+    /// Crashes a node that is up.
+    pub(super) fn crash<H: Hook<M>>(
+        &mut self,
+        node: NodeIndex,
+        unsynced: Unsynced,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        let host = &mut self.hosts[node.at()];
+        let Some(died) = host.machine.take() else {
+            return Ok(());
+        };
+        host.paused = false;
+        host.deadline = super::host::NEVER;
+        // A trap belongs to the run that it was set in.
+        host.drive.trap = None;
+        self.silence(node);
+        self.discard_parked(node);
+        self.abandon_batches(node);
+        let drive = &mut self.hosts[node.at()].drive;
+        let crashes = u64::from(drive.boots);
+        drive
+            .disk
+            .crash(unsynced, &self.draw, u64::from(node.0), crashes);
+        self.record(Some(node), || Event::Crash {});
+        let view = View::new(self.now, &self.hosts, &self.network);
+        hook.on_crash(view, node, &died, &mut self.schedule)?;
+        self.grant();
+        Ok(())
+    }
+
+    fn wipe(&mut self, node: NodeIndex) {
+        let host = &mut self.hosts[node.at()];
+        if host.machine.is_none() {
+            host.drive.disk = crate::disk::Disk::default();
+            host.drive.store += 1;
+            host.drive.run = 0;
+        }
+    }
+
+    fn resume<H: Hook<M>>(&mut self, node: NodeIndex, hook: &mut H) -> Result<(), Violation> {
+        let host = &mut self.hosts[node.at()];
+        if !host.paused {
+            return Ok(());
+        }
+        host.paused = false;
+        self.reset_timer(node);
+        self.unpark(node, hook)
+    }
+
+    /// Flips bits in the ranges that the hook allows, or in all synced bytes.
+    fn flip<H: Hook<M>>(&mut self, node: NodeIndex, bits: u32, hook: &mut H) {
+        let view = View::new(self.now, &self.hosts, &self.network);
+        let disk = view.disk(node);
+        let ranges = hook.flippable(view, node, disk).unwrap_or_else(|| {
+            let whole = |(file, _): (&std::sync::Arc<str>, _)| Flippable {
+                file: file.clone(),
+                bytes: 0..disk.synced(file),
+            };
+            disk.files().map(whole).collect()
+        });
+        let size = |range: &Flippable| range.bytes.end.saturating_sub(range.bytes.start);
+        let total: u64 = ranges.iter().map(size).sum();
+        if total == 0 {
+            return;
+        }
+        for bit in 0..bits {
+            let lane = u64::from(node.0) << 32 | u64::from(bit);
+            let drawn = self.draw.bits(Site::Flip, lane, self.steps);
+            let mut place = scale(drawn, total);
+            for range in &ranges {
+                if place < size(range) {
+                    let offset = range.bytes.start + place;
+                    let disk = &mut self.hosts[node.at()].drive.disk;
+                    disk.flip(&range.file, offset, mix(drawn) as u8 & 7);
+                    break;
+                }
+                place -= size(range);
+            }
+        }
+    }
+
+    /// Ends every fault of `nodes`, or of all when empty, and of the links between them.
+    fn recover<H: Hook<M>>(&mut self, nodes: &[NodeIndex], hook: &mut H) -> Result<(), Violation> {
+        let chosen = |node: NodeIndex| nodes.is_empty() || nodes.contains(&node);
+        self.network.heal(|from, to| chosen(from) && chosen(to));
+        self.network
+            .set_weather(None, |from, to| chosen(from) && chosen(to));
+        self.release();
+        let (now, us) = (self.now, self.disk_us);
+        for node in (0..self.nodes())
+            .map(NodeIndex)
+            .filter(|node| chosen(*node))
+        {
+            let host = &mut self.hosts[node.at()];
+            host.clock.recover(now);
+            host.drive.us = us;
+            host.drive.full = false;
+            host.drive.sync_fails = false;
+            host.drive.trap = None;
+            self.resume(node, hook)?;
+            self.boot(node, hook)?;
+            self.reset_timer(node);
+        }
+        Ok(())
+    }
+}
+
+impl Fault {
+    /// The nodes that the fault names.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeIndex> {
+        let (one, other, many): (_, _, &[Vec<NodeIndex>]) = match self {
+            Self::Crash { node, .. }
+            | Self::CrashAtPersist { node, .. }
+            | Self::Restart { node }
+            | Self::Pause { node }
+            | Self::Resume { node }
+            | Self::Wipe { node }
+            | Self::ClockOffset { node, .. }
+            | Self::ClockStep { node, .. }
+            | Self::ClockJump { node, .. }
+            | Self::ClockRate { node, .. }
+            | Self::ClockStop { node }
+            | Self::ClockStart { node }
+            | Self::LateWake { node, .. }
+            | Self::DiskLatency { node, .. }
+            | Self::DiskFull { node, .. }
+            | Self::DiskSyncError { node }
+            | Self::Flip { node, .. }
+            | Self::FlipAt { node, .. } => (Some(*node), None, &[]),
+            Self::Cut { from, to }
+            | Self::Mend { from, to }
+            | Self::Clog { from, to }
+            | Self::Unclog { from, to } => (Some(*from), Some(*to), &[]),
+            Self::Filter { from, to, .. } | Self::Weather { from, to, .. } => (*from, *to, &[]),
+            Self::Heal {} => (None, None, &[]),
+            Self::Partition { groups } => (None, None, groups),
+            Self::Recover { nodes } => (None, None, core::slice::from_ref(nodes)),
+        };
+        one.into_iter()
+            .chain(other)
+            .chain(many.iter().flatten().copied())
+    }
+}

@@ -1,0 +1,196 @@
+//! What the engine keeps for one node, and what checks may see of it.
+
+use crate::clock::Clock;
+use crate::disk::{Disk, DiskError, FileOp};
+use crate::fault::Unsynced;
+use crate::machine::{Machine, NodeIndex};
+use crate::network::Network;
+use crate::queue::Tie;
+use crate::time::{Instant, Now};
+use std::collections::VecDeque;
+
+/// No deadline.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// A node of the world.
+#[derive(Clone, Debug)]
+pub(crate) struct Host<M> {
+    /// None while the node is down.
+    pub(super) machine: Option<M>,
+    pub(super) clock: Clock,
+    /// The deadline that the timer was set for, in the node's own clock.
+    pub(super) deadline: u64,
+    pub(super) paused: bool,
+    pub(super) drive: Box<Drive>,
+}
+
+/// The parts of a node that most steps do not touch.
+#[derive(Clone, Debug)]
+pub(crate) struct Drive {
+    pub(super) disk: Disk,
+    /// Boots of this store.
+    pub(super) run: u64,
+    pub(super) store: u64,
+    /// Boots of this node with any store.
+    pub(super) boots: u32,
+    /// The first one is in service.
+    pub(super) batches: VecDeque<Batch>,
+    /// Batches that were ever served, for draws.
+    pub(super) served: u64,
+    /// File operations that were ever performed.
+    pub(super) performed: u64,
+    pub(super) us: (u64, u64),
+    pub(super) full: bool,
+    pub(super) sync_fails: bool,
+    pub(super) trap: Option<Trap>,
+    /// What came while the node was paused, in order.
+    pub(super) parked: VecDeque<Parked>,
+}
+
+/// File operations that are answered together.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    pub(super) token: u64,
+    pub(super) ops: Vec<FileOp>,
+}
+
+/// A crash that waits for a file operation.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Trap {
+    /// Which one, counted like `performed`.
+    pub(super) op: u64,
+    pub(super) unsynced: Unsynced,
+    pub(super) restart_after_ms: Option<u64>,
+}
+
+/// Something that waits for a paused node.
+#[derive(Copy, Clone, Debug)]
+pub(super) enum Parked {
+    Message(Tie, u32),
+    Op(u32),
+    Disk(u64, Result<(), DiskError>),
+}
+
+impl<M> Host<M> {
+    pub(super) fn new(clock: Clock, drive: Drive) -> Self {
+        Self {
+            machine: None,
+            clock,
+            deadline: NEVER,
+            paused: false,
+            drive: Box::new(drive),
+        }
+    }
+}
+
+impl Drive {
+    pub(super) fn new(us: (u64, u64)) -> Self {
+        Self {
+            disk: Disk::default(),
+            run: 0,
+            store: 1,
+            boots: 0,
+            batches: VecDeque::new(),
+            served: 0,
+            performed: 0,
+            us,
+            full: false,
+            sync_fails: false,
+            trap: None,
+            parked: VecDeque::new(),
+        }
+    }
+}
+
+/// Everything that checks may look at.
+pub struct View<'a, M: Machine> {
+    at: Instant,
+    hosts: &'a [Host<M>],
+    network: &'a Network,
+}
+
+impl<M: Machine> Copy for View<'_, M> {}
+
+impl<M: Machine> Clone for View<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: Machine> core::fmt::Debug for View<'_, M> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("View")
+            .field("at", &self.at)
+            .field("nodes", &self.hosts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, M: Machine> View<'a, M> {
+    #[inline]
+    pub(super) const fn new(at: Instant, hosts: &'a [Host<M>], network: &'a Network) -> Self {
+        Self { at, hosts, network }
+    }
+
+    /// True time.
+    #[inline]
+    pub const fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// All nodes, up or down.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeIndex> + use<M> {
+        (0..self.hosts.len() as u16).map(NodeIndex)
+    }
+
+    /// The machine of a node, unless it is down.
+    #[inline]
+    pub fn node(&self, node: NodeIndex) -> Option<&'a M> {
+        self.hosts[node.at()].machine.as_ref()
+    }
+
+    /// The disk of a node, up or down.
+    pub fn disk(&self, node: NodeIndex) -> &'a Disk {
+        &self.hosts[node.at()].drive.disk
+    }
+
+    /// Whether a node is running; a paused one is.
+    pub fn is_up(&self, node: NodeIndex) -> bool {
+        self.hosts[node.at()].machine.is_some()
+    }
+
+    /// Whether a node is paused.
+    pub fn is_paused(&self, node: NodeIndex) -> bool {
+        self.hosts[node.at()].paused
+    }
+
+    /// What the clocks of a node show.
+    pub fn clocks(&self, node: NodeIndex) -> Now {
+        self.hosts[node.at()].clock.now(self.at)
+    }
+
+    /// Boots of the present store of a node.
+    pub fn run(&self, node: NodeIndex) -> u64 {
+        self.hosts[node.at()].drive.run
+    }
+
+    /// Number of the present store of a node, from 1.
+    pub fn store(&self, node: NodeIndex) -> u64 {
+        self.hosts[node.at()].drive.store
+    }
+
+    /// How many file operations the disk of a node has performed in the whole run.
+    pub fn performed(&self, node: NodeIndex) -> u64 {
+        self.hosts[node.at()].drive.performed
+    }
+
+    /// Batches that the disk of a node has not answered.
+    pub fn batches(&self, node: NodeIndex) -> usize {
+        self.hosts[node.at()].drive.batches.len()
+    }
+
+    /// Whether no cut, partition or clog is on the way from one node to another.
+    pub fn is_connected(&self, from: NodeIndex, to: NodeIndex) -> bool {
+        self.network.is_connected(from, to)
+    }
+}

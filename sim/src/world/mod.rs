@@ -1,0 +1,432 @@
+//! A cluster of machines under simulated time.
+//!
+//! The world jumps from event to event: there are no ticks, so a run costs what happens in it.
+//! It owns true time, links, disks and clocks, and calls the machines and the hook. It decides
+//! nothing that the seed, the scheduled faults and operations and the machines do not: two worlds
+//! that were set up alike take the same steps, whatever the build, the process or the container
+//! of their events.
+
+mod faults;
+mod host;
+mod setup;
+mod stepping;
+mod storage;
+
+pub use host::View;
+pub use setup::Setup;
+
+use crate::clock::Clock;
+use crate::digest::Digest;
+use crate::disk::Disk;
+use crate::draw::{Draw, Site};
+use crate::fault::{Fault, Weather};
+use crate::hook::{Hook, Schedule};
+use crate::machine::{Effect, Machine, NodeIndex, Outbox};
+use crate::network::Network;
+use crate::queue::{Class, Entry, Queue, Tie};
+use crate::slab::Slab;
+use crate::time::Instant;
+use crate::timers::Timers;
+use crate::trace::Trace;
+use crate::violation::{INSTANT_BUDGET, STEP_BUDGET, Violation};
+use host::{Drive, Host};
+use std::sync::Arc;
+
+/// Why a world stopped running.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The time that was asked for is reached; there is more to come.
+    Limit,
+    /// Nothing will ever happen again, unless something is scheduled.
+    Idle,
+}
+
+/// A message on its way, perhaps to several nodes.
+#[derive(Clone, Debug)]
+struct Letter<T> {
+    message: T,
+    /// Arrivals to come.
+    copies: u32,
+}
+
+/// A run in progress.
+pub struct World<M: Machine> {
+    now: Instant,
+    steps: u64,
+    steps_max: u64,
+    instant_steps: u32,
+    instant_steps_max: u32,
+    digest: Digest,
+    draw: Draw,
+    queue: Queue,
+    timers: Timers,
+    hosts: Vec<Host<M>>,
+    network: Network,
+    letters: Slab<Letter<M::Message>>,
+    ops: Slab<(NodeIndex, M::Op)>,
+    faults: Slab<Fault>,
+    alarms: Slab<u64>,
+    /// Messages on clogged links.
+    held: Vec<(Tie, u32)>,
+    /// Number of the next numbered event.
+    numbered: u64,
+    out: Outbox<M>,
+    schedule: Schedule<M>,
+    configs: Arc<[M::Config]>,
+    weather: Weather,
+    disk_us: (u64, u64),
+    wall_ms: u64,
+    seed: u64,
+    trace: Option<Box<Trace>>,
+}
+
+/// What a world holds at the moment; flat over time unless the machines let it grow.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Events to come, deadlines apart.
+    pub events: usize,
+    /// Places for events.
+    pub events_capacity: usize,
+    /// Messages, operations, faults and alarms to come.
+    pub stored: usize,
+    /// The most of them at one time.
+    pub stored_capacity: usize,
+    /// What waits on clogged links, for paused nodes and for disks.
+    pub waiting: usize,
+    /// Entries of tables that faults fill.
+    pub tables: usize,
+    /// Bytes on all disks.
+    pub disk_bytes: u64,
+    /// Operations on all disks that are not synced.
+    pub disk_unsynced: usize,
+}
+
+impl<M: Machine> World<M> {
+    /// A world at time zero; the nodes boot, in order, as the first thing that happens.
+    pub fn new(setup: Setup<M>) -> Self {
+        const {
+            assert!(
+                size_of::<M::Message>() <= 64,
+                "a message has at most 64 bytes"
+            );
+            assert!(
+                size_of::<Effect<M>>() <= 80,
+                "an effect has at most 80 bytes"
+            );
+        }
+        let nodes = setup.configs.len();
+        assert!(nodes <= usize::from(u16::MAX), "at most 65,535 nodes");
+        let draw = Draw::new(setup.seed);
+        let hosts = (0..nodes).map(|node| {
+            let span = setup.origin_ms_max.saturating_mul(1_000_000);
+            let origin = draw.below(Site::Origin, node as u64, 0, span);
+            let clock = Clock::new(Instant::from_nanos(origin), setup.wall_ms);
+            Host::new(clock, Drive::new(setup.disk_us))
+        });
+        let mut world = Self {
+            now: Instant::ZERO,
+            steps: 0,
+            steps_max: setup.steps_max,
+            instant_steps: 0,
+            instant_steps_max: setup.instant_steps_max,
+            digest: Digest::new(),
+            draw,
+            queue: Queue::new(setup.queue, nodes),
+            timers: Timers::new(nodes),
+            hosts: hosts.collect(),
+            network: Network::new(nodes, setup.weather),
+            letters: Slab::new(),
+            ops: Slab::new(),
+            faults: Slab::new(),
+            alarms: Slab::new(),
+            held: Vec::new(),
+            numbered: 0,
+            out: Outbox::new(),
+            schedule: Schedule::new(),
+            configs: setup.configs.into(),
+            weather: setup.weather,
+            disk_us: setup.disk_us,
+            wall_ms: setup.wall_ms,
+            seed: setup.seed,
+            trace: None,
+        };
+        for node in 0..nodes as u64 {
+            world.push(Instant::ZERO, Tie::numbered(Class::Boot, node), 0);
+        }
+        world
+    }
+
+    /// Runs everything that happens up to and including `limit`, and moves to `limit`.
+    ///
+    /// # Errors
+    /// The first property that did not hold; the world is then where it was noticed.
+    pub fn run_until<H: Hook<M>>(
+        &mut self,
+        limit: Instant,
+        hook: &mut H,
+    ) -> Result<Stop, Violation> {
+        while self.run_next(limit, hook)? {}
+        let idle = self.queue.len() == 0 && self.timers.first_at() == u64::MAX;
+        Ok(if idle { Stop::Idle } else { Stop::Limit })
+    }
+
+    /// Runs the next event if it happens at `limit` or before, else moves to `limit` and returns
+    /// false.
+    ///
+    /// # Errors
+    /// A property that did not hold.
+    #[inline]
+    pub fn run_next<H: Hook<M>>(
+        &mut self,
+        limit: Instant,
+        hook: &mut H,
+    ) -> Result<bool, Violation> {
+        let queued = self.queue.next_at();
+        let timer = self.timers.first_at();
+        let at = queued.min(timer);
+        if at > limit.as_nanos() || at == u64::MAX {
+            self.now = self.now.max(limit);
+            return Ok(false);
+        }
+        if at == self.now.as_nanos() {
+            self.instant_steps += 1;
+        } else {
+            self.instant_steps = 0;
+            self.now = Instant::from_nanos(at);
+        }
+        self.steps += 1;
+        if self.steps > self.steps_max || self.instant_steps > self.instant_steps_max {
+            return Err(self.over_budget());
+        }
+        let ran = if timer < queued {
+            self.wake(hook)
+        } else if let Some(entry) = self.queue.pop() {
+            if entry.tie.is_message() {
+                self.deliver(entry, hook)
+            } else {
+                self.run_other(entry, hook)
+            }
+        } else {
+            Ok(())
+        };
+        match ran {
+            Ok(()) => Ok(true),
+            Err(violation) => Err(self.located(violation)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_other<H: Hook<M>>(&mut self, entry: Entry, hook: &mut H) -> Result<(), Violation> {
+        self.digest.fold(entry.at, entry.tie.0);
+        match entry.tie.class() {
+            Class::Boot => self.boot(NodeIndex(entry.tie.number() as u16), hook),
+            Class::Fault => {
+                let fault = self.faults.take(entry.handle);
+                self.apply(&fault, hook)
+            }
+            Class::Disk => {
+                let node = NodeIndex(entry.tie.number() as u16);
+                self.on_disk(node, entry.handle, hook)
+            }
+            Class::Op => self.on_op(entry.handle, hook),
+            Class::Message => self.deliver(entry, hook),
+            Class::Alarm => {
+                let tag = self.alarms.take(entry.handle);
+                let view = View::new(self.now, &self.hosts, &self.network);
+                hook.on_alarm(view, tag, &mut self.schedule)?;
+                self.grant();
+                Ok(())
+            }
+        }
+    }
+
+    #[cold]
+    fn over_budget(&self) -> Violation {
+        let mut violation = if self.steps > self.steps_max {
+            let detail = format!("more than {} steps", self.steps_max);
+            Violation::new(STEP_BUDGET, detail)
+        } else {
+            let detail = format!("more than {} steps at once", self.instant_steps_max);
+            Violation::new(INSTANT_BUDGET, detail)
+        };
+        violation.at = self.now;
+        let timer = self.timers.first_at();
+        if timer <= self.now.as_nanos() {
+            violation.node = Some(self.timers.first());
+        }
+        violation
+    }
+
+    #[cold]
+    fn located(&self, mut violation: Violation) -> Violation {
+        violation.at = self.now;
+        violation
+    }
+
+    #[inline]
+    fn push(&mut self, at: Instant, tie: Tie, handle: u32) {
+        let at = at.max(self.now).as_nanos();
+        self.queue.push(Entry { at, tie, handle });
+    }
+
+    fn push_numbered(&mut self, at: Instant, class: Class, handle: u32) {
+        let tie = Tie::numbered(class, self.numbered);
+        self.numbered += 1;
+        self.push(at, tie, handle);
+    }
+
+    /// Applies `fault` at true time `at`, or now if that is past.
+    ///
+    /// Faults of one instant are applied in the order in which they were scheduled.
+    pub fn schedule_fault(&mut self, at: Instant, fault: Fault) {
+        let handle = self.faults.insert(fault);
+        self.push_numbered(at, Class::Fault, handle);
+    }
+
+    /// Gives `op` to `node` at true time `at`, or now if that is past.
+    pub fn schedule_op(&mut self, at: Instant, node: NodeIndex, op: M::Op) {
+        assert!(node.at() < self.hosts.len(), "{node} is not a node");
+        let handle = self.ops.insert((node, op));
+        self.push_numbered(at, Class::Op, handle);
+    }
+
+    /// Calls [`Hook::on_alarm`] at true time `at`, or now if that is past.
+    pub fn schedule_alarm(&mut self, at: Instant, tag: u64) {
+        let handle = self.alarms.insert(tag);
+        self.push_numbered(at, Class::Alarm, handle);
+    }
+
+    /// True time.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// How many events have happened so far.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// When the next event happens.
+    pub fn next_at(&mut self) -> Option<Instant> {
+        let at = self.queue.next_at().min(self.timers.first_at());
+        (at != u64::MAX).then_some(Instant::from_nanos(at))
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> u16 {
+        self.hosts.len() as u16
+    }
+
+    /// Everything that checks may look at.
+    pub fn view(&self) -> View<'_, M> {
+        View::new(self.now, &self.hosts, &self.network)
+    }
+
+    /// The machine of a node, unless it is down.
+    pub fn node(&self, node: NodeIndex) -> Option<&M> {
+        self.view().node(node)
+    }
+
+    /// The disk of a node, up or down.
+    pub fn disk(&self, node: NodeIndex) -> &Disk {
+        self.view().disk(node)
+    }
+
+    /// Whether a node is running; a paused one is.
+    pub fn is_up(&self, node: NodeIndex) -> bool {
+        self.view().is_up(node)
+    }
+
+    /// Digest of everything that happened so far and of the machines as they are now.
+    pub fn digest(&self) -> u64 {
+        let mut digest = self.digest;
+        for (node, host) in self.hosts.iter().enumerate() {
+            let hash = host.machine.as_ref().map_or(0, M::state_hash);
+            digest.fold(node as u64, hash);
+        }
+        digest.fold(self.steps, 0);
+        digest.value()
+    }
+
+    /// Records what happens from now on, keeping the last `lines_max` lines.
+    pub fn set_trace(&mut self, lines_max: usize) {
+        self.trace = Some(Box::new(Trace::new(lines_max)));
+        self.schedule.traced = true;
+    }
+
+    /// What was recorded.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    /// Sizes of all containers.
+    pub fn footprint(&self) -> Footprint {
+        let stored = self.letters.len() + self.ops.len() + self.faults.len() + self.alarms.len();
+        let drives = || self.hosts.iter().map(|host| &*host.drive);
+        let parked: usize = drives()
+            .map(|drive| drive.parked.len() + drive.batches.len())
+            .sum();
+        Footprint {
+            events: self.queue.len(),
+            events_capacity: self.queue.capacity(),
+            stored,
+            stored_capacity: self.letters.high_water()
+                + self.ops.high_water()
+                + self.faults.high_water()
+                + self.alarms.high_water(),
+            waiting: self.held.len() + parked,
+            tables: self.network.tables_len(),
+            disk_bytes: drives().map(|drive| drive.disk.size()).sum(),
+            disk_unsynced: drives().map(|drive| drive.disk.unsynced()).sum(),
+        }
+    }
+}
+
+/// A snapshot: the copy goes on exactly as the original would.
+impl<M: Machine> Clone for World<M> {
+    fn clone(&self) -> Self {
+        let mut schedule = Schedule::new();
+        schedule.traced = self.schedule.traced;
+        Self {
+            now: self.now,
+            steps: self.steps,
+            steps_max: self.steps_max,
+            instant_steps: self.instant_steps,
+            instant_steps_max: self.instant_steps_max,
+            digest: self.digest,
+            draw: self.draw,
+            queue: self.queue.clone(),
+            timers: self.timers.clone(),
+            hosts: self.hosts.clone(),
+            network: self.network.clone(),
+            letters: self.letters.clone(),
+            ops: self.ops.clone(),
+            faults: self.faults.clone(),
+            alarms: self.alarms.clone(),
+            held: self.held.clone(),
+            numbered: self.numbered,
+            // Both are empty between events.
+            out: Outbox::new(),
+            schedule,
+            configs: self.configs.clone(),
+            weather: self.weather,
+            disk_us: self.disk_us,
+            wall_ms: self.wall_ms,
+            seed: self.seed,
+            trace: self.trace.clone(),
+        }
+    }
+}
+
+impl<M: Machine> core::fmt::Debug for World<M> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .field("seed", &self.seed)
+            .field("steps", &self.steps)
+            .field("nodes", &self.hosts.len())
+            .field("footprint", &self.footprint())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! What a world starts from.
+
+use crate::fault::Weather;
+use crate::machine::Machine;
+use crate::queue::QueueKind;
+
+/// The cluster and its surroundings at time zero.
+#[derive(Debug)]
+pub struct Setup<M: Machine> {
+    /// Decides every draw.
+    pub seed: u64,
+    /// One configuration per node.
+    pub configs: Vec<M::Config>,
+    /// The weather on every link.
+    pub weather: Weather,
+    /// Shortest and longest time that a disk takes for a batch, in microseconds.
+    pub disk_us: (u64, u64),
+    /// What every wall clock shows at time zero.
+    pub wall_ms: u64,
+    /// Monotonic clocks start at a drawn time below this; zero lets all start at zero.
+    pub origin_ms_max: u64,
+    /// Events after which the run is a violation.
+    pub steps_max: u64,
+    /// Events at one instant after which the run is a violation.
+    pub instant_steps_max: u32,
+    /// The container of events; changes no run.
+    pub queue: QueueKind,
+}
+
+impl<M: Machine> Setup<M> {
+    /// A cluster with one node per configuration, latencies of 1 to 10 ms, disks that take
+    /// 0.1 to 2 ms for a batch, and clocks that agree.
+    pub const fn new(seed: u64, configs: Vec<M::Config>) -> Self {
+        Self {
+            seed,
+            configs,
+            weather: Weather::latency_us(1_000, 10_000),
+            disk_us: (100, 2_000),
+            wall_ms: 1_700_000_000_000,
+            origin_ms_max: 0,
+            steps_max: u64::MAX,
+            instant_steps_max: 100_000,
+            queue: QueueKind::Auto,
+        }
+    }
+}

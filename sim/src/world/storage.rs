@@ -1,0 +1,228 @@
+//! Batches of file operations: service in order, completion, and crashes in the middle.
+
+use super::World;
+use super::host::{Batch, Parked, Trap};
+use crate::digest::digest_bytes;
+use crate::disk::{DiskError, FileOp};
+use crate::draw::{Site, scale};
+use crate::fault::Fault;
+use crate::hook::{Cause, Hook};
+use crate::machine::{Input, Machine, NodeIndex};
+use crate::queue::{Class, Tie};
+use crate::time::Instant;
+use crate::violation::Violation;
+use core::time::Duration;
+
+/// How a batch ended.
+enum Served {
+    Answered(Result<(), DiskError>),
+    /// The node crashes at one of its operations.
+    Trapped(Trap),
+}
+
+impl<M: Machine> World<M> {
+    /// Hands a batch to the disk of a node.
+    pub(super) fn enqueue(&mut self, node: NodeIndex, token: u64, ops: Vec<FileOp>) {
+        for op in &ops {
+            self.fold_op(op);
+        }
+        let drive = &mut self.hosts[node.at()].drive;
+        drive.batches.push_back(Batch { token, ops });
+        if drive.batches.len() == 1 {
+            self.serve(node);
+        }
+    }
+
+    fn fold_op(&mut self, op: &FileOp) {
+        let (kind, name, number) = match op {
+            FileOp::Append { file, bytes } => (1, file, digest_bytes(bytes)),
+            FileOp::Write {
+                file,
+                offset,
+                bytes,
+            } => (2, file, digest_bytes(bytes) ^ offset.rotate_left(32)),
+            FileOp::Truncate { file, length } => (3, file, *length),
+            FileOp::Sync { file } => (4, file, 0),
+            FileOp::Rename { from, to } => (5, from, digest_bytes(to.as_bytes())),
+            FileOp::Remove { file } => (6, file, 0),
+            FileOp::SyncDir => return self.digest.fold(7, 0),
+        };
+        self.digest.fold(kind, number);
+        self.digest.fold_bytes(name.as_bytes());
+    }
+
+    /// Begins to serve the first batch of a node.
+    fn serve(&mut self, node: NodeIndex) {
+        let drive = &mut self.hosts[node.at()].drive;
+        let (min, max) = drive.us;
+        let span = max.saturating_sub(min).saturating_mul(1_000) + 1;
+        let bits = self.draw.bits(Site::Disk, u64::from(node.0), drive.served);
+        drive.served += 1;
+        let takes = min.saturating_mul(1_000).saturating_add(scale(bits, span));
+        let at = self.now.after(Duration::from_nanos(takes));
+        // A completion from before a crash is recognised by the boot that it belongs to.
+        let boots = drive.boots;
+        self.push(at, Tie::numbered(Class::Disk, u64::from(node.0)), boots);
+    }
+
+    /// The batch in service is done.
+    pub(super) fn on_disk<H: Hook<M>>(
+        &mut self,
+        node: NodeIndex,
+        boots: u32,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        let host = &mut self.hosts[node.at()];
+        if host.drive.boots != boots || host.machine.is_none() {
+            return Ok(());
+        }
+        let Some(batch) = host.drive.batches.pop_front() else {
+            return Ok(());
+        };
+        let result = match self.perform_batch(node, &batch.ops) {
+            Served::Answered(result) => result,
+            Served::Trapped(trap) => return self.spring(node, trap, hook),
+        };
+        self.digest.fold(
+            batch.token,
+            result.map_or_else(|error| 1 + error as u64, |()| 0),
+        );
+        let host = &mut self.hosts[node.at()];
+        if !host.drive.batches.is_empty() {
+            self.serve(node);
+        }
+        self.answer(node, batch.token, result, hook)
+    }
+
+    fn answer<H: Hook<M>>(
+        &mut self,
+        node: NodeIndex,
+        token: u64,
+        result: Result<(), DiskError>,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        let host = &mut self.hosts[node.at()];
+        if host.paused {
+            host.drive.parked.push_back(Parked::Disk(token, result));
+            return Ok(());
+        }
+        self.step(
+            node,
+            Input::Disk { token, result },
+            Cause::Disk { token, result },
+            hook,
+        )
+    }
+
+    fn perform_batch(&mut self, node: NodeIndex, ops: &[FileOp]) -> Served {
+        let drive = &mut self.hosts[node.at()].drive;
+        if drive.full {
+            return Served::Answered(Err(DiskError::Full));
+        }
+        for op in ops {
+            let number = drive.performed;
+            drive.performed += 1;
+            let lane = u64::from(node.0);
+            if let Some(trap) = drive.trap.take_if(|trap| trap.op <= number) {
+                if self.draw.bits(Site::Prefix, lane, number) & 1 == 1 {
+                    drive.disk.perform(op);
+                }
+                return Served::Trapped(trap);
+            }
+            if drive.sync_fails {
+                match op {
+                    FileOp::Sync { file } => {
+                        drive.sync_fails = false;
+                        drive.disk.fail_sync(file, &self.draw, lane, number);
+                        return Served::Answered(Err(DiskError::Failed));
+                    }
+                    FileOp::SyncDir => {
+                        drive.sync_fails = false;
+                        drive.disk.fail_sync_dir(&self.draw, lane, number);
+                        return Served::Answered(Err(DiskError::Failed));
+                    }
+                    FileOp::Append { .. } | FileOp::Write { .. } | FileOp::Truncate { .. } => {}
+                    FileOp::Rename { .. } | FileOp::Remove { .. } => {}
+                }
+            }
+            drive.disk.perform(op);
+        }
+        Served::Answered(Ok(()))
+    }
+
+    /// Crashes a node at a file operation.
+    fn spring<H: Hook<M>>(
+        &mut self,
+        node: NodeIndex,
+        trap: Trap,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        if let Some(after) = trap.restart_after_ms {
+            let at = self.now.after(Duration::from_millis(after));
+            self.schedule_fault(at, Fault::Restart { node });
+        }
+        self.crash(node, trap.unsynced, hook)
+    }
+
+    /// Performs a drawn part of the batch in service and forgets the rest; the node crashes.
+    pub(super) fn abandon_batches(&mut self, node: NodeIndex) {
+        let drive = &mut self.hosts[node.at()].drive;
+        let Some(batch) = drive.batches.pop_front() else {
+            return;
+        };
+        drive.batches.clear();
+        let bits = self
+            .draw
+            .bits(Site::Prefix, u64::from(node.0) | 1 << 16, drive.served);
+        let count = if drive.full {
+            0
+        } else {
+            scale(bits, batch.ops.len() as u64 + 1) as usize
+        };
+        for op in &batch.ops[..count] {
+            drive.performed += 1;
+            drive.disk.perform(op);
+        }
+    }
+
+    /// Gives a node that goes on everything that waited for it.
+    pub(super) fn unpark<H: Hook<M>>(
+        &mut self,
+        node: NodeIndex,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        let parked = core::mem::take(&mut self.hosts[node.at()].drive.parked);
+        for waited in parked {
+            let (input, cause) = match waited {
+                Parked::Message(tie, handle) => {
+                    let from = tie.sender();
+                    let message = self.take_letter(handle);
+                    (Input::Message { from, message }, Cause::Message { from })
+                }
+                Parked::Op(handle) => (Input::Op(self.ops.take(handle).1), Cause::Op),
+                Parked::Disk(token, result) => {
+                    (Input::Disk { token, result }, Cause::Disk { token, result })
+                }
+            };
+            self.steps += 1;
+            self.step(node, input, cause, hook)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what waited for a node that crashes while it is paused.
+    pub(super) fn discard_parked(&mut self, node: NodeIndex) {
+        for waited in core::mem::take(&mut self.hosts[node.at()].drive.parked) {
+            match waited {
+                Parked::Message(_, handle) => drop(self.take_letter(handle)),
+                Parked::Op(handle) => drop(self.ops.take(handle)),
+                Parked::Disk(..) => {}
+            }
+        }
+    }
+
+    /// When a paused or crashed node would be asked again: never before it is resumed.
+    pub(super) fn silence(&mut self, node: NodeIndex) {
+        self.timers.set(node, Instant::MAX.as_nanos());
+    }
+}
