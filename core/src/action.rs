@@ -123,3 +123,10 @@ impl Actions {
         self.list.push(action);
     }
 }
+
+impl Extend<Action> for Actions {
+    /// Appends actions, as a step does; for scripts that stand in for a node.
+    fn extend<I: IntoIterator<Item = Action>>(&mut self, actions: I) {
+        self.list.extend(actions);
+    }
+}
