@@ -125,6 +125,11 @@ impl ChainId {
         Self(u64::from_le_bytes(first).max(1))
     }
 
+    /// The chain with this raw value, as it stands in a file.
+    pub(crate) const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
     /// The raw value.
     pub const fn get(self) -> u64 {
         self.0

@@ -1,6 +1,13 @@
 //! Chains as data: entries, checkpoints, orders to the store, and the bytes they become.
 
+pub mod checkpoint;
 pub mod clients;
 pub mod entry;
+mod layout;
 pub mod order;
 pub mod payload;
+pub mod record;
+pub mod recover;
+pub mod segment;
+pub mod store;
+pub mod vote;

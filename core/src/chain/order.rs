@@ -83,7 +83,7 @@ pub struct Image {
     pub checkpoint: Checkpoint,
     /// The log from the checkpoint's floor on.
     pub slots: Vec<Slot>,
-    /// Hash of each unknown slot's last position where a later record names it is not kept:
-    /// the end of the log with its epoch and hash, also when the last slots are unknown.
+    /// The end of the log with its epoch and hash, which are known also when the last slots
+    /// are not.
     pub tip: Tip,
 }

@@ -1,0 +1,125 @@
+//! The bytes of a checkpoint: in its file, and on the wire while a peer starts anew from it.
+//!
+//! ```text
+//! encoded checkpoint   version u8 (1), postcard of `Checkpoint`
+//! record in the file   replica u32, first segment u64, encoded checkpoint
+//! ```
+//!
+//! The file names the first segment that belongs to the log of this checkpoint. One rename thus
+//! replaces checkpoint *and* log: older segments that a crash left behind are of another log,
+//! however well they seem to fit (D18).
+
+use super::entry::EntryHash;
+use super::order::Checkpoint;
+use super::payload::leading;
+use super::record::{self, Fault, Fields, Frame, Kind, Put, Salt};
+use super::store::SEGMENTS_MAX;
+use crate::id::Replica;
+use alloc::vec::Vec;
+
+const VERSION: u8 = 1;
+
+/// Why bytes are no checkpoint.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// A version that this build does not know.
+    #[error("expected checkpoint version 1, found {found:?}")]
+    Version {
+        /// What is there, if anything is.
+        found: Option<u8>,
+    },
+    /// They do not decode.
+    #[error("expected an encoded checkpoint")]
+    Malformed,
+    /// Bytes are left over.
+    #[error("expected the end of the checkpoint, found {found} more bytes")]
+    Trailing {
+        /// How many.
+        found: usize,
+    },
+}
+
+/// The checkpoint as bytes, equal on every replica that has the same one.
+pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    out.push(VERSION);
+    encode_into(checkpoint, out)
+}
+
+fn encode_into(checkpoint: &Checkpoint, out: Vec<u8>) -> Vec<u8> {
+    postcard::to_extend(checkpoint, out).expect("a checkpoint always encodes into memory")
+}
+
+/// The checkpoint in `bytes`, all of them.
+pub fn decode(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
+    let Some((&VERSION, body)) = bytes.split_first() else {
+        return Err(CheckpointError::Version {
+            found: bytes.first().copied(),
+        });
+    };
+    let (checkpoint, rest): (Checkpoint, _) =
+        postcard::take_from_bytes(body).map_err(|_| CheckpointError::Malformed)?;
+    match rest {
+        [] => Ok(checkpoint),
+        _ => Err(CheckpointError::Trailing { found: rest.len() }),
+    }
+}
+
+/// The hash by which parts of an encoded checkpoint are told to be of the same one.
+pub fn digest(encoded: &[u8]) -> EntryHash {
+    EntryHash(leading(&blake3::hash(encoded)))
+}
+
+/// What the file of a checkpoint says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Which membership of the store in the chain.
+    pub replica: Replica,
+    /// The first segment that may hold entries of this checkpoint's log.
+    pub segment_first: u64,
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+}
+
+/// The whole file of a checkpoint.
+pub(super) fn write_file(salt: Salt, replica: Replica, first: u64, kept: &Checkpoint) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    record::write(&mut out, salt, 0, Kind::Checkpoint, |out| {
+        out.put_u32(replica.get());
+        out.put_u64(first);
+        out.put_u8(VERSION);
+        *out = encode_into(kept, core::mem::take(out));
+    });
+    out
+}
+
+/// Reads the record of a checkpoint.
+pub fn read_file(file: &[u8], salt: Salt) -> Result<Kept, Fault> {
+    let frame = record::read(file, salt, 0)?;
+    if frame.end() != file.len() {
+        let expected = "the end of the file behind the checkpoint";
+        return Err(Fault::Body { expected });
+    }
+    take(&frame)
+}
+
+fn take(frame: &Frame<'_>) -> Result<Kept, Fault> {
+    if frame.kind != Kind::Checkpoint {
+        return Err(Fault::Misplaced { found: frame.kind });
+    }
+    let expected = "a checkpoint";
+    let malformed = Fault::Body { expected };
+    let mut fields = Fields(frame.body);
+    let replica = Replica::new(fields.u32().ok_or(malformed)?);
+    let segment_first = fields.u64().ok_or(malformed)?;
+    let checkpoint = decode(fields.rest()).map_err(|_| malformed)?;
+    // No log reaches the last position, and no store writes as many segments.
+    if checkpoint.floor.end.get() == u64::MAX || segment_first >= SEGMENTS_MAX {
+        return Err(malformed);
+    }
+    Ok(Kept {
+        replica,
+        segment_first,
+        checkpoint,
+    })
+}

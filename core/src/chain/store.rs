@@ -1,0 +1,319 @@
+//! The store of a node as files: names, file operations, and how a fresh store is written.
+//!
+//! Everything here is pure. A host performs [`FileOp`]s in order, on a simulated disk or a real
+//! one, and gives the bytes of all files back to [`super::recover::recover`] at boot. One
+//! directory holds all files of a store:
+//!
+//! ```text
+//! identity.a identity.b            who the store is, its boots
+//! CHAIN-GEN.vote.a  .vote.b        the vote record
+//! CHAIN-GEN.checkpoint             the checkpoint at the floor
+//! CHAIN-GEN.segment-NNNNNNNN       the log, by number
+//! CHAIN-GEN.repairs                entries that replace damaged ones
+//! *.tmp                            being written; removed at boot
+//! ```
+//!
+//! CHAIN is the chain's id as 16 hex digits, GEN its generation in decimal.
+
+use super::checkpoint;
+use super::order::{Checkpoint, Vote};
+use super::record::Salt;
+use super::vote::{self, Ballot, Booted, Place};
+use crate::id::{ChainId, ClusterId, Gen, Incarnation, NodeId, Replica, StoreId};
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+pub use super::layout::{Layout, SealedRange};
+
+/// Name of a file in the store's directory.
+pub type FileName = Arc<str>;
+
+/// One operation on a file of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum FileOp {
+    /// Adds bytes at the end of a file, which is created if it is not there.
+    Append {
+        /// The file.
+        file: FileName,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Puts bytes into a file, which is created if it is not there.
+    Write {
+        /// The file.
+        file: FileName,
+        /// Where the first byte goes.
+        offset: u64,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Drops the bytes of a file from `length` on; never makes it longer.
+    Truncate {
+        /// The file.
+        file: FileName,
+        /// How many bytes stay.
+        length: u64,
+    },
+    /// Makes the bytes of a file durable, and its length.
+    Sync {
+        /// The file.
+        file: FileName,
+    },
+    /// Gives a file another name, in the place of whatever has that name.
+    Rename {
+        /// The present name.
+        from: FileName,
+        /// The new name.
+        to: FileName,
+    },
+    /// Removes a file; one that is not there is no error.
+    Remove {
+        /// The file.
+        file: FileName,
+    },
+    /// Makes creations, renames and removals durable.
+    SyncDir,
+}
+
+/// Whose store it is.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node.
+    pub node: NodeId,
+    /// The store.
+    pub store: StoreId,
+}
+
+/// A chain that a store holds from the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founding {
+    /// The chain.
+    pub chain: ChainId,
+    /// Which creation of it.
+    pub generation: Gen,
+    /// Its founding checkpoint.
+    pub checkpoint: Checkpoint,
+}
+
+/// Limits of a store.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// A batch that would make a segment longer goes to a new one.
+    pub segment_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            segment_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// The operations that make an empty directory the store of `identity`.
+///
+/// The identity comes last: a directory without it is not a store, and may be formatted again
+/// over whatever an interrupted attempt left.
+pub fn format(identity: &Identity, chains: &[Founding]) -> Vec<FileOp> {
+    let mut ops = Vec::new();
+    for founding in chains {
+        let names = Names::new(founding.chain, founding.generation);
+        let replica = replica_of(identity, &founding.checkpoint);
+        let salt = Salt::of_store(identity, &names.checkpoint);
+        let bytes = checkpoint::write_file(salt, replica, 1, &founding.checkpoint);
+        ops.extend(replace(&names.checkpoint, bytes));
+        let ballot = Ballot {
+            chain: founding.chain,
+            generation: founding.generation,
+            replica,
+            vote: Vote::default(),
+        };
+        for place in [Place::A, Place::B] {
+            write_vote(&mut ops, identity, &names, place, 1, &ballot);
+        }
+    }
+    ops.push(FileOp::SyncDir);
+    let booted = Booted {
+        identity: *identity,
+        incarnation: Incarnation::default(),
+    };
+    for place in [Place::A, Place::B] {
+        write_identity(&mut ops, place, 1, &booted);
+    }
+    ops.push(FileOp::SyncDir);
+    ops
+}
+
+/// The membership number under which a founding member takes part (D1).
+fn replica_of(identity: &Identity, checkpoint: &Checkpoint) -> Replica {
+    let membership = &checkpoint.membership;
+    let mut members = membership.voters.iter().chain(&membership.learners);
+    members
+        .find(|member| member.node == identity.node && member.store == identity.store)
+        .map_or(Replica::new(1), |member| member.replica)
+}
+
+/// Writes one place of a vote record and syncs it.
+pub(super) fn write_vote(
+    ops: &mut Vec<FileOp>,
+    identity: &Identity,
+    names: &Names,
+    place: Place,
+    counter: u64,
+    ballot: &Ballot,
+) {
+    let file = names.vote(place);
+    let bytes = vote::write_ballot(Salt::of_store(identity, &file), counter, ballot);
+    overwrite(ops, file, bytes);
+}
+
+/// Writes one place of the identity and syncs it.
+pub(super) fn write_identity(ops: &mut Vec<FileOp>, place: Place, counter: u64, booted: &Booted) {
+    let file = identity_name(place);
+    let bytes = vote::write_identity(Salt::of_file(&file), counter, booted);
+    overwrite(ops, file, bytes);
+}
+
+fn overwrite(ops: &mut Vec<FileOp>, file: FileName, bytes: Vec<u8>) {
+    ops.push(FileOp::Write {
+        file: file.clone(),
+        offset: 0,
+        bytes: bytes.into(),
+    });
+    ops.push(FileOp::Sync { file });
+}
+
+/// Puts a whole file in the place of another in one durable step.
+pub(super) fn replace(file: &FileName, bytes: Vec<u8>) -> Vec<FileOp> {
+    let draft: FileName = format!("{file}{DRAFT}").into();
+    let length = bytes.len() as u64;
+    let write = FileOp::Write {
+        file: draft.clone(),
+        offset: 0,
+        bytes: bytes.into(),
+    };
+    // A draft that an interrupted attempt left may be longer.
+    let truncate = FileOp::Truncate {
+        file: draft.clone(),
+        length,
+    };
+    let sync = FileOp::Sync {
+        file: draft.clone(),
+    };
+    let rename = FileOp::Rename {
+        from: draft,
+        to: file.clone(),
+    };
+    vec![write, truncate, sync, rename, FileOp::SyncDir]
+}
+
+const DRAFT: &str = ".tmp";
+
+/// No store ever writes as many segments of one chain.
+pub(super) const SEGMENTS_MAX: u64 = 1 << 48;
+
+/// Name of one place of the identity.
+pub fn identity_name(place: Place) -> FileName {
+    format!("identity.{}", place.suffix()).into()
+}
+
+/// Names of the files of one chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    prefix: FileName,
+    pub(super) checkpoint: FileName,
+    pub(super) repairs: FileName,
+}
+
+impl Names {
+    pub(super) fn new(chain: ChainId, generation: Gen) -> Self {
+        let prefix = format!("{chain}-{generation}");
+        Self {
+            checkpoint: format!("{prefix}.checkpoint").into(),
+            repairs: format!("{prefix}.repairs").into(),
+            prefix: prefix.into(),
+        }
+    }
+
+    pub(super) fn vote(&self, place: Place) -> FileName {
+        format!("{}.vote.{}", self.prefix, place.suffix()).into()
+    }
+
+    pub(super) fn segment(&self, number: u64) -> FileName {
+        format!("{}.segment-{number:08}", self.prefix).into()
+    }
+}
+
+/// What the name of a file says about it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A place of the identity.
+    Identity(Place),
+    /// A file of a chain.
+    Chain {
+        /// The chain.
+        chain: ChainId,
+        /// Which creation of it.
+        generation: Gen,
+        /// Which of its files.
+        part: Part,
+    },
+}
+
+/// Which file of a chain.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A place of the vote record.
+    Vote(Place),
+    /// The checkpoint.
+    Checkpoint,
+    /// A segment of the log.
+    Segment(u64),
+    /// The repairs.
+    Repairs,
+    /// A file that was never finished.
+    Draft,
+}
+
+impl Named {
+    /// What `name` says; `None` for a file that is not the store's.
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "identity.a" => return Some(Self::Identity(Place::A)),
+            "identity.b" => return Some(Self::Identity(Place::B)),
+            _ => {}
+        }
+        let (prefix, part) = name.split_once('.')?;
+        let (id, generation) = prefix.split_once('-')?;
+        let chain = ChainId::from_raw(u64::from_str_radix(id, 16).ok()?);
+        let generation = Gen::new(generation.parse().ok()?);
+        let part = match part {
+            "vote.a" => Part::Vote(Place::A),
+            "vote.b" => Part::Vote(Place::B),
+            "checkpoint" => Part::Checkpoint,
+            "repairs" => Part::Repairs,
+            _ if part.ends_with(DRAFT) => Part::Draft,
+            _ => Part::Segment(part.strip_prefix("segment-")?.parse().ok()?),
+        };
+        let named = Self::Chain {
+            chain,
+            generation,
+            part,
+        };
+        // Only the spelling that this module writes: no file is ever known by two names.
+        let names = Names::new(chain, generation);
+        let spelled = match part {
+            Part::Vote(place) => *names.vote(place) == *name,
+            Part::Checkpoint => *names.checkpoint == *name,
+            Part::Repairs => *names.repairs == *name,
+            Part::Segment(number) => number < SEGMENTS_MAX && *names.segment(number) == *name,
+            Part::Draft => name.starts_with(&*names.prefix),
+        };
+        spelled.then_some(named)
+    }
+}
