@@ -6,6 +6,8 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod action;
 pub mod bandwidth;
@@ -23,3 +25,4 @@ pub mod node;
 pub mod replica;
 mod rng;
 pub mod time;
+pub mod wire;

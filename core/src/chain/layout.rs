@@ -2,8 +2,9 @@
 //!
 //! A batch is written in one piece and synced before the order counts as done; its head repeats
 //! the end of everything before it, which is durable by then, so what recovery finds *sealed*
-//! was durable once. A cut truncates, durably, and the next batch starts a new segment, so no
-//! byte behind a cut or from before a boot can ever be taken for a part of the log.
+//! was durable once. A cut starts a new segment whose header names an end below what was
+//! written: that replaces everything behind it in one step, then the bytes go. So no byte from
+//! before a cut or from an earlier boot can ever be taken for a part of the log.
 //!
 //! The layout changes when an order is planned, not when it is done. A host performs the orders
 //! of a chain one after the other; after one that found no space it calls
@@ -68,7 +69,7 @@ impl Layout {
                 layout.append(&identity, &limits, core::slice::from_ref(entries))
             }
             Order::Vote(vote) => layout.vote(&identity, *vote),
-            Order::Cut(end) => layout.cut(*end),
+            Order::Cut(end) => layout.cut(&identity, *end),
             Order::Retain(checkpoint) => layout.retain(&identity, checkpoint),
             Order::Reset(checkpoint) => layout.reset(&identity, checkpoint),
             Order::Repair(entries) => layout.repair(&identity, entries),

@@ -11,3 +11,6 @@ pub mod recover;
 pub mod segment;
 pub mod store;
 pub mod vote;
+
+#[cfg(test)]
+mod tests;

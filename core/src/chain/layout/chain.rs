@@ -54,6 +54,12 @@ enum Undo {
         segments: BTreeMap<u64, SegmentFile>,
         batches: Vec<Spot>,
     },
+    Cut {
+        tip: Tip,
+        marks: VecDeque<Mark>,
+        segments: BTreeMap<u64, SegmentFile>,
+        batches: VecDeque<Spot>,
+    },
     Reset(Box<ChainLayout>),
     Repair {
         length: Option<u64>,
@@ -289,40 +295,57 @@ impl ChainLayout {
         };
     }
 
-    pub(in crate::chain) fn cut(&mut self, end: Seq) -> Vec<FileOp> {
-        self.undo = None;
-        let mut ops = Vec::new();
+    /// Drops the log from `end` on. The header of a new segment says so in one durable step;
+    /// then the bytes behind the cut go.
+    pub(in crate::chain) fn cut(&mut self, identity: &Identity, end: Seq) -> Vec<FileOp> {
         assert!(end >= self.floor.end, "a cut stays above the floor");
         if end >= self.tip.end {
-            return ops;
+            self.undo = None;
+            return Vec::new();
         }
         let tip = self.tip_before(end);
-        self.tip = tip.expect("the entry before a cut is known");
-        let spot = self.marks[self.index(end)].spot;
-        self.marks.truncate(self.index(end));
-        // From the last to the first, each durably: what is left after a crash is a prefix.
-        while let Some((&number, _)) = self.segments.last_key_value()
-            && (number > spot.segment || (number == spot.segment && spot.offset == 0))
-        {
-            let file = self.segments.remove(&number).expect("it was just seen");
-            ops.push(FileOp::Remove { file: file.name });
-            ops.push(FileOp::SyncDir);
-        }
-        if let Some(file) = self.segments.get_mut(&spot.segment) {
-            file.length = spot.offset;
-            ops.push(FileOp::Truncate {
-                file: file.name.clone(),
-                length: spot.offset,
-            });
-            ops.push(FileOp::Sync {
-                file: file.name.clone(),
-            });
-        }
-        while self.batches.back().is_some_and(|batch| *batch >= spot) {
-            self.batches.pop_back();
-        }
-        self.is_open = false;
+        let tip = tip.expect("the entry before a cut is known");
+        let index = self.index(end);
+        let spot = self.marks[index].spot;
+        let before = core::mem::replace(&mut self.tip, tip);
+        let marks = self.marks.split_off(index);
+        let segments = self.segments.range(spot.segment..);
+        let segments = segments.map(|(number, file)| (*number, file.clone()));
+        let segments = segments.collect();
+        let kept = self.batches.partition_point(|batch| *batch < spot);
+        let batches = self.batches.split_off(kept);
+        self.undo = Some(Undo::Cut {
+            tip: before,
+            marks,
+            segments,
+            batches,
+        });
+        let number = self.segment_next;
+        let mut ops = self.copy(identity, &[]);
+        self.drop_between(spot, number, &mut ops);
         ops
+    }
+
+    /// Drops the bytes from `spot` up to the segment `upto`, whose header disowns them already.
+    pub(in crate::chain) fn drop_between(&mut self, spot: Spot, upto: u64, ops: &mut Vec<FileOp>) {
+        let whole = spot.segment + u64::from(spot.offset > 0);
+        let behind = self.segments.range(whole..upto);
+        let behind: Vec<u64> = behind.map(|(number, _)| *number).collect();
+        for number in behind.into_iter().rev() {
+            if let Some(file) = self.segments.remove(&number) {
+                ops.push(FileOp::Remove { file: file.name });
+            }
+        }
+        if let Some(file) = self.segments.get_mut(&spot.segment)
+            && file.length > spot.offset
+        {
+            file.length = spot.offset;
+            let file = file.name.clone();
+            let sync = FileOp::Sync { file: file.clone() };
+            let length = spot.offset;
+            ops.extend([FileOp::Truncate { file, length }, sync]);
+        }
+        ops.push(FileOp::SyncDir);
     }
 
     /// The operations that replace the checkpoint and name the first segment of its log.
@@ -463,6 +486,21 @@ impl ChainLayout {
                 for batch in batches.into_iter().rev() {
                     self.batches.push_front(batch);
                 }
+                Vec::new()
+            }
+            Some(Undo::Cut {
+                tip,
+                marks,
+                segments,
+                batches,
+            }) => {
+                self.tip = tip;
+                self.marks.extend(marks);
+                self.segments.pop_last();
+                self.segments.extend(segments);
+                self.batches.pop_back();
+                self.batches.extend(batches);
+                self.is_open = false;
                 Vec::new()
             }
             Some(Undo::Reset(before)) => {

@@ -261,21 +261,29 @@ impl Cx<'_> {
         layout.marks = marks.into();
         layout.tip = base;
         layout.batches = log.batches.iter().map(|batch| batch.spot).collect();
+        let is_copied = unsealed.is_some();
+        let upto = if is_copied {
+            layout.segment_next
+        } else {
+            u64::MAX
+        };
         if let Some(unsealed) = unsealed {
             // The copy comes first and appears in one step. From then on it replaces what it
             // copies, whether that is still there or not.
-            let copy = layout.segment_next;
             repairs.extend(layout.copy(self.identity, &unsealed));
-            let keep = log.batches.iter().find(|batch| {
-                let last = log.batches.last();
-                last.is_some_and(|last| batch.tip.end == last.tip.end)
-            });
-            self.shorten(layout, keep, copy, repairs);
             slots.extend(unsealed.into_iter().map(Slot::Known));
-        } else {
-            let last = log.batches.last();
-            self.shorten(layout, last, u64::MAX, repairs);
         }
+        let end = unsealed_from(log, is_copied);
+        if layout
+            .segments
+            .range(..upto)
+            .any(|(number, file)| (*number, file.length) > (end.segment, end.offset))
+        {
+            layout.drop_between(end, upto, repairs);
+        }
+        layout
+            .batches
+            .retain(|spot| *spot < end || spot.segment >= upto);
         // When only the process died, what was cut or repaired may not be durable yet.
         let last = layout.segments.values().next_back();
         let repaired = layout.repairs_length.map(|_| &layout.names.repairs);
@@ -283,51 +291,32 @@ impl Cx<'_> {
         repairs.extend(unsynced.map(|file| FileOp::Sync { file: file.clone() }));
         slots
     }
+}
 
-    /// Drops everything behind the head of batch `keep`, up to the segment `upto`.
-    fn shorten(
-        &self,
-        layout: &mut ChainLayout,
-        keep: Option<&Batch>,
-        upto: u64,
-        repairs: &mut Vec<FileOp>,
-    ) {
-        let is_copied = upto < u64::MAX;
-        // A segment of which only the header would stay goes: the copy's header says the same.
-        let first = keep.map(|batch| match batch.spot.offset {
-            0 if is_copied => batch.spot.segment,
-            _ => batch.spot.segment + 1,
-        });
-        let first = first.unwrap_or(0);
-        let dropped: Vec<u64> = layout
-            .segments
-            .range(first..upto)
-            .map(|(n, _)| *n)
-            .collect();
-        for number in dropped.into_iter().rev() {
-            if let Some(file) = layout.segments.remove(&number) {
-                repairs.push(FileOp::Remove { file: file.name });
-                repairs.push(FileOp::SyncDir);
-            }
-        }
-        if let Some(batch) = keep
-            && let Some(file) = layout.segments.get_mut(&batch.spot.segment)
-            && file.length > batch.end
-        {
-            file.length = batch.end;
-            repairs.push(FileOp::Truncate {
-                file: file.name.clone(),
-                length: batch.end,
-            });
-            repairs.push(FileOp::Sync {
-                file: file.name.clone(),
-            });
-        }
-        let (segments, end) = (&layout.segments, keep.map(|batch| batch.spot));
-        layout.batches.retain(|spot| {
-            segments.contains_key(&spot.segment)
-                && (spot.segment >= upto || end.is_some_and(|end| *spot <= end))
-        });
+/// Where the unsealed part starts: behind the first batch head that names its start, or with it
+/// when that is all its segment would keep, for the header of the copy says the same.
+fn unsealed_from(log: &Log, is_copied: bool) -> Spot {
+    let Some(last) = log.batches.last() else {
+        return Spot {
+            segment: 0,
+            offset: 0,
+        };
+    };
+    let head = if is_copied {
+        let same = log
+            .batches
+            .iter()
+            .find(|batch| batch.tip.end == last.tip.end);
+        same.unwrap_or(last)
+    } else {
+        last
+    };
+    if is_copied && head.spot.offset == 0 {
+        return head.spot;
+    }
+    Spot {
+        segment: head.spot.segment,
+        offset: head.end,
     }
 }
 

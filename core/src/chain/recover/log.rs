@@ -213,16 +213,17 @@ impl Reader<'_> {
         });
     }
 
-    /// A segment that starts before the end of what was read replaces it from there on: it is
-    /// the copy of the unsealed part that an earlier boot made, and is complete.
+    /// A segment that starts before the end of what was read replaces it from there on: a cut
+    /// made it, or an earlier boot that copied the unsealed part, and it is complete.
     fn turn_back(&mut self, end: Seq) {
-        let sealed = self.log.batches.last().map(|batch| batch.tip.end);
-        if self.next.is_none_or(|next| end >= next) || sealed.is_none_or(|sealed| end < sealed) {
+        if self.next.is_none_or(|next| end >= next) {
             return;
         }
         let log = &mut self.log;
         let kept = log.found.partition_point(|found| found.seq() < end);
         log.found.truncate(kept);
+        let kept = log.batches.partition_point(|batch| batch.tip.end <= end);
+        log.batches.truncate(kept);
         log.gaps.retain_mut(|gap| {
             gap.lost.end = gap.lost.end.min(end);
             gap.lost.start < gap.lost.end

@@ -1,0 +1,69 @@
+//! The plain way: format, orders, boot.
+
+use super::disk::{Crash, Disk};
+use super::history::{GENERATION, LIMITS, Model, Step, What, chain, founding, identity};
+use crate::chain::order::Image;
+use crate::chain::recover::{RecoverError, recover};
+use crate::chain::store::format;
+use crate::id::Incarnation;
+
+fn boot(disk: &mut Disk) -> (crate::chain::store::Layout, Image, u64) {
+    let recovered = recover(&disk.files(), &LIMITS).expect("the store is readable");
+    disk.perform(&recovered.repairs);
+    let [image] = &recovered.boot.images[..] else {
+        panic!("there is one chain");
+    };
+    let incarnation = recovered.boot.incarnation.get();
+    (recovered.layout, image.clone(), incarnation)
+}
+
+#[test]
+fn a_fresh_store_boots_empty() {
+    let mut disk = Disk::default();
+    assert_eq!(
+        recover(&disk.files(), &LIMITS),
+        Err(RecoverError::Unformatted)
+    );
+    disk.perform(&format(&identity(), &[founding()]));
+    let mut disk = disk.crashed(Crash::Lost);
+    for boots in 1..4 {
+        let (_, image, incarnation) = boot(&mut disk);
+        assert_eq!(image, Model::new().image());
+        assert_eq!(incarnation, boots);
+        disk = disk.crashed(Crash::Lost);
+    }
+    assert_eq!(Incarnation::new(3).get(), 3);
+}
+
+#[test]
+fn every_order_survives_a_boot() {
+    let mut disk = Disk::default();
+    let mut model = Model::new();
+    disk.perform(&format(&identity(), &[founding()]));
+    let (mut layout, _, _) = boot(&mut disk);
+    let whats = [
+        What::Vote,
+        What::Append,
+        What::Append,
+        What::Cut,
+        What::Append,
+        What::Retain,
+        What::Append,
+        What::Vote,
+        What::Reset,
+        What::Append,
+        What::Append,
+    ];
+    for (salt, what) in (3..300).zip(whats.into_iter().cycle()) {
+        let order = model.order(Step { what, salt });
+        let ops = layout.perform(chain(), GENERATION, &order);
+        disk.perform(&ops);
+        model.apply(&order);
+        disk = disk.crashed(Crash::Lost);
+        if salt % 3 == 0 {
+            let (next, image, _) = boot(&mut disk);
+            assert_eq!(image, model.image(), "after {what:?} {salt}");
+            layout = next;
+        }
+    }
+}

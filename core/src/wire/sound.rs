@@ -1,0 +1,242 @@
+//! What can be told of a message without knowing anything but the message.
+
+use crate::chain::entry::{Entry, Kind, Membership, Request, Tip};
+use crate::chain::payload::Payload;
+use crate::id::{Attempt, Epoch, Gen, Member, Number, Seq};
+use crate::message::{
+    Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Talk,
+};
+use alloc::sync::Arc;
+
+/// Why no peer can have meant a message.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsound {
+    /// Entries do not follow each other from the position named.
+    #[error("entries are not contiguous with the position they follow")]
+    Gap,
+    /// An entry's epoch is lower than the one before it, or higher than the sender's.
+    #[error("the epochs of entries go down, or above the sender's")]
+    Epochs,
+    /// An entry is of another creation of the chain.
+    #[error("an entry is of another generation than its message")]
+    Generation,
+    /// A payload is named and not there.
+    #[error("a payload comes without its bytes")]
+    Payload,
+    /// An entry that holds no data has a payload.
+    #[error("an entry of a kind without data has a payload")]
+    Kind,
+    /// Members are not in ascending order, or one is named twice.
+    #[error("members are not in strictly ascending order, each once")]
+    Membership,
+    /// A count that starts at 1 is 0.
+    #[error("a count that starts at 1 is 0")]
+    Zero,
+    /// A position is at the end of the sequence space.
+    #[error("a position is at the end of the sequence space")]
+    Position,
+    /// An interval ends before it starts.
+    #[error("an interval ends before it starts")]
+    Interval,
+    /// A part reaches over the end of the whole.
+    #[error("a part reaches over the end of the whole")]
+    Part,
+}
+
+type Checked = Result<(), Unsound>;
+
+/// Whether a peer can have meant `message`.
+pub(super) fn check(message: &Message) -> Checked {
+    match &message.body {
+        Body::Heartbeat(heartbeat) => check_heartbeat(heartbeat),
+        Body::Chain(message) => check_talk(message),
+        Body::Confirm(confirms) | Body::Confirmed(confirms) => check_confirms(confirms),
+        Body::Forward(forward) => check_forward(forward),
+        Body::Forwarded { attempt, answer } => {
+            check_attempt(*attempt)?;
+            match answer {
+                Forwarded::Acked { seq, .. } => position(*seq),
+                Forwarded::ReadIndex { commit } => position(*commit),
+                Forwarded::NotLeader { .. }
+                | Forwarded::Rejected(_)
+                | Forwarded::Unknown
+                | Forwarded::Transferred => Ok(()),
+            }
+        }
+    }
+}
+
+fn ensure(holds: bool, otherwise: Unsound) -> Checked {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+/// No log reaches the last position, so it always has a successor.
+fn position(seq: Seq) -> Checked {
+    ensure(seq.get() < u64::MAX, Unsound::Position)
+}
+
+fn check_number(number: Number) -> Checked {
+    ensure(number.get() > 0, Unsound::Zero)
+}
+
+fn check_attempt(attempt: Attempt) -> Checked {
+    check_number(attempt.number)
+}
+
+fn check_heartbeat(heartbeat: &Heartbeat) -> Checked {
+    check_number(heartbeat.number)?;
+    ensure(heartbeat.after <= heartbeat.upto, Unsound::Interval)?;
+    for state in heartbeat.rows.iter().filter_map(|row| row.state) {
+        position(state.commit)?;
+        position(state.durable.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn check_confirms(confirms: &[Confirm]) -> Checked {
+    confirms
+        .iter()
+        .try_for_each(|confirm| check_attempt(confirm.attempt))
+}
+
+fn check_forward(forward: &Forward) -> Checked {
+    check_attempt(forward.attempt)?;
+    match &forward.ask {
+        ForwardAsk::OpenClient | ForwardAsk::ReadIndex | ForwardAsk::Transfer { .. } => Ok(()),
+        ForwardAsk::Append {
+            request, payload, ..
+        } => {
+            request.map_or(Ok(()), check_request)?;
+            check_payload(payload)
+        }
+    }
+}
+
+fn check_request(request: Request) -> Checked {
+    ensure(request.number.get() > 0, Unsound::Zero)?;
+    position(request.client.0)
+}
+
+/// Only recordings leave the bytes out; a peer that took such an entry could not store it.
+fn check_payload(payload: &Payload) -> Checked {
+    ensure(payload.bytes().is_some(), Unsound::Payload)
+}
+
+fn check_talk(message: &ChainMessage) -> Checked {
+    match &message.talk {
+        Talk::VoteRequest { tail, attempt, .. } => {
+            check_attempt(*attempt)?;
+            position(*tail)
+        }
+        Talk::VoteReply { attempt, .. } => check_attempt(*attempt),
+        Talk::Pull {
+            since,
+            durable,
+            attempt,
+            number,
+        } => {
+            check_attempt(*attempt)?;
+            check_number(*number)?;
+            position(since.end)?;
+            position(durable.unwrap_or_default())
+        }
+        Talk::Chunk {
+            attempt,
+            since,
+            entries,
+            commit,
+            floor,
+        } => {
+            check_attempt(*attempt)?;
+            position(*commit)?;
+            ensure(floor <= commit, Unsound::Interval)?;
+            let highest = Some(message.epoch);
+            check_entries(*since, entries, message.generation, highest)
+        }
+        Talk::Conflict {
+            attempt,
+            failed,
+            hint,
+            ..
+        } => {
+            check_attempt(*attempt)?;
+            position(*failed)?;
+            position(*hint)
+        }
+        Talk::Reset {
+            attempt,
+            floor,
+            length,
+            offset,
+            part,
+            ..
+        } => {
+            check_attempt(*attempt)?;
+            position(floor.end)?;
+            let end = u64::from(*offset) + part.len() as u64;
+            ensure(end <= u64::from(*length), Unsound::Part)
+        }
+        Talk::Outdated | Talk::TransferNow => Ok(()),
+        Talk::Regressed { acknowledged } => position(*acknowledged),
+        Talk::Fetch { from, end, attempt } => {
+            check_attempt(*attempt)?;
+            position(*end)?;
+            ensure(from <= end, Unsound::Interval)
+        }
+        Talk::Fetched {
+            attempt,
+            since,
+            entries,
+        } => {
+            check_attempt(*attempt)?;
+            check_entries(*since, entries, message.generation, None)
+        }
+    }
+}
+
+fn check_entries(
+    since: Tip,
+    entries: &[Arc<Entry>],
+    generation: Gen,
+    highest: Option<Epoch>,
+) -> Checked {
+    position(since.end)?;
+    let (mut end, mut n) = (since.end, since.epoch.n);
+    for entry in entries {
+        ensure(entry.seq == end, Unsound::Gap)?;
+        ensure(entry.generation == generation, Unsound::Generation)?;
+        ensure(entry.epoch.n >= n, Unsound::Epochs)?;
+        check_entry(entry)?;
+        n = entry.epoch.n;
+        end = Seq::new(end.get().checked_add(1).ok_or(Unsound::Position)?);
+        position(end)?;
+    }
+    ensure(
+        highest.is_none_or(|highest| n <= highest.n),
+        Unsound::Epochs,
+    )
+}
+
+fn check_entry(entry: &Entry) -> Checked {
+    check_payload(&entry.payload)?;
+    match &entry.kind {
+        Kind::Data(request) => request.map_or(Ok(()), check_request),
+        Kind::Empty | Kind::OpenClient => ensure(entry.payload.length() == 0, Unsound::Kind),
+        Kind::Config(membership) => {
+            ensure(entry.payload.length() == 0, Unsound::Kind)?;
+            check_membership(membership)
+        }
+    }
+}
+
+fn check_membership(membership: &Membership) -> Checked {
+    let ascends = |group: &[Member]| group.windows(2).all(|pair| pair[0] < pair[1]);
+    let voters = &membership.voters;
+    let learner_votes = |learner| voters.binary_search(learner).is_ok();
+    ensure(
+        ascends(voters)
+            && ascends(&membership.learners)
+            && !membership.learners.iter().any(learner_votes),
+        Unsound::Membership,
+    )
+}
