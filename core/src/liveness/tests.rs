@@ -283,6 +283,24 @@ fn urgent_heartbeats_carry_what_was_never_sent_and_only_once() {
 }
 
 #[test]
+fn what_others_are_told_costs_a_peer_nothing() {
+    let mut a = Liveness::new(run(1), [B, C], timing(8), at(0));
+    a.publish(chain(0), GEN, REPLICA, Some(state(1, 1)), &[B]);
+    a.publish(chain(1), GEN, REPLICA, Some(state(1, 1)), &[C]);
+    let sent = urgent(&mut a);
+    let pages: Vec<_> = sent
+        .iter()
+        .map(|(to, page)| (*to, page.upto, page.rows.len()))
+        .collect();
+    assert_eq!(pages, [(B, 2, 1), (C, 2, 1)]);
+    a.publish(chain(1), GEN, REPLICA, Some(state(2, 1)), &[C]);
+    assert_eq!(
+        urgent(&mut a).iter().map(|(to, _)| *to).collect::<Vec<_>>(),
+        [C]
+    );
+}
+
+#[test]
 fn only_the_audience_is_told() {
     let mut a = Liveness::new(run(1), [B, C], timing(8), at(0));
     a.publish(chain(0), GEN, REPLICA, Some(state(1, 1)), &[B]);
