@@ -3,6 +3,9 @@
 use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 /// Digest of everything that can influence a future action of a node.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StateHash(pub u64);

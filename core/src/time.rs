@@ -7,6 +7,9 @@
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 /// Nanoseconds of a monotonic clock since an origin that the driver chooses.
 #[derive(
     Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -8,6 +8,9 @@ use crate::id::{ClientId, Epoch, RequestNumber, Seq};
 use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 /// Limits of the request table, part of the chain's meaning: equal on every node.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientLimits {
@@ -108,7 +111,7 @@ impl Clients {
         if row.recent.len() > limits.window as usize
             && let Some((number, _)) = row.recent.pop_first()
         {
-            row.low = number;
+            row.low = row.low.max(number);
         }
     }
 }
