@@ -1,1 +1,3 @@
-//! MeshOS in the simulator.
+//! MeshOS in the simulator: the model of a host, the scenarios and the checks.
+
+pub mod model;

@@ -1,0 +1,417 @@
+//! One node with its store on a simulated disk: the driver of the core, without a decision.
+//!
+//! A boot recovers the store from what the disk holds, or formats an empty one, performs the
+//! repairs, and only then starts the node. After that every action is performed in order and
+//! every operation answered once.
+
+use super::{Op, Wire, node_id, node_index, store_id};
+use meshos_core::action::{Action, Actions, Note};
+use meshos_core::chain::order::StoreError;
+use meshos_core::chain::recover::{Files, RecoverError, Recovered, recover};
+use meshos_core::chain::store::{self, FileOp, Founding, Identity, Layout};
+use meshos_core::client::{Answer, ClientRequest};
+use meshos_core::config::Config;
+use meshos_core::event::{Boot, Event, Input, Seed};
+use meshos_core::hash::stable_hash;
+use meshos_core::id::{ChainId, Gen, Number, OpId, Ticket};
+use meshos_core::node::Node;
+use meshos_core::time::{Instant, Wall};
+use meshos_sim::disk::{self, Disk, DiskError};
+use meshos_sim::machine::{self, Machine, NodeIndex, Outbox};
+use meshos_sim::time::Now;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every node of a run is started with.
+pub type HostConfig = Arc<Config>;
+
+/// What a node reports beyond messages and files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// A request ended.
+    Answer {
+        /// The request.
+        ticket: u64,
+        /// How it ended.
+        answer: Answer,
+    },
+    /// The node is not serving yet; the request did nothing.
+    Refused {
+        /// The request.
+        ticket: u64,
+    },
+    /// The core tells what happened to a chain.
+    Note {
+        /// The chain.
+        chain: ChainId,
+        /// What happened.
+        note: Note,
+    },
+}
+
+/// A node and its store.
+#[derive(Clone, Debug)]
+pub struct Host {
+    config: HostConfig,
+    me: NodeIndex,
+    seed: Seed,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// The repairs that recovery asked for are under way, or wait for space.
+    Repairing {
+        boot: Boot,
+        layout: Layout,
+        repairs: Vec<FileOp>,
+        retry: Option<Instant>,
+    },
+    /// The node runs.
+    Running(Box<Running>),
+    /// The store cannot be opened, or failed before the node ran.
+    Broken,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    node: Node,
+    layout: Layout,
+    orders: BTreeMap<u64, (ChainId, Gen)>,
+}
+
+const BOOT: u64 = 0;
+
+impl Host {
+    /// The node, if it runs.
+    pub fn node(&self) -> Option<&Node> {
+        match &self.state {
+            State::Running(running) => Some(&running.node),
+            State::Repairing { .. } | State::Broken => None,
+        }
+    }
+
+    /// Where the files of its chains are, if it runs.
+    pub fn layout(&self) -> Option<&Layout> {
+        match &self.state {
+            State::Running(running) => Some(&running.layout),
+            State::Repairing { .. } | State::Broken => None,
+        }
+    }
+
+    /// The limits of a store under `config`.
+    pub fn store_limits(config: &Config) -> store::Limits {
+        store::Limits {
+            segment_bytes_max: config.limits().segment_bytes_max.into(),
+        }
+    }
+
+    fn start(&mut self, boot: Boot, layout: Layout, now: Now, out: &mut Outbox<Self>) {
+        let id = node_id(self.me);
+        match Node::new(id, self.config.clone(), boot, self.seed, instant(now)) {
+            Ok(node) => {
+                let orders = BTreeMap::new();
+                self.state = State::Running(Box::new(Running {
+                    node,
+                    layout,
+                    orders,
+                }));
+                self.feed(now, Input::Wake, out);
+            }
+            Err(_) => self.state = State::Broken,
+        }
+    }
+
+    fn feed(&mut self, now: Now, input: Input, out: &mut Outbox<Self>) {
+        let State::Running(running) = &mut self.state else {
+            return;
+        };
+        let mut actions = Actions::new();
+        let wall = Wall::from_ms(now.wall_ms);
+        running
+            .node
+            .step(instant(now), Event { wall, input }, &mut actions);
+        for action in actions.drain() {
+            running.perform(action, out);
+        }
+    }
+
+    fn on_boot_disk(&mut self, result: Result<(), DiskError>, now: Now, out: &mut Outbox<Self>) {
+        let State::Repairing { retry, .. } = &mut self.state else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                let State::Repairing { boot, layout, .. } =
+                    std::mem::replace(&mut self.state, State::Broken)
+                else {
+                    return;
+                };
+                self.start(boot, layout, now, out);
+            }
+            Err(DiskError::Full) => *retry = Some(instant(now).after(RETRY)),
+            Err(DiskError::Failed) => self.state = State::Broken,
+        }
+    }
+}
+
+const RETRY: Duration = Duration::from_millis(500);
+
+impl Running {
+    fn perform(&mut self, action: Action, out: &mut Outbox<Host>) {
+        match action {
+            Action::Send { to, message } => out.send(node_index(to), Wire::new(message)),
+            Action::Store {
+                op,
+                chain,
+                generation,
+                order,
+            } => {
+                assert!(
+                    self.layout.fits(chain, generation, &order),
+                    "an order follows the one before it"
+                );
+                let ops = self.layout.perform(chain, generation, &order);
+                self.orders.insert(op.number.get(), (chain, generation));
+                out.disk(op.number.get(), ops.into_iter().map(file_op).collect());
+            }
+            Action::Reply { ticket, answer } => {
+                out.output(Output::Answer {
+                    ticket: ticket.get(),
+                    answer,
+                });
+            }
+            Action::Note { chain, note } => out.output(Output::Note { chain, note }),
+        }
+    }
+
+    fn on_disk(&mut self, token: u64, result: Result<(), DiskError>) -> Option<Input> {
+        let (chain, generation) = self.orders.remove(&token)?;
+        let result = match result {
+            Ok(()) => Ok(()),
+            Err(DiskError::Full) => {
+                // A batch that finds no room leaves nothing on the simulated disk.
+                self.layout.revert(chain, generation);
+                Err(StoreError::Full)
+            }
+            Err(DiskError::Failed) => Err(StoreError::Broken),
+        };
+        let incarnation = self.node.me().incarnation;
+        Some(Input::Done {
+            op: OpId {
+                incarnation,
+                number: Number::new(token),
+            },
+            result,
+        })
+    }
+}
+
+impl Machine for Host {
+    type Config = HostConfig;
+    type Message = Wire;
+    type Op = Op;
+    type Output = Output;
+
+    fn boot(config: &HostConfig, boot: machine::Boot<'_>, out: &mut Outbox<Self>) -> Self {
+        let mut seed = [0; 32];
+        for (at, part) in seed.chunks_exact_mut(8).enumerate() {
+            part.copy_from_slice(&(boot.seed ^ at as u64).to_le_bytes());
+        }
+        let state = match open(config, &boot) {
+            Some((formatted, recovered)) => {
+                let mut repairs = formatted;
+                repairs.extend(recovered.repairs);
+                out.disk(BOOT, repairs.iter().cloned().map(file_op).collect());
+                let Recovered { boot, layout, .. } = Recovered {
+                    repairs: Vec::new(),
+                    ..recovered
+                };
+                State::Repairing {
+                    boot,
+                    layout,
+                    repairs,
+                    retry: None,
+                }
+            }
+            None => State::Broken,
+        };
+        Self {
+            config: config.clone(),
+            me: boot.node,
+            seed: Seed(seed),
+            state,
+        }
+    }
+
+    fn step(&mut self, now: Now, input: machine::Input<Self>, out: &mut Outbox<Self>) {
+        let input = match input {
+            machine::Input::Wake => match &mut self.state {
+                State::Repairing { repairs, retry, .. } => {
+                    *retry = None;
+                    return out.disk(BOOT, repairs.iter().cloned().map(file_op).collect());
+                }
+                State::Running(_) | State::Broken => Input::Wake,
+            },
+            machine::Input::Message { from, message } => Input::Peer {
+                from: node_id(from),
+                message: message.message,
+            },
+            machine::Input::Op(op) => {
+                if self.node().is_none() {
+                    return out.output(Output::Refused { ticket: op.ticket });
+                }
+                match op.ask.request() {
+                    Some(ask) => {
+                        let name = self.config.chains().get(usize::from(op.chain));
+                        let chain = ChainId::of(name.map_or("", |chain| &chain.name));
+                        let request = ClientRequest { chain, ask };
+                        Input::Client {
+                            ticket: Ticket::new(op.ticket),
+                            request,
+                        }
+                    }
+                    None => Input::HandOver,
+                }
+            }
+            machine::Input::Disk {
+                token: BOOT,
+                result,
+            } => {
+                return self.on_boot_disk(result, now, out);
+            }
+            machine::Input::Disk { token, result } => {
+                let State::Running(running) = &mut self.state else {
+                    return;
+                };
+                let Some(input) = running.on_disk(token, result) else {
+                    return;
+                };
+                input
+            }
+        };
+        self.feed(now, input, out);
+    }
+
+    fn poll_timeout(&self) -> Option<meshos_sim::time::Instant> {
+        let at = match &self.state {
+            State::Repairing { retry, .. } => *retry,
+            State::Running(running) => running.node.poll_timeout(),
+            State::Broken => None,
+        };
+        at.map(|at| meshos_sim::time::Instant::from_nanos(at.as_nanos()))
+    }
+
+    fn state_hash(&self) -> u64 {
+        self.node().map_or(0, |node| node.state_hash().0)
+    }
+
+    fn output_fingerprint(output: &Output) -> u64 {
+        stable_hash(output).0
+    }
+
+    fn op_fingerprint(op: &Op) -> u64 {
+        stable_hash(op).0
+    }
+}
+
+/// What the disk holds, formatted first if it holds nothing: the operations that format, and
+/// what recovery finds behind them. `None` when the store is beyond opening.
+fn open(config: &Config, boot: &machine::Boot<'_>) -> Option<(Vec<FileOp>, Recovered)> {
+    let mut files: Files = files_of(boot.disk);
+    let limits = Host::store_limits(config);
+    match recover(&files, &limits) {
+        Ok(recovered) => Some((Vec::new(), recovered)),
+        Err(RecoverError::Unformatted) => {
+            let node = node_id(boot.node);
+            let store = store_id(boot.node, boot.store);
+            let identity = Identity {
+                cluster: config.cluster(),
+                node,
+                store,
+            };
+            let foundings = config.foundings(node).into_iter();
+            let foundings: Vec<Founding> = foundings
+                .map(|(chain, generation, checkpoint)| Founding {
+                    chain,
+                    generation,
+                    checkpoint,
+                })
+                .collect();
+            let ops = store::format(&identity, &foundings);
+            apply(&mut files, &ops);
+            let recovered = recover(&files, &limits).ok()?;
+            Some((ops, recovered))
+        }
+        Err(RecoverError::Identity { .. }) => None,
+    }
+}
+
+/// The files of a disk as recovery wants them.
+pub fn files_of(disk: &Disk) -> Files {
+    let copy = |(name, bytes): (&Arc<str>, &[u8])| (name.clone(), bytes.to_vec().into());
+    disk.files().map(copy).collect()
+}
+
+/// Performs operations on files in memory.
+fn apply(files: &mut Files, ops: &[FileOp]) {
+    for op in ops {
+        match op {
+            FileOp::Append { file, bytes } => {
+                let mut all = files.get(file).map_or_else(Vec::new, |old| old.to_vec());
+                all.extend_from_slice(bytes);
+                files.insert(file.clone(), all.into());
+            }
+            FileOp::Write {
+                file,
+                offset,
+                bytes,
+            } => {
+                let mut all = files.get(file).map_or_else(Vec::new, |old| old.to_vec());
+                let end = *offset as usize + bytes.len();
+                all.resize(all.len().max(end), 0);
+                all[*offset as usize..end].copy_from_slice(bytes);
+                files.insert(file.clone(), all.into());
+            }
+            FileOp::Truncate { file, length } => {
+                if let Some(old) = files.get_mut(file) {
+                    old.truncate(*length as usize);
+                }
+            }
+            FileOp::Rename { from, to } => {
+                if let Some(bytes) = files.remove(from) {
+                    files.insert(to.clone(), bytes);
+                }
+            }
+            FileOp::Remove { file } => {
+                files.remove(file);
+            }
+            FileOp::Sync { .. } | FileOp::SyncDir => {}
+        }
+    }
+}
+
+fn file_op(op: FileOp) -> disk::FileOp {
+    match op {
+        FileOp::Append { file, bytes } => disk::FileOp::Append { file, bytes },
+        FileOp::Write {
+            file,
+            offset,
+            bytes,
+        } => disk::FileOp::Write {
+            file,
+            offset,
+            bytes,
+        },
+        FileOp::Truncate { file, length } => disk::FileOp::Truncate { file, length },
+        FileOp::Sync { file } => disk::FileOp::Sync { file },
+        FileOp::Rename { from, to } => disk::FileOp::Rename { from, to },
+        FileOp::Remove { file } => disk::FileOp::Remove { file },
+        FileOp::SyncDir => disk::FileOp::SyncDir,
+    }
+}
+
+fn instant(now: Now) -> Instant {
+    Instant::from_nanos(now.instant.as_nanos())
+}
