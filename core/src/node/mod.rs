@@ -149,11 +149,10 @@ impl Node {
         }
         self.fire_suspicions(wall, out);
         self.settle(wall, out);
-        self.note_orders(out);
         let next = self.poll_timeout();
         assert!(
-            next.is_none_or(|at| at > now),
-            "a step leaves no deadline behind it"
+            next.is_none_or(|at| at >= now),
+            "a step leaves no deadline in the past"
         );
     }
 
@@ -266,6 +265,7 @@ impl Node {
             bucket: &mut self.bucket,
             operations: &mut self.operations,
             attempts: &mut self.attempts,
+            under_way: &mut self.under_way,
             leaving: self.leaving,
             out,
         };

@@ -2,7 +2,7 @@
 //! chain that was touched.
 
 use super::Node;
-use crate::action::{Action, Actions};
+use crate::action::Actions;
 use crate::count::Count;
 use crate::deadline::{ChainIndex, Class, Kind};
 use crate::id::NodeId;
@@ -15,17 +15,27 @@ use alloc::vec::Vec;
 
 impl Node {
     pub(super) fn fire_expiries(&mut self, wall: Wall, out: &mut Actions) {
-        while let Some((index, kind, _)) = self.deadlines.pop(Class::Expiry, self.now) {
-            self.with(index, wall, out, |chain, cx| fire(chain, kind, false, cx));
-        }
+        self.fire_due(Class::Expiry, wall, out);
     }
 
     pub(super) fn fire_suspicions(&mut self, wall: Wall, out: &mut Actions) {
         if !self.chains.is_empty() {
             self.watch_peers(wall, out);
         }
+        self.fire_due(Class::Suspicion, wall, out);
+    }
+
+    /// Fires what was due when it was called: a timer that fires may arm another for now.
+    fn fire_due(&mut self, class: Class, wall: Wall, out: &mut Actions) {
+        if self.deadlines.earliest().is_none_or(|at| at > self.now) {
+            return;
+        }
         let heartbeat = self.config.heartbeat();
-        while let Some((index, kind, late)) = self.deadlines.pop(Class::Suspicion, self.now) {
+        let mut due = Vec::new();
+        while let Some(timer) = self.deadlines.pop(class, self.now) {
+            due.push(timer);
+        }
+        for (index, kind, late) in due {
             self.with(index, wall, out, |chain, cx| {
                 fire(chain, kind, late > heartbeat, cx)
             });
@@ -84,16 +94,6 @@ impl Node {
         }
         for (peer, confirms) in asks {
             self.send(peer, Body::Confirm(confirms), out);
-        }
-    }
-
-    /// Remembers which chain each order of this step belongs to.
-    pub(super) fn note_orders(&mut self, out: &Actions) {
-        for action in out.as_slice() {
-            if let Action::Store { op, chain, .. } = action {
-                let index = self.index_of(*chain).expect("only own chains give orders");
-                self.under_way.insert(op.number, index);
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::count::Count;
 use crate::id::{Attempt, Epoch, Run, Seq, Ticket};
 use crate::message::{Body, Forwarded};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Who asked, and so who is answered.
@@ -160,7 +161,11 @@ impl Chain {
 
     fn wait(&mut self, seq: Seq, waiting: Waiting) {
         let lead = self.lead.as_mut().expect("only a leader takes appends");
-        lead.waiting.entry(seq).or_default().push(waiting);
+        let list = match waiting.level {
+            Level::Committed => &mut lead.waiting,
+            Level::Local => &mut lead.waiting_local,
+        };
+        list.entry(seq).or_default().push(waiting);
         lead.waiting_count += 1;
     }
 
@@ -168,28 +173,17 @@ impl Chain {
     pub(super) fn answer_appends(&mut self, cx: &mut Cx<'_>) {
         let (commit, durable) = (self.commit, self.log.durable().end);
         let Some(lead) = &mut self.lead else { return };
-        let mut due = alloc::vec::Vec::new();
-        // Nothing at or above both ends can be due.
-        for (&seq, list) in lead.waiting.range_mut(..commit.max(durable)) {
-            list.retain(|waiting| {
-                let end = match waiting.level {
-                    Level::Committed => commit,
-                    Level::Local => durable.max(commit),
-                };
-                if seq < end {
-                    due.push((seq, *waiting));
-                }
-                seq >= end
-            });
+        let mut due = Vec::new();
+        for (waiting, end) in [
+            (&mut lead.waiting, commit),
+            (&mut lead.waiting_local, commit.max(durable)),
+        ] {
+            while let Some(first) = waiting.first_entry().filter(|first| *first.key() < end) {
+                let (seq, list) = first.remove_entry();
+                due.extend(list.into_iter().map(|waiting| (seq, waiting)));
+            }
         }
         lead.waiting_count -= due.len() as u32;
-        while lead
-            .waiting
-            .first_key_value()
-            .is_some_and(|(_, list)| list.is_empty())
-        {
-            lead.waiting.pop_first();
-        }
         for (seq, waiting) in due {
             let outcome = Forwarded::Acked {
                 seq,
@@ -200,7 +194,12 @@ impl Chain {
     }
 
     pub(super) fn answer_all_unknown(&mut self, lead: Lead, cx: &mut Cx<'_>) {
-        for waiting in lead.waiting.into_values().flatten() {
+        for waiting in lead
+            .waiting
+            .into_values()
+            .chain(lead.waiting_local.into_values())
+            .flatten()
+        {
             self.answer(waiting.origin, Forwarded::Unknown, cx);
         }
         for round in lead.reads {

@@ -6,12 +6,13 @@ use crate::chain::order::Order;
 use crate::client::Answer;
 use crate::config::Config;
 use crate::count::{Count, Counters};
-use crate::deadline::Deadlines;
+use crate::deadline::{ChainIndex, Deadlines};
 use crate::id::{Attempt, ChainId, Gen, NodeId, Number, OpId, Run, Ticket};
 use crate::liveness::Liveness;
 use crate::message::{Body, Message};
 use crate::rng::Rng;
 use crate::time::{Instant, Wall};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -28,6 +29,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) bucket: &'a mut Bucket,
     pub(crate) operations: &'a mut Number,
     pub(crate) attempts: &'a mut Number,
+    pub(crate) under_way: &'a mut BTreeMap<Number, ChainIndex>,
     /// Whether this node is about to stop and seeks no leadership.
     pub(crate) leaving: bool,
     pub(crate) out: &'a mut Actions,
@@ -63,8 +65,15 @@ impl Cx<'_> {
         self.out.push(Action::Note { chain, note });
     }
 
-    pub(crate) fn store(&mut self, chain: ChainId, generation: Gen, order: Order) -> Number {
+    pub(crate) fn store(
+        &mut self,
+        index: ChainIndex,
+        chain: ChainId,
+        generation: Gen,
+        order: Order,
+    ) -> Number {
         let number = self.operations.advance();
+        self.under_way.insert(number, index);
         let op = OpId {
             incarnation: self.me.incarnation,
             number,

@@ -21,7 +21,7 @@ pub(super) struct Follow {
     pub(super) next: Seq,
     /// The stream of chunks that is open; the only one whose answers count.
     pub(super) stream: Option<Attempt>,
-    /// The durable end that the last pull named.
+    /// What the last pull acknowledged.
     reported: Option<Seq>,
     number: Number,
     /// The retention floor that the leader shipped.
@@ -61,7 +61,8 @@ impl Chain {
             return;
         }
         let durable = self.log.durable().end;
-        if self.follow.stream.is_some() && self.follow.reported == Some(durable) {
+        let acknowledged = durable.min(self.follow.next);
+        if self.follow.stream.is_some() && self.follow.reported == Some(acknowledged) {
             return;
         }
         // An unknown entry is repaired before its successor's predecessor can be named.
@@ -69,7 +70,7 @@ impl Chain {
             return;
         };
         let attempt = *self.follow.stream.get_or_insert_with(|| cx.attempt());
-        self.follow.reported = Some(durable);
+        self.follow.reported = Some(acknowledged);
         let number = self.follow.number.advance();
         let talk = Talk::Pull {
             since,

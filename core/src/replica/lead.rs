@@ -24,7 +24,10 @@ pub(crate) struct Lead {
     /// The retention floor decided so far; never lowered (D18).
     pub(super) floor: Seq,
     pub(super) followers: BTreeMap<NodeId, Follower>,
+    /// Who waits for a commit.
     pub(super) waiting: BTreeMap<Seq, Vec<Waiting>>,
+    /// Who waits for durability here.
+    pub(super) waiting_local: BTreeMap<Seq, Vec<Waiting>>,
     pub(super) waiting_count: u32,
     /// Tries of forwarders that were already judged in this epoch (D15).
     pub(super) judged: BTreeMap<(NodeId, Incarnation), Judged>,
@@ -92,6 +95,7 @@ impl Lead {
             floor,
             followers: peers.iter().map(follower).collect(),
             waiting: BTreeMap::new(),
+            waiting_local: BTreeMap::new(),
             waiting_count: 0,
             judged: BTreeMap::new(),
             reads: VecDeque::new(),

@@ -64,8 +64,14 @@ impl Chain {
         else {
             return;
         };
-        let is_news = floor.end > self.commit
-            && (floor.end > self.log.end() || self.log.tip_at(floor.end) != Some(floor));
+        let is_equal = self.log.tip_at(floor.end) == Some(floor);
+        let is_news = floor.end > self.commit && !is_equal;
+        if is_equal && self.follow.stream == Some(attempt) && self.follow.next < floor.end {
+            // Our log holds the checkpoint's position, so nothing below it needs comparing.
+            self.follow.next = floor.end;
+            self.follow.stream = None;
+            return;
+        }
         if self.follow.stream != Some(attempt)
             || self.is_resetting()
             || !is_news

@@ -44,6 +44,14 @@ enum Write {
 }
 
 impl Writer {
+    /// A store after recovery: its last batch may still be unsealed.
+    pub(super) fn new(is_empty: bool) -> Self {
+        Self {
+            unsealed: !is_empty,
+            ..Self::default()
+        }
+    }
+
     /// The log was cut in memory; the store has to follow before it is written again.
     pub(super) fn cut(&mut self, end: Seq) {
         self.cut = Some(self.cut.map_or(end, |cut| cut.min(end)));
@@ -91,18 +99,18 @@ impl Writer {
 impl Chain {
     /// Orders the next operation, if none is under way.
     pub(super) fn write(&mut self, cx: &mut Cx<'_>) {
-        if self.writer.under_way.is_some() {
+        let waits = cx.deadlines.armed(self.index, Kind::Retry).is_some();
+        if self.writer.under_way.is_some() || waits {
             return;
         }
-        let retries = cx.deadlines.armed(self.index, Kind::Retry).is_some();
-        let Some((write, order)) = self.next_write(retries, cx) else {
-            return;
+        let Some((write, order)) = self.next_write(cx) else {
+            return self.await_seal(cx);
         };
-        let number = cx.store(self.id, self.generation, order);
+        let number = cx.store(self.index, self.id, self.generation, order);
         self.writer.under_way = Some((number, write));
     }
 
-    fn next_write(&mut self, retries: bool, cx: &mut Cx<'_>) -> Option<(Write, Order)> {
+    fn next_write(&mut self, cx: &mut Cx<'_>) -> Option<(Write, Order)> {
         if !self.is_settled() {
             let vote = self.vote_record();
             return Some((Write::Vote(vote), Order::Vote(vote)));
@@ -110,9 +118,6 @@ impl Chain {
         if let Some(end) = self.writer.cut.take() {
             self.writer.unsealed = true;
             return Some((Write::Cut(end), Order::Cut(end)));
-        }
-        if retries {
-            return None;
         }
         if let Some(checkpoint) = self.follow.reset.take() {
             return Some((Write::Reset(checkpoint.clone()), Order::Reset(checkpoint)));
@@ -193,10 +198,7 @@ impl Chain {
                 } else {
                     self.writer.unsealed = true;
                     self.log.raise_durable(end);
-                    let at = cx.now.after(core::time::Duration::from_millis(
-                        cx.config.timing().seal_ms,
-                    ));
-                    cx.deadlines.arm(self.index, Kind::Seal, at);
+                    cx.deadlines.disarm(self.index, Kind::Seal);
                 }
             }
             Write::Cut(_) | Write::Repair(_) => {}
@@ -222,7 +224,15 @@ impl Chain {
             .arm(self.index, Kind::Retry, cx.now.after(cx.config.heartbeat()));
     }
 
-    /// The last batch has been idle for a while (D13f).
+    /// A batch that nothing follows for a while is sealed by an empty one (D13f).
+    fn await_seal(&mut self, cx: &mut Cx<'_>) {
+        if self.writer.unsealed && cx.deadlines.armed(self.index, Kind::Seal).is_none() {
+            let span = core::time::Duration::from_millis(cx.config.timing().seal_ms);
+            cx.deadlines.arm(self.index, Kind::Seal, cx.now.after(span));
+        }
+    }
+
+    /// The last batch has been idle for a while.
     pub(crate) fn on_seal_due(&mut self) {
         self.writer.seal_due = true;
     }
