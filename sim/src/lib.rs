@@ -1,5 +1,9 @@
 //! Deterministic simulation for any sans-IO state machine.
 
+pub mod any;
+pub mod check;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod digest;
 pub mod disk;
@@ -8,9 +12,18 @@ pub mod fault;
 pub mod hook;
 pub mod machine;
 pub mod machines;
+pub mod marks;
 mod network;
+pub mod plan;
 mod queue;
+mod quiet;
+pub mod report;
+pub mod run;
+pub mod scenario;
 mod slab;
+pub mod storm;
+pub mod swarm;
+pub mod sweep;
 pub mod time;
 mod timers;
 pub mod trace;

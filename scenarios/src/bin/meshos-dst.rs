@@ -1,3 +1,10 @@
 //! The `meshos-dst` command.
 
-fn main() {}
+use meshos_sim::cli::{Program, main as run};
+use meshos_sim::machines::rally::Rally;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let program = Program::new("meshos-dst", env!("CARGO_PKG_VERSION"));
+    run(program.scenario(Rally))
+}

@@ -2,3 +2,4 @@
 
 pub mod heartbeat;
 pub mod ping_pong;
+pub mod rally;

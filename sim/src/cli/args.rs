@@ -1,0 +1,192 @@
+//! The words of the command line.
+
+use crate::sweep::seeds::Choice;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Everything that can be typed.
+#[derive(Debug, Parser)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub(super) struct Line {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+    /// Write the result as JSON to FILE, or to standard output (`-`, the default); tables then go to standard error
+    #[arg(
+        long, global = true, value_name = "FILE",
+        num_args = 0..=1, require_equals = true, default_missing_value = "-"
+    )]
+    pub(super) json: Option<PathBuf>,
+    /// When to colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(super) color: Color,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Not at all
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show every scenario in one line each
+    List,
+    /// Sweep seeds and report what broke
+    Run(Run),
+    /// Run plans and judge them by what they expect; compare recordings with what the code does now
+    Replay(Replay),
+    /// Print the digest of one run
+    Digest(Digest),
+    /// Print what happened in one run
+    Trace(Trace),
+    /// Measure fixed workloads against their yardsticks
+    Bench(Bench),
+    /// Write shell completions and manual pages
+    Generate(Generate),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Scenarios by name or by a part of it; all when none is given
+    #[arg(value_name = "SCENARIO")]
+    pub(super) filters: Vec<String>,
+    /// Seeds: a count N, a range A..B or A..=B, or a list such as 3,7
+    #[arg(long, value_name = "SEEDS", default_value = "100")]
+    pub(super) seeds: Choice,
+    /// First seed of a count: a number, `commit` (derived from the commit) or `random`
+    #[arg(long, value_name = "N|commit|random")]
+    pub(super) seed_base: Option<SeedBase>,
+    /// Worker threads; all cores by default
+    #[arg(long, short, value_name = "J", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// Real time after which no further seed is started, such as 60s or 5m
+    #[arg(long, value_name = "TIME")]
+    pub(super) budget: Option<Span>,
+    /// Violations after which no further seed is started
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_fail: Option<u64>,
+    /// Where plans of violations and the file of the seeds in flight go
+    #[arg(long, value_name = "DIR", default_value = "failures")]
+    pub(super) out: PathBuf,
+    /// Write a JUnit report with one case per scenario
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Patience {
+    /// Real time without a step after which a run is reported as stuck
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(super) stuck_after: Span,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// Plan files, or directories of recordings
+    #[arg(value_name = "PATH", required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    /// Fail when the digest in a plan differs, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Digest {
+    /// The scenario
+    pub(super) scenario: String,
+    /// The seed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Trace {
+    /// A scenario (with --seed), or a plan file
+    #[arg(value_name = "SCENARIO|PLAN")]
+    pub(super) what: String,
+    /// The seed, when a scenario is named
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
+    pub(super) seed: Option<u64>,
+    #[command(flatten)]
+    pub(super) patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// Workloads by name or by a part of it; all when none is given
+    #[arg(value_name = "WORKLOAD")]
+    pub(super) filters: Vec<String>,
+    /// Rounds of each workload; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) rounds: u16,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Generate {
+    /// Directory for the files
+    #[arg(value_name = "DIR", default_value = "generated")]
+    pub(super) directory: PathBuf,
+}
+
+/// Where counted seeds begin.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum SeedBase {
+    At(u64),
+    Commit,
+    Random,
+}
+
+impl FromStr for SeedBase {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "commit" => Ok(Self::Commit),
+            "random" => Ok(Self::Random),
+            number => match number.parse() {
+                Ok(base) if base <= i64::MAX as u64 => Ok(Self::At(base)),
+                Ok(_) | Err(_) => Err(format!(
+                    "found `{number}`, expected a number of 63 bits, `commit` or `random`"
+                )),
+            },
+        }
+    }
+}
+
+/// A span of real time: `500ms`, `60s`, `5m` or `2h`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let ms = match unit {
+            "ms" => Some(1),
+            "s" => Some(1_000),
+            "m" => Some(60_000),
+            "h" => Some(3_600_000),
+            _ => None,
+        };
+        let number: Option<u64> = number.parse().ok().filter(|number| *number > 0);
+        let span = ms
+            .zip(number)
+            .and_then(|(ms, number)| number.checked_mul(ms));
+        let span = span.map(|ms| Self(Duration::from_millis(ms)));
+        span.ok_or_else(|| format!("found `{text}`, expected a time such as 500ms, 60s or 5m"))
+    }
+}

@@ -1,0 +1,214 @@
+//! The whole command line, for any set of scenarios.
+//!
+//! A binary registers its scenarios in a [`Program`] and calls [`main`]. Exit status: 0 all held,
+//! 1 a property was violated or a replay diverged, 2 the arguments or a file were unusable, 3 the
+//! sweep is incomplete.
+
+mod args;
+mod bench;
+mod console;
+mod generate;
+mod interrupt;
+mod junit;
+mod list;
+mod present;
+mod progress;
+mod replay;
+mod run;
+mod single;
+
+pub use bench::{Measure, Workload};
+pub use replay::{Recordings, Replayed};
+
+use crate::any::AnyScenario;
+use crate::marks::Mark;
+use args::{Line, Verb};
+use clap::{CommandFactory, FromArgMatches};
+use console::{Console, Look};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Everything that a command line knows.
+pub struct Program {
+    name: &'static str,
+    version: &'static str,
+    build: String,
+    scenarios: Vec<Arc<dyn AnyScenario>>,
+    marks: Vec<Mark>,
+    workloads: Vec<Workload>,
+    recordings: Option<Arc<dyn Recordings>>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self
+            .scenarios
+            .iter()
+            .map(|scenario| scenario.name())
+            .collect();
+        f.debug_struct("Program")
+            .field("name", &self.name)
+            .field("scenarios", &names)
+            .finish()
+    }
+}
+
+impl Program {
+    /// A program called `name`, without scenarios.
+    pub fn new(name: &'static str, version: &'static str) -> Self {
+        Self {
+            name,
+            version,
+            build: version.to_owned(),
+            scenarios: Vec::new(),
+            marks: Vec::new(),
+            workloads: Vec::new(),
+            recordings: None,
+        }
+    }
+
+    /// Names the build more exactly than by its version; plans carry it beside a digest.
+    #[must_use]
+    pub fn build(mut self, build: impl Into<String>) -> Self {
+        self.build = build.into();
+        self
+    }
+
+    /// Adds a scenario.
+    ///
+    /// # Panics
+    /// When another one has the same name.
+    #[must_use]
+    pub fn scenario(self, scenario: impl AnyScenario + 'static) -> Self {
+        self.shared_scenario(Arc::new(scenario))
+    }
+
+    /// Adds a scenario that is shared already.
+    ///
+    /// # Panics
+    /// When another one has the same name.
+    #[must_use]
+    pub fn shared_scenario(mut self, scenario: Arc<dyn AnyScenario>) -> Self {
+        let twin = self
+            .scenarios
+            .iter()
+            .find(|other| other.name() == scenario.name());
+        assert!(
+            twin.is_none(),
+            "two scenarios are called {}",
+            scenario.name()
+        );
+        self.scenarios.push(scenario);
+        self
+    }
+
+    /// Adds marks that a full sweep must see in any scenario.
+    #[must_use]
+    pub fn marks(mut self, marks: impl IntoIterator<Item = Mark>) -> Self {
+        self.marks.extend(marks);
+        self
+    }
+
+    /// Adds a workload for `bench`.
+    #[must_use]
+    pub fn workload(mut self, workload: Workload) -> Self {
+        self.workloads.push(workload);
+        self
+    }
+
+    /// Lets `replay` accept directories of recordings.
+    #[must_use]
+    pub fn recordings(mut self, recordings: impl Recordings + 'static) -> Self {
+        self.recordings = Some(Arc::new(recordings));
+        self
+    }
+
+    fn find(&self, name: &str) -> Result<&Arc<dyn AnyScenario>, Stop> {
+        let found = self
+            .scenarios
+            .iter()
+            .find(|scenario| scenario.name() == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = self
+                .scenarios
+                .iter()
+                .map(|scenario| scenario.name())
+                .collect();
+            let names = names.join(", ");
+            Stop::Unusable(format!("found scenario `{name}`, expected one of: {names}"))
+        })
+    }
+}
+
+/// Why a command ended other than with "all held".
+#[derive(Debug)]
+enum Stop {
+    /// A property was violated or a replay diverged; it has been told.
+    Violated,
+    /// Arguments or a file were unusable, for this reason.
+    Unusable(String),
+    /// Not everything ran; it has been told.
+    Incomplete,
+}
+
+impl From<crate::plan::FileError> for Stop {
+    fn from(error: crate::plan::FileError) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
+impl From<String> for Stop {
+    fn from(problem: String) -> Self {
+        Self::Unusable(problem)
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main(program: Program) -> ExitCode {
+    ExitCode::from(run_from(program, std::env::args_os()))
+}
+
+fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let line = match parse(&program, &words) {
+        Ok(line) => line,
+        Err(error) => {
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let mut console = Console::new(line.json, line.color);
+    let outcome = match line.verb {
+        Verb::List => list::list(&program, &mut console),
+        Verb::Run(args) => run::run(&program, &mut console, &args),
+        Verb::Replay(args) => replay::replay(&program, &mut console, &args),
+        Verb::Digest(args) => single::digest(&program, &mut console, &args),
+        Verb::Trace(args) => single::trace(&program, &mut console, &args),
+        Verb::Bench(args) => bench::bench(&program, &mut console, &args),
+        Verb::Generate(args) => generate::generate(&program, &mut console, &args),
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(Stop::Violated) => 1,
+        Err(Stop::Incomplete) => 3,
+        Err(Stop::Unusable(problem)) => {
+            use std::io::Write as _;
+            let label = console.paint(Look::Bad, "error:");
+            let _ = writeln!(std::io::stderr(), "{label} {problem}");
+            2
+        }
+    }
+}
+
+fn parse(program: &Program, words: &[OsString]) -> Result<Line, clap::Error> {
+    let matches = command(program).try_get_matches_from(words)?;
+    Line::from_arg_matches(&matches)
+}
+
+fn command(program: &Program) -> clap::Command {
+    Line::command()
+        .name(program.name)
+        .bin_name(program.name)
+        .version(program.version)
+}

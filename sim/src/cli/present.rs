@@ -1,0 +1,137 @@
+//! A violation as people and programs read it.
+
+use super::Program;
+use super::console::{Console, Look, write_file};
+use crate::any::AnyScenario;
+use crate::plan::Expect;
+use crate::report::{Finding, Report, STUCK};
+use crate::sweep::guard::{Guarded, guard};
+use crate::trace::Line;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Lines of the trace that a violation shows.
+pub(super) const TAIL: usize = 30;
+
+/// A violation with everything one needs to look into it.
+pub(super) struct Case {
+    pub(super) scenario: String,
+    pub(super) seed: u64,
+    pub(super) finding: Finding,
+    pub(super) count: u64,
+    pub(super) plan: PathBuf,
+    pub(super) reproduce: String,
+    pub(super) trace: Vec<Line>,
+}
+
+/// Runs the seed of a violation again for its trace and writes its plan into `directory`.
+pub(super) fn case(
+    program: &Program,
+    scenario: &Arc<dyn AnyScenario>,
+    (seed, finding, count): (u64, &Finding, u64),
+    directory: &Path,
+    stuck_after: Duration,
+) -> Result<Case, String> {
+    let again = Arc::clone(scenario);
+    let (trace, digest) = match guard(TAIL, stuck_after, move |watch| again.run_seed(seed, watch)) {
+        Guarded::Returned(Report { trace, digest, .. }) => (trace, Some(digest)),
+        Guarded::Stuck(trace) => (trace, None),
+    };
+    let name = format!("{}-{seed}-{}.toml", scenario.name(), finding.property);
+    let plan = directory.join(name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-"));
+    let expect = Expect {
+        violates: Some(finding.property.clone()),
+        digest: digest.map(|digest| format!("{digest:016x}")),
+        build: digest.map(|_| program.build.clone()),
+    };
+    write_file(&plan, &scenario.text(seed, expect))?;
+    Ok(Case {
+        scenario: scenario.name().to_owned(),
+        seed,
+        finding: finding.clone(),
+        count,
+        reproduce: format!("{} replay {}", program.name, plan.display()),
+        plan,
+        trace,
+    })
+}
+
+impl Case {
+    pub(super) fn print(&self, console: &mut Console) {
+        let label = console.paint(Look::Bad, "violation");
+        let Self {
+            scenario,
+            seed,
+            finding,
+            count,
+            ..
+        } = self;
+        console.line("");
+        console.line(format!(
+            "{label}  {scenario}, seed {seed}: {}",
+            finding.property
+        ));
+        print_finding(console, finding);
+        if *count > 1 {
+            console.line(format!(
+                "  seeds    {count} found it; {seed} is the smallest"
+            ));
+        }
+        print_trace(console, &self.trace);
+        console.line(format!(
+            "  again    {}",
+            console.paint(Look::Strong, &self.reproduce)
+        ));
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let mut value = finding_json(&self.finding);
+        value["scenario"] = json!(self.scenario);
+        value["seed"] = json!(self.seed);
+        value["count"] = json!(self.count);
+        value["plan"] = json!(self.plan.display().to_string());
+        value["reproduce"] = json!(self.reproduce);
+        value["trace"] = json!(self.trace);
+        value
+    }
+}
+
+/// Prints where and when a property broke.
+pub(super) fn print_finding(console: &mut Console, finding: &Finding) {
+    if finding.property != STUCK {
+        let node = finding
+            .node
+            .map_or_else(String::new, |node| format!(", on {node}"));
+        console.line(format!("  when     {} of simulated time{node}", finding.at));
+    }
+    if !finding.site.is_empty() {
+        console.line(format!("  where    {}", finding.site));
+    }
+    console.line(format!("  what     {}", finding.message));
+}
+
+/// Prints the end of a trace.
+pub(super) fn print_trace(console: &mut Console, trace: &[Line]) {
+    for (index, line) in trace.iter().enumerate() {
+        let label = if index == 0 {
+            "  trace    "
+        } else {
+            "           "
+        };
+        let text = console.paint(Look::Dim, line);
+        console.line(format!("{label}{text}"));
+    }
+}
+
+/// A finding for programs.
+pub(super) fn finding_json(finding: &Finding) -> Value {
+    json!({
+        "property": finding.property,
+        "site": finding.site,
+        "node": finding.node.map(|node| node.0),
+        "at_ns": finding.at.as_nanos(),
+        "message": finding.message,
+    })
+}

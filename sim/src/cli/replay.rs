@@ -1,0 +1,153 @@
+//! `replay`: plans judged by what they expect, recordings by what the code does now.
+
+use super::args::Replay;
+use super::console::{Console, Look};
+use super::present::{TAIL, print_finding, print_trace};
+use super::single::{Attempt, attempt_file, load};
+use super::{Program, Stop};
+use crate::any::disappointment;
+use crate::plan::Expect;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Replays recordings, of which the engine knows nothing.
+pub trait Recordings: Send + Sync {
+    /// Feeds the recording in `directory` to the code and compares everything it orders.
+    ///
+    /// # Errors
+    /// The directory is no recording, in words that name the file and the problem.
+    fn replay(&self, directory: &Path) -> Result<Replayed, String>;
+}
+
+/// How a recording compares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// Every action is the same.
+    Identical {
+        /// Steps that were compared.
+        steps: u64,
+        /// Anything worth knowing, such as a torn end.
+        notes: Vec<String>,
+    },
+    /// They differ.
+    Diverged {
+        /// Steps that were the same.
+        steps: u64,
+        /// The first difference.
+        difference: String,
+    },
+}
+
+pub(super) fn replay(program: &Program, console: &mut Console, args: &Replay) -> Result<(), Stop> {
+    let mut documents = Vec::new();
+    let mut held = true;
+    for path in &args.paths {
+        let (ok, document) = match path.is_dir() {
+            true => recording(program, console, path)?,
+            false => plan(program, console, args, path)?,
+        };
+        held &= ok;
+        documents.push(document);
+    }
+    console.json(&json!({ "format": 1, "command": "replay", "replays": documents }))?;
+    if held { Ok(()) } else { Err(Stop::Violated) }
+}
+
+fn recording(program: &Program, console: &mut Console, path: &Path) -> Result<(bool, Value), Stop> {
+    let Some(recordings) = &program.recordings else {
+        let name = program.name;
+        let problem = format!(
+            "{}: found a directory; {name} replays only plans",
+            path.display()
+        );
+        return Err(Stop::Unusable(problem));
+    };
+    let replayed = recordings.replay(path)?;
+    let path = path.display().to_string();
+    Ok(match replayed {
+        Replayed::Identical { steps, notes } => {
+            let word = console.paint(Look::Good, "identical");
+            console.line(format!("{word}  {path}: {steps} steps"));
+            notes
+                .iter()
+                .for_each(|note| console.line(format!("  note     {note}")));
+            let document = json!({
+                "path": path, "kind": "recording", "ok": true, "steps": steps, "notes": notes,
+            });
+            (true, document)
+        }
+        Replayed::Diverged { steps, difference } => {
+            let word = console.paint(Look::Bad, "diverged");
+            console.line(format!("{word}  {path}: after {steps} equal steps"));
+            difference
+                .lines()
+                .for_each(|line| console.line(format!("  {line}")));
+            let document = json!({
+                "path": path, "kind": "recording", "ok": false, "steps": steps,
+                "difference": difference,
+            });
+            (false, document)
+        }
+    })
+}
+
+fn plan(
+    program: &Program,
+    console: &mut Console,
+    args: &Replay,
+    path: &Path,
+) -> Result<(bool, Value), Stop> {
+    let (scenario, text) = load(program, path)?;
+    let expect = scenario.check_text(path, &text)?;
+    let file = path.to_owned();
+    let attempt = attempt_file(args.patience.stuck_after.0, TAIL, move |watch| {
+        scenario
+            .run_text(&file, &text, watch)
+            .map(|(report, _)| report)
+    })?;
+    let surprise = disappointment(&expect, attempt.finding.as_ref());
+    let digest = differing_digest(program, &expect, &attempt);
+    let ok = surprise.is_none() && !(args.strict && digest.is_some());
+    let word = match ok {
+        true => console.paint(Look::Good, "as expected"),
+        false => console.paint(Look::Bad, "not as expected"),
+    };
+    let what = match (&surprise, &expect.violates) {
+        (Some(surprise), _) => surprise.clone(),
+        (None, Some(property)) => format!("violates {property}"),
+        (None, None) => "all holds".to_owned(),
+    };
+    console.line(format!("{word}  {}: {what}", path.display()));
+    if let Some(finding) = &attempt.finding {
+        print_finding(console, finding);
+        print_trace(console, &attempt.trace);
+    }
+    for reason in &attempt.not_checked {
+        console.painted(Look::Warning, format!("  not checked: {reason}"));
+    }
+    if let Some(note) = &digest {
+        console.painted(Look::Warning, format!("  {note}"));
+    }
+    let mut document = attempt.json();
+    document["path"] = json!(path.display().to_string());
+    document["kind"] = json!("plan");
+    document["ok"] = json!(ok);
+    document["expected"] = json!(expect.violates);
+    document["digest_expected"] = json!(expect.digest);
+    Ok((ok, document))
+}
+
+/// Says how the digest of the run differs from that in the plan, if it has one.
+fn differing_digest(program: &Program, expect: &Expect, attempt: &Attempt) -> Option<String> {
+    let expected = expect.digest.as_ref()?;
+    let found = attempt.digest.map(|digest| format!("{digest:016x}"));
+    if found.as_ref() == Some(expected) {
+        return None;
+    }
+    let found = found.as_deref().unwrap_or("none");
+    let build = expect.build.as_deref().unwrap_or("unknown");
+    let own = &program.build;
+    Some(format!(
+        "digest {expected} (build {build}) expected, {found} (build {own}) found"
+    ))
+}

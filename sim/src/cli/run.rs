@@ -1,0 +1,391 @@
+//! `run`: a sweep and its result.
+
+use super::args::{Run, SeedBase};
+use super::console::{Console, Look, grouped, per_second, seconds};
+use super::present::{Case, case};
+use super::progress::Meter;
+use super::{Program, Stop, interrupt, junit};
+use crate::any::AnyScenario;
+use crate::marks::Mark;
+use crate::sweep::seeds::{Choice, Seeds};
+use crate::sweep::{End, Options, Outcome, Tally, sweep};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A sweep of fewer seeds only reports the marks that it did not see.
+const FULL: u64 = 100;
+
+pub(super) fn run(program: &Program, console: &mut Console, args: &Run) -> Result<(), Stop> {
+    let scenarios = select(&program.scenarios, &args.filters)?;
+    let seeds = choose(&args.seeds, args.seed_base)?;
+    let mut options = Options::new(seeds);
+    options.jobs = args.jobs.map_or(options.jobs, usize::from);
+    options.budget = args.budget.map(|span| span.0);
+    options.fail_max = args.max_fail;
+    options.directory = Some(args.out.clone());
+    options.stuck_after = args.patience.stuck_after.0;
+    let mut meter = Meter::new(!console.paint(Look::Good, "").is_empty());
+    let outcome = sweep(&scenarios, &options, &interrupt::flag(), &mut |progress| {
+        meter.show(progress);
+    });
+    drop(meter);
+    let outcome = outcome.map_err(|error| format!("{}: {error}", args.out.display()))?;
+    let cases = cases(program, &scenarios, &outcome, args)?;
+    let full = outcome.end == End::Complete
+        && scenarios.len() == program.scenarios.len()
+        && options.seeds.count() >= FULL;
+    let result = Sweep {
+        program,
+        scenarios: &scenarios,
+        options,
+        outcome,
+        cases,
+        full,
+    };
+    result.print(console);
+    console.json(&result.json())?;
+    if let Some(path) = &args.junit {
+        super::console::write_file(path, &junit::render(program.name, &result))?;
+    }
+    result.judge()
+}
+
+/// The scenarios that the filters name, exactly or, where none has the name, by a part of it.
+fn select(
+    all: &[Arc<dyn AnyScenario>],
+    filters: &[String],
+) -> Result<Vec<Arc<dyn AnyScenario>>, Stop> {
+    let mut wanted = BTreeSet::new();
+    for filter in filters {
+        let matching = |exact: bool| {
+            let matches = |name: &str| {
+                if exact {
+                    name == filter
+                } else {
+                    name.contains(filter)
+                }
+            };
+            (0..all.len())
+                .filter(move |index| matches(all[*index].name()))
+                .collect::<Vec<_>>()
+        };
+        let exact = matching(true);
+        let found = if exact.is_empty() {
+            matching(false)
+        } else {
+            exact
+        };
+        if found.is_empty() {
+            return Err(Stop::Unusable(format!(
+                "no scenario matches `{filter}`; see `list`"
+            )));
+        }
+        wanted.extend(found);
+    }
+    let chosen = all.iter().enumerate();
+    let chosen = chosen.filter(|(index, _)| filters.is_empty() || wanted.contains(index));
+    let chosen: Vec<_> = chosen.map(|(_, scenario)| Arc::clone(scenario)).collect();
+    match chosen.is_empty() {
+        true => Err(Stop::Unusable("this program has no scenario".to_owned())),
+        false => Ok(chosen),
+    }
+}
+
+fn choose(choice: &Choice, base: Option<SeedBase>) -> Result<Seeds, Stop> {
+    let count = match (choice, base) {
+        (Choice::Fixed(seeds), None) => return Ok(seeds.clone()),
+        (Choice::Fixed(seeds), Some(_)) => {
+            let problem = format!("--seed-base moves a count of seeds, but --seeds is {seeds}");
+            return Err(Stop::Unusable(problem));
+        }
+        (Choice::Count(count), _) => *count,
+    };
+    let first = match base {
+        None => 0,
+        Some(SeedBase::At(first)) => first,
+        Some(SeedBase::Commit) => commit_base()?,
+        Some(SeedBase::Random) => {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            let nanos = since.map_or(0, |since| since.as_nanos() as u64);
+            base_from(nanos ^ u64::from(std::process::id()) << 32)
+        }
+    };
+    let last = first
+        .checked_add(count)
+        .filter(|end| *end <= i64::MAX as u64);
+    match last {
+        Some(_) => Ok(Seeds::Range { first, count }),
+        None => Err(Stop::Unusable(format!(
+            "{count} seeds from {first} on exceed 63 bits"
+        ))),
+    }
+}
+
+/// Seeds that people read, type and keep in JSON stay below 48 bits.
+fn base_from(word: u64) -> u64 {
+    crate::swarm::Draw::new(word).below(1 << 48)
+}
+
+fn commit_base() -> Result<u64, Stop> {
+    let named = std::env::var("MESHOS_COMMIT")
+        .ok()
+        .filter(|commit| !commit.is_empty());
+    let commit = named.or_else(|| {
+        let git = std::process::Command::new("git")
+            .args(["rev-parse", "HEAD"])
+            .output()
+            .ok()?;
+        git.status
+            .success()
+            .then(|| String::from_utf8_lossy(&git.stdout).into_owned())
+    });
+    let Some(commit) = commit else {
+        let problem = "--seed-base commit needs a git work tree or MESHOS_COMMIT";
+        return Err(Stop::Unusable(problem.to_owned()));
+    };
+    Ok(crate::swarm::Draw::new(0).of(commit.trim()).below(1 << 48))
+}
+
+fn cases(
+    program: &Program,
+    scenarios: &[Arc<dyn AnyScenario>],
+    outcome: &Outcome,
+    args: &Run,
+) -> Result<Vec<Case>, String> {
+    let tallies = scenarios.iter().zip(&outcome.scenarios);
+    let buckets = tallies
+        .flat_map(|(scenario, tally)| tally.buckets.iter().map(move |bucket| (scenario, bucket)));
+    let patience = args.patience.stuck_after.0;
+    let cases = buckets.map(|(scenario, bucket)| {
+        let found = (bucket.seed, &bucket.finding, bucket.count);
+        case(program, scenario, found, &args.out, patience)
+    });
+    cases.collect()
+}
+
+/// A sweep that ended, as tables and files tell it.
+pub(super) struct Sweep<'a> {
+    program: &'a Program,
+    scenarios: &'a [Arc<dyn AnyScenario>],
+    options: Options,
+    pub(super) outcome: Outcome,
+    pub(super) cases: Vec<Case>,
+    pub(super) full: bool,
+}
+
+impl Sweep<'_> {
+    /// For each scenario, the required marks of its own that it never saw.
+    pub(super) fn missing_of(&self, index: usize) -> Vec<&'static str> {
+        let tally = &self.outcome.scenarios[index];
+        unseen(&self.scenarios[index].marks(), |mark| {
+            tally.marks.contains_key(mark)
+        })
+    }
+
+    /// The required marks of the whole program that no scenario saw.
+    fn missing(&self) -> Vec<&'static str> {
+        let tallies = &self.outcome.scenarios;
+        let seen = |mark: &str| tallies.iter().any(|tally| tally.marks.contains_key(mark));
+        unseen(&self.program.marks, seen)
+    }
+
+    fn missing_all(&self) -> impl Iterator<Item = (Option<&str>, &'static str)> {
+        let own = self
+            .outcome
+            .scenarios
+            .iter()
+            .enumerate()
+            .flat_map(|(index, tally)| {
+                let missing = self.missing_of(index).into_iter();
+                missing.map(move |mark| (Some(&*tally.scenario), mark))
+            });
+        own.chain(self.missing().into_iter().map(|mark| (None, mark)))
+    }
+
+    fn unseeded(&self) -> bool {
+        self.outcome.scenarios.iter().any(|tally| tally.seeds == 0)
+    }
+
+    fn judge(&self) -> Result<(), Stop> {
+        let marks_missing = self.full && self.missing_all().next().is_some();
+        if !self.cases.is_empty() || marks_missing {
+            return Err(Stop::Violated);
+        }
+        match self.outcome.end {
+            End::Complete => Ok(()),
+            End::Budget if !self.unseeded() => Ok(()),
+            End::Budget | End::Interrupted | End::Failures | End::Stuck => Err(Stop::Incomplete),
+        }
+    }
+
+    fn print(&self, console: &mut Console) {
+        for case in &self.cases {
+            case.print(console);
+        }
+        if !self.cases.is_empty() {
+            console.line("");
+        }
+        let rows: Vec<_> = self.outcome.scenarios.iter().map(row).collect();
+        let head = [
+            "scenario",
+            "seeds",
+            "failed",
+            "steps",
+            "simulated",
+            "converged",
+            "digest",
+        ];
+        console.table(&head, &rows);
+        for tally in &self.outcome.scenarios {
+            for (reason, count) in &tally.not_checked {
+                let text = format!("{}: not checked in {count} seeds: {reason}", tally.scenario);
+                console.painted(Look::Warning, text);
+            }
+        }
+        self.print_marks(console);
+        for lost in &self.outcome.lost {
+            let text = format!(
+                "in flight when an earlier sweep was killed: {} seed {} \
+                 (again: {} run {} --seeds {}..={})",
+                lost.scenario, lost.seed, self.program.name, lost.scenario, lost.seed, lost.seed
+            );
+            console.painted(Look::Warning, text);
+        }
+        self.print_sum(console);
+    }
+
+    fn print_marks(&self, console: &mut Console) {
+        for (scenario, mark) in self.missing_all() {
+            let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
+            match self.full {
+                true => console.painted(Look::Bad, format!("{of}never reached: {mark}")),
+                false => console.painted(Look::Dim, format!("{of}not reached: {mark}")),
+            }
+        }
+        let scenarios = self.scenarios.iter().flat_map(|scenario| scenario.marks());
+        let dormant: BTreeMap<_, _> = scenarios
+            .chain(self.program.marks.iter().copied())
+            .filter_map(|mark| Some((mark.name, mark.dormant?)))
+            .collect();
+        for (mark, why) in dormant {
+            console.painted(Look::Dim, format!("dormant: {mark} ({why})"));
+        }
+    }
+
+    fn print_sum(&self, console: &mut Console) {
+        let outcome = &self.outcome;
+        let sum = |of: fn(&Tally) -> u64| outcome.scenarios.iter().map(of).sum::<u64>();
+        let (runs, steps) = (sum(|tally| tally.seeds), sum(|tally| tally.steps));
+        let text = format!(
+            "{} runs (seeds {}), {} steps in {}, {} steps/s",
+            grouped(runs),
+            self.options.seeds,
+            grouped(steps),
+            seconds(outcome.elapsed, 1),
+            grouped(per_second(steps, outcome.elapsed)),
+        );
+        console.line(text);
+        let (look, text) = match (self.judge(), outcome.end) {
+            (Ok(()), End::Budget) => (Look::Good, "all held, as far as the budget went"),
+            (Ok(()), _) => (Look::Good, "all held"),
+            (Err(Stop::Incomplete), End::Interrupted) => (Look::Warning, "interrupted"),
+            (Err(Stop::Incomplete), _) => (Look::Warning, "incomplete: a scenario had no seed"),
+            (Err(_), End::Stuck) => (Look::Bad, "violated; ended at the run that is stuck"),
+            (Err(_), _) => (Look::Bad, "violated"),
+        };
+        console.painted(look, text);
+    }
+
+    fn json(&self) -> Value {
+        let tallies = self.outcome.scenarios.iter().enumerate();
+        let tallies: Vec<_> = tallies
+            .map(|(index, tally)| self.tally_json(index, tally))
+            .collect();
+        let lost = self.outcome.lost.iter();
+        let lost = lost.map(|lost| json!({ "scenario": lost.scenario, "seed": lost.seed }));
+        json!({
+            "format": 1,
+            "command": "run",
+            "program": self.program.name,
+            "build": self.program.build,
+            "seeds": self.options.seeds.to_string(),
+            "end": end_word(self.outcome.end),
+            "verdict": match self.judge() {
+                Ok(()) => "held",
+                Err(Stop::Violated | Stop::Unusable(_)) => "violated",
+                Err(Stop::Incomplete) => "incomplete",
+            },
+            "full": self.full,
+            "scenarios": tallies,
+            "marks_missing": self.missing(),
+            "lost": lost.collect::<Vec<_>>(),
+            "timing": {
+                "elapsed_ms": self.outcome.elapsed.as_millis() as u64,
+                "jobs": self.options.jobs,
+            },
+        })
+    }
+
+    fn tally_json(&self, index: usize, tally: &Tally) -> Value {
+        let cases = self
+            .cases
+            .iter()
+            .filter(|case| case.scenario == tally.scenario);
+        json!({
+            "scenario": tally.scenario,
+            "seeds": tally.seeds,
+            "failed": tally.failed,
+            "steps": tally.steps,
+            "simulated_ms": tally.simulated.as_millis() as u64,
+            "converged_ms_max": tally.converged_max.map(|span| span.as_millis() as u64),
+            "digest": format!("{:016x}", tally.digest()),
+            "marks": tally.marks,
+            "marks_missing": self.missing_of(index),
+            "not_checked": tally.not_checked,
+            "violations": cases.map(Case::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn unseen(marks: &[Mark], seen: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let required = marks.iter().filter(|mark| mark.dormant.is_none());
+    required
+        .map(|mark| mark.name)
+        .filter(|name| !seen(name))
+        .collect()
+}
+
+fn row(tally: &Tally) -> Vec<(Look, String)> {
+    let failed = match tally.failed {
+        0 => (Look::Good, "0".to_owned()),
+        failed => (Look::Bad, grouped(failed)),
+    };
+    let seeds = if tally.seeds == 0 {
+        Look::Warning
+    } else {
+        Look::Plain
+    };
+    let converged = tally
+        .converged_max
+        .map_or_else(|| "-".to_owned(), |span| seconds(span, 1));
+    vec![
+        (Look::Strong, tally.scenario.clone()),
+        (seeds, grouped(tally.seeds)),
+        failed,
+        (Look::Plain, grouped(tally.steps)),
+        (Look::Plain, seconds(tally.simulated, 0)),
+        (Look::Plain, converged),
+        (Look::Dim, format!("{:016x}", tally.digest())),
+    ]
+}
+
+const fn end_word(end: End) -> &'static str {
+    match end {
+        End::Complete => "complete",
+        End::Budget => "budget",
+        End::Failures => "failures",
+        End::Interrupted => "interrupted",
+        End::Stuck => "stuck",
+    }
+}

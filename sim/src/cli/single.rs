@@ -1,0 +1,181 @@
+//! `digest` and `trace`: one run.
+
+use super::args::{Digest, Trace};
+use super::console::{Console, Look};
+use super::present::{finding_json, print_finding};
+use super::{Program, Stop};
+use crate::any::AnyScenario;
+use crate::plan::scenario_of;
+use crate::report::{Finding, Report};
+use crate::run::Watch;
+use crate::sweep::guard::{Guarded, guard};
+use crate::sweep::stuck_finding;
+use crate::trace::Line;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn digest(program: &Program, console: &mut Console, args: &Digest) -> Result<(), Stop> {
+    let scenario = Arc::clone(program.find(&args.scenario)?);
+    let seed = args.seed;
+    let outcome = attempt(args.patience.stuck_after.0, 30, move |watch| {
+        scenario.run_seed(seed, watch)
+    });
+    let digest = outcome.digest.map(|digest| format!("{digest:016x}"));
+    if let Some(digest) = &digest {
+        console.line(digest);
+    }
+    console.json(&json!({
+        "format": 1,
+        "command": "digest",
+        "scenario": args.scenario,
+        "seed": seed,
+        "digest": digest,
+        "violation": outcome.finding.as_ref().map(finding_json),
+    }))?;
+    outcome.judge(console)
+}
+
+pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> Result<(), Stop> {
+    let patience = args.patience.stuck_after.0;
+    let known = program.find(&args.what);
+    let (scenario, outcome) = match (known, args.seed) {
+        (Ok(scenario), Some(seed)) => {
+            let scenario = Arc::clone(scenario);
+            let name = scenario.name().to_owned();
+            (
+                name,
+                attempt(patience, usize::MAX, move |watch| {
+                    scenario.run_seed(seed, watch)
+                }),
+            )
+        }
+        (Ok(_), None) => {
+            let problem = format!("the trace of scenario {} needs --seed N", args.what);
+            return Err(Stop::Unusable(problem));
+        }
+        (Err(unknown), Some(_)) => return Err(unknown),
+        (Err(unknown), None) if !Path::new(&args.what).exists() => return Err(unknown),
+        (Err(_), None) => {
+            let file = PathBuf::from(&args.what);
+            let (scenario, text) = load(program, &file)?;
+            let name = scenario.name().to_owned();
+            let run = move |watch: &Watch| {
+                scenario
+                    .run_text(&file, &text, watch)
+                    .map(|(report, _)| report)
+            };
+            (name, attempt_file(patience, usize::MAX, run)?)
+        }
+    };
+    if console.wants_json() {
+        console.json(&json!({
+            "format": 1,
+            "command": "trace",
+            "scenario": scenario,
+            "digest": outcome.digest.map(|digest| format!("{digest:016x}")),
+            "violation": outcome.finding.as_ref().map(finding_json),
+            "lines": outcome.trace,
+        }))?;
+    } else {
+        for line in &outcome.trace {
+            console.line(line);
+        }
+    }
+    outcome.judge(console)
+}
+
+/// Reads the plan in `file` and finds its scenario.
+pub(super) fn load(program: &Program, file: &Path) -> Result<(Arc<dyn AnyScenario>, String), Stop> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Stop::Unusable(format!("{}: {error}", file.display())))?;
+    let name = scenario_of(file, &text)?;
+    let scenario = program.find(&name).map_err(|stop| match stop {
+        Stop::Unusable(problem) => Stop::Unusable(format!("{}: {problem}", file.display())),
+        other @ (Stop::Violated | Stop::Incomplete) => other,
+    })?;
+    let scenario = Arc::clone(scenario);
+    scenario.check_text(file, &text)?;
+    Ok((scenario, text))
+}
+
+/// What a single run came to.
+pub(super) struct Attempt {
+    /// Missing when the run got stuck.
+    pub(super) digest: Option<u64>,
+    pub(super) finding: Option<Finding>,
+    pub(super) not_checked: Vec<String>,
+    pub(super) trace: Vec<Line>,
+}
+
+impl Attempt {
+    fn judge(&self, console: &mut Console) -> Result<(), Stop> {
+        let Some(finding) = &self.finding else {
+            return Ok(());
+        };
+        let text = format!("violation  {}", finding.property);
+        console.painted(Look::Bad, text);
+        print_finding(console, finding);
+        Err(Stop::Violated)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "digest": self.digest.map(|digest| format!("{digest:016x}")),
+            "violation": self.finding.as_ref().map(finding_json),
+            "not_checked": self.not_checked,
+        })
+    }
+}
+
+impl From<Report> for Attempt {
+    fn from(report: Report) -> Self {
+        let Report {
+            digest,
+            finding,
+            trace,
+            not_checked,
+            ..
+        } = report;
+        Self {
+            digest: Some(digest),
+            finding,
+            not_checked,
+            trace,
+        }
+    }
+}
+
+fn attempt(
+    stuck_after: Duration,
+    lines: usize,
+    run: impl FnOnce(&Watch) -> Report + Send + 'static,
+) -> Attempt {
+    match guard(lines, stuck_after, run) {
+        Guarded::Returned(report) => report.into(),
+        Guarded::Stuck(trace) => stuck(trace, stuck_after),
+    }
+}
+
+/// Like [`attempt`], for a run that may find its plan unusable.
+pub(super) fn attempt_file<E: Send + 'static>(
+    stuck_after: Duration,
+    lines: usize,
+    run: impl FnOnce(&Watch) -> Result<Report, E> + Send + 'static,
+) -> Result<Attempt, E> {
+    match guard(lines, stuck_after, run) {
+        Guarded::Returned(report) => report.map(Attempt::from),
+        Guarded::Stuck(trace) => Ok(stuck(trace, stuck_after)),
+    }
+}
+
+fn stuck(trace: Vec<Line>, stuck_after: Duration) -> Attempt {
+    let finding = Some(stuck_finding(stuck_after));
+    Attempt {
+        digest: None,
+        finding,
+        not_checked: Vec::new(),
+        trace,
+    }
+}

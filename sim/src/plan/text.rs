@@ -1,0 +1,338 @@
+//! Plans as text: strict reading, and writing with one line for each event.
+
+use super::{FORMAT, Plan};
+use crate::machine::NodeIndex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Why a file is not a plan.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{place}: {problem}")]
+pub struct FileError {
+    /// Where in which file.
+    pub place: Place,
+    /// What was found and what was expected.
+    pub problem: String,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1, if the problem has one.
+    pub line: Option<usize>,
+    /// Path of the key, such as `ops[2].node`; empty for the file as a whole.
+    pub key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of the scenario that the plan in `text` is for, and no more of it.
+pub(crate) fn scenario_of(file: &Path, text: &str) -> Result<String, FileError> {
+    let source = Source { file, text };
+    let table = source.table()?;
+    let field = |name: &str| {
+        table
+            .get_ref()
+            .get(name)
+            .map(|value| (value.span(), value.get_ref()))
+    };
+    let problem = match (field("format"), field("scenario")) {
+        (None, _) => source.error(None, "format", format!("found nothing, expected {FORMAT}")),
+        (Some((_, DeValue::Integer(number))), _) if number.as_str() != FORMAT.to_string() => {
+            let problem = format!("found {number}, expected {FORMAT}");
+            let span = field("format").map(|(span, _)| span);
+            source.error(span, "format", problem)
+        }
+        (Some(_), Some((_, DeValue::String(name)))) => return Ok(name.to_string()),
+        (Some(_), None) => source.error(
+            None,
+            "scenario",
+            "found nothing, expected a scenario".to_owned(),
+        ),
+        (Some(_), Some((span, other))) => {
+            let problem = format!("found {}, expected a string", other.type_str());
+            source.error(Some(span), "scenario", problem)
+        }
+    };
+    Err(problem)
+}
+
+impl<Op: DeserializeOwned, Cfg: DeserializeOwned> Plan<Op, Cfg> {
+    /// Reads a plan; `file` is only named in errors.
+    ///
+    /// # Errors
+    /// The text is not TOML, lacks a field, has an unknown one or one of a wrong type, or names
+    /// nodes that the cluster does not have.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, FileError> {
+        scenario_of(file, text)?;
+        let source = Source { file, text };
+        let plan: Self = toml::from_str(text).map_err(|error| source.refuse(&error))?;
+        plan.find_mistake().map_or(Ok(plan), |(key, problem)| {
+            let span = source.table().ok().and_then(|table| find_key(&table, &key));
+            Err(source.error(span, &key, problem))
+        })
+    }
+}
+
+impl<Op, Cfg> Plan<Op, Cfg> {
+    /// The first contradiction between two fields, with the key of the one to change.
+    fn find_mistake(&self) -> Option<(String, String)> {
+        if self.nodes == 0 {
+            return Some((
+                "nodes".to_owned(),
+                "found 0, expected at least 1".to_owned(),
+            ));
+        }
+        let absent = |node: NodeIndex| {
+            let problem = format!("found {}, expected a node below {}", node.0, self.nodes);
+            (node.0 >= self.nodes).then_some(problem)
+        };
+        let ops = self.ops.iter().enumerate();
+        let mut ops = ops.filter_map(|(i, op)| Some((format!("ops[{i}].node"), absent(op.node)?)));
+        let core = self.core.iter().enumerate();
+        let mut core = core.filter_map(|(i, node)| Some((format!("core[{i}]"), absent(*node)?)));
+        let faults = self.faults.iter().enumerate();
+        let mut faults = faults.filter_map(|(i, fault)| {
+            let node = fault.fault.nodes().find_map(absent)?;
+            Some((format!("faults[{i}]"), node))
+        });
+        let mut late = self.faults.iter().enumerate().filter_map(|(i, fault)| {
+            let problem = format!("found {}, expected a time of the safety phase", fault.at);
+            (fault.at > self.safety()).then(|| (format!("faults[{i}]"), problem))
+        });
+        let nodes = core.next().or_else(|| ops.next()).or_else(|| faults.next());
+        nodes.or_else(|| late.next())
+    }
+}
+
+impl<Op: Serialize, Cfg: Serialize> Plan<Op, Cfg> {
+    /// Writes the plan, one line for each operation and fault.
+    ///
+    /// # Panics
+    /// When an operation or the configuration has no form in TOML: a number beyond 63 bits, or
+    /// a map whose keys are not strings.
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        put(&mut out, "format", &self.format);
+        put(&mut out, "scenario", &self.scenario);
+        put(&mut out, "seed", &self.seed);
+        put(&mut out, "nodes", &self.nodes);
+        put(&mut out, "safety_ms", &self.safety_ms);
+        put(&mut out, "liveness_ms", &self.liveness_ms);
+        put(&mut out, "steps_max", &self.steps_max);
+        if !self.core.is_empty() {
+            put(&mut out, "core", &self.core);
+        }
+        put(&mut out, "weather", &self.weather);
+        put(&mut out, "disk_us", &self.disk_us);
+        put(&mut out, "wall_ms", &self.wall_ms);
+        put(&mut out, "origin_ms_max", &self.origin_ms_max);
+        put(&mut out, "cfg", &self.cfg);
+        put_lines(&mut out, "ops", &self.ops);
+        put_lines(&mut out, "faults", &self.faults);
+        out.push_str("\n[expect]\n");
+        let Expect {
+            violates,
+            digest,
+            build,
+        } = &self.expect;
+        for (key, value) in [("violates", violates), ("digest", digest), ("build", build)] {
+            if let Some(value) = value {
+                put(&mut out, key, value);
+            }
+        }
+        out
+    }
+}
+
+use super::Expect;
+
+fn put(out: &mut String, key: &str, value: &impl Serialize) {
+    let _ = writeln!(out, "{key} = {}", inline(value));
+}
+
+fn put_lines(out: &mut String, key: &str, items: &[impl Serialize]) {
+    if items.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{key} = [");
+    for item in items {
+        let _ = writeln!(out, "  {},", inline(item));
+    }
+    out.push_str("]\n");
+}
+
+/// A value in one line.
+fn inline(value: &impl Serialize) -> String {
+    let mut out = String::new();
+    match value.serialize(toml::ser::ValueSerializer::new(&mut out)) {
+        Ok(_) => out,
+        Err(error) => panic!("a plan holds only what TOML can say: {error}"),
+    }
+}
+
+/// The text of a file, for errors that point into it.
+struct Source<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl<'a> Source<'a> {
+    fn table(&self) -> Result<Spanned<DeTable<'a>>, FileError> {
+        DeTable::parse(self.text).map_err(|error| self.refuse(&error))
+    }
+
+    fn error(&self, span: Option<Range<usize>>, key: &str, problem: String) -> FileError {
+        let line = span.map(|span| {
+            let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
+            1 + before.iter().filter(|byte| **byte == b'\n').count()
+        });
+        FileError {
+            place: Place {
+                file: self.file.to_owned(),
+                line,
+                key: key.to_owned(),
+            },
+            problem,
+        }
+    }
+
+    fn refuse(&self, error: &toml::de::Error) -> FileError {
+        let mut key = String::new();
+        let mut span = error.span();
+        let problem = error.message().trim_end();
+        if let (Some(found), Ok(table)) = (span.clone(), DeTable::parse(self.text)) {
+            if problem.starts_with("missing field") && found == table.span() {
+                span = None;
+            } else {
+                key_at(table.get_ref(), found.start, &mut key);
+            }
+            // Times are judged once their table has been read, when the reader is back at the list.
+            if problem.contains("at_ms")
+                && let Some((index, item)) = untimed(&table, &key)
+            {
+                let _ = write!(key, "[{index}]");
+                span = Some(item);
+            }
+        }
+        self.error(span, &key, reword(problem))
+    }
+}
+
+/// The first table of a list that does not have exactly one time.
+fn untimed(table: &Spanned<DeTable<'_>>, list: &str) -> Option<(usize, Range<usize>)> {
+    let DeValue::Array(items) = table.get_ref().get(list)?.get_ref() else {
+        return None;
+    };
+    let times = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+        DeValue::Table(table) => {
+            let keys = ["at_ms", "at_us", "at_ns"].into_iter();
+            keys.filter(|key| table.contains_key(*key)).count()
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => 1,
+    };
+    let mut items = items.iter().enumerate();
+    items
+        .find(|(_, item)| times(item) != 1)
+        .map(|(index, item)| (index, item.span()))
+}
+
+/// The problem in the words "found .., expected ..".
+fn reword(problem: &str) -> String {
+    for prefix in ["invalid type: ", "invalid value: "] {
+        if let Some(rest) = problem.strip_prefix(prefix) {
+            return format!("found {rest}");
+        }
+    }
+    if let Some(rest) = problem.strip_prefix("unexpected keys in table: ")
+        && let Some((found, expected)) = rest.split_once(", available keys: ")
+    {
+        return format!("found unknown field `{found}`, expected one of {expected}");
+    }
+    match problem.starts_with("unknown ") {
+        true => format!("found {problem}"),
+        false => problem.to_owned(),
+    }
+}
+
+/// Appends the path of the innermost key whose name or value is at `offset`.
+fn key_at(table: &DeTable<'_>, offset: usize, path: &mut String) -> bool {
+    table.iter().any(|(key, value)| {
+        let length = path.len();
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key.get_ref());
+        let found = value_at(value, offset, path) || key.span().contains(&offset);
+        if !found {
+            path.truncate(length);
+        }
+        found
+    })
+}
+
+fn value_at(value: &Spanned<DeValue<'_>>, offset: usize, path: &mut String) -> bool {
+    let inner = match value.get_ref() {
+        DeValue::Table(table) => key_at(table, offset, path),
+        DeValue::Array(items) => items.iter().enumerate().any(|(index, item)| {
+            let length = path.len();
+            let _ = write!(path, "[{index}]");
+            let found = value_at(item, offset, path);
+            if !found {
+                path.truncate(length);
+            }
+            found
+        }),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => false,
+    };
+    inner || value.span().contains(&offset)
+}
+
+/// Where the value of a path such as `ops[2].node` stands.
+fn find_key(table: &Spanned<DeTable<'_>>, path: &str) -> Option<Range<usize>> {
+    let mut parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty());
+    let mut value = table.get_ref().get(parts.next()?)?;
+    for part in parts {
+        value = match value.get_ref() {
+            DeValue::Table(table) => table.get(part)?,
+            DeValue::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => break,
+        };
+    }
+    Some(value.span())
+}
+
+#[cfg(test)]
+mod tests;

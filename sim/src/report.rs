@@ -1,0 +1,72 @@
+//! What one run found.
+
+use crate::machine::NodeIndex;
+use crate::marks::Counts;
+use crate::time::Instant;
+use crate::trace::Line;
+use std::fmt;
+use std::time::Duration;
+
+/// A broken property, in a form that outlives the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Id of the property, or one of the engine's own: [`PANIC`], [`STUCK`], [`REPLAY`], or a
+    /// budget of [`violation`](crate::violation).
+    pub property: String,
+    /// Where it broke: the check's own word, or file and line of a panic.
+    pub site: String,
+    /// The node whose step broke it, if it was a step.
+    pub node: Option<NodeIndex>,
+    /// Simulated time.
+    pub at: Instant,
+    /// What was seen.
+    pub message: String,
+}
+
+/// The checked code panicked.
+pub const PANIC: &str = "panic";
+/// A call of the checked code did not return.
+pub const STUCK: &str = "step-returns";
+/// The same plan ran twice with different digests.
+pub const REPLAY: &str = "replay";
+
+/// The outcome of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The first broken property; `None` when all held.
+    pub finding: Option<Finding>,
+    /// Digest of everything that happened, equal wherever the plan runs.
+    pub digest: u64,
+    /// Steps that machines made.
+    pub steps: u64,
+    /// Simulated time that passed.
+    pub simulated: Duration,
+    /// How long after the faults ended the cluster had converged.
+    pub converged_after: Option<Duration>,
+    /// Marks that were hit.
+    pub marks: Counts,
+    /// Properties that a check could not decide, with the reason; never a pass.
+    pub not_checked: Vec<String>,
+    /// The trace, as far as it was asked for.
+    pub trace: Vec<Line>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.property, self.at)?;
+        if let Some(node) = self.node {
+            write!(f, " on {node}")?;
+        }
+        if !self.site.is_empty() {
+            write!(f, " ({})", self.site)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl Report {
+    /// True when no property was broken.
+    pub const fn holds(&self) -> bool {
+        self.finding.is_none()
+    }
+}

@@ -1,0 +1,361 @@
+//! One run: a plan in, a report out.
+//!
+//! Nothing but the plan and the code decides what is reported. No clock, no file and no other
+//! thread is looked at; a watcher may count steps and look at the last inputs from outside.
+
+use crate::fault::{Fault, Unsynced};
+use crate::hook::Hook;
+use crate::machine::{Input, Machine, NodeIndex};
+use crate::marks;
+use crate::plan::Plan;
+use crate::quiet::{self, Panic};
+use crate::report::{Finding, PANIC, Report};
+use crate::scenario::{NotChecked, PlanOf, Scenario};
+use crate::time::{Instant, Now};
+use crate::trace::{Event, Line, stored};
+use crate::violation::Violation;
+use crate::world::{Setup, View, World};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often the liveness phase asks whether the cluster has converged.
+const CONVERGED_EVERY: Duration = Duration::from_millis(100);
+/// Events between two beats of the pulse.
+const BEAT_EVERY: u32 = 64;
+
+/// What somebody outside sees of a run; it changes nothing in it.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    /// Counts while the run makes progress.
+    pub pulse: Option<Arc<Pulse>>,
+    /// Holds the last inputs, also of a step that never returns.
+    pub tail: Option<Arc<Tail>>,
+    /// How many trace lines the report keeps; zero records none.
+    pub trace_lines: usize,
+}
+
+/// A counter that moves as long as a run does.
+#[derive(Debug, Default)]
+pub struct Pulse(AtomicU64);
+
+impl Pulse {
+    /// How often it moved.
+    pub fn beats(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn beat(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The last inputs that machines were given.
+#[derive(Debug)]
+pub struct Tail {
+    lines: Mutex<VecDeque<Line>>,
+    lines_max: usize,
+}
+
+impl Tail {
+    /// Keeps up to `lines_max` lines.
+    pub const fn new(lines_max: usize) -> Self {
+        Self {
+            lines: Mutex::new(VecDeque::new()),
+            lines_max,
+        }
+    }
+
+    /// The lines, oldest first.
+    pub fn lines(&self) -> Vec<Line> {
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
+    }
+
+    fn push(&self, line: Line) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push_back(line);
+        if lines.len() > self.lines_max {
+            lines.pop_front();
+        }
+    }
+}
+
+/// Runs a plan.
+pub fn run<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Report {
+    run_watched(scenario, plan, &Watch::default())
+}
+
+/// Runs a plan for a watcher.
+pub fn run_watched<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watch) -> Report {
+    marks::clear();
+    let mut session = Session {
+        scenario,
+        plan,
+        watch,
+        world: None,
+        hook: None,
+        beat: 0,
+    };
+    let mut not_checked = NotChecked::default();
+    let ended = quiet::catch(|| session.play(&mut not_checked));
+    // The digest and the trace of a world whose machine panicked are as good as any.
+    let world = session.world;
+    let at = world.as_ref().map_or(Instant::ZERO, World::now);
+    let (finding, converged_after) = match ended {
+        Ok(Ok(converged_after)) => (None, converged_after),
+        Ok(Err(finding)) => (Some(finding), None),
+        Err(panic) => (Some(panicked(panic, at)), None),
+    };
+    let digest = |world: &World<S::Machine>| quiet::catch(|| world.digest()).unwrap_or(0);
+    let trace = world.as_ref().and_then(World::trace);
+    Report {
+        finding,
+        digest: world.as_ref().map_or(0, digest),
+        steps: world.as_ref().map_or(0, World::steps),
+        simulated: at.since(Instant::ZERO),
+        converged_after,
+        marks: marks::take(),
+        not_checked: not_checked.0,
+        trace: trace.map_or_else(Vec::new, |trace| trace.lines().cloned().collect()),
+    }
+}
+
+/// Generates the plan of `seed` and runs it; a generator that panics is a finding, too.
+pub fn run_seed<S: Scenario>(scenario: &S, seed: u64, watch: &Watch) -> Report {
+    match quiet::catch(|| scenario.plan(seed)) {
+        Ok(plan) => run_watched(scenario, &plan, watch),
+        Err(panic) => Report {
+            finding: Some(panicked(panic, Instant::ZERO)),
+            digest: 0,
+            steps: 0,
+            simulated: Duration::ZERO,
+            converged_after: None,
+            marks: marks::Counts::new(),
+            not_checked: Vec::new(),
+            trace: Vec::new(),
+        },
+    }
+}
+
+/// The first of `seeds` that breaks a property, with its trace.
+pub fn first_violation<S: Scenario>(
+    scenario: &S,
+    seeds: impl IntoIterator<Item = u64>,
+) -> Option<(u64, Report)> {
+    let broken = |seed: &u64| !run_seed(scenario, *seed, &Watch::default()).holds();
+    let seed = seeds.into_iter().find(broken)?;
+    let watch = Watch {
+        trace_lines: 30,
+        ..Watch::default()
+    };
+    Some((seed, run_seed(scenario, seed, &watch)))
+}
+
+/// Runs `seeds` inside a plain `#[test]`.
+///
+/// # Panics
+/// When a property breaks; the message has the seed, the property, the time and the end of the
+/// trace.
+#[track_caller]
+pub fn assert_holds<S: Scenario>(scenario: &S, seeds: impl IntoIterator<Item = u64>) {
+    let Some((seed, report)) = first_violation(scenario, seeds) else {
+        return;
+    };
+    let trace: Vec<String> = report.trace.iter().map(ToString::to_string).collect();
+    let finding = report.finding.map_or_else(
+        || {
+            "it broke a property and, run again, did not: it depends on more than its plan"
+                .to_owned()
+        },
+        |finding| finding.to_string(),
+    );
+    panic!(
+        "{}, seed {seed}: {finding}\n{}",
+        scenario.name(),
+        trace.join("\n")
+    );
+}
+
+fn panicked(panic: Panic, at: Instant) -> Finding {
+    let Panic { site, message } = panic;
+    Finding {
+        property: PANIC.to_owned(),
+        site,
+        node: None,
+        at,
+        message,
+    }
+}
+
+/// A run in progress, and what it is made from.
+struct Session<'a, S: Scenario> {
+    scenario: &'a S,
+    plan: &'a PlanOf<S>,
+    watch: &'a Watch,
+    world: Option<World<S::Machine>>,
+    hook: Option<(Tap, S::Hook)>,
+    beat: u32,
+}
+
+impl<S: Scenario> Session<'_, S> {
+    fn play(&mut self, not_checked: &mut NotChecked) -> Result<Option<Duration>, Finding> {
+        let (scenario, plan) = (self.scenario, self.plan);
+        let mut world = World::new(setup(scenario, plan));
+        if self.watch.trace_lines > 0 {
+            world.set_trace(self.watch.trace_lines);
+        }
+        for op in &plan.ops {
+            world.schedule_op(op.at, op.node, op.op.clone());
+        }
+        for fault in &plan.faults {
+            world.schedule_fault(fault.at, fault.fault.clone());
+        }
+        self.world = Some(world);
+        self.hook = Some((Tap(self.watch.tail.clone()), scenario.hook(plan)));
+        self.advance(plan.safety())?;
+        let converged_after = match plan.liveness_ms {
+            0 => None,
+            _ => Some(self.converge()?),
+        };
+        if let (Some(world), Some((_, hook))) = (&self.world, &mut self.hook) {
+            let finished = scenario.finish(plan, world, hook, not_checked);
+            finished.map_err(|violation| finding(violation, world.now()))?;
+        }
+        Ok(converged_after)
+    }
+
+    /// Runs everything up to `limit`.
+    fn advance(&mut self, limit: Instant) -> Result<(), Finding> {
+        let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) else {
+            return Ok(());
+        };
+        loop {
+            match world.run_next(limit, hook) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(violation) => return Err(finding(violation, world.now())),
+            }
+            self.beat += 1;
+            if self.beat == BEAT_EVERY {
+                self.beat = 0;
+                if let Some(pulse) = &self.watch.pulse {
+                    pulse.beat();
+                }
+            }
+        }
+    }
+
+    /// Heals the core, takes the others down and waits until the scenario is content.
+    fn converge(&mut self) -> Result<Duration, Finding> {
+        let core = self.plan.core();
+        if let Some(world) = &mut self.world {
+            for node in (0..self.plan.nodes)
+                .map(NodeIndex)
+                .filter(|node| !core.contains(node))
+            {
+                world.schedule_fault(
+                    world.now(),
+                    Fault::Crash {
+                        node,
+                        unsynced: Unsynced::Drawn,
+                    },
+                );
+            }
+            world.schedule_fault(world.now(), Fault::Recover { nodes: core });
+        }
+        let healed = self.plan.safety();
+        let last = healed.after(self.plan.liveness());
+        let mut next = healed;
+        loop {
+            next = next.after(CONVERGED_EVERY).min(last);
+            self.advance(next)?;
+            let (Some(world), Some((_, hook))) = (&self.world, &self.hook) else {
+                return Ok(Duration::ZERO);
+            };
+            match self.scenario.converged(self.plan, world, hook) {
+                Ok(()) => return Ok(next.since(healed)),
+                Err(_) if next < last => {}
+                Err(blocked) => {
+                    let waited = self.plan.liveness_ms;
+                    let message =
+                        format!("{waited} ms after the faults ended: {}", blocked.obligation);
+                    return Err(Finding {
+                        property: blocked.property.to_owned(),
+                        site: String::new(),
+                        node: None,
+                        at: world.now(),
+                        message,
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
+    let nodes = (0..plan.nodes).map(NodeIndex);
+    let configs = nodes.map(|node| scenario.config(plan, node)).collect();
+    let mut setup = Setup::new(plan.seed, configs);
+    let Plan {
+        weather,
+        disk_us,
+        wall_ms,
+        origin_ms_max,
+        steps_max,
+        ..
+    } = plan;
+    setup.weather = *weather;
+    setup.disk_us = *disk_us;
+    setup.wall_ms = *wall_ms;
+    setup.origin_ms_max = *origin_ms_max;
+    setup.steps_max = *steps_max;
+    setup
+}
+
+fn finding(violation: Violation, now: Instant) -> Finding {
+    let Violation {
+        property,
+        node,
+        at,
+        detail,
+        ..
+    } = violation;
+    Finding {
+        property: property.into_owned(),
+        site: String::new(),
+        node,
+        at: at.max(now),
+        message: detail,
+    }
+}
+
+/// Shows inputs to a watcher before the machine sees them.
+struct Tap(Option<Arc<Tail>>);
+
+impl<M: Machine> Hook<M> for Tap {
+    fn on_input(&mut self, view: View<'_, M>, node: NodeIndex, _: Now, input: &Input<M>) {
+        let Some(tail) = &self.0 else { return };
+        let event = match input {
+            Input::Wake => Event::Wake {},
+            Input::Message { from, message } => Event::Receive {
+                from: *from,
+                message: format!("{message:?}"),
+            },
+            Input::Op(op) => Event::Op {
+                op: format!("{op:?}"),
+            },
+            Input::Disk { token, result } => stored(*token, *result),
+        };
+        tail.push(Line {
+            at: view.at(),
+            node: Some(node),
+            event,
+        });
+    }
+}

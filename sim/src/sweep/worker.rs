@@ -1,0 +1,228 @@
+//! The threads of a sweep.
+
+use super::Options;
+use super::flight::Slot;
+use super::seeds::Seeds;
+use crate::any::AnyScenario;
+use crate::report::{Finding, REPLAY, Report};
+use crate::run::{Pulse, Watch};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One run that ended.
+pub(super) struct Done {
+    pub(super) scenario: usize,
+    pub(super) seed: u64,
+    pub(super) report: Report,
+}
+
+/// A run of the sweep: a scenario by index, and a seed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) scenario: usize,
+    pub(super) seed: u64,
+}
+
+/// All workers, as the collecting thread sees them.
+pub(super) struct Crew {
+    shared: Arc<Shared>,
+    watched: Vec<Mutex<Seen>>,
+}
+
+struct Shared {
+    scenarios: Vec<Arc<dyn AnyScenario>>,
+    seeds: Seeds,
+    next: AtomicU64,
+    stop: AtomicBool,
+    desks: Vec<Desk>,
+}
+
+/// What one worker is doing.
+#[derive(Default)]
+struct Desk {
+    current: Mutex<Option<Item>>,
+    pulse: Arc<Pulse>,
+}
+
+/// When a worker last made progress.
+struct Seen {
+    item: Option<Item>,
+    beats: u64,
+    since: Instant,
+}
+
+impl Crew {
+    /// Starts the workers; the channel closes when the last of them has ended.
+    pub(super) fn start(
+        scenarios: &[Arc<dyn AnyScenario>],
+        options: &Options,
+        slots: Vec<Option<Slot>>,
+    ) -> (Self, Receiver<io::Result<Vec<Done>>>) {
+        let shared = Arc::new(Shared {
+            scenarios: scenarios.to_vec(),
+            seeds: options.seeds.clone(),
+            next: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            desks: slots.iter().map(|_| Desk::default()).collect(),
+        });
+        let (sender, receiver) = channel();
+        let watched = slots.iter().map(|_| {
+            Mutex::new(Seen {
+                item: None,
+                beats: 0,
+                since: Instant::now(),
+            })
+        });
+        let watched = watched.collect();
+        for (desk, slot) in slots.into_iter().enumerate() {
+            let (shared, sender) = (Arc::clone(&shared), sender.clone());
+            std::thread::spawn(move || {
+                let mut worker = Worker {
+                    shared: &shared,
+                    desk,
+                    slot,
+                    sender,
+                    batch: Vec::new(),
+                };
+                if let Err(error) = worker.work() {
+                    let _ = worker.sender.send(Err(error));
+                }
+            });
+        }
+        (Self { shared, watched }, receiver)
+    }
+
+    /// True while there are runs that nobody has taken.
+    pub(super) fn has_work(&self) -> bool {
+        self.shared.next.load(Ordering::Relaxed) < self.shared.runs_all()
+    }
+
+    /// Lets the workers end after the run they are in.
+    pub(super) fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// A run that has made no step for `limit`.
+    pub(super) fn find_stuck(&self, limit: Duration) -> Option<Item> {
+        self.shared
+            .desks
+            .iter()
+            .zip(&self.watched)
+            .find_map(|(desk, seen)| {
+                let item = *lock(&desk.current);
+                let beats = desk.pulse.beats();
+                let mut seen = lock(seen);
+                if item.is_none() || seen.item != item || seen.beats != beats {
+                    *seen = Seen {
+                        item,
+                        beats,
+                        since: Instant::now(),
+                    };
+                }
+                item.filter(|_| seen.since.elapsed() >= limit)
+            })
+    }
+}
+
+impl Shared {
+    fn runs_all(&self) -> u64 {
+        self.seeds
+            .count()
+            .saturating_mul(self.scenarios.len() as u64)
+    }
+
+    fn take(&self) -> Option<Item> {
+        if self.stop.load(Ordering::Relaxed) || self.scenarios.is_empty() {
+            return None;
+        }
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        if index >= self.runs_all() {
+            return None;
+        }
+        let count = self.scenarios.len() as u64;
+        Some(Item {
+            scenario: (index % count) as usize,
+            seed: self.seeds.nth(index / count),
+        })
+    }
+}
+
+struct Worker<'a> {
+    shared: &'a Shared,
+    desk: usize,
+    slot: Option<Slot>,
+    sender: Sender<io::Result<Vec<Done>>>,
+    batch: Vec<Done>,
+}
+
+impl Worker<'_> {
+    fn work(&mut self) -> io::Result<()> {
+        let mut sent = Instant::now();
+        while let Some(item) = self.shared.take() {
+            let report = self.run(item)?;
+            let urgent = report.finding.is_some();
+            self.batch.push(Done {
+                scenario: item.scenario,
+                seed: item.seed,
+                report,
+            });
+            // One message for many short runs keeps the collecting thread off the cores.
+            if urgent || sent.elapsed() >= Duration::from_millis(50) {
+                sent = Instant::now();
+                self.send();
+            }
+        }
+        self.send();
+        match &mut self.slot {
+            Some(slot) => slot.leave(),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self) {
+        // Nobody listens any more once a stuck run was reported.
+        let _ = self.sender.send(Ok(std::mem::take(&mut self.batch)));
+    }
+
+    fn run(&mut self, item: Item) -> io::Result<Report> {
+        let scenario = &self.shared.scenarios[item.scenario];
+        let desk = &self.shared.desks[self.desk];
+        if let Some(slot) = &mut self.slot {
+            slot.enter(scenario.name(), item.seed)?;
+        }
+        *lock(&desk.current) = Some(item);
+        let watch = Watch {
+            pulse: Some(Arc::clone(&desk.pulse)),
+            ..Watch::default()
+        };
+        let mut report = scenario.run_seed(item.seed, &watch);
+        // One seed of each scenario shows that a run depends on nothing but its plan.
+        if item.seed == self.shared.seeds.nth(0) && report.finding.is_none() {
+            let again = scenario.run_seed(item.seed, &watch);
+            report.finding = differs(&report, &again);
+        }
+        *lock(&desk.current) = None;
+        Ok(report)
+    }
+}
+
+/// The violation that two runs of one plan with different digests are.
+pub(crate) fn differs(first: &Report, second: &Report) -> Option<Finding> {
+    (first.digest != second.digest).then(|| Finding {
+        property: REPLAY.to_owned(),
+        site: String::new(),
+        node: None,
+        at: crate::time::Instant::ZERO,
+        message: format!(
+            "the same plan ran with digest {:016x} and then {:016x}",
+            first.digest, second.digest
+        ),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
