@@ -1,21 +1,20 @@
 //! The smallest driver there is: some nodes, a fixed latency, a store that never fails.
 
+mod common;
+
 use bytes::Bytes;
+use common::{config, start};
 use meshos_core::action::{Action, Actions};
 use meshos_core::chain::entry::Request;
-use meshos_core::chain::order::{Image, Vote};
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::{Answer, Ask, ClientRequest, Consistency, Level};
-use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
-use meshos_core::event::{Boot, Event, Input, Seed};
-use meshos_core::id::{
-    ChainId, ClientId, Incarnation, NodeId, Replica, RequestNumber, Seq, StoreId, Ticket,
-};
+use meshos_core::config::Retention;
+use meshos_core::event::{Event, Input};
+use meshos_core::id::{ChainId, ClientId, RequestNumber, Seq, Ticket};
 use meshos_core::node::Node;
 use meshos_core::replica::role::Role;
 use meshos_core::time::{Instant, Wall};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
@@ -28,54 +27,6 @@ struct Cluster {
     cut_off: BTreeSet<usize>,
     answers: BTreeMap<Ticket, Answer>,
     tickets: u64,
-}
-
-fn config(nodes: u64, retention: Retention) -> Arc<Config> {
-    let founder = |node| Founder {
-        node: NodeId::new(node),
-        store: StoreId::new(node.into()),
-    };
-    let chain = ChainDraft {
-        name: "c".into(),
-        members: (1..=nodes).map(NodeId::new).collect(),
-        leader_pinned: None,
-        retention,
-        class: Default::default(),
-    };
-    let draft = Draft {
-        nodes: (1..=nodes).map(founder).collect(),
-        chains: vec![chain],
-        timing: Timing::default(),
-        limits: Limits::default(),
-    };
-    Arc::new(Config::try_from(draft).unwrap())
-}
-
-fn start(node: u64, config: &Arc<Config>) -> Node {
-    let image =
-        |(chain, generation, checkpoint): (_, _, meshos_core::chain::order::Checkpoint)| Image {
-            chain,
-            generation,
-            replica: Replica::new(1),
-            vote: Some(Vote::default()),
-            tip: checkpoint.floor,
-            checkpoint,
-            slots: Vec::new(),
-        };
-    let id = NodeId::new(node);
-    let boot = Boot {
-        store: StoreId::new(node.into()),
-        incarnation: Incarnation::new(1),
-        images: config.foundings(id).into_iter().map(image).collect(),
-    };
-    Node::new(
-        id,
-        config.clone(),
-        boot,
-        Seed([node as u8; 32]),
-        Instant::ZERO,
-    )
-    .unwrap()
 }
 
 impl Cluster {
