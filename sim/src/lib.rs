@@ -3,6 +3,11 @@
 pub mod any;
 pub mod check;
 #[cfg(feature = "cli")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "around runs, not inside: real files and real time"
+)]
 pub mod cli;
 pub mod clock;
 pub mod digest;
@@ -23,6 +28,11 @@ pub mod scenario;
 mod slab;
 pub mod storm;
 pub mod swarm;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "around runs, not inside: threads, real files and real time"
+)]
 pub mod sweep;
 pub mod time;
 mod timers;

@@ -79,6 +79,10 @@ enum Step {
 
 struct Search<'a, M: Model> {
     history: &'a [Call<M::Op>],
+    #[allow(
+        clippy::disallowed_types,
+        reason = "never iterated; a model need not be ordered"
+    )]
     seen: HashSet<(Taken, M)>,
     states_max: usize,
     /// The longest legal order found so far, by index.
