@@ -50,10 +50,12 @@ pub enum Kind {
     Event,
     /// What a node did with the event before.
     Outcome,
+    /// A recorded run stopped in order.
+    End,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Segment,
         Self::Seal,
         Self::Entry,
@@ -64,6 +66,7 @@ impl Kind {
         Self::Recording,
         Self::Event,
         Self::Outcome,
+        Self::End,
     ];
 
     /// The byte that stands for it.
@@ -79,6 +82,7 @@ impl Kind {
             Self::Recording => 16,
             Self::Event => 17,
             Self::Outcome => 18,
+            Self::End => 19,
         }
     }
 

@@ -36,8 +36,10 @@ pub struct Recovered {
     pub layout: Layout,
     /// What has to be performed, in order, before the first step.
     pub repairs: Vec<FileOp>,
-    /// What is not as it was written. A torn end after a crash is normal.
+    /// What is not as it was written.
     pub damage: Vec<Damage>,
+    /// The torn ends that a crash left, which is normal; nothing in them was reported durable.
+    pub torn: Vec<Damage>,
 }
 
 /// A place in a file where something else was expected.
@@ -82,7 +84,7 @@ struct Parts<'a> {
 
 /// Recovers a store from the bytes of its files. Files with foreign names are ignored.
 pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError> {
-    let mut damage = Vec::new();
+    let (mut damage, mut torn) = (Vec::new(), Vec::new());
     let (place, counted) = identity(files, &mut damage)?;
     let booted = Booted {
         identity: counted.value.identity,
@@ -109,7 +111,7 @@ pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError
             chain,
             generation,
         };
-        let recovered = cx.recover(&parts, &mut damage);
+        let recovered = cx.recover(&parts, &mut damage, &mut torn);
         images.push(recovered.image);
         repairs.extend(recovered.repairs);
         layout.chains.insert((chain, generation), recovered.layout);
@@ -125,6 +127,7 @@ pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError
         layout,
         repairs,
         damage,
+        torn,
     })
 }
 

@@ -284,7 +284,8 @@ pub fn decode(frame: &Frame<'_>) -> Result<Item, Fault> {
         | Kind::Identity
         | Kind::Recording
         | Kind::Event
-        | Kind::Outcome) => Err(Fault::Misplaced { found }),
+        | Kind::Outcome
+        | Kind::End) => Err(Fault::Misplaced { found }),
     }
 }
 

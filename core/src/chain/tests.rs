@@ -1,5 +1,8 @@
 //! Histories of orders against the bytes they leave, cut off and damaged everywhere.
 
+mod crash;
 mod disk;
+mod flip;
+mod full;
 mod history;
 mod smoke;

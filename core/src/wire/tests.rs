@@ -1,1 +1,489 @@
+use super::{HEAD, Unsound, WireError, body_length, decode, encode};
+use crate::chain::entry::{Entry, Kind, Membership, Request, Tip};
+use crate::chain::payload::Payload;
+use crate::client::{Level, Reason};
+use crate::id::{
+    Attempt, ChainId, ClientId, ClusterId, Epoch, Gen, Incarnation, Member, NodeId, Number,
+    Replica, RequestNumber, Run, Seq, StoreId,
+};
+use crate::message::{
+    Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose,
+    Round, Row, RowState, Talk,
+};
+use crate::replica::role::Role;
+use crate::time::Wall;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use proptest::prelude::*;
 
+const LIMIT: u32 = 1 << 20;
+
+const ATTEMPT: Attempt = Attempt {
+    incarnation: Incarnation::new(2),
+    number: Number::new(9),
+};
+
+const GENERATION: Gen = Gen::new(4);
+
+fn epoch(n: u64) -> Epoch {
+    let node = NodeId::new(1);
+    Epoch { n, node }
+}
+
+fn message(body: Body) -> Message {
+    Message {
+        cluster: ClusterId::new(u128::MAX - 3),
+        from: Run {
+            node: NodeId::new(1),
+            store: StoreId::new(1 << 99),
+            incarnation: Incarnation::new(2),
+        },
+        to: StoreId::new(77),
+        body,
+    }
+}
+
+fn talk(talk: Talk) -> Message {
+    message(Body::Chain(ChainMessage {
+        chain: ChainId::of("orders"),
+        generation: GENERATION,
+        from: Replica::new(1),
+        to: Replica::new(2),
+        epoch: epoch(6),
+        talk,
+    }))
+}
+
+fn member(node: u64) -> Member {
+    Member {
+        node: NodeId::new(node),
+        store: StoreId::new(u128::from(node) << 70),
+        replica: Replica::new(1),
+    }
+}
+
+fn membership() -> Membership {
+    Membership {
+        voters: vec![member(1), member(2), member(3)],
+        learners: vec![member(4)],
+    }
+}
+
+const REQUEST: Request = Request {
+    client: ClientId(Seq::new(3)),
+    number: RequestNumber::new(1),
+};
+
+fn since() -> Tip {
+    Tip {
+        end: Seq::new(10),
+        epoch: epoch(5),
+        ..Tip::default()
+    }
+}
+
+fn entries() -> Vec<Entry> {
+    let kinds = [
+        Kind::Empty,
+        Kind::OpenClient,
+        Kind::Data(None),
+        Kind::Data(Some(REQUEST)),
+        Kind::Config(Arc::new(membership())),
+    ];
+    let mut tip = since();
+    let entry = |kind: Kind| {
+        let payload = match kind {
+            Kind::Data(_) => Payload::new(Bytes::from_static(b"payload")),
+            Kind::Empty | Kind::OpenClient | Kind::Config(_) => Payload::empty(),
+        };
+        let entry = Entry {
+            generation: GENERATION,
+            seq: tip.end,
+            epoch: epoch(6),
+            store: StoreId::new(5),
+            incarnation: Incarnation::new(2),
+            stamp: Wall::from_ms(1_700_000_000_000),
+            kind,
+            payload,
+            hash: tip.hash,
+        }
+        .linked(tip.hash);
+        tip = Tip {
+            end: entry.seq.next(),
+            epoch: entry.epoch,
+            hash: entry.hash,
+        };
+        entry
+    };
+    kinds.into_iter().map(entry).collect()
+}
+
+fn chunk(entries: Vec<Entry>) -> Talk {
+    Talk::Chunk {
+        attempt: ATTEMPT,
+        since: since(),
+        entries: entries.into_iter().map(Arc::new).collect(),
+        commit: Seq::new(12),
+        floor: Seq::new(2),
+    }
+}
+
+fn heartbeat() -> Heartbeat {
+    let state = RowState {
+        epoch: epoch(6),
+        role: Role::Leader,
+        distance: Some(0),
+        durable: Some(Seq::new(12)),
+        commit: Seq::new(11),
+    };
+    let row = |state| Row {
+        chain: ChainId::of("orders"),
+        generation: GENERATION,
+        replica: Replica::new(1),
+        state,
+    };
+    Heartbeat {
+        number: Number::new(300),
+        echo: Some((Incarnation::new(1), Number::new(299))),
+        acknowledged: None,
+        wall: Wall::from_ms(5),
+        after: 3,
+        upto: 5,
+        rows: vec![row(Some(state)), row(None)],
+    }
+}
+
+fn confirm() -> Confirm {
+    Confirm {
+        chain: ChainId::of("orders"),
+        generation: GENERATION,
+        leader: Replica::new(1),
+        voter: Replica::new(1),
+        epoch: epoch(6),
+        attempt: ATTEMPT,
+    }
+}
+
+fn forward(ask: ForwardAsk) -> Message {
+    message(Body::Forward(Forward {
+        chain: ChainId::of("orders"),
+        generation: GENERATION,
+        epoch: epoch(6),
+        attempt: ATTEMPT,
+        ask,
+    }))
+}
+
+fn append(payload: Payload) -> ForwardAsk {
+    ForwardAsk::Append {
+        level: Level::Committed,
+        request: Some(REQUEST),
+        payload,
+    }
+}
+
+fn pull() -> Talk {
+    Talk::Pull {
+        since: since(),
+        durable: None,
+        attempt: ATTEMPT,
+        number: Number::new(8),
+    }
+}
+
+fn talks() -> Vec<Talk> {
+    let (attempt, seq) = (ATTEMPT, Seq::new(7));
+    vec![
+        Talk::VoteRequest {
+            round: Round::Pre,
+            purpose: Purpose::Transfer,
+            asked: epoch(7),
+            last_epoch: epoch(6),
+            tail: seq,
+            attempt,
+        },
+        Talk::VoteReply {
+            round: Round::Real,
+            asked: epoch(7),
+            granted: true,
+            attempt,
+        },
+        pull(),
+        chunk(Vec::new()),
+        chunk(entries()),
+        Talk::Conflict {
+            attempt,
+            failed: seq,
+            hint: seq,
+            hint_epoch: epoch(2),
+        },
+        Talk::Reset {
+            attempt,
+            floor: since(),
+            checkpoint: since().hash,
+            length: 20,
+            offset: 15,
+            part: Bytes::from_static(b"parts"),
+        },
+        Talk::Outdated,
+        Talk::Regressed { acknowledged: seq },
+        Talk::TransferNow,
+        Talk::Fetch {
+            from: seq,
+            end: Seq::new(9),
+            attempt,
+        },
+        Talk::Fetched {
+            attempt,
+            since: since(),
+            entries: entries().into_iter().map(Arc::new).collect(),
+        },
+    ]
+}
+
+/// One message of every kind.
+fn samples() -> Vec<Message> {
+    let answers = [
+        Forwarded::Acked {
+            seq: Seq::new(1),
+            epoch: epoch(6),
+        },
+        Forwarded::NotLeader {
+            hint: Some(NodeId::new(3)),
+        },
+        Forwarded::Rejected(Reason::Busy),
+        Forwarded::Unknown,
+        Forwarded::ReadIndex {
+            commit: Seq::new(1),
+        },
+        Forwarded::Transferred,
+    ];
+    let asks = [
+        ForwardAsk::OpenClient,
+        append(Payload::new(Bytes::from_static(b"bytes"))),
+        ForwardAsk::ReadIndex,
+        ForwardAsk::Transfer { to: None },
+    ];
+    let mut samples = vec![
+        message(Body::Heartbeat(heartbeat())),
+        message(Body::Confirm(vec![confirm(); 3])),
+        message(Body::Confirmed(Vec::new())),
+    ];
+    samples.extend(talks().into_iter().map(talk));
+    samples.extend(asks.into_iter().map(forward));
+    samples.extend(answers.map(|answer| {
+        message(Body::Forwarded {
+            attempt: ATTEMPT,
+            answer,
+        })
+    }));
+    samples
+}
+
+/// A frame with this body, whatever it is.
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut frame = vec![1, 0, 0, 0, 0, 0, 0, 0, 0];
+    frame[1..5].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    frame.extend_from_slice(body);
+    let crc = super::checksum(&frame[..5], body);
+    frame[5..HEAD].copy_from_slice(&crc.to_le_bytes());
+    frame
+}
+
+#[test]
+fn every_message_comes_back() {
+    for message in samples() {
+        let frame = encode(&message);
+        assert_eq!(decode(&frame, LIMIT), Ok(message));
+        let head = frame.first_chunk().unwrap();
+        assert_eq!(body_length(head, LIMIT), Ok((frame.len() - HEAD) as u32));
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    for message in samples() {
+        let frame = encode(&message);
+        for at in 0..frame.len() * 8 {
+            let mut frame = frame.clone();
+            frame[at / 8] ^= 1 << (at % 8);
+            assert!(decode(&frame, LIMIT).is_err(), "bit {at} of {message:?}");
+        }
+    }
+}
+
+#[test]
+fn a_frame_is_neither_short_nor_long() {
+    let frame = encode(&samples()[0]);
+    for length in 0..frame.len() {
+        let expected = if length < HEAD { HEAD } else { frame.len() } as u64;
+        let found = length as u64;
+        let error = Err(WireError::Short { expected, found });
+        assert_eq!(decode(&frame[..length], LIMIT), error);
+    }
+    let mut long = frame.clone();
+    long.extend_from_slice(b"xy");
+    assert_eq!(decode(&long, LIMIT), Err(WireError::Trailing { found: 2 }));
+    let mut body = frame[HEAD..].to_vec();
+    body.extend_from_slice(b"xyz");
+    let trailing = Err(WireError::Trailing { found: 3 });
+    assert_eq!(decode(&framed(&body), LIMIT), trailing);
+}
+
+#[test]
+fn limits_and_versions_are_named() {
+    let mut frame = encode(&samples()[0]);
+    let found = (frame.len() - HEAD) as u32;
+    assert!(decode(&frame, found).is_ok());
+    let limit = found - 1;
+    let oversize = Err(WireError::Oversize { limit, found });
+    assert_eq!(decode(&frame, limit), oversize);
+    frame[0] = 2;
+    assert_eq!(decode(&frame, LIMIT), Err(WireError::Version { found: 2 }));
+}
+
+#[test]
+fn a_payload_has_to_match_its_hash() {
+    let message = forward(append(Payload::new(Bytes::from_static(b"a payload"))));
+    let mut body = encode(&message)[HEAD..].to_vec();
+    let at = body
+        .windows(9)
+        .position(|bytes| bytes == b"a payload")
+        .unwrap();
+    body[at] = b'x';
+    assert_eq!(decode(&framed(&body), LIMIT), Err(WireError::Malformed));
+}
+
+#[test]
+fn a_claimed_length_allocates_nothing() {
+    let confirms = encode(&message(Body::Confirm(Vec::new())));
+    let mut body = confirms[HEAD..].to_vec();
+    // The empty list becomes one of 2^63 elements.
+    assert_eq!(body.pop(), Some(0));
+    body.extend_from_slice(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]);
+    assert_eq!(decode(&framed(&body), LIMIT), Err(WireError::Malformed));
+}
+
+/// Entries with one of them changed.
+fn but(at: usize, change: impl FnOnce(&mut Entry)) -> Message {
+    let mut entries = entries();
+    change(&mut entries[at]);
+    talk(chunk(entries))
+}
+
+fn unsound_entries() -> Vec<(Message, Unsound)> {
+    let swapped = |group: &mut Membership| group.voters.swap(0, 1);
+    let doubled = |group: &mut Membership| group.learners = vec![member(2)];
+    let config = |change: &dyn Fn(&mut Membership)| {
+        let mut group = membership();
+        change(&mut group);
+        but(4, |entry| entry.kind = Kind::Config(Arc::new(group)))
+    };
+    let payload = || Payload::new(Bytes::from_static(b"x"));
+    let zero = Request {
+        number: RequestNumber::new(0),
+        ..REQUEST
+    };
+    vec![
+        (but(0, |entry| entry.seq = Seq::new(9)), Unsound::Gap),
+        (but(3, |entry| entry.seq = Seq::new(14)), Unsound::Gap),
+        (but(2, |entry| entry.epoch.n = 5), Unsound::Epochs),
+        (but(0, |entry| entry.epoch.n = 4), Unsound::Epochs),
+        (but(4, |entry| entry.epoch.n = 7), Unsound::Epochs),
+        (
+            but(1, |entry| entry.generation = Gen::new(5)),
+            Unsound::Generation,
+        ),
+        (
+            but(2, |entry| entry.payload = entry.payload.redacted()),
+            Unsound::Payload,
+        ),
+        (but(0, |entry| entry.payload = payload()), Unsound::Kind),
+        (but(4, |entry| entry.payload = payload()), Unsound::Kind),
+        (
+            but(3, |entry| entry.kind = Kind::Data(Some(zero))),
+            Unsound::Zero,
+        ),
+        (config(&swapped), Unsound::Membership),
+        (config(&doubled), Unsound::Membership),
+    ]
+}
+
+fn unsound_talks() -> Vec<(Message, Unsound)> {
+    let none = Attempt {
+        number: Number::new(0),
+        ..ATTEMPT
+    };
+    let last = Seq::new(u64::MAX);
+    let fetch = |from, end| Talk::Fetch {
+        from: Seq::new(from),
+        end: Seq::new(end),
+        attempt: ATTEMPT,
+    };
+    let part = |offset| Talk::Reset {
+        attempt: ATTEMPT,
+        floor: since(),
+        checkpoint: since().hash,
+        length: 20,
+        offset,
+        part: Bytes::from_static(b"parts"),
+    };
+    let mut ahead = chunk(Vec::new());
+    if let Talk::Chunk { floor, .. } = &mut ahead {
+        *floor = Seq::new(13);
+    }
+    let confirm = Confirm {
+        attempt: none,
+        ..confirm()
+    };
+    let backwards = Heartbeat {
+        after: 6,
+        ..heartbeat()
+    };
+    vec![
+        (talk(fetch(4, 3)), Unsound::Interval),
+        (talk(fetch(4, u64::MAX)), Unsound::Position),
+        (
+            talk(Talk::Regressed { acknowledged: last }),
+            Unsound::Position,
+        ),
+        (talk(part(16)), Unsound::Part),
+        (talk(part(u32::MAX)), Unsound::Part),
+        (talk(ahead), Unsound::Interval),
+        (message(Body::Confirm(vec![confirm])), Unsound::Zero),
+        (message(Body::Heartbeat(backwards)), Unsound::Interval),
+        (
+            forward(append(Payload::empty().redacted())),
+            Unsound::Payload,
+        ),
+    ]
+}
+
+#[test]
+fn what_no_peer_can_mean_is_refused() {
+    for (message, unsound) in unsound_entries().into_iter().chain(unsound_talks()) {
+        let error = decode(&encode(&message), LIMIT);
+        assert_eq!(error, Err(WireError::Unsound(unsound)), "{message:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_decoder_panic(
+        sample in 0..samples().len(),
+        changes in proptest::collection::vec(any::<(u16, u8)>(), 0..6),
+        length in any::<u16>(),
+    ) {
+        let mut body = encode(&samples()[sample])[HEAD..].to_vec();
+        for (at, byte) in changes {
+            let at = usize::from(at) % body.len();
+            body[at] = byte;
+        }
+        body.truncate(usize::from(length).max(body.len() / 2));
+        if let Ok(message) = decode(&framed(&body), LIMIT) {
+            prop_assert_eq!(decode(&encode(&message), LIMIT), Ok(message));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::chain::layout::{ChainLayout, Mark, SegmentFile, Spot};
 use crate::chain::order::{Checkpoint, Image, Slot};
 use crate::chain::record::{Fault, Salt, Scan, Stretch};
 use crate::chain::segment::{self, Item, Stored};
-use crate::chain::store::{FileName, FileOp, Identity, Limits, Names, write_vote};
+use crate::chain::store::{FileName, FileOp, Identity, Limits, Named, Names, Part, write_vote};
 use crate::chain::vote::{self, Ballot, Counted, Place};
 use crate::id::{ChainId, Gen, Replica, Seq};
 use alloc::collections::BTreeMap;
@@ -48,7 +48,12 @@ struct Assembled {
 }
 
 impl Cx<'_> {
-    pub(super) fn recover(&self, parts: &Parts<'_>, damage: &mut Vec<Damage>) -> Recovered {
+    pub(super) fn recover(
+        &self,
+        parts: &Parts<'_>,
+        damage: &mut Vec<Damage>,
+        torn: &mut Vec<Damage>,
+    ) -> Recovered {
         let names = Names::new(self.chain, self.generation);
         let vote = self.vote(&names, parts, damage);
         let Some(kept) = self.checkpoint(&names, parts, damage) else {
@@ -62,13 +67,21 @@ impl Cx<'_> {
             segment_first: kept.segment_first,
             segment_bytes_max: self.limits.segment_bytes_max,
         };
-        let log = match log::read(bounds, &sources, damage) {
+        let mut in_log = Vec::new();
+        let log = match log::read(bounds, &sources, &mut in_log) {
             Ok(log) => log,
             Err(misplaced) => {
+                damage.append(&mut in_log);
                 damage.push(misplaced);
                 return self.lost(Some(kept), parts, vote.map(|(_, vote)| vote));
             }
         };
+        let end = unsealed_from(&log, false);
+        let (behind, before) = in_log
+            .into_iter()
+            .partition(|damage| is_behind(damage, end));
+        damage.extend::<Vec<_>>(before);
+        torn.extend::<Vec<_>>(behind);
         let repaired = self.repaired(&names, parts, damage);
         let mut layout = self.layout(&kept, parts, &names);
         let mut repairs = Vec::new();
@@ -290,6 +303,17 @@ impl Cx<'_> {
         let unsynced = last.map(|file| &file.name).into_iter().chain(repaired);
         repairs.extend(unsynced.map(|file| FileOp::Sync { file: file.clone() }));
         slots
+    }
+}
+
+/// Whether damage lies in a segment, and there behind `end`.
+fn is_behind(damage: &Damage, end: Spot) -> bool {
+    match Named::of(&damage.file) {
+        Some(Named::Chain {
+            part: Part::Segment(number),
+            ..
+        }) => (number, damage.offset) >= (end.segment, end.offset),
+        Some(Named::Chain { .. } | Named::Identity(_)) | None => false,
     }
 }
 

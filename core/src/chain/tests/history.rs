@@ -247,3 +247,23 @@ pub(super) struct Step {
     pub(super) what: What,
     pub(super) salt: u64,
 }
+
+/// Random histories, mostly of appends.
+pub(super) fn steps(
+    count: core::ops::Range<usize>,
+) -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+    use proptest::prelude::*;
+    let what = prop_oneof![
+        6 => Just(What::Append),
+        2 => Just(What::Vote),
+        2 => Just(What::Cut),
+        1 => Just(What::Retain),
+        1 => Just(What::Reset),
+        1 => Just(What::Repair),
+    ];
+    let step = (what, any::<u32>()).prop_map(|(what, salt)| Step {
+        what,
+        salt: u64::from(salt),
+    });
+    proptest::collection::vec(step, count)
+}

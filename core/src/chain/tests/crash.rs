@@ -1,0 +1,153 @@
+//! A crash at every operation, and at every byte of the last one, of random histories.
+
+use super::disk::{Crash, Disk};
+use super::history::{GENERATION, LIMITS, Model, Step, chain, founding, identity, steps};
+use crate::chain::order::{Image, Order, Slot};
+use crate::chain::recover::recover;
+use crate::chain::store::{FileOp, Layout, format};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+/// What may become of a disk whose last operation is not synced.
+fn crashes(disk: &Disk, salt: u64) -> Vec<Crash> {
+    let mixed = (1..4).map(|turn| Crash::Mixed(salt.wrapping_mul(0x9e37_79b9) ^ turn << 32));
+    let plain = [Crash::Lost, Crash::Kept, Crash::Nameless, Crash::Empty];
+    let size = disk.last_size().unwrap_or(0);
+    let torn = (0..size).flat_map(|at| [Crash::Head(at), Crash::Tail(at)]);
+    plain.into_iter().chain(mixed).chain(torn).collect()
+}
+
+/// Boots a crashed disk: the image has to be one of `allowed`, also after a crash anywhere in
+/// the repairs, and stays as it is once they are done.
+fn boot(disk: &Disk, allowed: &[Image], is_thorough: bool) -> (Disk, Layout, Image) {
+    let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
+    let image = recovered.boot.images[0].clone();
+    assert!(
+        allowed.contains(&image),
+        "recovered {image:#?}\nallowed {allowed:#?}\ndamage {:?}",
+        recovered.damage
+    );
+    let mut booted = disk.clone();
+    for (done, op) in recovered.repairs.iter().enumerate() {
+        if is_thorough {
+            again(&booted, allowed, done as u64);
+        }
+        booted.perform_one(op);
+    }
+    // From here on the replica may speak: what it was started with is what it keeps.
+    again(&booted, core::slice::from_ref(&image), 99);
+    (booted.crashed(Crash::Lost), recovered.layout, image)
+}
+
+/// A second crash, with some of the repairs performed.
+fn again(disk: &Disk, allowed: &[Image], salt: u64) {
+    let torn = disk.last_size().map(|size| Crash::Head(size / 2));
+    let mixed = Crash::Mixed(salt.wrapping_mul(0x51ab));
+    for crash in [
+        Crash::Lost,
+        Crash::Kept,
+        Crash::Empty,
+        Crash::Nameless,
+        mixed,
+    ]
+    .into_iter()
+    .chain(torn)
+    {
+        let disk = disk.crashed(crash);
+        let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
+        let image = &recovered.boot.images[0];
+        assert!(
+            allowed.contains(image),
+            "after a second crash ({crash:?}) {image:#?}\nallowed {allowed:#?}\ndamage {:?}",
+            recovered.damage
+        );
+    }
+}
+
+fn model_of(image: &Image) -> Model {
+    let known = |slot: &Slot| match slot {
+        Slot::Known(entry) => entry.clone(),
+        Slot::Unknown => panic!("nothing was flipped"),
+    };
+    Model {
+        vote: image.vote.expect("a vote record is never lost in a crash"),
+        floor: image.checkpoint.floor,
+        entries: image.slots.iter().map(known).collect(),
+    }
+}
+
+/// All crashes within one order; gives back one of them to go on from.
+fn torture(disk: &Disk, ops: &[FileOp], model: &Model, order: &Order, salt: u64) {
+    let before = [model.image()];
+    let between = model.between(order);
+    let mut disk = disk.clone();
+    for done in 0..=ops.len() {
+        if let Some(op) = done.checked_sub(1).map(|done| &ops[done]) {
+            disk.perform_one(op);
+        }
+        let allowed = match done {
+            0 => &before[..],
+            _ if done == ops.len() => &between[between.len() - 1..],
+            _ => &between[..],
+        };
+        for crash in crashes(&disk, salt) {
+            let is_torn = matches!(crash, Crash::Head(_) | Crash::Tail(_));
+            boot(&disk.crashed(crash), allowed, !is_torn);
+        }
+    }
+}
+
+fn run(history: &[Step]) {
+    let mut disk = Disk::default();
+    disk.perform(&format(&identity(), &[founding()]));
+    let mut model = Model::new();
+    let (mut disk, mut layout, _) = boot(&disk, &[model.image()], true);
+    for step in history {
+        let order = model.order(*step);
+        let mut next = layout.clone();
+        let ops = next.perform(chain(), GENERATION, &order);
+        torture(&disk, &ops, &model, &order, step.salt);
+        let done = step.salt as usize % (ops.len() + 1);
+        if step.salt.is_multiple_of(3) && done < ops.len() {
+            // Go on from the middle of the order.
+            disk.perform(&ops[..done]);
+            let allowed = model.between(&order);
+            let crash = Crash::Mixed(step.salt);
+            let (booted, recovered, image) = boot(&disk.crashed(crash), &allowed, false);
+            model = model_of(&image);
+            (disk, layout) = (booted, recovered);
+        } else {
+            disk.perform(&ops);
+            disk = disk.crashed(Crash::Lost);
+            model.apply(&order);
+            layout = next;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_crash_keeps_what_was_reported(history in steps(1..14)) {
+        run(&history);
+    }
+}
+
+#[test]
+fn formatting_can_be_interrupted_and_repeated() {
+    let ops = format(&identity(), &[founding()]);
+    let mut disk = Disk::default();
+    for op in &ops {
+        for crash in crashes(&disk, 5) {
+            let mut disk = disk.crashed(crash);
+            if let Ok(recovered) = recover(&disk.files(), &LIMITS) {
+                assert_eq!(recovered.boot.images[0], Model::new().image());
+            } else {
+                disk.perform(&ops);
+                boot(&disk.crashed(Crash::Lost), &[Model::new().image()], false);
+            }
+        }
+        disk.perform_one(op);
+    }
+}

@@ -1,0 +1,336 @@
+//! Damage: flipped bits, missing files, files cut short.
+
+use super::disk::Disk;
+use super::history::{GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps};
+use crate::chain::order::{Image, Order, Slot};
+use crate::chain::recover::{Files, RecoverError, Recovered, recover};
+use crate::chain::store::{Layout, format};
+use crate::id::Seq;
+use alloc::sync::Arc;
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::string::ToString;
+use std::vec::Vec;
+
+/// A disk after a history, booted now and then.
+fn play(history: &[Step]) -> (Disk, Layout, Model) {
+    let mut disk = Disk::default();
+    disk.perform(&format(&identity(), &[founding()]));
+    let mut model = Model::new();
+    let mut layout = boot(&mut disk).layout;
+    for step in history {
+        let order = model.order(*step);
+        disk.perform(&layout.perform(chain(), GENERATION, &order));
+        model.apply(&order);
+        if step.salt.is_multiple_of(11) {
+            layout = boot(&mut disk).layout;
+        }
+    }
+    (disk, layout, model)
+}
+
+fn boot(disk: &mut Disk) -> Recovered {
+    let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
+    disk.perform(&recovered.repairs);
+    recovered
+}
+
+fn unknown(image: &Image) -> Vec<usize> {
+    let slots = image.slots.iter().enumerate();
+    let unknown = slots.filter(|(_, slot)| **slot == Slot::Unknown);
+    unknown.map(|(index, _)| index).collect()
+}
+
+/// Every slot is as it was, or unknown.
+fn assert_never_wrong(image: &Image, model: &Model) {
+    let whole = model.image();
+    assert_eq!(image.tip, whole.tip);
+    assert_eq!(image.slots.len(), whole.slots.len());
+    for (slot, right) in image.slots.iter().zip(&whole.slots) {
+        assert!(
+            slot == right || *slot == Slot::Unknown,
+            "{slot:?} {right:?}"
+        );
+    }
+}
+
+/// The index of the entry whose sealed record holds this byte of this file.
+fn victim(layout: &Layout, model: &Model, file: &str, offset: u64) -> Option<usize> {
+    model.entries.iter().position(|entry| {
+        let located = layout.locate(chain(), GENERATION, entry.seq);
+        located.is_some_and(|(sealed, is_sealed)| {
+            is_sealed && *sealed.file == *file && sealed.range.contains(&offset)
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_flip_in_the_sealed_part_costs_the_entry_it_hits(history in steps(4..20)) {
+        // A repair of an intact entry would hide the damage.
+        let history: Vec<Step> =
+            history.into_iter().filter(|step| step.what != What::Repair).collect();
+        let (disk, layout, model) = play(&history);
+        for sealed in layout.sealed(chain(), GENERATION) {
+            for offset in sealed.range.clone() {
+                let mut disk = disk.clone();
+                disk.flip(&sealed.file, offset as usize, (offset % 8) as u8);
+                let image = boot(&mut disk).boot.images[0].clone();
+                assert_never_wrong(&image, &model);
+                let hit = victim(&layout, &model, &sealed.file, offset);
+                prop_assert_eq!(unknown(&image), hit.into_iter().collect::<Vec<_>>());
+                prop_assert_eq!(&boot(&mut disk).boot.images[0], &image);
+            }
+        }
+    }
+
+    #[test]
+    fn many_flips_never_make_an_entry_wrong_or_absent(
+        history in steps(8..30),
+        flips in proptest::collection::vec(any::<(u32, u8)>(), 1..12),
+    ) {
+        let (mut disk, layout, model) = play(&history);
+        let sealed = layout.sealed(chain(), GENERATION);
+        let bytes: u64 = sealed.iter().map(|sealed| sealed.range.end).sum();
+        for (place, bit) in flips {
+            let mut place = u64::from(place) % bytes.max(1);
+            for sealed in &sealed {
+                if place < sealed.range.end {
+                    disk.flip(&sealed.file, place as usize, bit % 8);
+                    break;
+                }
+                place -= sealed.range.end;
+            }
+        }
+        let mut recovered = boot(&mut disk);
+        assert_never_wrong(&recovered.boot.images[0], &model);
+
+        // A peer repairs what is unknown, run by run as a replica asks for it, from the right.
+        let lost = unknown(&recovered.boot.images[0]);
+        for index in lost.into_iter().rev() {
+            let order = Order::Repair(Arc::from([model.entries[index].clone()]));
+            disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
+        }
+        recovered = boot(&mut disk);
+        let image = &recovered.boot.images[0];
+        assert_never_wrong(image, &model);
+
+        // Repaired or not, the log goes on behind it.
+        let mut model = model;
+        let order = model.order(Step { what: What::Append, salt: 3 });
+        disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
+        model.apply(&order);
+        assert_never_wrong(&boot(&mut disk).boot.images[0], &model);
+    }
+
+    #[test]
+    fn a_log_cut_short_anywhere_is_a_prefix(history in steps(2..16)) {
+        let (disk, _, model) = play(&history);
+        let files = disk.files();
+        let last = files.keys().rfind(|name| name.contains("segment"));
+        let Some(last) = last else { return Ok(()) };
+        for length in 0..files[last].len() {
+            let mut files = files.clone();
+            let short = files[last].slice(..length);
+            files.insert(last.clone(), short);
+            let image = recover(&files, &LIMITS).unwrap().boot.images[0].clone();
+            let kept = image.slots.len().min(model.entries.len());
+            prop_assert_eq!(unknown(&image), Vec::<usize>::new());
+            prop_assert_eq!(image.tip, model.tip_at(kept));
+            prop_assert_eq!(&image.slots[..], &model.image().slots[..kept]);
+        }
+    }
+}
+
+/// Enough appends for several segments.
+fn long() -> Vec<Step> {
+    let append = |salt: u64| Step {
+        what: What::Append,
+        salt: salt * 5 + 2,
+    };
+    (10..40).map(append).collect()
+}
+
+/// A client may keep copies of segments in a chain. Looking for the next record behind damage
+/// must not take one of theirs for ours.
+#[test]
+fn records_inside_a_payload_are_never_found() {
+    let (disk, layout, model) = play(&long());
+    let (sealed, _) = layout.locate(chain(), GENERATION, Seq::new(0)).unwrap();
+    let segment = disk.files()[&sealed.file].clone();
+    let mut disk = Disk::default();
+    disk.perform(&format(&identity(), &[founding()]));
+    let mut layout = boot(&mut disk).layout;
+    let mut copy = Model::new();
+    for seq in 0..4 {
+        let like = if seq == 1 {
+            segment.clone()
+        } else {
+            Bytes::new()
+        };
+        let mut entry = (*model.entries[0]).clone();
+        entry.kind = crate::chain::entry::Kind::Data(None);
+        entry.payload = crate::chain::payload::Payload::new(like);
+        entry.seq = Seq::new(seq);
+        let entry = Arc::new(entry.linked(copy.tip().hash));
+        let order = Order::Append(Arc::from([entry]));
+        disk.perform(&layout.perform(chain(), GENERATION, &order));
+        copy.apply(&order);
+    }
+    let (sealed, is_sealed) = layout.locate(chain(), GENERATION, Seq::new(1)).unwrap();
+    assert!(is_sealed);
+    for offset in sealed.range.clone() {
+        let mut disk = disk.clone();
+        disk.flip(&sealed.file, offset as usize, 2);
+        let image = boot(&mut disk).boot.images[0].clone();
+        assert_eq!(unknown(&image), [1]);
+        assert_never_wrong(&image, &copy);
+    }
+}
+
+#[test]
+fn repairs_are_kept() {
+    let (mut disk, layout, model) = play(&long());
+    for (at, entry) in model.entries.iter().enumerate().step_by(3) {
+        if let Some((sealed, true)) = layout.locate(chain(), GENERATION, entry.seq) {
+            disk.flip(&sealed.file, sealed.range.start as usize + at % 90, 3);
+        }
+    }
+    let mut recovered = boot(&mut disk);
+    let lost = unknown(&recovered.boot.images[0]);
+    assert!(lost.len() > 8, "{lost:?}");
+    for index in lost {
+        let order = Order::Repair(Arc::from([model.entries[index].clone()]));
+        disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
+    }
+    for _ in 0..2 {
+        recovered = boot(&mut disk);
+        assert_eq!(recovered.boot.images[0], model.image());
+    }
+    // A cut behind a repaired entry keeps the repair.
+    let mut model = model;
+    let order = Order::Cut(Seq::new(4));
+    disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
+    model.apply(&order);
+    assert_eq!(boot(&mut disk).boot.images[0], model.image());
+}
+
+#[test]
+fn a_repair_that_the_log_does_not_name_is_ignored() {
+    let (mut disk, layout, model) = play(&long());
+    let (sealed, _) = layout.locate(chain(), GENERATION, Seq::new(3)).unwrap();
+    disk.flip(&sealed.file, sealed.range.start as usize + 40, 1);
+    let mut recovered = boot(&mut disk);
+    let wrong = super::history::entry(model.tip_at(3), model.entries[3].epoch, 77);
+    let order = Order::Repair(Arc::from([wrong]));
+    disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
+    let image = boot(&mut disk).boot.images[0].clone();
+    assert_eq!(unknown(&image), [3]);
+    assert_never_wrong(&image, &model);
+}
+
+#[test]
+fn a_lost_segment_leaves_unknown_entries() {
+    let (disk, _, model) = play(&long());
+    let files = disk.files();
+    let segments: Vec<_> = files
+        .keys()
+        .filter(|name| name.contains("segment"))
+        .collect();
+    assert!(segments.len() > 4, "{segments:?}");
+    let (_, sealed) = segments.split_last().unwrap();
+    for lost in sealed {
+        for keep in [0, 100, files[*lost].len() / 2] {
+            let mut files = files.clone();
+            match keep {
+                0 => files.remove(*lost),
+                _ => files.insert((*lost).clone(), files[*lost].slice(..keep)),
+            };
+            let image = recover(&files, &LIMITS).unwrap().boot.images[0].clone();
+            assert_never_wrong(&image, &model);
+            assert!(!unknown(&image).is_empty());
+        }
+    }
+}
+
+fn flipped(files: &Files, name: &str, offset: usize) -> Files {
+    let mut files = files.clone();
+    let (name, bytes) = files.get_key_value(name).unwrap();
+    let mut bytes = bytes.to_vec();
+    bytes[offset] ^= 0x10;
+    let name = name.clone();
+    files.insert(name, Bytes::from(bytes));
+    files
+}
+
+#[test]
+fn one_place_of_a_vote_is_enough_and_none_counts_as_wiped() {
+    let votes = [1, 2, 3].map(|salt| Step {
+        what: What::Vote,
+        salt,
+    });
+    let (disk, _, model) = play(&votes);
+    let files = disk.files();
+    let names = files.keys().filter(|name| name.contains("vote"));
+    let [a, b] = names.collect::<Vec<_>>()[..] else {
+        panic!("there are two places");
+    };
+    for offset in 0..files[a].len() {
+        for name in [a, b] {
+            let recovered = recover(&flipped(&files, name, offset), &LIMITS).unwrap();
+            assert_eq!(recovered.boot.images[0], model.image());
+            assert_eq!(recovered.damage.len(), 1);
+        }
+        let both = flipped(&flipped(&files, a, offset), b, offset);
+        let recovered = recover(&both, &LIMITS).unwrap();
+        assert_eq!(recovered.boot.images[0].vote, None);
+        assert_eq!(recovered.boot.images[0].slots, model.image().slots);
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_counts_as_wiped_and_leaves_the_files_alone() {
+    let (disk, layout, _) = play(&long());
+    let files = disk.files();
+    let name = files
+        .keys()
+        .find(|name| name.ends_with("checkpoint"))
+        .unwrap();
+    for offset in 0..files[name].len() {
+        let recovered = recover(&flipped(&files, name, offset), &LIMITS).unwrap();
+        assert_eq!(recovered.boot.images[0].vote, None);
+        let mut after = disk.clone();
+        after.perform(&recovered.repairs);
+        let is_chain = |name: &&crate::chain::store::FileName| !name.starts_with("identity");
+        let after = after.files();
+        assert!(
+            files
+                .keys()
+                .filter(is_chain)
+                .all(|name| files[name] == after[name])
+        );
+    }
+    assert_eq!(layout.identity(), &identity());
+}
+
+#[test]
+fn a_lost_identity_names_both_places() {
+    let (disk, _, model) = play(&[]);
+    let files = disk.files();
+    for offset in 0..files["identity.a"].len() {
+        let a = flipped(&files, "identity.a", offset);
+        assert_eq!(recover(&a, &LIMITS).unwrap().boot.images[0], model.image());
+        let b = flipped(&files, "identity.b", offset);
+        assert_eq!(recover(&b, &LIMITS).unwrap().boot.images[0], model.image());
+        let both = flipped(&a, "identity.b", 70);
+        let Err(error) = recover(&both, &LIMITS) else {
+            panic!("neither place is readable");
+        };
+        assert!(matches!(error, RecoverError::Identity { .. }));
+        let text = error.to_string();
+        assert!(text.contains("identity.a, offset 0: expected"), "{text}");
+        assert!(text.contains("identity.b, offset 0: expected"), "{text}");
+    }
+}
