@@ -126,7 +126,7 @@ fn run(history: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn a_crash_keeps_what_was_reported(history in steps(1..14)) {
@@ -149,5 +149,36 @@ fn formatting_can_be_interrupted_and_repeated() {
             }
         }
         disk.perform_one(op);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_boot_can_be_interrupted_any_number_of_times(
+        history in steps(0..8),
+        interruptions in proptest::collection::vec((0_usize..9, any::<u16>(), any::<bool>()), 1..9),
+    ) {
+        let mut disk = Disk::default();
+        disk.perform(&format(&identity(), &[founding()]));
+        let mut model = Model::new();
+        let (mut disk, mut layout, _) = boot(&disk, &[model.image()], false);
+        for step in history {
+            let order = model.order(step);
+            disk.perform(&layout.perform(chain(), GENERATION, &order));
+            model.apply(&order);
+        }
+        let mut incarnation = 0;
+        for (done, byte, is_tail) in interruptions {
+            let recovered = recover(&disk.files(), &LIMITS).expect("one place is always whole");
+            prop_assert_eq!(&recovered.boot.images[0], &model.image());
+            let done = done.min(recovered.repairs.len());
+            disk.perform(&recovered.repairs[..done]);
+            if done == recovered.repairs.len() {
+                prop_assert!(recovered.boot.incarnation.get() > incarnation);
+                incarnation = recovered.boot.incarnation.get();
+            }
+            let byte = usize::from(byte) % disk.last_size().unwrap_or(1).max(1);
+            disk = disk.crashed(if is_tail { Crash::Tail(byte) } else { Crash::Head(byte) });
+        }
     }
 }

@@ -16,7 +16,7 @@ fn boot(disk: &mut Disk, model: &Model) -> Layout {
 
 /// The first write of `ops` as far as there was space, or nothing of them at all.
 fn partly(ops: &[FileOp], salt: u64) -> Option<FileOp> {
-    let part = |bytes: &bytes::Bytes| bytes.slice(..salt as usize % bytes.len());
+    let part = |bytes: &bytes::Bytes| bytes.slice(..salt as usize % bytes.len().max(1));
     match ops.first()? {
         FileOp::Append { file, bytes } => Some(FileOp::Append {
             file: file.clone(),
