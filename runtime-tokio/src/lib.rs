@@ -4,7 +4,26 @@
 //! nothing else. Behind the feature `tokio` are the ports of a real machine and the daemon
 //! `meshosd`. No decision about the cluster is taken here.
 
+#[cfg(feature = "tokio")]
+pub mod cli;
+#[cfg(feature = "tokio")]
+pub mod clock;
+#[cfg(feature = "tokio")]
+pub mod config;
+#[cfg(feature = "tokio")]
+pub mod control;
+#[cfg(feature = "tokio")]
+pub mod daemon;
+#[cfg(feature = "tokio")]
+pub mod desk;
+#[cfg(feature = "tokio")]
+pub mod directory;
 pub mod driver;
 pub mod inbox;
 pub mod machine;
+#[cfg(feature = "tokio")]
+pub mod net;
+#[cfg(feature = "tokio")]
+pub mod open;
 pub mod ports;
+pub mod store;

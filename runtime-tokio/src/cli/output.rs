@@ -1,0 +1,158 @@
+//! Where results go: tables for people, JSON for programs.
+
+use super::Failure;
+use clap::ValueEnum;
+use meshos_core::chain::entry::{Entry, Kind};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+
+/// When to colour.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The kinds of emphasis.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Bad,
+    Faint,
+}
+
+/// The two outputs of a command. A reader that went away is no error: there is nobody to tell.
+pub(super) struct Output {
+    json: Option<Mutex<Box<dyn Write + Send>>>,
+    /// Whether JSON has standard output, so that text goes to standard error.
+    json_on_stdout: bool,
+    color: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: Option<&str>, color: Color) -> Result<Self, Failure> {
+        let json_on_stdout = json == Some("-");
+        let json: Option<Box<dyn Write + Send>> = match json {
+            None => None,
+            Some("-") => Some(Box::new(io::stdout())),
+            Some(path) => {
+                let file = File::create(path);
+                let file = file.map_err(|e| Failure::unusable(format!("{path}: {e}")))?;
+                Some(Box::new(file))
+            }
+        };
+        let is_terminal = if json_on_stdout {
+            io::stderr().is_terminal()
+        } else {
+            io::stdout().is_terminal()
+        };
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let color = match color {
+            Color::Auto => is_terminal && !no_color,
+            Color::Always => true,
+            Color::Never => false,
+        };
+        Ok(Self {
+            json: json.map(Mutex::new),
+            json_on_stdout,
+            color,
+        })
+    }
+
+    /// One line for people.
+    pub(super) fn line(&self, line: &str) {
+        let _ = if self.json_on_stdout {
+            writeln!(io::stderr(), "{line}")
+        } else {
+            writeln!(io::stdout(), "{line}")
+        };
+    }
+
+    /// One line for programs.
+    pub(super) fn json(&self, value: &Value) {
+        if let Some(json) = &self.json {
+            let mut json = json.lock().expect("no writer panics");
+            let _ = writeln!(json, "{value}").and_then(|()| json.flush());
+        }
+    }
+
+    /// `text` in colour, if colours are wanted.
+    pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Good => 32,
+            Tone::Bad => 31,
+            Tone::Faint => 2,
+        };
+        if self.color {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// One entry, both ways.
+    pub(super) fn entry(&self, entry: &Entry) {
+        self.json(&entry_json(entry));
+        if self.json_on_stdout {
+            return;
+        }
+        let place = format!("{} {}", entry.seq, entry.epoch);
+        let place = self.paint(Tone::Faint, &place);
+        let what = match &entry.kind {
+            Kind::Empty => "(empty)".to_owned(),
+            Kind::OpenClient => "(opens a client)".to_owned(),
+            Kind::Config(members) => {
+                let voters = members.voters.iter().map(|m| m.node.to_string());
+                format!("(voters {})", voters.collect::<Vec<_>>().join(" "))
+            }
+            Kind::Data(_) => match entry.payload.bytes() {
+                Some(bytes) => bytes.escape_ascii().to_string(),
+                None => format!("({} bytes, left out)", entry.payload.length()),
+            },
+        };
+        self.line(&format!("{place} {what}"));
+    }
+}
+
+/// Says on standard error why a command fails.
+pub(super) fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "meshosd: {what}");
+}
+
+fn entry_json(entry: &Entry) -> Value {
+    let (kind, request) = match &entry.kind {
+        Kind::Empty => ("empty", None),
+        Kind::OpenClient => ("open_client", None),
+        Kind::Config(_) => ("config", None),
+        Kind::Data(request) => ("data", request.as_ref()),
+    };
+    let mut value = json!({
+        "seq": entry.seq.get(),
+        "epoch": { "n": entry.epoch.n, "node": entry.epoch.node.get() },
+        "kind": kind,
+        "stamp_ms": entry.stamp.as_ms(),
+        "hash": format!("{:032x}", entry.hash.0),
+        "length": entry.payload.length(),
+    });
+    if let Some(request) = request {
+        value["client"] = request.client.0.get().into();
+        value["request"] = request.number.get().into();
+    }
+    if let Some(bytes) = entry.payload.bytes() {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => value["payload"] = text.into(),
+            Err(_) => value["payload_hex"] = hex(bytes).into(),
+        }
+    }
+    value
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

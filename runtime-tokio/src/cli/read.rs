@@ -1,0 +1,201 @@
+//! `meshosd chain read`, `tail` and `status`
+
+use super::output::{Output, Tone};
+use super::session::Session;
+use super::{Failure, Target};
+use crate::control::{Ask, ClientError, Reply};
+use clap::Args;
+use meshos_core::chain::entry::Entry;
+use meshos_core::client::{self, Answer, Consistency};
+use meshos_core::id::{ChainId, Seq};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Payload bytes asked for at a time.
+const READ_BYTES_MAX: u32 = 256 << 10;
+
+/// Pause between two looks for new entries.
+const TAIL_PAUSE: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Args)]
+pub(super) struct ReadArgs {
+    #[command(flatten)]
+    target: Target,
+    /// The chain
+    #[arg(long, value_name = "NAME")]
+    chain: String,
+    /// The first position; what is no longer retained is skipped
+    #[arg(long, default_value_t = 0, value_name = "SEQ")]
+    from: u64,
+    /// At most this many entries
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// Reads what this replica knows to be committed, without asking the others
+    #[arg(long)]
+    stale: bool,
+    /// Longest time for one answer with all its attempts, in seconds
+    #[arg(long, default_value_t = 30, value_name = "S")]
+    patience: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    #[command(flatten)]
+    target: Target,
+    /// The chain
+    #[arg(long, value_name = "NAME")]
+    chain: String,
+    /// How many of the last entries to begin with
+    #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
+    lines: u64,
+    /// Ends after the last entry there is, instead of waiting for new ones
+    #[arg(long)]
+    no_follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+struct Read {
+    floor: Seq,
+    commit: Seq,
+    entries: Arc<[Arc<Entry>]>,
+}
+
+async fn chunk(
+    session: &mut Session,
+    consistency: Consistency,
+    from: Seq,
+) -> Result<Read, Failure> {
+    let ask = client::Ask::Read {
+        consistency,
+        from,
+        bytes_max: READ_BYTES_MAX,
+    };
+    match session.until_answered(ask).await? {
+        Answer::Entries {
+            floor,
+            commit,
+            entries,
+        } => Ok(Read {
+            floor,
+            commit,
+            entries,
+        }),
+        Answer::Corrupt { seq } => Err(Failure::failed(format!(
+            "entry {seq} is damaged here and could not be repaired yet"
+        ))),
+        Answer::Rejected(reason) => Err(Failure::failed(format!("refused: {reason}"))),
+        Answer::Acked { .. } | Answer::NotLeader { .. } | Answer::Unknown | Answer::Transferred => {
+            Err(Failure::failed(
+                "the node answered something else than a read",
+            ))
+        }
+    }
+}
+
+pub(super) async fn read(args: ReadArgs, output: &Output) -> Result<(), Failure> {
+    let endpoints = args.target.endpoints()?;
+    let patience = Duration::from_secs(args.patience);
+    let mut session = Session::new(&args.chain, &endpoints, 0, patience);
+    let consistency = if args.stale {
+        Consistency::Stale
+    } else {
+        Consistency::Linearizable
+    };
+    let mut left = args.count.unwrap_or(u64::MAX);
+    let mut next = Seq::new(args.from);
+    // What is appended while this reads is not waited for.
+    let mut end = None;
+    while left > 0 {
+        let read = chunk(&mut session, consistency, next).await?;
+        let end = *end.get_or_insert(read.commit);
+        for entry in read.entries.iter() {
+            if left == 0 || entry.seq >= end {
+                return Ok(());
+            }
+            output.entry(entry);
+            left -= 1;
+            next = entry.seq.next();
+        }
+        if read.entries.is_empty() || next >= end {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn tail(args: TailArgs, output: &Output) -> Result<(), Failure> {
+    let endpoints = args.target.endpoints()?;
+    let patience = Duration::from_secs(30);
+    let mut session = Session::new(&args.chain, &endpoints, 0, patience);
+    // An empty answer tells where the chain begins and ends.
+    let far = Seq::new(u64::MAX);
+    let ends = chunk(&mut session, Consistency::Stale, far).await?;
+    let first = ends.commit.get().saturating_sub(args.lines);
+    let mut next = Seq::new(first.max(ends.floor.get()));
+    loop {
+        let read = chunk(&mut session, Consistency::Stale, next).await?;
+        for entry in read.entries.iter() {
+            output.entry(entry);
+            next = entry.seq.next();
+        }
+        if read.entries.is_empty() {
+            if args.no_follow {
+                return Ok(());
+            }
+            sleep(TAIL_PAUSE).await;
+        }
+    }
+}
+
+pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Failure> {
+    let names = match crate::config::Settings::read(&args.target.config) {
+        Ok(settings) => settings.file.chains,
+        Err(error) if args.target.endpoint.is_empty() => return Err(Failure::unusable(error)),
+        Err(_) => Vec::new(),
+    };
+    let name_of = |id: ChainId| {
+        let mut chains = names.iter();
+        let chain = chains.find(|chain| ChainId::of(&chain.name) == id);
+        chain.map_or_else(|| id.to_string(), |chain| chain.name.clone())
+    };
+    for endpoint in args.target.endpoints()? {
+        let mut session = Session::new("", &[endpoint], 0, Duration::ZERO);
+        let reply = session
+            .ask(Ask::Status)
+            .await
+            .map_err(|error| match error {
+                ClientError::Connect { .. } => Failure::unusable(error),
+                ClientError::Broken(_) | ClientError::Timeout | ClientError::Garbled(_) => {
+                    Failure::failed(error)
+                }
+            })?;
+        let Reply::Status { node, chains } = reply else {
+            return Err(Failure::failed("the node answered another question"));
+        };
+        for status in chains {
+            let name = name_of(status.chain);
+            let role = format!("{:?}", status.role).to_lowercase();
+            output.json(&json!({
+                "node": node.get(),
+                "chain": name,
+                "role": role,
+                "epoch": { "n": status.epoch.n, "node": status.epoch.node.get() },
+                "commit": status.commit.get(),
+                "fault": status.fault.map(|fault| fault.to_string()),
+            }));
+            let (epoch, commit) = (status.epoch, status.commit);
+            let line = format!("node {node} {name}: {role} in {epoch}, commit {commit}");
+            let fault = status.fault.map(|fault| format!(", {fault}"));
+            let fault = fault.map(|fault| output.paint(Tone::Bad, &fault));
+            output.line(&(line + &fault.unwrap_or_default()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! `meshosd run`
+
+use super::Failure;
+use crate::config::Settings;
+use crate::daemon::{self, Formatting, RunError};
+use clap::Args;
+use std::path::PathBuf;
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The config file
+    #[arg(
+        long,
+        env = "MESHOSD_CONFIG",
+        default_value = "node.toml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+    /// Formats the empty store directory first, for the store id that the config names; for the
+    /// very first start of a node only
+    #[arg(long)]
+    format: bool,
+    /// What to log, as in `info` or `meshos_core=debug,info`
+    #[arg(
+        long,
+        env = "MESHOSD_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    log: String,
+}
+
+pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
+    let settings = Settings::read(&args.config).map_err(Failure::unusable)?;
+    let filter = EnvFilter::try_new(&args.log);
+    let filter = filter.map_err(|e| Failure::unusable(format!("--log {}: {e}", args.log)))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let formatting = if args.format {
+        Formatting::Format
+    } else {
+        Formatting::Refuse
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
+    runtime
+        .block_on(daemon::run(settings, formatting))
+        .map_err(|error| match error {
+            RunError::Store(_) | RunError::Start(_) => Failure::unusable(error),
+            RunError::Listen { .. } | RunError::Control { .. } => Failure::unusable(error),
+            RunError::System { .. } | RunError::Ended(_) => Failure::failed(error),
+        })
+}

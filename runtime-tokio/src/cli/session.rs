@@ -1,0 +1,157 @@
+//! A client of one chain that goes on through whichever node answers.
+//!
+//! It repeats an append with the same request number until it is acknowledged or refused for
+//! good, so each append ends up in the chain once, whatever breaks on the way (D15).
+
+use super::Failure;
+use crate::control::{Ask, Client, ClientError, Reply};
+use meshos_core::chain::entry::Request;
+use meshos_core::chain::payload::Payload;
+use meshos_core::client::{self, Answer, ClientRequest, Level, Reason};
+use meshos_core::id::{ChainId, ClientId, Epoch, RequestNumber, Seq};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Longest wait for one answer; the node itself answers `Unknown` earlier by default.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pause before another attempt.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// One connection at a time, to one of several nodes.
+pub(super) struct Session {
+    chain: ChainId,
+    endpoints: Vec<PathBuf>,
+    /// Which endpoint is or was connected.
+    at: usize,
+    client: Option<Client>,
+    /// Longest time for one request, with all its attempts.
+    patience: Duration,
+    /// Attempts that had to be repeated.
+    pub(super) repeated: u64,
+}
+
+impl Session {
+    /// A session that tries the endpoint number `at` first.
+    pub(super) fn new(chain: &str, endpoints: &[PathBuf], at: usize, patience: Duration) -> Self {
+        Self {
+            chain: ChainId::of(chain),
+            endpoints: endpoints.to_vec(),
+            at: at % endpoints.len(),
+            client: None,
+            patience,
+            repeated: 0,
+        }
+    }
+
+    /// Opens a client of the chain.
+    pub(super) async fn open(&mut self) -> Result<ClientId, Failure> {
+        // A client that was opened without our knowing is never used, and forgotten in time.
+        let (seq, _) = self.until_acked(client::Ask::OpenClient).await?;
+        Ok(ClientId(seq))
+    }
+
+    /// Appends once, however often that takes.
+    pub(super) async fn append(
+        &mut self,
+        client: ClientId,
+        number: u64,
+        payload: Payload,
+    ) -> Result<(Seq, Epoch), Failure> {
+        let request = Request {
+            client,
+            number: RequestNumber::new(number),
+        };
+        let ask = client::Ask::Append {
+            level: Level::Committed,
+            request: Some(request),
+            payload,
+        };
+        self.until_acked(ask).await
+    }
+
+    /// Asks until there is an answer that is not only for now.
+    pub(super) async fn until_answered(&mut self, ask: client::Ask) -> Result<Answer, Failure> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let why = match self.attempt(ask.clone()).await {
+                Ok(answer) => match &answer {
+                    Answer::Unknown => "it is not known whether it took effect".to_owned(),
+                    Answer::NotLeader { .. } => "nobody leads the chain".to_owned(),
+                    Answer::Rejected(reason) if may_pass(*reason) => reason.to_string(),
+                    Answer::Acked { .. }
+                    | Answer::Rejected(_)
+                    | Answer::Entries { .. }
+                    | Answer::Corrupt { .. }
+                    | Answer::Transferred => return Ok(answer),
+                },
+                Err(why) => why,
+            };
+            if Instant::now() >= deadline {
+                return Err(Failure::Failed(format!("no answer in time: {why}")));
+            }
+            self.repeated += 1;
+            self.elsewhere();
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn until_acked(&mut self, ask: client::Ask) -> Result<(Seq, Epoch), Failure> {
+        match self.until_answered(ask).await? {
+            Answer::Acked { seq, epoch } => Ok((seq, epoch)),
+            Answer::Rejected(reason) => Err(Failure::failed(format!("refused: {reason}"))),
+            Answer::NotLeader { .. }
+            | Answer::Unknown
+            | Answer::Entries { .. }
+            | Answer::Corrupt { .. }
+            | Answer::Transferred => Err(Failure::failed(
+                "the node answered something else than an append",
+            )),
+        }
+    }
+
+    async fn attempt(&mut self, ask: client::Ask) -> Result<Answer, String> {
+        let chain = self.chain;
+        match self.ask(Ask::Chain(ClientRequest { chain, ask })).await {
+            Ok(Reply::Chain(answer)) => Ok(answer),
+            Ok(Reply::Refused(reason)) => Err(reason),
+            Ok(Reply::Status { .. }) => Err("the node answered another question".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Asks once, whoever is connected.
+    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Reply, ClientError> {
+        let client = match &mut self.client {
+            Some(client) => client,
+            empty => empty.insert(Client::connect(&self.endpoints[self.at]).await?),
+        };
+        let reply = client.ask(ask, ANSWER_PATIENCE).await;
+        if reply.is_err() {
+            self.client = None;
+        }
+        reply
+    }
+
+    /// Goes on with the next endpoint.
+    fn elsewhere(&mut self) {
+        if self.endpoints.len() > 1 {
+            self.client = None;
+            self.at = (self.at + 1) % self.endpoints.len();
+        }
+    }
+}
+
+/// Whether the same attempt may succeed later.
+fn may_pass(reason: Reason) -> bool {
+    match reason {
+        Reason::Busy | Reason::Transferring | Reason::StoreFull | Reason::Stopped => true,
+        Reason::UnknownChain
+        | Reason::TooLarge
+        | Reason::TooOld
+        | Reason::UnknownClient
+        | Reason::BadNumber
+        | Reason::NoSuchTarget => false,
+    }
+}

@@ -1,0 +1,253 @@
+//! The config file of a node: TOML in, a checked [`Settings`] out.
+//!
+//! A mistake is reported with the file, the place in it, the key, what was found and what was
+//! expected; unknown keys are mistakes. What concerns the cluster has to be equal in the files of
+//! all nodes: the cluster's id is a hash over it, and nodes of different ids do not talk.
+
+mod file;
+
+pub use file::{
+    ChainTable, ClusterTable, ConfigFile, Consistency, NodeEntry, NodeTable, PayloadMode,
+    RecordingTable, StoreTable, StoreText,
+};
+
+use crate::net::Peer;
+use meshos_core::chain::store::{Founding, Identity, Limits as StoreLimits};
+use meshos_core::config::{ChainDraft, Config, ConfigError as CoreConfigError, Draft, Founder};
+use meshos_core::id::NodeId;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why a config file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{file}: cannot be read: {source}")]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no TOML, or a key or value is not what was expected.
+    #[error("{file}:{line}:{column}: {key}{what}")]
+    Parse {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// The key with a colon behind it, or nothing where there is none.
+        key: String,
+        /// What was found, and what was expected.
+        what: String,
+    },
+    /// A value contradicts another one.
+    #[error("{file}: {key}: found {found}, expected {expected}")]
+    Contradiction {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: String,
+        /// What stands there.
+        found: String,
+        /// What would fit.
+        expected: String,
+    },
+    /// The genesis is not one that the core accepts.
+    #[error("{file}: {source}")]
+    Genesis {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: CoreConfigError,
+    },
+}
+
+/// Everything that a node is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who this node is.
+    pub identity: Identity,
+    /// What the core is started with.
+    pub core: Arc<Config>,
+    /// Where to listen for peers.
+    pub listen: String,
+    /// The other nodes.
+    pub peers: BTreeMap<NodeId, Peer>,
+    /// The file, for what only the runtime needs.
+    pub file: ConfigFile,
+}
+
+impl Settings {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read or says something that cannot be.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            file: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// Checks the text of the file called `path`.
+    ///
+    /// # Errors
+    /// When it says something that cannot be.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let file = parse_file(path, text)?;
+        let core = Config::try_from(draft(path, &file)?).map_err(|source| {
+            let file = path.to_owned();
+            ConfigError::Genesis { file, source }
+        })?;
+        let contradiction = |key: &str, found: String, expected: String| {
+            let (file, key) = (path.to_owned(), key.to_owned());
+            ConfigError::Contradiction {
+                file,
+                key,
+                found,
+                expected,
+            }
+        };
+        let node = NodeId::new(file.node.id);
+        let Some(store) = core.store_of(node) else {
+            let expected = "the id of one of cluster.nodes".to_owned();
+            return Err(contradiction("node.id", node.to_string(), expected));
+        };
+        if store != file.store.id.into() {
+            let (found, expected) = (file.store.id, StoreText::from(store));
+            let expected = format!("{expected}, as cluster.nodes says of node {node}");
+            return Err(contradiction("store.id", found.to_string(), expected));
+        }
+        let mut entries = file.cluster.nodes.iter();
+        let own = entries.find(|entry| entry.id == node.get());
+        let own = own.expect("the core found the node in the same list");
+        let listen = file.node.listen.clone();
+        let listen = listen.unwrap_or_else(|| own.address.clone());
+        let others = file.cluster.nodes.iter();
+        let others = others.filter(|entry| entry.id != node.get());
+        let peer = |entry: &NodeEntry| Peer {
+            store: entry.store.into(),
+            address: entry.address.clone(),
+        };
+        Ok(Self {
+            identity: Identity {
+                cluster: core.cluster(),
+                node,
+                store,
+            },
+            core: Arc::new(core),
+            listen,
+            peers: others.map(|e| (NodeId::new(e.id), peer(e))).collect(),
+            file,
+        })
+    }
+
+    /// What the store is formatted with.
+    pub fn foundings(&self) -> Vec<Founding> {
+        let foundings = self.core.foundings(self.identity.node).into_iter();
+        let founding = |(chain, generation, checkpoint)| Founding {
+            chain,
+            generation,
+            checkpoint,
+        };
+        foundings.map(founding).collect()
+    }
+
+    /// The limits of the store.
+    pub fn store_limits(&self) -> StoreLimits {
+        StoreLimits {
+            segment_bytes_max: self.core.limits().segment_bytes_max.into(),
+        }
+    }
+}
+
+fn parse_file(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
+    let error = |key: String, error: &toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let before = &text.as_bytes()[..at];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line_start = before.iter().rposition(|byte| *byte == b'\n');
+        ConfigError::Parse {
+            file: path.to_owned(),
+            line,
+            column: 1 + at - line_start.map_or(0, |newline| newline + 1),
+            key,
+            what: error.message().trim_end().replace('\n', ", "),
+        }
+    };
+    let parsed = toml::Deserializer::parse(text).map_err(|e| error(String::new(), &e))?;
+    serde_path_to_error::deserialize(parsed).map_err(|wrong| {
+        let key = wrong.path().to_string();
+        let key = if key == "." {
+            String::new()
+        } else {
+            format!("{key}: ")
+        };
+        error(key, wrong.inner())
+    })
+}
+
+fn draft(path: &Path, file: &ConfigFile) -> Result<Draft, ConfigError> {
+    let mut chains = Vec::new();
+    for (index, chain) in file.chains.iter().enumerate() {
+        chains.push(ChainDraft {
+            name: chain.name.clone(),
+            members: members(path, file, index, chain)?,
+            leader_pinned: chain.leader_pinned.map(NodeId::new),
+            retention: chain.retention,
+            class: chain.class.into(),
+        });
+    }
+    let founder = |entry: &NodeEntry| Founder {
+        node: NodeId::new(entry.id),
+        store: entry.store.into(),
+    };
+    Ok(Draft {
+        nodes: file.cluster.nodes.iter().map(founder).collect(),
+        chains,
+        timing: file.timing,
+        limits: file.limits,
+    })
+}
+
+/// The members that are listed, or the first `factor` nodes.
+fn members(
+    path: &Path,
+    file: &ConfigFile,
+    index: usize,
+    chain: &ChainTable,
+) -> Result<Vec<NodeId>, ConfigError> {
+    let contradiction = |key: &str, found: String, expected: &str| ConfigError::Contradiction {
+        file: path.to_owned(),
+        key: format!("chains[{index}].{key}"),
+        found,
+        expected: expected.to_owned(),
+    };
+    let mut nodes: Vec<u64> = file.cluster.nodes.iter().map(|entry| entry.id).collect();
+    nodes.sort_unstable();
+    let factor = chain.factor.unwrap_or(FACTOR_DEFAULT.min(nodes.len()));
+    let Some(members) = &chain.members else {
+        if factor > nodes.len() {
+            let expected = "no more than there are cluster.nodes";
+            return Err(contradiction("factor", factor.to_string(), expected));
+        }
+        nodes.truncate(factor);
+        return Ok(nodes.into_iter().map(NodeId::new).collect());
+    };
+    if chain.factor.is_some_and(|factor| factor != members.len()) {
+        let expected = "the number of members, or no factor beside members";
+        return Err(contradiction("factor", factor.to_string(), expected));
+    }
+    Ok(members.iter().copied().map(NodeId::new).collect())
+}
+
+/// How many members a chain has that names neither members nor a factor (D11).
+const FACTOR_DEFAULT: usize = 3;
+
+#[cfg(test)]
+mod tests;

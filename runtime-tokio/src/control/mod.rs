@@ -1,0 +1,68 @@
+//! The unix socket through which clients on the same machine talk to a node.
+//!
+//! Each frame is a length and a postcard value: an [`Asked`] one way, an [`Answered`] with the
+//! same number the other way, in any order. The socket belongs to the user that runs the node.
+
+mod client;
+mod server;
+
+pub use client::{Client, ClientError};
+pub use server::{ControlServer, serve};
+
+use crate::desk::ChainStatus;
+use meshos_core::client::{Answer, ClientRequest};
+use meshos_core::id::NodeId;
+use serde::{Deserialize, Serialize};
+use tokio_util::codec::LengthDelimitedCodec;
+
+/// A question, with the number that its answer repeats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Chosen by the client.
+    pub number: u64,
+    /// The question.
+    pub ask: Ask,
+}
+
+/// What a client may ask of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Something of a chain.
+    Chain(ClientRequest),
+    /// What the node says of its chains.
+    Status,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Of which question.
+    pub number: u64,
+    /// The answer.
+    pub answer: Reply,
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// How the attempt ended.
+    Chain(Answer),
+    /// What the node says of its chains.
+    Status {
+        /// The node.
+        node: NodeId,
+        /// Its chains, in ascending order.
+        chains: Vec<ChainStatus>,
+    },
+    /// The node did not take the question, for this reason; nothing came of it.
+    Refused(String),
+}
+
+/// Largest frame: a read's answer is the largest there is, and stays far below.
+const FRAME_BYTES_MAX: usize = 512 << 20;
+
+fn codec() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder()
+        .max_frame_length(FRAME_BYTES_MAX)
+        .new_codec()
+}

@@ -1,0 +1,127 @@
+//! The node's end of the control socket.
+
+use super::{Answered, Ask, Asked, Reply, codec};
+use crate::desk::FrontDesk;
+use bytes::Bytes;
+use futures::stream::FuturesUnordered;
+use futures::{SinkExt, StreamExt};
+use meshos_core::id::NodeId;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::codec::Framed;
+
+/// Most questions of one connection that wait for their answers; more are left in the socket.
+const IN_FLIGHT_MAX: usize = 1024;
+
+/// Most connections at a time.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// A bound control socket, which is removed when this is dropped.
+#[derive(Debug)]
+pub struct ControlServer {
+    path: PathBuf,
+    listener: UnixListener,
+    node: NodeId,
+    desk: FrontDesk,
+}
+
+/// Binds the socket at `path`, in the place of one that nobody listens on any more.
+///
+/// # Errors
+/// When somebody does listen on it, or it cannot be bound.
+pub fn serve(path: &Path, node: NodeId, desk: FrontDesk) -> io::Result<ControlServer> {
+    match StdUnixStream::connect(path) {
+        Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(ControlServer {
+        path: path.to_owned(),
+        listener,
+        node,
+        desk,
+    })
+}
+
+impl ControlServer {
+    /// Runs for ever.
+    pub async fn run(self) {
+        let mut connections: JoinSet<()> = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
+                    match accepted {
+                        Ok((stream, _)) => {
+                            connections.spawn(attend(stream, self.node, self.desk.clone()));
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, "cannot accept a client");
+                            sleep(Duration::from_millis(100)).await;
+                        }
+                    }
+                }
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            }
+        }
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        // Left behind, the next start replaces it.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk) {
+    let (mut sink, mut source) = Framed::new(stream, codec()).split();
+    let mut waiting = FuturesUnordered::new();
+    loop {
+        let answered = tokio::select! {
+            frame = source.next(), if waiting.len() < IN_FLIGHT_MAX => {
+                let Some(Ok(frame)) = frame else { return };
+                let Ok(Asked { number, ask }) = postcard::from_bytes(&frame) else {
+                    tracing::warn!("undecodable question, client dropped");
+                    return;
+                };
+                match ask {
+                    Ask::Status => Answered {
+                        number,
+                        answer: Reply::Status { node, chains: desk.status() },
+                    },
+                    Ask::Chain(request) => match desk.ask(request) {
+                        Ok(receiver) => {
+                            waiting.push(async move { (number, receiver.await) });
+                            continue;
+                        }
+                        Err(refused) => Answered {
+                            number,
+                            answer: Reply::Refused(refused.to_string()),
+                        },
+                    },
+                }
+            }
+            Some((number, answer)) = waiting.next(), if !waiting.is_empty() => {
+                // Without an answer the node is going down; the client learns it by the end of
+                // the connection, and that its attempt may have had an effect.
+                let Ok(answer) = answer else { return };
+                Answered { number, answer: Reply::Chain(answer) }
+            }
+        };
+        let Ok(frame) = postcard::to_allocvec(&answered) else {
+            return;
+        };
+        if sink.send(Bytes::from(frame)).await.is_err() {
+            return;
+        }
+    }
+}

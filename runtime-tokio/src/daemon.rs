@@ -1,0 +1,236 @@
+//! One node from start to stop.
+
+use crate::clock::SystemClock;
+use crate::config::Settings;
+use crate::control;
+use crate::desk::FrontDesk;
+use crate::driver::Driver;
+use crate::inbox::{self, Refused, Sender};
+use crate::net::{self, Backoff, Network, TcpTransport};
+use crate::open::{OpenError, Opened, format_store, open_store};
+use crate::ports::{Clock, NoJournal};
+use crate::store::StoreThread;
+use meshos_core::event::{Input, Seed};
+use meshos_core::node::{Node, StartError};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+/// Why a node does not start, or stops out of order.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its store cannot be had.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Config and store do not fit.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It cannot listen for peers.
+    #[error("cannot listen for peers on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It cannot listen for clients.
+    #[error("cannot listen for clients on {path}: {source}")]
+    Control {
+        /// Where.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something of the system is not to be had.
+    #[error("{what}: {source}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A part of the node stopped by itself; the log says why.
+    #[error("the {0} stopped by itself")]
+    Ended(&'static str),
+}
+
+/// Whether a run may make a store where there is none.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Formatting {
+    /// A directory without a store is a mistake.
+    Refuse,
+    /// The directory has to be empty and is formatted.
+    Format,
+}
+
+/// Runs the node of `settings` until SIGTERM or SIGINT, and then until another node leads what
+/// it led, but not longer than `node.hand_over_ms`.
+///
+/// # Errors
+/// When the node cannot start, or a part of it fails.
+pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunError> {
+    let system = |what| move |source| RunError::System { what, source };
+    let mut signals = Signals::new().map_err(system("cannot handle signals"))?;
+    let path = &settings.file.store.path;
+    match formatting {
+        Formatting::Refuse => {}
+        Formatting::Format => {
+            format_store(path, &settings.identity, &settings.foundings())?;
+            tracing::info!(path = %path.display(), "store formatted");
+        }
+    }
+    let opened = open_store(path, &settings.identity, &settings.store_limits())?;
+    for damage in &opened.damage {
+        tracing::warn!(%damage, "store is not as it was written");
+    }
+    let Opened { boot, store, .. } = opened;
+    let incarnation = boot.incarnation;
+    let clock = SystemClock::start();
+    let now = clock.now();
+    let core = Arc::clone(&settings.core);
+    let node = Node::new(settings.identity.node, core, boot, seed()?, now)?;
+
+    let (sender, receiver) = inbox::inbox(inbox::Limits::default());
+    let mut tasks = JoinSet::new();
+    let network = network(&settings);
+    let acceptor = net::listen(&settings.listen, network.clone(), sender.clone()).await;
+    let acceptor = acceptor.map_err(|source| RunError::Listen {
+        address: settings.listen.clone(),
+        source,
+    })?;
+    let desk = FrontDesk::new(sender.clone(), &node);
+    let leading = desk.leading();
+    let socket = &settings.file.node.control;
+    let control = control::serve(socket, settings.identity.node, desk.clone());
+    let control = control.map_err(|source| RunError::Control {
+        path: socket.display().to_string(),
+        source,
+    })?;
+    let transport = TcpTransport::start(&network, &mut tasks);
+    tasks.spawn(acceptor.run());
+    tasks.spawn(control.run());
+    let started = StoreThread::start(store, sender.clone());
+    let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
+    let driver = Driver::new(
+        node, now, receiver, clock, transport, store, desk, NoJournal,
+    );
+    let mut driving = tokio::spawn(driver.run());
+    let identity = &settings.identity;
+    let (node, cluster) = (identity.node, identity.cluster.get());
+    tracing::info!(%node, %incarnation, cluster = format!("{cluster:032x}"), "node is up");
+
+    tokio::select! {
+        () = signals.next() => {}
+        _ = &mut driving => return Err(RunError::Ended("driver")),
+        _ = &mut storing.ended => return Err(RunError::Ended("store")),
+    }
+    let patience = Duration::from_millis(settings.file.node.hand_over_ms);
+    tokio::select! {
+        () = hand_over(&sender, leading, patience) => {}
+        () = signals.next() => tracing::warn!("second signal, not waiting any longer"),
+        _ = &mut driving => return Err(RunError::Ended("driver")),
+        _ = &mut storing.ended => return Err(RunError::Ended("store")),
+    }
+    sender.close();
+    finish(driving, storing.thread).await?;
+    tasks.shutdown().await;
+    tracing::info!(%node, "node is down");
+    Ok(())
+}
+
+/// Asks the node to leave, and waits until nobody misses it.
+async fn hand_over(
+    inbox: &Sender,
+    mut leading: tokio::sync::watch::Receiver<usize>,
+    patience: Duration,
+) {
+    tracing::info!(
+        chains = *leading.borrow(),
+        "stopping, leadership is handed over"
+    );
+    let handing = async {
+        while inbox.command(Input::HandOver) == Err(Refused::Full) {
+            sleep(Duration::from_millis(10)).await;
+        }
+        // The sender lives in the desk, which outlives this.
+        let _ = leading.wait_for(|chains| *chains == 0).await;
+    };
+    if timeout(patience, handing).await.is_err() {
+        tracing::warn!("leadership could not be handed over in time");
+    }
+}
+
+/// Waits until everything that the node ordered is done and durable.
+async fn finish<F: Send + 'static>(
+    driving: JoinHandle<Node>,
+    storing: std::thread::JoinHandle<F>,
+) -> Result<(), RunError> {
+    driving.await.map_err(|_| RunError::Ended("driver"))?;
+    let joined = tokio::task::spawn_blocking(|| storing.join()).await;
+    match joined {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(RunError::Ended("store")),
+    }
+}
+
+fn network(settings: &Settings) -> Network {
+    Network {
+        cluster: settings.identity.cluster,
+        node: settings.identity.node,
+        store: settings.identity.store,
+        peers: Arc::new(settings.peers.clone()),
+        message_bytes_max: settings.core.limits().message_bytes_max,
+        queue_messages_max: 1024,
+        backoff: Backoff {
+            first: Duration::from_millis(50),
+            last: Duration::from_secs(2),
+        },
+        hello_timeout: Duration::from_secs(5),
+        write_timeout: Duration::from_secs(5),
+    }
+}
+
+fn seed() -> Result<Seed, RunError> {
+    random().map(Seed)
+}
+
+/// Bytes from the system's entropy.
+///
+/// # Errors
+/// When the system has none.
+pub fn random<const N: usize>() -> Result<[u8; N], RunError> {
+    let mut bytes = [0; N];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    match filled {
+        Ok(count) if count == N => Ok(bytes),
+        Ok(_) => Err(RunError::Ended("entropy source")),
+        Err(error) => Err(RunError::System {
+            what: "no entropy",
+            source: error.into(),
+        }),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

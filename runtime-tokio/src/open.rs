@@ -1,0 +1,180 @@
+//! Formats a store directory once, and opens it at every start.
+//!
+//! A directory without an identity is never formatted on the way: a disk that was wiped must not
+//! come back under its old StoreId, for its votes and acknowledgements are gone (D1, *amnesia*).
+
+use crate::directory::{Directory, DirectoryError};
+use crate::store::{GroupCommit, perform};
+use meshos_core::chain::recover::{Damage, RecoverError, recover};
+use meshos_core::chain::store::{FileOp, Founding, Identity, Limits, Named, Part, format};
+use meshos_core::event::Boot;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a store cannot be formatted or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be had.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A file cannot be read or written.
+    #[error("store directory {path}: {source}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is no store yet.
+    #[error(
+        "store directory {path} is not formatted; if this is a new node, start it once with \
+         --format; if a store was here, it is lost: give the node a new store id and replace it"
+    )]
+    Unformatted {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is something already.
+    #[error(
+        "store directory {path} is not empty, it holds {found}; --format is for an empty directory"
+    )]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// One of the things in it.
+        found: String,
+    },
+    /// The store cannot be read any more.
+    #[error("store directory {path}: {source}")]
+    Lost {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: Box<RecoverError>,
+    },
+    /// It is somebody else's.
+    #[error(
+        "store directory {path} belongs to {}, expected {}",
+        Shown(found),
+        Shown(expected)
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Whose store it is.
+        found: Box<Identity>,
+        /// Whose the config says.
+        expected: Box<Identity>,
+    },
+}
+
+struct Shown<'a>(&'a Identity);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Identity {
+            cluster,
+            node,
+            store,
+        } = self.0;
+        let (cluster, store) = (cluster.get(), store.get());
+        write!(f, "node {node}, store {store:032x}, cluster {cluster:032x}")
+    }
+}
+
+/// A store that is ready for the first step of a run.
+#[derive(Debug)]
+pub struct Opened {
+    /// What the node starts from.
+    pub boot: Boot,
+    /// Takes the node's orders.
+    pub store: GroupCommit<Directory>,
+    /// What was not as it was written; a torn end after a crash is normal.
+    pub damage: Vec<Damage>,
+}
+
+/// Formats the empty or missing directory at `path`.
+///
+/// # Errors
+/// When there is something in it but the leavings of an interrupted attempt.
+pub fn format_store(
+    path: &Path,
+    identity: &Identity,
+    foundings: &[Founding],
+) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    fs::create_dir_all(path).map_err(failed)?;
+    let mut directory = Directory::open(path)?;
+    for (name, _) in directory.read().map_err(failed)? {
+        let is_leaving = match Named::of(&name) {
+            // The identity is written last, and nothing is appended before it.
+            Some(Named::Chain { part, .. }) => match part {
+                Part::Vote(_) | Part::Checkpoint | Part::Draft => true,
+                Part::Segment(_) | Part::Repairs => false,
+            },
+            Some(Named::Identity(_)) | None => false,
+        };
+        if !is_leaving {
+            return Err(OpenError::NotEmpty {
+                path: path.to_owned(),
+                found: name.to_string(),
+            });
+        }
+    }
+    perform_all(&mut directory, &format(identity, foundings)).map_err(failed)?;
+    // The name of the directory itself.
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = fs::File::open(parent.unwrap_or(Path::new("."))).map_err(failed)?;
+    parent.sync_all().map_err(failed)
+}
+
+/// Opens the store at `path` for one run, with everything that recovery asks for made durable.
+///
+/// # Errors
+/// When there is no store of `identity` at `path`.
+pub fn open_store(path: &Path, identity: &Identity, limits: &Limits) -> Result<Opened, OpenError> {
+    let failed = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let unformatted = || OpenError::Unformatted {
+        path: path.to_owned(),
+    };
+    let mut directory = match Directory::open(path) {
+        Err(DirectoryError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(unformatted());
+        }
+        opened => opened?,
+    };
+    let files = directory.read().map_err(failed)?;
+    let recovered = recover(&files, limits).map_err(|source| match source {
+        RecoverError::Unformatted => unformatted(),
+        RecoverError::Identity { .. } => OpenError::Lost {
+            path: path.to_owned(),
+            source: Box::new(source),
+        },
+    })?;
+    if recovered.identity != *identity {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+            found: Box::new(recovered.identity),
+            expected: Box::new(*identity),
+        });
+    }
+    perform_all(&mut directory, &recovered.repairs).map_err(failed)?;
+    Ok(Opened {
+        boot: recovered.boot,
+        store: GroupCommit::new(directory, recovered.layout),
+        damage: recovered.damage,
+    })
+}
+
+fn perform_all(directory: &mut Directory, ops: &[FileOp]) -> io::Result<()> {
+    ops.iter().try_for_each(|op| perform(directory, op))
+}
