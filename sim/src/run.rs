@@ -324,11 +324,11 @@ fn finding(violation: Violation, now: Instant) -> Finding {
         node,
         at,
         detail,
-        ..
+        site,
     } = violation;
     Finding {
         property: property.into_owned(),
-        site: String::new(),
+        site: format!("{}:{}", site.file(), site.line()),
         node,
         at: at.max(now),
         message: detail,

@@ -3,6 +3,7 @@
 use crate::machine::NodeIndex;
 use crate::time::Instant;
 use std::borrow::Cow;
+use std::panic::Location;
 
 /// A property that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,17 +16,21 @@ pub struct Violation {
     pub at: Instant,
     /// What was seen.
     pub detail: String,
+    /// The line that found it; violations of one property at one site are one finding.
+    pub site: &'static Location<'static>,
 }
 
 impl Violation {
     /// A violation of `property`, described by `detail`.
     #[cold]
+    #[track_caller]
     pub fn new(property: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
             property: property.into(),
             node: None,
             at: Instant::ZERO,
             detail: detail.into(),
+            site: Location::caller(),
         }
     }
 

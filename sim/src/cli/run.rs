@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// A sweep of fewer seeds only reports the marks that it did not see.
 const FULL: u64 = 100;
+/// A sweep of more seeds lists no digest for each.
+const DIGESTS_MAX: usize = 1_000;
 
 pub(super) fn run(program: &Program, console: &mut Console, args: &Run) -> Result<(), Stop> {
     let scenarios = select(&program.scenarios, &args.filters)?;
@@ -332,6 +334,8 @@ impl Sweep<'_> {
             .cases
             .iter()
             .filter(|case| case.scenario == tally.scenario);
+        let hex = |(seed, digest): (&u64, &u64)| (seed.to_string(), format!("{digest:016x}"));
+        let digests: BTreeMap<_, _> = tally.digests().iter().map(hex).collect();
         json!({
             "scenario": tally.scenario,
             "seeds": tally.seeds,
@@ -340,6 +344,7 @@ impl Sweep<'_> {
             "simulated_ms": tally.simulated.as_millis() as u64,
             "converged_ms_max": tally.converged_max.map(|span| span.as_millis() as u64),
             "digest": format!("{:016x}", tally.digest()),
+            "digests": (digests.len() <= DIGESTS_MAX).then_some(digests),
             "marks": tally.marks,
             "marks_missing": self.missing_of(index),
             "not_checked": tally.not_checked,

@@ -214,15 +214,22 @@ impl Merge {
                     crew.stop();
                 }
             }
-            if let Some(stuck) = crew.find_stuck(options.stuck_after) {
+            if !crew.find_stuck(options.stuck_after).is_empty() {
                 crew.stop();
-                let finding = stuck_finding(options.stuck_after);
-                self.scenarios[stuck.scenario].fail(stuck.seed, finding);
-                // Its thread never ends, and neither would the wait for the channel to close.
+                // Their threads never end, and neither would the wait for the channel to close.
                 self.drain(results)?;
+                for stuck in crew.find_stuck(options.stuck_after) {
+                    let finding = stuck_finding(options.stuck_after);
+                    self.scenarios[stuck.scenario].fail(stuck.seed, finding);
+                }
                 end = End::Stuck;
                 break;
             }
+        }
+        if end == End::Complete && crew.has_work() {
+            // The workers saw the end of the budget first.
+            self.progress.elapsed = started.elapsed();
+            end = self.reason_to_stop(options, stop);
         }
         observe(&self.progress);
         Ok(end)
@@ -322,8 +329,8 @@ impl Tally {
         })
     }
 
-    /// The digest of one seed, if it ran to its end.
-    pub fn digest_of(&self, seed: u64) -> Option<u64> {
-        self.digests.get(&seed).copied()
+    /// The digests of all seeds that ran to their end, by seed.
+    pub const fn digests(&self) -> &BTreeMap<u64, u64> {
+        &self.digests
     }
 }

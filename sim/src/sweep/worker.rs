@@ -37,6 +37,7 @@ struct Shared {
     seeds: Seeds,
     next: AtomicU64,
     stop: AtomicBool,
+    deadline: Option<Instant>,
     desks: Vec<Desk>,
 }
 
@@ -66,6 +67,9 @@ impl Crew {
             seeds: options.seeds.clone(),
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            deadline: options
+                .budget
+                .and_then(|budget| Instant::now().checked_add(budget)),
             desks: slots.iter().map(|_| Desk::default()).collect(),
         });
         let (sender, receiver) = channel();
@@ -105,25 +109,23 @@ impl Crew {
         self.shared.stop.store(true, Ordering::Relaxed);
     }
 
-    /// A run that has made no step for `limit`.
-    pub(super) fn find_stuck(&self, limit: Duration) -> Option<Item> {
-        self.shared
-            .desks
-            .iter()
-            .zip(&self.watched)
-            .find_map(|(desk, seen)| {
-                let item = *lock(&desk.current);
-                let beats = desk.pulse.beats();
-                let mut seen = lock(seen);
-                if item.is_none() || seen.item != item || seen.beats != beats {
-                    *seen = Seen {
-                        item,
-                        beats,
-                        since: Instant::now(),
-                    };
-                }
-                item.filter(|_| seen.since.elapsed() >= limit)
-            })
+    /// The runs that have made no step for `limit`.
+    pub(super) fn find_stuck(&self, limit: Duration) -> Vec<Item> {
+        let desks = self.shared.desks.iter().zip(&self.watched);
+        let stuck = desks.filter_map(|(desk, seen)| {
+            let item = *lock(&desk.current);
+            let beats = desk.pulse.beats();
+            let mut seen = lock(seen);
+            if item.is_none() || seen.item != item || seen.beats != beats {
+                *seen = Seen {
+                    item,
+                    beats,
+                    since: Instant::now(),
+                };
+            }
+            item.filter(|_| seen.since.elapsed() >= limit)
+        });
+        stuck.collect()
     }
 }
 
@@ -135,7 +137,10 @@ impl Shared {
     }
 
     fn take(&self) -> Option<Item> {
-        if self.stop.load(Ordering::Relaxed) || self.scenarios.is_empty() {
+        let late = self
+            .deadline
+            .is_some_and(|deadline| Instant::now() >= deadline);
+        if late || self.stop.load(Ordering::Relaxed) || self.scenarios.is_empty() {
             return None;
         }
         let index = self.next.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,218 @@
+//! A machine that ticks, and in some seeds does what it must not.
+
+use meshos_sim::hook::{Hook, Schedule, Step};
+use meshos_sim::machine::{Boot, Input, Machine, Message, NodeIndex, Outbox};
+use meshos_sim::marks::Mark;
+use meshos_sim::plan::Nothing;
+use meshos_sim::scenario::{Blocked, NotChecked, PlanOf, Scenario};
+use meshos_sim::time::{Instant, Now};
+use meshos_sim::violation::Violation;
+use meshos_sim::world::World;
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What goes wrong, in every fifth seed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Breaks,
+    Panics,
+    Loops,
+    Spins,
+    Blocks,
+    Flickers,
+    Unmarked,
+    Undecided,
+    Dawdles,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Dawdles,
+        Self::Breaks,
+        Self::Panics,
+        Self::Loops,
+        Self::Spins,
+        Self::Blocks,
+        Self::Flickers,
+        Self::Unmarked,
+        Self::Undecided,
+    ];
+}
+
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Misfit(pub(crate) Kind);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Ticker {
+    kind: Kind,
+    bad: bool,
+    ticks: u64,
+    next: Instant,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Silence;
+
+impl Message for Silence {
+    fn fingerprint(&self) -> u64 {
+        0
+    }
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Op {
+    Hurry { ticks: u64 },
+}
+
+static TICKS: AtomicU64 = AtomicU64::new(0);
+
+impl Machine for Ticker {
+    type Config = (Kind, bool);
+    type Message = Silence;
+    type Op = Op;
+    type Output = ();
+
+    fn boot(config: &Self::Config, boot: Boot<'_>, _: &mut Outbox<Self>) -> Self {
+        Self {
+            kind: config.0,
+            bad: config.1,
+            ticks: 0,
+            next: boot.now.instant,
+        }
+    }
+
+    fn step(&mut self, now: Now, input: Input<Self>, _: &mut Outbox<Self>) {
+        self.ticks += 1;
+        if let Input::Op(Op::Hurry { ticks }) = input {
+            self.ticks += ticks;
+        }
+        self.next = now.instant.after(Duration::from_millis(10));
+        if self.kind == Kind::Dawdles {
+            // Some tens of microseconds of work.
+            self.ticks -= (0..50_000).fold(0, |sum, n| sum & std::hint::black_box(n));
+        }
+        if !self.bad || self.ticks < 20 {
+            return;
+        }
+        match self.kind {
+            Kind::Panics => panic!("the tick {} is one too many", self.ticks),
+            Kind::Loops => loop {
+                std::thread::park();
+            },
+            Kind::Spins => self.next = now.instant,
+            Kind::Flickers => self.ticks += TICKS.fetch_add(1, Ordering::Relaxed),
+            Kind::Breaks | Kind::Blocks | Kind::Unmarked | Kind::Undecided | Kind::Dawdles => {}
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        Some(self.next)
+    }
+
+    fn state_hash(&self) -> u64 {
+        self.ticks
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Watcher(Kind);
+
+impl Hook<Ticker> for Watcher {
+    fn on_step(
+        &mut self,
+        step: &Step<'_, Ticker>,
+        _: &mut Schedule<Ticker>,
+    ) -> Result<(), Violation> {
+        match self.0 == Kind::Breaks && step.machine.bad && step.machine.ticks > 20 {
+            true => Err(Violation::new("few-ticks", "more than 20").at_node(step.node)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Scenario for Misfit {
+    type Machine = Ticker;
+    type Cfg = Nothing;
+    type Hook = Watcher;
+
+    fn name(&self) -> &str {
+        match self.0 {
+            Kind::Breaks => "breaks",
+            Kind::Panics => "panics",
+            Kind::Loops => "loops",
+            Kind::Spins => "spins",
+            Kind::Blocks => "blocks",
+            Kind::Flickers => "flickers",
+            Kind::Unmarked => "unmarked",
+            Kind::Undecided => "undecided",
+            Kind::Dawdles => "dawdles",
+        }
+    }
+
+    fn about(&self) -> &str {
+        "misbehaves on purpose"
+    }
+
+    fn plan(&self, seed: u64) -> PlanOf<Self> {
+        let mut plan = PlanOf::<Self>::new(Scenario::name(self), seed, 2, Nothing {});
+        plan.safety_ms = 1_000;
+        plan.liveness_ms = 500;
+        plan.op(Instant::from_millis(5), 1, Op::Hurry { ticks: 2 });
+        plan
+    }
+
+    fn config(&self, plan: &PlanOf<Self>, node: NodeIndex) -> (Kind, bool) {
+        (self.0, node.0 == 1 && plan.seed % 5 == 3)
+    }
+
+    fn hook(&self, _: &PlanOf<Self>) -> Watcher {
+        Watcher(self.0)
+    }
+
+    fn converged(
+        &self,
+        plan: &PlanOf<Self>,
+        _: &World<Ticker>,
+        _: &Watcher,
+    ) -> Result<(), Blocked> {
+        match self.0 == Kind::Blocks && plan.seed % 5 == 3 {
+            true => Err(Blocked::new(
+                "tick-again",
+                "node 1 waits for a tick that is due",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn finish(
+        &self,
+        plan: &PlanOf<Self>,
+        _: &World<Ticker>,
+        _: &mut Watcher,
+        not_checked: &mut NotChecked,
+    ) -> Result<(), Violation> {
+        if self.0 == Kind::Undecided && plan.seed % 5 == 3 {
+            not_checked.push("linearizable", "the search ran out");
+        }
+        Ok(())
+    }
+
+    fn marks(&self) -> Vec<Mark> {
+        match self.0 {
+            Kind::Unmarked => vec![
+                Mark::required("a state that is never reached"),
+                Mark::dormant("a state that cannot be", "it needs three nodes"),
+            ],
+            Kind::Breaks
+            | Kind::Panics
+            | Kind::Loops
+            | Kind::Spins
+            | Kind::Blocks
+            | Kind::Flickers
+            | Kind::Undecided
+            | Kind::Dawdles => Vec::new(),
+        }
+    }
+}
