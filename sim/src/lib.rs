@@ -1,6 +1,7 @@
 //! Deterministic simulation for any sans-IO state machine.
 
 pub mod any;
+pub mod bench;
 pub mod check;
 #[cfg(feature = "cli")]
 #[allow(
@@ -20,7 +21,7 @@ pub mod machines;
 pub mod marks;
 mod network;
 pub mod plan;
-mod queue;
+pub mod queue;
 mod quiet;
 pub mod report;
 pub mod run;
