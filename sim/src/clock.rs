@@ -22,7 +22,7 @@ pub struct Clock {
     anchor_true: u64,
     anchor_own: u64,
     /// Wall time minus own time, in nanoseconds.
-    wall_shift: i128,
+    wall_shift: i64,
     late: u64,
 }
 
@@ -36,7 +36,7 @@ impl Clock {
             rate_ppm: 0,
             anchor_true: 0,
             anchor_own: origin.as_nanos(),
-            wall_shift: i128::from(wall_ms) * 1_000_000 - i128::from(origin.as_nanos()),
+            wall_shift: saturated(i128::from(wall_ms) * 1_000_000 - i128::from(origin.as_nanos())),
             late: 0,
         }
     }
@@ -74,9 +74,8 @@ impl Clock {
 
     #[inline]
     fn wall_ms(&self, own: Instant) -> u64 {
-        let wall = i128::from(own.as_nanos()) + self.wall_shift;
         // A clock before 1970 shows 1970.
-        u64::try_from(wall).unwrap_or(if wall < 0 { 0 } else { u64::MAX }) / 1_000_000
+        own.as_nanos().saturating_add_signed(self.wall_shift) / 1_000_000
     }
 
     /// The first true time, not before `now`, at which a deadline of the own clock is noticed;
@@ -152,13 +151,13 @@ impl Clock {
 
     /// Moves the wall clock.
     pub(crate) fn step_wall(&mut self, ms: i64) {
-        self.wall_shift += i128::from(ms) * 1_000_000;
+        self.wall_shift = self.wall_shift.saturating_add(ms.saturating_mul(1_000_000));
     }
 
-    /// Makes the wall clock show `true_ms` plus `ms`, of which `true_ms` is the true wall time.
+    /// Makes the wall clock show the true wall time plus `ms`.
     pub(crate) fn set_wall(&mut self, at: Instant, true_ns: i128, ms: i64) {
         let own = i128::from(self.own(at).as_nanos());
-        self.wall_shift = true_ns + i128::from(ms) * 1_000_000 - own;
+        self.wall_shift = saturated(true_ns + i128::from(ms) * 1_000_000 - own);
     }
 
     /// Lets deadlines be noticed `by` too late.
@@ -174,4 +173,9 @@ impl Clock {
         self.late = 0;
         self.resteady();
     }
+}
+
+/// Nanoseconds, at most some 292 years in both directions.
+fn saturated(nanos: i128) -> i64 {
+    i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
 }

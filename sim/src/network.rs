@@ -86,7 +86,7 @@ impl Network {
     }
 
     /// Decides when a message sent at `now` arrives.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn route(
         &mut self,
         draw: &Draw,

@@ -1,34 +1,41 @@
 //! One deadline per node, outside the event queue.
 //!
 //! A node that moves its deadline overwrites one number; nothing is cancelled and nothing stale
-//! waits in the queue. The least deadline is cached per block of nodes and over all of them. Of
-//! equal deadlines the one of the lower node is first.
+//! waits in the queue. Deadlines lie in groups of eight, the least of each group in groups of
+//! the next level, up to a single group. Of equal deadlines the one of the lower node is first.
 
 use crate::machine::NodeIndex;
 
-const BLOCK: usize = 16;
+const WIDTH: usize = 8;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
+
+type Group = [u64; WIDTH];
 
 /// The deadlines of all nodes, in true time.
 #[derive(Clone, Debug)]
 pub(crate) struct Timers {
-    /// A whole number of blocks.
-    at: Vec<u64>,
-    /// The least of each block.
-    least: Vec<u64>,
+    /// Level by level, the deadlines themselves first.
+    groups: Vec<Group>,
+    /// Where each level but the first starts.
+    levels: Vec<usize>,
     first_at: u64,
-    first: u32,
 }
 
 impl Timers {
     pub(crate) fn new(nodes: usize) -> Self {
-        let blocks = nodes.div_ceil(BLOCK).max(1);
+        let mut size = nodes.div_ceil(WIDTH).max(1);
+        let mut total = size;
+        let mut levels = Vec::new();
+        while size > 1 {
+            levels.push(total);
+            size = size.div_ceil(WIDTH);
+            total += size;
+        }
         Self {
-            at: vec![NEVER; blocks * BLOCK],
-            least: vec![NEVER; blocks],
+            groups: vec![[NEVER; WIDTH]; total],
+            levels,
             first_at: NEVER,
-            first: 0,
         }
     }
 
@@ -39,47 +46,49 @@ impl Timers {
     }
 
     /// The node of the least deadline.
-    #[inline]
-    pub(crate) const fn first(&self) -> NodeIndex {
-        NodeIndex(self.first as u16)
+    #[inline(always)]
+    pub(crate) fn first(&self) -> NodeIndex {
+        let mut place = 0;
+        for level in self.levels.iter().rev() {
+            place = place * WIDTH + position(&self.groups[level + place], self.first_at);
+        }
+        place = place * WIDTH + position(&self.groups[place], self.first_at);
+        NodeIndex(place as u16)
     }
 
     /// Sets the deadline of a node; `u64::MAX` for none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&mut self, node: NodeIndex, at: u64) {
-        let place = node.at();
-        self.at[place] = at;
-        let block = place / BLOCK;
-        let start = block * BLOCK;
-        let (least, _) = least_of(&self.at[start..start + BLOCK]);
-        self.least[block] = least;
-        let (first_at, block) = if self.least.len() == 1 {
-            (least, 0)
-        } else {
-            least_of(&self.least)
-        };
-        self.first_at = first_at;
-        let start = block * BLOCK;
-        // Of equal deadlines the lowest place counts, whatever was set last.
-        let offset = self.at[start..start + BLOCK]
-            .iter()
-            .position(|at| *at == first_at);
-        self.first = (start + offset.unwrap_or(0)) as u32;
+        let mut place = node.at();
+        let mut least = replace(&mut self.groups[place / WIDTH], place % WIDTH, at);
+        for level in &self.levels {
+            place /= WIDTH;
+            least = replace(
+                &mut self.groups[level + place / WIDTH],
+                place % WIDTH,
+                least,
+            );
+        }
+        self.first_at = least;
     }
 }
 
-/// The least number and the first place that holds it.
-#[inline]
-fn least_of(numbers: &[u64]) -> (u64, usize) {
-    let mut least = NEVER;
-    let mut place = 0;
-    for (index, number) in numbers.iter().enumerate() {
-        if *number < least {
-            least = *number;
-            place = index;
-        }
+/// Sets one number of a group and returns the least of the group.
+#[inline(always)]
+fn replace(group: &mut Group, place: usize, number: u64) -> u64 {
+    group[place] = number;
+    let [a, b, c, d, e, f, g, h] = *group;
+    a.min(b).min(c.min(d)).min(e.min(f).min(g.min(h)))
+}
+
+/// The first place of a group that holds `number`, which one does.
+#[inline(always)]
+fn position(group: &Group, number: u64) -> usize {
+    let mut mask = 1u32 << (WIDTH - 1);
+    for (place, other) in group.iter().enumerate() {
+        mask |= u32::from(*other == number) << place;
     }
-    (least, place)
+    mask.trailing_zeros() as usize
 }
 
 #[cfg(test)]
@@ -89,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_first_deadline_is_the_least_of_the_lowest_node() {
-        for nodes in [1, 5, 16, 17, 50, 300] {
+        for nodes in [1, 5, 8, 9, 64, 65, 600] {
             let draw = Draw::new(nodes);
             let mut timers = Timers::new(nodes as usize);
             let mut plain = vec![NEVER; nodes as usize];
@@ -101,10 +110,11 @@ mod tests {
                 };
                 timers.set(NodeIndex(node as u16), at);
                 plain[node as usize] = at;
-                let (least, place) = least_of(&plain);
+                let least = plain.iter().copied().min().expect("there are nodes");
                 assert_eq!(timers.first_at(), least);
                 if least != NEVER {
-                    assert_eq!(timers.first().at(), place);
+                    let place = plain.iter().position(|at| *at == least);
+                    assert_eq!(Some(timers.first().at()), place);
                 }
             }
         }

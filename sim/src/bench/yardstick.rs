@@ -25,7 +25,7 @@ pub(super) struct Done {
 enum Kind {
     Tick,
     Beat,
-    Message { from: u16, number: u32 },
+    Message { from: u16, content: [u64; 8] },
 }
 
 #[derive(Copy, Clone)]
@@ -148,9 +148,9 @@ pub(super) fn bare_w1(seed: u64, nodes: u16, seconds: u64) -> Done {
         done.events += 1;
         let row = usize::from(to) * count;
         match kind {
-            Kind::Message { from, number } => {
+            Kind::Message { from, content } => {
                 heard_at[row + usize::from(from)] = at;
-                done.messages += u64::from(number > 0);
+                done.messages += u64::from(content[0] > 0);
             }
             Kind::Tick => {
                 heard_at[row + usize::from(to)] = at;
@@ -162,11 +162,11 @@ pub(super) fn bare_w1(seed: u64, nodes: u16, seconds: u64) -> Done {
             }
             Kind::Beat => {
                 numbers[usize::from(to)] += 1;
-                let (from, number) = (to, numbers[usize::from(to)]);
+                let (from, content) = (to, [numbers[usize::from(to)], 0, 0, 0, 0, 0, 0, 0]);
                 for to in (0..nodes).filter(|peer| *peer != from) {
                     random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
                     let at = at + LATENCY_MIN + scale(mix(random), LATENCY_SPAN);
-                    let kind = Kind::Message { from, number };
+                    let kind = Kind::Message { from, content };
                     ring.push(Event { at, to, kind });
                 }
                 let (at, kind) = (at + beat, Kind::Beat);

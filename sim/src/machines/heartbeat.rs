@@ -50,10 +50,10 @@ pub struct Heart {
 }
 
 impl Heart {
-    #[inline]
+    #[inline(always)]
     fn check(&mut self, now: Instant) {
         for heard_at in &self.heard_at {
-            if now.since(*heard_at) > MISSED {
+            if heard_at.after(MISSED) < now {
                 self.misses += 1;
             }
         }
@@ -79,7 +79,7 @@ impl Machine for Heart {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, now: Now, input: Input<Self>, out: &mut Outbox<Self>) {
         let now = now.instant;
         match input {
@@ -103,7 +103,7 @@ impl Machine for Heart {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_timeout(&self) -> Option<Instant> {
         Some(self.beat_at.min(self.tick_at))
     }

@@ -17,12 +17,12 @@ impl Heap {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_at(&self) -> u64 {
         self.entries.first().map_or(u64::MAX, |entry| entry.at)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, entry: Entry) {
         let mut place = self.entries.len();
         self.entries.push(entry);
@@ -38,7 +38,7 @@ impl Heap {
         entries[place] = entry;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         let last = self.entries.pop()?;
         let entries = &mut self.entries[..];

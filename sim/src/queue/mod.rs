@@ -131,7 +131,7 @@ impl Queue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, entry: Entry) {
         match self {
             Self::Heap(heap) => heap.push(entry),
@@ -140,7 +140,7 @@ impl Queue {
     }
 
     /// When the first event happens; `u64::MAX` when there is none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_at(&mut self) -> u64 {
         match self {
             Self::Heap(heap) => heap.next_at(),
@@ -149,7 +149,7 @@ impl Queue {
     }
 
     /// Takes the first event out; to be called after `next_at` showed one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         match self {
             Self::Heap(heap) => heap.pop(),

@@ -230,7 +230,8 @@ impl<M: Machine> World<M> {
                 self.on_disk(node, entry.handle, hook)
             }
             Class::Op => self.on_op(entry.handle, hook),
-            Class::Message => self.deliver(entry, hook),
+            // Handled by the caller.
+            Class::Message => Ok(()),
             Class::Alarm => {
                 let tag = self.alarms.take(entry.handle);
                 let view = View::new(self.now, &self.hosts, &self.network);

@@ -23,7 +23,7 @@ const PARKED_MAX: usize = 65_536;
 
 impl<M: Machine> World<M> {
     /// Lets the node with the least deadline step.
-    #[inline]
+    #[inline(always)]
     pub(super) fn wake<H: Hook<M>>(&mut self, hook: &mut H) -> Result<(), Violation> {
         let node = self.timers.first();
         self.digest
@@ -32,7 +32,7 @@ impl<M: Machine> World<M> {
     }
 
     /// Lets a message arrive.
-    #[inline]
+    #[inline(always)]
     pub(super) fn deliver<H: Hook<M>>(
         &mut self,
         entry: Entry,
@@ -69,7 +69,7 @@ impl<M: Machine> World<M> {
         });
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_letter(&mut self, handle: u32) -> M::Message {
         let letter = self.letters.get_mut(handle);
         if letter.copies > 1 {
@@ -92,7 +92,7 @@ impl<M: Machine> World<M> {
                 return Ok(());
             }
             let (_, op) = self.ops.take(handle);
-            return self.step(node, Input::Op(op), Cause::Op, hook);
+            return self.step_rare(node, Input::Op(op), Cause::Op, hook);
         }
         let (_, op) = self.ops.take(handle);
         self.record(Some(node), || Event::Refused {
@@ -104,9 +104,21 @@ impl<M: Machine> World<M> {
         Ok(())
     }
 
+    /// The same as `step`, for inputs that are too rare to have a copy of it each.
+    #[inline(never)]
+    pub(super) fn step_rare<H: Hook<M>>(
+        &mut self,
+        node: NodeIndex,
+        input: Input<M>,
+        cause: Cause,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        self.step(node, input, cause, hook)
+    }
+
     /// Gives one input to a machine that runs, and performs what it orders.
-    #[inline]
-    pub(super) fn step<H: Hook<M>>(
+    #[inline(always)]
+    fn step<H: Hook<M>>(
         &mut self,
         node: NodeIndex,
         input: Input<M>,
@@ -126,7 +138,7 @@ impl<M: Machine> World<M> {
         self.after_step(node, now, cause, hook)
     }
 
-    #[inline]
+    #[inline(always)]
     fn after_step<H: Hook<M>>(
         &mut self,
         node: NodeIndex,
@@ -155,7 +167,7 @@ impl<M: Machine> World<M> {
     }
 
     /// Takes over the deadline of a machine, if it moved.
-    #[inline]
+    #[inline(always)]
     fn set_timer(&mut self, node: NodeIndex) {
         let host = &mut self.hosts[node.at()];
         let deadline = host.machine.as_ref().and_then(M::poll_timeout);
@@ -181,6 +193,7 @@ impl<M: Machine> World<M> {
     }
 
     /// Performs the effects of a step in order.
+    #[inline(never)]
     fn perform<H: Hook<M>>(&mut self, node: NodeIndex, hook: &mut H) -> Result<(), Violation> {
         let mut out = core::mem::take(&mut self.out);
         for effect in out.effects.drain(..) {
@@ -244,7 +257,7 @@ impl<M: Machine> World<M> {
     }
 
     /// Puts a message on its link and returns how often it will arrive.
-    #[inline]
+    #[inline(always)]
     fn post(&mut self, from: NodeIndex, to: NodeIndex, what: (u16, u32), handle: u32) -> u32 {
         let now = self.now.as_nanos();
         match self.network.route(&self.draw, now, (from, to), what) {

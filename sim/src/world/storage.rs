@@ -106,7 +106,7 @@ impl<M: Machine> World<M> {
             host.drive.parked.push_back(Parked::Disk(token, result));
             return Ok(());
         }
-        self.step(
+        self.step_rare(
             node,
             Input::Disk { token, result },
             Cause::Disk { token, result },
@@ -205,7 +205,7 @@ impl<M: Machine> World<M> {
                 }
             };
             self.steps += 1;
-            self.step(node, input, cause, hook)?;
+            self.step_rare(node, input, cause, hook)?;
         }
         Ok(())
     }
