@@ -179,3 +179,7 @@ impl Clock {
 fn saturated(nanos: i128) -> i64 {
     i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
 }
+
+#[cfg(test)]
+#[path = "clock_tests.rs"]
+mod tests;

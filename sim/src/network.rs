@@ -332,3 +332,7 @@ const fn nanos(us: u64) -> u64 {
 const fn lane(from: NodeIndex, to: NodeIndex) -> u64 {
     (from.0 as u64) << 16 | to.0 as u64
 }
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! The bare loop: workload W1 written by hand over a timing wheel, as fast as we can make it.
 //!
-//! No machine abstraction, no digest, no faults, no checks. Events carry the number of a
-//! heartbeat but not its 64 bytes, so the yardstick is rather too long than too short.
+//! No machine abstraction, no digest, no faults, no checks. As in the engine, a message carries
+//! its 64 bytes, and events come in the order of their time.
 
 use crate::draw::{mix, scale};
 use crate::machines::heartbeat::{BEAT, MISSED, TICK, stagger};

@@ -294,3 +294,6 @@ impl NameOp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

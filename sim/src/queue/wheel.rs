@@ -7,8 +7,8 @@
 
 use super::{Entry, Heap};
 
-const SLOT_BITS: u32 = 16;
-const SLOTS: usize = 1024;
+const SLOT_BITS: u32 = 15;
+const SLOTS: usize = 2048;
 const WORDS: usize = SLOTS / 64;
 const NIL: u32 = u32::MAX;
 

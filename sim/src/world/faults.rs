@@ -219,9 +219,10 @@ impl<M: Machine> World<M> {
         if total == 0 {
             return;
         }
-        for bit in 0..bits {
-            let lane = u64::from(node.0) << 32 | u64::from(bit);
-            let drawn = self.draw.bits(Site::Flip, lane, self.steps);
+        for _ in 0..bits {
+            let flipped = &mut self.hosts[node.at()].drive.flipped;
+            let drawn = self.draw.bits(Site::Flip, u64::from(node.0), *flipped);
+            *flipped += 1;
             let mut place = scale(drawn, total);
             for range in &ranges {
                 if place < size(range) {

@@ -39,6 +39,8 @@ pub(crate) struct Drive {
     pub(super) served: u64,
     /// File operations that were ever performed.
     pub(super) performed: u64,
+    /// Bits that ever flipped, for draws.
+    pub(super) flipped: u64,
     pub(super) us: (u64, u64),
     pub(super) full: bool,
     pub(super) sync_fails: bool,
@@ -93,6 +95,7 @@ impl Drive {
             batches: VecDeque::new(),
             served: 0,
             performed: 0,
+            flipped: 0,
             us,
             full: false,
             sync_fails: false,

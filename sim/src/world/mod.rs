@@ -225,10 +225,7 @@ impl<M: Machine> World<M> {
                 let fault = self.faults.take(entry.handle);
                 self.apply(&fault, hook)
             }
-            Class::Disk => {
-                let node = NodeIndex(entry.tie.number() as u16);
-                self.on_disk(node, entry.handle, hook)
-            }
+            Class::Disk => self.on_disk(entry.tie.number(), hook),
             Class::Op => self.on_op(entry.handle, hook),
             // Handled by the caller.
             Class::Message => Ok(()),

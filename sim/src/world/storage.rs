@@ -60,20 +60,21 @@ impl<M: Machine> World<M> {
         drive.served += 1;
         let takes = min.saturating_mul(1_000).saturating_add(scale(bits, span));
         let at = self.now.after(Duration::from_nanos(takes));
-        // A completion from before a crash is recognised by the boot that it belongs to.
-        let boots = drive.boots;
-        self.push(at, Tie::numbered(Class::Disk, u64::from(node.0)), boots);
+        // A completion from before a crash is recognised by the boot that it belongs to; the
+        // boot is in the tie, because an old and a new completion may meet at one instant.
+        let number = u64::from(drive.boots) << 16 | u64::from(node.0);
+        self.push(at, Tie::numbered(Class::Disk, number), 0);
     }
 
     /// The batch in service is done.
     pub(super) fn on_disk<H: Hook<M>>(
         &mut self,
-        node: NodeIndex,
-        boots: u32,
+        number: u64,
         hook: &mut H,
     ) -> Result<(), Violation> {
+        let node = NodeIndex(number as u16);
         let host = &mut self.hosts[node.at()];
-        if host.drive.boots != boots || host.machine.is_none() {
+        if u64::from(host.drive.boots) != number >> 16 || host.machine.is_none() {
             return Ok(());
         }
         let Some(batch) = host.drive.batches.pop_front() else {
@@ -161,6 +162,8 @@ impl<M: Machine> World<M> {
             let at = self.now.after(Duration::from_millis(after));
             self.schedule_fault(at, Fault::Restart { node });
         }
+        // Batches behind this one were not begun.
+        self.hosts[node.at()].drive.batches.clear();
         self.crash(node, trap.unsynced, hook)
     }
 
