@@ -1,5 +1,5 @@
+use super::w1;
 use super::yardstick::bare_w1;
-use super::*;
 use crate::machine::NodeIndex;
 use crate::queue::QueueKind;
 
@@ -21,20 +21,4 @@ fn yardstick_and_engine_do_the_same_work() {
         let heart = world.node(NodeIndex(0)).expect("nothing crashed");
         assert_eq!(heart.misses, 0);
     }
-}
-
-#[test]
-fn a_measurement_counts_work() {
-    let mut workload = Workload {
-        name: "nothing".to_owned(),
-        run: Box::new(|| Work {
-            events: 1,
-            simulated_ms: 1_000,
-            seeds: 1,
-        }),
-        yardstick: None,
-    };
-    let figure = measure(&mut workload, 1, Duration::from_micros(100));
-    assert!(figure.events_per_second > 1_000);
-    assert_eq!(figure.ratio_milli, None);
 }

@@ -1,7 +1,9 @@
 //! Workload W1 in the engine, with digest, fault model and a check after every step.
 
+#[cfg(feature = "cli")]
 use super::yardstick::bare_w1;
-use super::{Work, Workload};
+#[cfg(feature = "cli")]
+use crate::cli::{Measure, Workload};
 use crate::fault::Fault;
 use crate::hook::{Hook, Schedule, Step};
 use crate::machine::{Machine, NodeIndex};
@@ -10,32 +12,53 @@ use crate::queue::QueueKind;
 use crate::time::Instant;
 use crate::violation::Violation;
 use crate::world::{Setup, World};
-use core::hint::black_box;
+#[cfg(feature = "cli")]
+use core::{hint::black_box, time::Duration};
 
 /// The two sizes that the engine is judged by.
+#[cfg(feature = "cli")]
 pub fn workloads() -> Vec<Workload> {
-    vec![workload(5, 600), workload(50, 60)]
+    let of = |name, about, (nodes, seconds), floor_permille| {
+        Workload::new(name, about, move || engine(nodes, seconds)).yardstick(
+            "bare loop",
+            floor_permille,
+            move || bare(nodes, seconds),
+        )
+    };
+    vec![
+        of("w1-5", "heartbeats between 5 nodes", (5, 600), 500),
+        of("w1-50", "heartbeats between 50 nodes", (50, 60), 400),
+    ]
 }
 
-/// `nodes` nodes for `seconds` simulated seconds, beside the bare loop.
-pub fn workload(nodes: u16, seconds: u64) -> Workload {
-    let work = move |events| Work {
-        events,
-        simulated_ms: seconds * 1_000,
-        seeds: 1,
-    };
-    Workload {
-        name: format!("W1, {nodes} nodes"),
-        run: Box::new(move || {
-            let world = run(black_box(7), nodes, seconds, QueueKind::Auto);
-            black_box(world.digest());
-            work(world.steps())
-        }),
-        yardstick: Some(Box::new(move || {
-            let done = bare_w1(black_box(7), nodes, seconds);
-            black_box(done.misses);
-            work(done.events)
-        })),
+/// W1 in the engine: `nodes` nodes for `seconds` simulated seconds.
+#[cfg(feature = "cli")]
+fn engine(nodes: u16, seconds: u64) -> Measure {
+    repeated(nodes, seconds, |seed| {
+        let world = run(seed, nodes, seconds, QueueKind::Auto);
+        black_box(world.digest());
+        world.steps()
+    })
+}
+
+/// The same work in the bare loop.
+#[cfg(feature = "cli")]
+fn bare(nodes: u16, seconds: u64) -> Measure {
+    repeated(nodes, seconds, |seed| {
+        let done = bare_w1(seed, nodes, seconds);
+        black_box(done.misses);
+        done.events
+    })
+}
+
+/// Several runs, so that one measurement takes long enough to be one.
+#[cfg(feature = "cli")]
+fn repeated(nodes: u16, seconds: u64, run: impl Fn(u64) -> u64) -> Measure {
+    let runs = if nodes < 10 { 40 } else { 8 };
+    Measure {
+        steps: (0..runs).map(|seed| run(black_box(seed))).sum(),
+        simulated: Duration::from_secs(seconds * runs),
+        seeds: runs,
     }
 }
 
