@@ -29,16 +29,19 @@ pub struct Clock {
 impl Clock {
     /// A clock that shows `origin` when the run starts, with a true wall clock.
     pub(crate) fn new(origin: Instant, wall_ms: u64) -> Self {
-        Self {
-            shift: origin.as_nanos(),
-            steady: true,
+        let own = origin.as_nanos();
+        let mut clock = Self {
+            shift: 0,
+            steady: false,
             stopped: false,
             rate_ppm: 0,
             anchor_true: 0,
-            anchor_own: origin.as_nanos(),
-            wall_shift: saturated(i128::from(wall_ms) * 1_000_000 - i128::from(origin.as_nanos())),
+            anchor_own: own,
+            wall_shift: saturated(i128::from(wall_ms) * 1_000_000 - i128::from(own)),
             late: 0,
-        }
+        };
+        clock.resteady();
+        clock
     }
 
     /// The monotonic clock at a true time.
@@ -122,7 +125,9 @@ impl Clock {
     }
 
     fn resteady(&mut self) {
-        self.steady = !self.stopped && self.rate_ppm == 0;
+        // Near the end of what a clock can show, sums have to saturate.
+        let roomy = self.anchor_own < u64::MAX / 2;
+        self.steady = roomy && !self.stopped && self.rate_ppm == 0;
         if self.steady {
             self.shift = self.anchor_own.wrapping_sub(self.anchor_true);
         }

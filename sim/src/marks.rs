@@ -134,6 +134,10 @@ fn names() -> std::sync::MutexGuard<'static, Vec<&'static str>> {
 #[cfg(test)]
 mod tests {
     #[test]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "another thread is what is tested"
+    )]
     fn counts_belong_to_the_thread_and_are_taken_once() {
         super::clear();
         for _ in 0..3 {
