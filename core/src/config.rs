@@ -134,6 +134,9 @@ impl Default for Limits {
     }
 }
 
+/// Most voters that a chain may have.
+pub const VOTERS_MAX: usize = 16;
+
 /// A config as it is written down, to be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -517,7 +520,7 @@ fn check_nodes(nodes: &[Founder]) -> Result<(), ConfigError> {
 fn check_chain(chain: &ChainDraft, nodes: &[Founder]) -> Result<(), ConfigError> {
     let name = || chain.name.clone();
     let found = chain.members.len();
-    if !(found == 1 || (3..=16).contains(&found)) {
+    if !(found == 1 || (3..=VOTERS_MAX).contains(&found)) {
         return Err(ConfigError::MemberCount {
             chain: name(),
             found,

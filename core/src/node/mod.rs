@@ -43,9 +43,46 @@ pub struct Node {
     chains: Vec<Chain>,
     /// Which chain each order under way belongs to.
     under_way: BTreeMap<Number, ChainIndex>,
-    /// Chains that something happened to in this step.
-    touched: BTreeSet<ChainIndex>,
+    /// Chains that something happened to in this step, in the order in which it did.
+    touched: Touched,
+    /// Chains whose row changed since the last heartbeat.
+    stale: Vec<ChainIndex>,
     leaving: bool,
+}
+
+/// A set of chains in the order of insertion.
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+struct Touched {
+    list: Vec<ChainIndex>,
+    /// Which chains the list holds, by index.
+    holds: Vec<bool>,
+}
+
+impl Touched {
+    fn new(chains: usize) -> Self {
+        Self {
+            list: Vec::new(),
+            holds: alloc::vec![false; chains],
+        }
+    }
+
+    fn insert(&mut self, index: ChainIndex) {
+        let holds = &mut self.holds[index.0 as usize];
+        if !*holds {
+            *holds = true;
+            self.list.push(index);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    fn clear(&mut self) {
+        for index in self.list.drain(..) {
+            self.holds[index.0 as usize] = false;
+        }
+    }
 }
 
 /// Why a node does not start.
@@ -99,7 +136,8 @@ impl Node {
             misses: 3,
             rows_per_page_max,
         };
-        let touched = chains.iter().map(|chain| chain.index).collect();
+        let mut touched = Touched::new(chains.len());
+        chains.iter().for_each(|chain| touched.insert(chain.index));
         Ok(Self {
             me,
             now,
@@ -113,6 +151,7 @@ impl Node {
             chains,
             under_way: BTreeMap::new(),
             touched,
+            stale: Vec::new(),
             leaving: false,
             config,
         })
@@ -266,6 +305,7 @@ impl Node {
             operations: &mut self.operations,
             attempts: &mut self.attempts,
             under_way: &mut self.under_way,
+            stale: &mut self.stale,
             leaving: self.leaving,
             out,
         };

@@ -124,11 +124,13 @@ impl Node {
 
     /// Whether those chains still have a live leader has to be looked at again.
     pub(super) fn touch_led_by(&mut self, node: NodeId) {
-        let led = self
+        for chain in self
             .chains
             .iter()
-            .filter(|chain| chain.leader() == Some(node));
-        self.touched.extend(led.map(|chain| chain.index));
+            .filter(|chain| chain.leader() == Some(node))
+        {
+            self.touched.insert(chain.index);
+        }
     }
 
     fn on_confirm(&mut self, run: Run, confirms: &[Confirm], wall: Wall, out: &mut Actions) {

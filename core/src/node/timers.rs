@@ -52,17 +52,32 @@ impl Node {
         if self.liveness.heartbeat_due() <= self.now {
             self.each_led(wall, out, Chain::check_quorum);
             self.each_led(wall, out, Chain::consider_transfer);
-            self.ask_confirms(|_| true, wall, out);
+            let led = self
+                .chains
+                .iter()
+                .filter(|chain| chain.role() == Role::Leader);
+            let asking = led.map(|chain| chain.index).collect();
+            self.ask_confirms(asking, wall, out);
         }
     }
 
     /// Settles every touched chain, then tells the peers what they have to know.
     pub(super) fn settle(&mut self, wall: Wall, out: &mut Actions) {
-        for index in core::mem::take(&mut self.touched) {
+        for at in 0..self.touched.list.len() {
+            let index = self.touched.list[at];
             self.with(index, wall, out, Chain::settle);
         }
-        self.ask_confirms(Chain::take_new_round, wall, out);
+        let chains = &mut self.chains;
+        let begun = |index: &ChainIndex| chains[index.0 as usize].take_new_round();
+        let asking = self.touched.list.iter().copied().filter(begun).collect();
+        self.ask_confirms(asking, wall, out);
         self.touched.clear();
+        if self.liveness.heartbeat_due() <= self.now {
+            for index in core::mem::take(&mut self.stale) {
+                self.with(index, wall, out, Chain::publish_row);
+            }
+            self.touched.clear();
+        }
         let mut heartbeats = Vec::new();
         self.liveness
             .poll_heartbeats(self.now, wall, &mut heartbeats);
@@ -73,24 +88,16 @@ impl Node {
     }
 
     /// One message per peer asks for the confirms of all chains that want one.
-    fn ask_confirms(&mut self, wants: impl Fn(&mut Chain) -> bool, wall: Wall, out: &mut Actions) {
+    fn ask_confirms(&mut self, chains: Vec<ChainIndex>, wall: Wall, out: &mut Actions) {
         let mut asks: BTreeMap<NodeId, Vec<Confirm>> = BTreeMap::new();
-        for at in 0..self.chains.len() {
-            if self.chains[at].role() != Role::Leader || !wants(&mut self.chains[at]) {
-                continue;
-            }
-            self.with(
-                ChainIndex(at as u32),
-                wall,
-                out,
-                |chain: &mut Chain, cx: &mut Cx<'_>| {
-                    for voter in chain.other_voters() {
-                        if let Some(confirm) = chain.poll_confirm(voter, cx) {
-                            asks.entry(voter.node).or_default().push(confirm);
-                        }
+        for index in chains {
+            self.with(index, wall, out, |chain: &mut Chain, cx: &mut Cx<'_>| {
+                for voter in chain.other_voters() {
+                    if let Some(confirm) = chain.poll_confirm(voter, cx) {
+                        asks.entry(voter.node).or_default().push(confirm);
                     }
-                },
-            );
+                }
+            });
         }
         for (peer, confirms) in asks {
             self.send(peer, Body::Confirm(confirms), out);

@@ -4,9 +4,9 @@
 use super::role::Role;
 use super::{Chain, Cx};
 use crate::action::Note;
+use crate::config::VOTERS_MAX;
 use crate::count::Count;
 use crate::id::Seq;
-use alloc::vec::Vec;
 
 impl Chain {
     /// Commits at the M-th durable match of an entry of the present epoch. The leader counts
@@ -17,15 +17,19 @@ impl Chain {
         }
         let membership = self.log.membership();
         let Some(lead) = &self.lead else { return };
-        let mut ends: Vec<Seq> = Vec::with_capacity(membership.voters.len());
-        for voter in &membership.voters {
-            ends.push(if voter.node == self.me.node {
+        let mut ends = [Seq::ZERO; VOTERS_MAX];
+        assert!(
+            membership.voters.len() <= VOTERS_MAX,
+            "a chain has at most 16 voters"
+        );
+        for (end, voter) in ends.iter_mut().zip(&membership.voters) {
+            *end = if voter.node == self.me.node {
                 self.log.durable().end
             } else {
                 lead.followers
                     .get(&voter.node)
                     .map_or(Seq::ZERO, |follower| follower.acked)
-            });
+            };
         }
         ends.sort_unstable_by(|a, b| b.cmp(a));
         let end = ends[membership.majority() - 1];

@@ -14,6 +14,7 @@ use crate::rng::Rng;
 use crate::time::{Instant, Wall};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Clock, config, randomness, timers and output, for the length of one call.
@@ -30,6 +31,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) operations: &'a mut Number,
     pub(crate) attempts: &'a mut Number,
     pub(crate) under_way: &'a mut BTreeMap<Number, ChainIndex>,
+    /// Chains whose row changed since the last heartbeat.
+    pub(crate) stale: &'a mut Vec<ChainIndex>,
     /// Whether this node is about to stop and seeks no leadership.
     pub(crate) leaving: bool,
     pub(crate) out: &'a mut Actions,

@@ -77,6 +77,10 @@ pub struct Chain {
     lead: Option<Lead>,
     follow: Follow,
     forwards: Forwards,
+    /// The row as peers were last told, or are about to be.
+    published: Option<RowState>,
+    /// Whether the row changed since, in a way that the next heartbeat is soon enough for.
+    is_stale: bool,
 }
 
 impl Chain {
@@ -133,6 +137,8 @@ impl Chain {
             campaign: None,
             lead: None,
             forwards: Forwards::default(),
+            published: None,
+            is_stale: false,
         }
     }
 
@@ -312,12 +318,31 @@ impl Chain {
         })
     }
 
+    /// Tells the peers at once what they have to know at once; the rest waits for the heartbeat.
     fn publish(&mut self, cx: &mut Cx<'_>) {
-        let audience: Vec<NodeId> = self.peers().iter().map(|member| member.node).collect();
         let row = self.row();
+        let told = self.published.as_ref().map(urgent_part);
+        if row.as_ref().map(urgent_part) != told {
+            self.publish_row(cx);
+        } else if row != self.published && !self.is_stale {
+            self.is_stale = true;
+            cx.stale.push(self.index);
+        }
+    }
+
+    /// Tells the peers the row as it is now.
+    pub(crate) fn publish_row(&mut self, cx: &mut Cx<'_>) {
+        self.is_stale = false;
+        self.published = self.row();
+        let audience: Vec<NodeId> = self.peers().iter().map(|member| member.node).collect();
+        let row = self.published;
         cx.liveness
             .publish(self.id, self.generation, self.me.replica, row, &audience);
     }
+}
+
+fn urgent_part(row: &RowState) -> (Role, Epoch, Option<u8>) {
+    (row.role, row.epoch, row.distance)
 }
 
 /// A member takes up its role again at every start (R17).
