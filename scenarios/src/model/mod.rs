@@ -23,5 +23,5 @@ pub fn node_index(node: NodeId) -> NodeIndex {
 
 /// The id of the `number`-th store of a node; a wipe begins the next one.
 pub fn store_id(node: NodeIndex, number: u64) -> StoreId {
-    StoreId::new(u128::from(number) << 64 | u128::from(node.0) + 1)
+    StoreId::new((u128::from(number) << 64) | (u128::from(node.0) + 1))
 }

@@ -7,6 +7,11 @@
 //! [`linear`](super::linear) decides exactly and almost in linear time; this one is for every
 //! other machine, and the judge that the exact check is tested against.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "never iterated; a model need not be ordered"
+)]
+
 use super::Outcome;
 use std::collections::HashSet;
 use std::hash::Hash;
