@@ -1,5 +1,11 @@
 //! The command line from outside: words, files and exit status.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "looks at files that the command wrote"
+)]
+
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,11 @@
 //! A command line whose scenarios misbehave on purpose, each in one way that its name says.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "around runs, or misbehaving on purpose"
+)]
+
 mod misfit;
 
 use meshos_sim::cli::{Measure, Program, Recordings, Replayed, Workload, main as run};
