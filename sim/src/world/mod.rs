@@ -428,3 +428,6 @@ impl<M: Machine> core::fmt::Debug for World<M> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

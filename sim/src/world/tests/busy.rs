@@ -1,0 +1,170 @@
+//! A machine that uses everything the engine offers, and remembers what happened to it.
+
+use crate::disk::{DiskError, FileOp};
+use crate::draw::mix;
+use crate::machine::{Boot, Input, Machine, Message, NodeIndex, Outbox};
+use crate::time::{Instant, Now};
+use bytes::Bytes;
+use core::time::Duration;
+use std::sync::Arc;
+
+const TICK: Duration = Duration::from_millis(50);
+
+#[derive(Clone, Debug)]
+pub(super) enum Word {
+    Hello(u64),
+    Answer(u64),
+}
+
+impl Message for Word {
+    fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Hello(number) => mix(*number),
+            Self::Answer(number) => mix(!*number),
+        }
+    }
+
+    fn kind(&self) -> u16 {
+        match self {
+            Self::Hello(_) => 1,
+            Self::Answer(_) => 2,
+        }
+    }
+
+    fn size(&self) -> u32 {
+        100
+    }
+}
+
+/// What a busy machine reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    Booted { run: u64, store: u64, bytes: usize },
+    Heard(NodeIndex, u64),
+    Stored(u64, Result<(), DiskError>),
+    Asked(u64),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Busy {
+    pub(super) woken: Vec<Now>,
+    tick_at: Option<Instant>,
+    number: u64,
+    hash: u64,
+    wakes_kept: usize,
+    tick: Duration,
+}
+
+/// How a busy machine behaves.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Habits {
+    /// Ticks, stores and talks on its own.
+    pub(super) talks: bool,
+    /// Ticks once a second.
+    pub(super) slow: bool,
+    /// Ticks only.
+    pub(super) ticks: bool,
+    /// Never moves a deadline that has passed.
+    pub(super) stuck: bool,
+}
+
+impl Busy {
+    fn note(&mut self, word: u64) {
+        self.hash = mix(self.hash ^ word);
+    }
+
+    fn store(&mut self, now: Now, out: &mut Outbox<Self>) {
+        let file: Arc<str> = Arc::from("log");
+        let bytes = Bytes::copy_from_slice(&self.number.to_le_bytes());
+        let spare: Arc<str> = Arc::from("spare");
+        let mut ops = vec![
+            FileOp::Append {
+                file: file.clone(),
+                bytes: bytes.clone(),
+            },
+            FileOp::Sync { file: file.clone() },
+            FileOp::Write {
+                file: spare.clone(),
+                offset: now.wall_ms % 16,
+                bytes,
+            },
+            FileOp::SyncDir,
+        ];
+        if self.number.is_multiple_of(64) {
+            ops.push(FileOp::Remove { file });
+        }
+        ops.push(FileOp::Sync { file: spare });
+        out.disk(self.number, ops);
+    }
+}
+
+impl Machine for Busy {
+    type Config = Habits;
+    type Message = Word;
+    type Op = u64;
+    type Output = Report;
+
+    fn boot(habits: &Habits, boot: Boot<'_>, out: &mut Outbox<Self>) -> Self {
+        let bytes = boot.disk.read("log").map_or(0, <[u8]>::len);
+        let (run, store) = (boot.run, boot.store);
+        out.output(Report::Booted { run, store, bytes });
+        let ticks = habits.talks || habits.ticks || habits.stuck;
+        let tick = if habits.slow { TICK * 20 } else { TICK };
+        let content = boot
+            .disk
+            .files()
+            .map(|(_, bytes)| crate::digest::digest_bytes(bytes));
+        Self {
+            woken: Vec::new(),
+            tick_at: ticks.then(|| boot.now.instant.after(tick)),
+            number: if habits.talks { boot.run << 32 } else { 0 },
+            hash: content.fold(boot.seed, |hash, file| mix(hash ^ file)),
+            tick,
+            wakes_kept: if habits.stuck { usize::MAX } else { 64 },
+        }
+    }
+
+    fn step(&mut self, now: Now, input: Input<Self>, out: &mut Outbox<Self>) {
+        self.note(now.instant.as_nanos() ^ now.wall_ms.rotate_left(20));
+        match input {
+            Input::Wake => {
+                if self.woken.len() < self.wakes_kept.min(1_000) {
+                    self.woken.push(now);
+                }
+                if self.wakes_kept == usize::MAX {
+                    return;
+                }
+                self.tick_at = Some(now.instant.after(self.tick));
+                if self.number > 0 {
+                    self.number += 1;
+                    self.store(now, out);
+                    out.broadcast(Word::Hello(self.number));
+                }
+            }
+            Input::Message { from, message } => {
+                self.note(message.fingerprint());
+                if let Word::Hello(number) = message {
+                    out.output(Report::Heard(from, number));
+                    if number.is_multiple_of(3) {
+                        out.send(from, Word::Answer(number));
+                    }
+                }
+            }
+            Input::Op(number) => {
+                out.output(Report::Asked(number));
+                self.number = self.number.max(number);
+                self.store(now, out);
+                out.broadcast(Word::Hello(number));
+            }
+            Input::Disk { token, result } => out.output(Report::Stored(token, result)),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.tick_at
+    }
+
+    fn state_hash(&self) -> u64 {
+        self.hash
+    }
+}
