@@ -23,6 +23,8 @@ pub(super) struct Follow {
     pub(super) stream: Option<Attempt>,
     /// What the last pull acknowledged.
     reported: Option<Seq>,
+    /// End of the furthest chunk of the stream that was seen, taken or not.
+    seen: Seq,
     number: Number,
     /// The retention floor that the leader shipped.
     pub(super) floor: Seq,
@@ -37,6 +39,7 @@ impl Follow {
             next: end,
             stream: None,
             reported: None,
+            seen: end,
             number: Number::new(0),
             floor: Seq::ZERO,
             incoming: None,
@@ -49,6 +52,7 @@ impl Follow {
         self.next = end;
         self.stream = None;
         self.reported = None;
+        self.seen = end;
         self.incoming = None;
     }
 }
@@ -82,10 +86,17 @@ impl Chain {
         self.expect_progress(cx);
     }
 
-    /// Asks anew after a heartbeat without progress, as long as there is something to wait for.
+    /// Asks anew after a heartbeat without progress, as long as there is something to wait for;
+    /// much sooner when a later chunk overtook one that is missing.
     fn expect_progress(&mut self, cx: &mut Cx<'_>) {
-        let at = cx.now.after(cx.config.heartbeat());
-        cx.deadlines.arm(self.index, Kind::Pull, at);
+        let heartbeat = cx.config.heartbeat();
+        if self.follow.next < self.follow.seen {
+            cx.deadlines
+                .arm_by(self.index, Kind::Pull, cx.now.after(heartbeat / 32));
+        } else {
+            cx.deadlines
+                .arm(self.index, Kind::Pull, cx.now.after(heartbeat));
+        }
     }
 
     /// What was asked of the leader did not come.
@@ -99,9 +110,10 @@ impl Chain {
             .row(leader, self.id, self.generation)
             .and_then(|row| row.state);
         let is_behind = row.is_none_or(|row| self.is_behind(&row));
-        if is_behind || self.follow.next < self.log.end() || self.commit < self.log.end() {
+        let is_missing = self.follow.next < self.follow.seen.max(self.log.end());
+        if is_behind || is_missing || self.commit < self.log.end() {
             self.follow.stream = None;
-            self.expect_progress(cx);
+            self.follow.seen = self.follow.next;
         }
     }
 
@@ -133,10 +145,11 @@ impl Chain {
         if !self.is_live(attempt) || self.is_resetting() {
             return cx.count(Count::StaleAnswer);
         }
+        let end = Seq::new(since.end.get().saturating_add(entries.len() as u64));
+        self.follow.seen = self.follow.seen.max(end);
         if self.log.tip_at(since.end) != Some(since) {
             cx.count(Count::ChunkGap);
-            let at = cx.now.after(cx.config.heartbeat() / 8);
-            return cx.deadlines.arm_by(self.index, Kind::Pull, at);
+            return self.expect_progress(cx);
         }
         if !self.is_sound(since, entries) {
             return cx.count(Count::ChunkUnsound);
@@ -144,7 +157,6 @@ impl Chain {
         if !self.merge(entries, cx) {
             return;
         }
-        let end = Seq::new(since.end.get() + entries.len() as u64);
         self.follow.next = self.follow.next.max(end);
         self.verified = self.verified.max(end);
         self.follow.floor = self.follow.floor.max(floor);
