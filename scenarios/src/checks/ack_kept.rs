@@ -1,0 +1,274 @@
+//! *ack-kept*: every `Committed` acknowledgement is in the committed history once, at its
+//! sequence; a request number all of whose attempts were answered `Rejected` or `NotLeader` is
+//! not in it; no request number is in it twice.
+//!
+//! Acknowledgements are judged when they leave: the history is known by then and only grows.
+
+use super::truth::Truth;
+use crate::history::{Asked, Key};
+use meshos_core::chain::entry::{Entry, Kind};
+use meshos_core::id::{Epoch, Seq};
+use meshos_sim::violation::Violation;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Id of the property.
+pub const ID: &str = "ack-kept";
+
+/// Requests that are remembered with their attempts.
+const REQUESTS_MAX: usize = 8_192;
+/// Clients whose committed numbers are remembered.
+const CLIENTS_MAX: usize = 2_048;
+/// Committed numbers remembered per client; more than any window of the request table.
+const NUMBERS_MAX: usize = 512;
+
+/// One request across its attempts.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Request {
+    /// Attempts that are not answered.
+    pub open: u32,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Attempts that certainly appended nothing.
+    pub refused: u32,
+    /// Copies in the committed history.
+    pub copies: u32,
+    /// Everything below was acknowledged or read before the first attempt.
+    pub horizon: Seq,
+    /// When the first attempt began, in nanoseconds of true time.
+    pub invoked: u64,
+    /// When it was first acknowledged as committed, and where it stands.
+    pub acked: Option<(u64, Seq)>,
+}
+
+impl Request {
+    fn may_be_in(&self) -> bool {
+        self.refused < self.attempts
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Numbers {
+    recent: VecDeque<(u64, Seq)>,
+    low: u64,
+}
+
+/// The requests of one chain instance, and which of them are committed.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    requests: BTreeMap<Key, Request>,
+    clients: BTreeMap<u64, Numbers>,
+    evicted: u64,
+}
+
+impl Ledger {
+    /// An attempt begins.
+    pub fn begin(&mut self, key: Key, invoked: u64, horizon: Seq) {
+        if self.requests.len() >= REQUESTS_MAX && !self.requests.contains_key(&key) {
+            self.requests.pop_first();
+            self.evicted += 1;
+        }
+        let request = self.requests.entry(key).or_insert(Request {
+            horizon,
+            invoked,
+            ..Request::default()
+        });
+        request.open += 1;
+        request.attempts += 1;
+    }
+
+    /// An attempt ended without appending anything.
+    ///
+    /// # Errors
+    /// All attempts did, and yet the request is committed.
+    pub fn refuse(&mut self, key: Key) -> Result<(), Violation> {
+        let Some(request) = self.requests.get_mut(&key) else {
+            return Ok(());
+        };
+        request.open = request.open.saturating_sub(1);
+        request.refused += 1;
+        if request.copies > 0 && !request.may_be_in() {
+            return broken(format!("{key:?} was refused and is committed"));
+        }
+        Ok(())
+    }
+
+    /// An attempt ended, or is lost, and the outcome is open.
+    pub fn leave_open(&mut self, key: Key) {
+        if let Some(request) = self.requests.get_mut(&key) {
+            request.open = request.open.saturating_sub(1);
+        }
+    }
+
+    /// An entry is committed.
+    ///
+    /// # Errors
+    /// Its request is committed twice, was refused, or was never asked.
+    pub fn commit(&mut self, entry: &Entry) -> Result<Option<Request>, Violation> {
+        let Kind::Data(request) = &entry.kind else {
+            return Ok(None);
+        };
+        let key = match request {
+            Some(request) => {
+                let (client, number) = (request.client.0.get(), request.number.get());
+                self.number(client, number, entry.seq)?;
+                Key::Request { client, number }
+            }
+            None => match tag(entry) {
+                Some(tag) => Key::Tag(tag),
+                None => return Ok(None),
+            },
+        };
+        let Some(known) = self.requests.get_mut(&key) else {
+            if self.evicted == 0 {
+                let text = format!("{key:?} is committed at {} and nobody asked it", entry.seq);
+                return broken(text);
+            }
+            return Ok(None);
+        };
+        if !known.may_be_in() {
+            let text = format!("{key:?} was refused and is committed at {}", entry.seq);
+            return broken(text);
+        }
+        known.copies += 1;
+        if known.copies > known.attempts - known.refused {
+            let text = format!("{key:?} is committed more often than it was asked");
+            return broken(text);
+        }
+        Ok(Some(*known))
+    }
+
+    fn number(&mut self, client: u64, number: u64, seq: Seq) -> Result<(), Violation> {
+        if self.clients.len() >= CLIENTS_MAX && !self.clients.contains_key(&client) {
+            self.clients.pop_first();
+        }
+        let numbers = self.clients.entry(client).or_default();
+        let twin = numbers.recent.iter().find(|(known, _)| *known == number);
+        if let Some((_, first)) = twin {
+            return broken(format!(
+                "request {number} of client {client} is committed at {first} and at {seq}"
+            ));
+        }
+        if number <= numbers.low {
+            return broken(format!(
+                "request {number} of client {client} is committed long after {}",
+                numbers.low
+            ));
+        }
+        numbers.recent.push_back((number, seq));
+        if numbers.recent.len() > NUMBERS_MAX {
+            let lowest = (0..numbers.recent.len()).min_by_key(|at| numbers.recent[*at].0);
+            if let Some((low, _)) = lowest.and_then(|at| numbers.recent.remove(at)) {
+                numbers.low = numbers.low.max(low);
+            }
+        }
+        Ok(())
+    }
+
+    /// A client is told that its append stands at `seq`; `at` is true time.
+    ///
+    /// # Errors
+    /// It does not stand there.
+    pub fn acked(
+        &mut self,
+        truth: &Truth,
+        asked: &Asked,
+        (seq, epoch): (Seq, Epoch),
+        at: u64,
+    ) -> Result<(), Violation> {
+        if let Some(key) = asked.key() {
+            self.leave_open(key);
+        }
+        if matches!(asked, Asked::Append { local: true, .. }) {
+            return Ok(());
+        }
+        if seq >= truth.committed().end {
+            let end = truth.committed().end;
+            return broken(format!(
+                "{asked:?} is acknowledged at {seq}, and committed is up to {end}"
+            ));
+        }
+        match truth.committed_at(seq) {
+            Some(line) => {
+                if line.entry.epoch != epoch || !is_of(&line.entry, asked) {
+                    return broken(format!(
+                        "{asked:?} is acknowledged at {seq} in epoch {epoch}, where {:?} of \
+                         epoch {} is committed",
+                        line.entry.kind, line.entry.epoch
+                    ));
+                }
+            }
+            None => self.long_ago(asked, seq)?,
+        }
+        if let Some(request) = asked.key().and_then(|key| self.requests.get_mut(&key)) {
+            request.acked.get_or_insert((at, seq));
+        }
+        Ok(())
+    }
+
+    /// The position is no longer kept: only the number can tell.
+    fn long_ago(&self, asked: &Asked, seq: Seq) -> Result<(), Violation> {
+        let Some(Key::Request { client, number }) = asked.key() else {
+            return Ok(());
+        };
+        let Some(numbers) = self.clients.get(&client) else {
+            return Ok(());
+        };
+        let known = numbers.recent.iter().find(|(known, _)| *known == number);
+        match known {
+            Some((_, first)) if *first != seq => broken(format!(
+                "request {number} of client {client} is acknowledged at {seq} and stands at \
+                 {first}"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Everything below had returned before the first attempt of a request began.
+    pub fn horizon(&self, key: Key) -> Option<Seq> {
+        self.requests.get(&key).map(|request| request.horizon)
+    }
+
+    /// The requests, unless some were forgotten.
+    pub fn all(&self) -> Option<&BTreeMap<Key, Request>> {
+        (self.evicted == 0).then_some(&self.requests)
+    }
+}
+
+/// What the payload of an entry repeats.
+pub fn tag(entry: &Entry) -> Option<u64> {
+    let bytes = entry.payload.bytes()?;
+    let first: [u8; 8] = bytes.get(..8)?.try_into().ok()?;
+    Some(u64::from_le_bytes(first))
+}
+
+/// Whether an entry is what was asked for.
+fn is_of(entry: &Entry, asked: &Asked) -> bool {
+    match (asked, &entry.kind) {
+        (Asked::Open, Kind::OpenClient) => true,
+        (
+            Asked::Append {
+                key,
+                tag: wanted,
+                bytes,
+                ..
+            },
+            Kind::Data(request),
+        ) => {
+            let named = request.map(|request| Key::Request {
+                client: request.client.0.get(),
+                number: request.number.get(),
+            });
+            let same = match key {
+                Some(Key::Request { .. }) => named == *key,
+                Some(Key::Tag(_)) | None => named.is_none(),
+            };
+            same && entry.payload.length() == *bytes && tag(entry).is_none_or(|tag| tag == *wanted)
+        }
+        (Asked::Open | Asked::Append { .. } | Asked::Read { .. } | Asked::Transfer, _) => false,
+    }
+}
+
+#[cold]
+fn broken<T>(text: String) -> Result<T, Violation> {
+    Err(Violation::new(ID, text))
+}

@@ -1,0 +1,55 @@
+//! *bounded*: every queue, table and message is within its declared limit.
+
+use meshos_core::config::Limits;
+use meshos_sim::violation::Violation;
+
+/// Id of the property.
+pub const ID: &str = "bounded";
+
+/// About what an entry costs in a message besides its payload; a chunk of one entry may have it
+/// on top of the limit.
+pub const ENTRY_OVERHEAD: u64 = 160;
+
+/// Something that has a declared limit.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Bytes of entries in one peer message.
+    MessageBytes,
+    /// Bytes of a checkpoint in one peer message.
+    CheckpointBytes,
+    /// Rows in one heartbeat.
+    Rows,
+    /// Clients in a request table.
+    Clients,
+    /// Entries above the committed prefix of a leader.
+    Uncommitted,
+    /// Bytes of one payload in a log.
+    EntryBytes,
+    /// Bytes of payload that one read answers with, when it answers with more than one entry.
+    ReadBytes,
+}
+
+/// `found` of `what` were seen.
+///
+/// # Errors
+/// The limit is lower.
+#[inline]
+pub fn observe(what: Measure, found: u64, limits: &Limits) -> Result<(), Violation> {
+    let limit = match what {
+        Measure::MessageBytes | Measure::CheckpointBytes => limits.message_bytes_max,
+        Measure::Rows => limits.rows_max,
+        Measure::Clients => limits.clients_max,
+        // The entry that begins a leadership is appended whatever is waiting.
+        Measure::Uncommitted => limits.uncommitted_max.saturating_add(UNCOMMITTED_SLACK),
+        Measure::EntryBytes => limits.entry_bytes_max,
+        Measure::ReadBytes => limits.read_bytes_max,
+    };
+    if found <= u64::from(limit) {
+        return Ok(());
+    }
+    let text = format!("{what:?}: {found}, and the limit is {limit}");
+    Err(Violation::new(ID, text))
+}
+
+/// Entries that leaderships began with and never committed.
+const UNCOMMITTED_SLACK: u32 = 1_024;

@@ -1,0 +1,102 @@
+//! *commit-stable*: the set of committed entries of a chain instance only grows; within one
+//! incarnation a replica's commit never goes back; what a node calls committed is committed; no
+//! cut or reset removes a committed entry.
+//!
+//! Committed is what a leader declared of its own epoch while a majority of the founding
+//! replicas held it durably. Nobody but that leader may be the first to say so.
+
+use super::glance::Glance;
+use super::truth::{Truth, Walk};
+use meshos_core::chain::entry::Tip;
+use meshos_core::replica::role::Role;
+use meshos_sim::violation::Violation;
+
+/// Id of the property.
+pub const ID: &str = "commit-stable";
+
+/// A replica raised its commit to `tip`, the end of a prefix of its log.
+///
+/// `durable` holds what each founding replica had made durable; a store that was wiped counts
+/// with what it held. Returns the positions that are committed by this.
+///
+/// # Errors
+/// It contradicts what is committed, or nothing of the kind is.
+pub fn observe(
+    truth: &mut Truth,
+    replica: &Glance,
+    tip: Tip,
+    durable: &[Tip],
+) -> Result<std::ops::Range<u64>, Violation> {
+    let committed = truth.committed();
+    if tip.end <= committed.end {
+        let known = truth.committed_tip(tip.end);
+        if known.is_some_and(|known| known.hash != tip.hash) {
+            let text = format!("what ends at {} is not what is committed there", tip.end);
+            return Err(Violation::new(ID, text));
+        }
+        return Ok(committed.end.get()..committed.end.get());
+    }
+    let leads = replica.role == Role::Leader;
+    if !leads || tip.epoch.n != replica.epoch.n {
+        let text = format!(
+            "{:?} of epoch {} calls an entry of epoch {} committed up to {}, and no leader of \
+             that epoch had",
+            replica.role, replica.epoch, tip.epoch, tip.end
+        );
+        return Err(Violation::new(ID, text));
+    }
+    let holds = |held: &&Tip| truth.holds(**held, tip) != Some(false);
+    let holders = durable.iter().filter(holds).count();
+    if holders < durable.len() / 2 + 1 {
+        let text = format!(
+            "committed up to {} in epoch {} with {holders} of {} durable copies",
+            tip.end,
+            replica.epoch,
+            durable.len()
+        );
+        return Err(Violation::new(ID, text));
+    }
+    truth.commit(tip).ok_or_else(|| {
+        let text = format!(
+            "the log committed up to {} does not continue the prefix committed up to {}",
+            tip.end, committed.end
+        );
+        Violation::new(ID, text)
+    })
+}
+
+/// A replica's commit or log changed within one run.
+///
+/// # Errors
+/// Commit went back, or a committed entry was dropped.
+pub fn kept(truth: &Truth, before: &Glance, after: &Glance) -> Result<(), Violation> {
+    if after.commit < before.commit {
+        let text = format!(
+            "commit went back from {} to {}",
+            before.commit, after.commit
+        );
+        return Err(Violation::new(ID, text));
+    }
+    if after.generation == before.generation {
+        return Ok(());
+    }
+    let agreed = truth.agreed(before.tip);
+    if agreed <= after.floor.end {
+        return Ok(());
+    }
+    let still = after.tip.end >= agreed
+        && match truth.walk(after.tip, agreed) {
+            Walk::Tip(tip) => truth
+                .committed_tip(agreed)
+                .is_none_or(|committed| committed.hash == tip.hash),
+            Walk::Lost => true,
+        };
+    if still {
+        return Ok(());
+    }
+    let text = format!(
+        "a cut to {} removed committed entries up to {agreed}",
+        after.tip.end
+    );
+    Err(Violation::new(ID, text))
+}

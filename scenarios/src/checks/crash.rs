@@ -1,0 +1,247 @@
+//! Boots, crashes and harm: what a disk holds against what had left its node.
+
+use super::durable_tail::{self, Found};
+use super::glance::Glance;
+use super::recover::{self, Seen};
+use super::step::feed;
+use super::track::{ChainTrack, ReplicaTrack};
+use super::{Checks, gap_free, leader_complete};
+use crate::model::{Host, files_of};
+use meshos_core::action::Fault as Stopped;
+use meshos_core::chain::order::{Image, Slot};
+use meshos_core::chain::recover::{RecoverError, recover as read};
+use meshos_core::id::Seq;
+use meshos_core::node::Node;
+use meshos_core::replica::log::Log;
+use meshos_core::replica::role::Role;
+use meshos_sim::fault::Fault;
+use meshos_sim::hook::Step;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::violation::Violation;
+use meshos_sim::world::View;
+
+impl Checks {
+    /// A node booted; it does not run before its store is repaired.
+    pub(super) fn booted(
+        &mut self,
+        view: View<'_, Host>,
+        node: NodeIndex,
+    ) -> Result<(), Violation> {
+        let track = &mut self.nodes[node.at()];
+        track.run = None;
+        let store = view.store(node);
+        if track.store != store {
+            track.store = store;
+            track.format(&self.chains);
+        }
+        Ok(())
+    }
+
+    /// A run made its first step.
+    pub(super) fn started(&mut self, step: &Step<'_, Host>, node: &Node) -> Result<(), Violation> {
+        let run = node.me();
+        let track = &mut self.nodes[step.node.at()];
+        if !track.follows(run.incarnation) {
+            let text = format!("incarnation {} follows a later one", run.incarnation);
+            return Err(Violation::new(super::amnesia::ID, text));
+        }
+        let is_first = track.last.is_none();
+        track.run = Some(run);
+        track.last = Some(run);
+        track.ear.restart();
+        let rate = self.config.limits().bandwidth_bytes_per_s;
+        track.budget = super::rate_limits::Budget::new(rate, step.now.instant.as_nanos());
+        for (place, chain) in node.chains().iter().enumerate() {
+            let replica = &mut track.replicas[place];
+            let state = &mut self.chains[replica.chain];
+            let fault = chain.fault();
+            let never_followed = matches!(fault, Some(Stopped::VoteLost | Stopped::NotMember));
+            replica.role = if never_followed {
+                Role::Idle
+            } else {
+                Role::Replica
+            };
+            if let Some(fault) = fault {
+                recover::stopped(fault, track.harm)?;
+            }
+            let listed =
+                chain.me().store == run.store && state.founding.voters.contains(&chain.me());
+            replica.voter = state.voter(run.node).filter(|_| listed);
+            replica.shown.restart();
+            let log = chain.log();
+            if !is_first && fault.is_none() {
+                replica
+                    .promises
+                    .recovered(replica.glance.promised, chain.promised())?;
+                durable_tail::survived(&replica.glance, &found_in(log, &replica.glance))?;
+            }
+            begin(state, replica, Glance::of(chain), log)?;
+        }
+        Ok(())
+    }
+
+    /// A node died; the disk is what the next boot will find.
+    pub(super) fn crashed(
+        &mut self,
+        view: View<'_, Host>,
+        node: NodeIndex,
+        died: &Host,
+    ) -> Result<(), Violation> {
+        for attempt in self.history.lose(node) {
+            if let Some(key) = attempt.asked.key() {
+                self.chains[usize::from(attempt.chain)]
+                    .ledger
+                    .leave_open(key);
+            }
+        }
+        let track = &mut self.nodes[node.at()];
+        track.run = None;
+        if track.last.is_none() {
+            return Ok(());
+        }
+        let limits = Host::store_limits(&self.config);
+        let recovered = match read(&files_of(view.disk(node)), &limits) {
+            Ok(recovered) => recovered,
+            Err(why @ (RecoverError::Unformatted | RecoverError::Identity { .. })) => {
+                return recover::refused(&why.to_string());
+            }
+        };
+        for replica in &mut track.replicas {
+            let state = &self.chains[replica.chain];
+            let mut images = recovered.boot.images.iter();
+            let Some(image) = images.find(|image| image.chain == state.id) else {
+                return recover::refused("a chain is gone");
+            };
+            let log = died.node().and_then(|node| node.chain(state.id));
+            let log = log.map(|chain| chain.log());
+            survived(state, replica, image, log, track.harm)?;
+        }
+        Ok(())
+    }
+
+    /// A fault of the plan was applied.
+    pub(super) fn harmed(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Flip { node, .. } | Fault::FlipAt { node, .. } => {
+                self.nodes[node.at()].harm.flipped = true;
+            }
+            Fault::DiskSyncError { node } => self.nodes[node.at()].harm.unsynced = true,
+            _ => {}
+        }
+    }
+}
+
+/// What a recovered image still holds of a replica.
+fn survived(
+    state: &ChainTrack,
+    replica: &ReplicaTrack,
+    image: &Image,
+    log: Option<&Log>,
+    harm: recover::Harm,
+) -> Result<(), Violation> {
+    let before = &replica.glance;
+    if matches!(before.fault, Some(Stopped::VoteLost | Stopped::NotMember)) {
+        return Ok(());
+    }
+    let Some(vote) = image.vote else {
+        return recover::stopped(Stopped::VoteLost, harm);
+    };
+    replica.promises.recovered(before.promised, vote)?;
+    let floor = image.checkpoint.floor;
+    let found = Found {
+        floor,
+        tip: image.tip,
+        at_durable: tip_in(image, before.durable.end),
+    };
+    durable_tail::survived(before, &found)?;
+    let present = Glance {
+        floor,
+        ..Glance::default()
+    };
+    leader_complete::is_committed_prefix(&state.truth, &present)?;
+    let entry = |slot: &Slot| match slot {
+        Slot::Known(entry) => Some(entry.seq),
+        Slot::Unknown => None,
+    };
+    gap_free::contiguous(floor.end, image.tip.end, image.slots.iter().map(entry))?;
+    slots(state, before, image, log, harm)
+}
+
+fn slots(
+    state: &ChainTrack,
+    before: &Glance,
+    image: &Image,
+    log: Option<&Log>,
+    harm: recover::Harm,
+) -> Result<(), Violation> {
+    let mut seq = image.checkpoint.floor.end;
+    for slot in &image.slots {
+        let found = match slot {
+            Slot::Known(entry) => Some(entry.hash),
+            Slot::Unknown => None,
+        };
+        if seq < before.durable.end {
+            // What is known of a run that died while it repaired its store is what it found.
+            if let Some(log) = log {
+                let was = log.entry(seq).map(|entry| entry.hash);
+                recover::slot(seq, was, found, harm)?;
+            }
+        } else if let Some(hash) = found {
+            let is_old = seq < state.truth.base();
+            let seen = if is_old || state.truth.line(seq, hash).is_some() {
+                Seen::Somewhere
+            } else {
+                Seen::Nowhere
+            };
+            recover::beyond(seq, seen)?;
+        }
+        seq = seq.next();
+    }
+    Ok(())
+}
+
+fn tip_in(image: &Image, end: Seq) -> Option<meshos_core::chain::entry::Tip> {
+    if end == image.tip.end {
+        return Some(image.tip);
+    }
+    let floor = image.checkpoint.floor;
+    if end == floor.end {
+        return Some(floor);
+    }
+    let at = end.before()?.get().checked_sub(floor.end.get())?;
+    match image.slots.get(usize::try_from(at).ok()?)? {
+        Slot::Known(entry) => Some(meshos_core::chain::entry::Tip {
+            end,
+            epoch: entry.epoch,
+            hash: entry.hash,
+        }),
+        Slot::Unknown => None,
+    }
+}
+
+fn found_in(log: &Log, before: &Glance) -> Found {
+    Found {
+        floor: log.checkpoint().floor,
+        tip: log.durable(),
+        at_durable: log.tip_at(before.durable.end),
+    }
+}
+
+/// Takes in the log that a run starts with.
+fn begin(
+    state: &mut ChainTrack,
+    replica: &mut ReplicaTrack,
+    glance: Glance,
+    log: &Log,
+) -> Result<(), Violation> {
+    replica.glance = glance;
+    feed(state, log, log.floor())?;
+    gap_free::ordered(&glance)?;
+    leader_complete::is_committed_prefix(&state.truth, &glance)?;
+    super::config_safe::observe(&state.founding, log.membership())?;
+    if let Some(voter) = replica.voter {
+        state.durable[voter] = glance.durable;
+        state.floors[voter] = glance.floor.end.get();
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! What each node has heard of its peers: whom it may know as a live leader (D21).
+
+use super::Checks;
+use super::no_disruption::Heard;
+use meshos_core::id::{Incarnation, NodeId, Number};
+use meshos_core::message::{Body, Heartbeat, Message, Purpose, Talk};
+use meshos_core::replica::role::Role;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::time::Now;
+
+/// What one node has heard of one peer.
+#[derive(Clone, Debug, Default)]
+struct Peer {
+    newest: (Incarnation, Number),
+    /// When, by the hearer's own clock.
+    at: u64,
+    /// Per chain the number of the epoch that the peer claims to lead.
+    claims: Vec<Option<u64>>,
+}
+
+/// What one run of a node has heard.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ear {
+    peers: Vec<Peer>,
+}
+
+impl Ear {
+    pub(super) fn new(nodes: u16, chains: usize) -> Self {
+        let peer = Peer {
+            claims: vec![None; chains],
+            ..Peer::default()
+        };
+        Self {
+            peers: vec![peer; usize::from(nodes)],
+        }
+    }
+
+    /// A new run has heard nothing.
+    pub(super) fn restart(&mut self) {
+        for peer in &mut self.peers {
+            peer.newest = Default::default();
+            peer.claims.fill(None);
+        }
+    }
+
+    /// Takes in a heartbeat unless it is stale; whether its rows count.
+    fn on_heartbeat(
+        &mut self,
+        from: NodeIndex,
+        run: Incarnation,
+        beat: &Heartbeat,
+        at: u64,
+    ) -> bool {
+        let peer = &mut self.peers[from.at()];
+        if (run, beat.number) <= peer.newest {
+            return false;
+        }
+        if run > peer.newest.0 {
+            peer.claims.fill(None);
+        }
+        peer.newest = (run, beat.number);
+        peer.at = at;
+        true
+    }
+
+    /// What this node, which follows `leader` in epoch `n` of a chain, has heard of it.
+    pub(super) fn heard(&self, chain: usize, leader: NodeId, n: u64, now: u64) -> Heard {
+        let index = crate::model::node_index(leader);
+        let peer = &self.peers[index.at()];
+        Heard {
+            leader,
+            n,
+            claimed: peer.claims[chain],
+            silence: now.saturating_sub(peer.at),
+        }
+    }
+}
+
+impl Checks {
+    #[inline]
+    pub(super) fn on_message(
+        &mut self,
+        node: NodeIndex,
+        from: NodeIndex,
+        now: Now,
+        message: &Message,
+    ) {
+        match &message.body {
+            Body::Heartbeat(beat) => self.on_heartbeat(node, from, now, message, beat),
+            Body::Chain(chain) => {
+                self.consents_to_silence = matches!(
+                    chain.talk,
+                    Talk::VoteRequest {
+                        purpose: Purpose::Silence,
+                        ..
+                    }
+                );
+            }
+            Body::Confirm(_) | Body::Confirmed(_) | Body::Forward(_) | Body::Forwarded { .. } => {}
+        }
+    }
+
+    fn on_heartbeat(
+        &mut self,
+        node: NodeIndex,
+        from: NodeIndex,
+        now: Now,
+        message: &Message,
+        beat: &Heartbeat,
+    ) {
+        // Only founding stores are heard, and only by the store they mean (D23).
+        let track = &mut self.nodes[node.at()];
+        let is_meant = track.run.is_some_and(|run| run.store == message.to);
+        let is_founder = self.config.store_of(message.from.node) == Some(message.from.store);
+        let run = message.from.incarnation;
+        let at = now.instant.as_nanos();
+        if !is_meant || !is_founder || !track.ear.on_heartbeat(from, run, beat, at) {
+            return;
+        }
+        for row in &beat.rows {
+            let chain = self.chains.iter().position(|chain| chain.id == row.chain);
+            let Some(chain) = chain else { continue };
+            let leads = row.state.filter(|state| state.role == Role::Leader);
+            track.ear.peers[from.at()].claims[chain] = leads.map(|state| state.epoch.n);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The properties of replicated chains, checked after every step of every node.
+//!
+//! One file per property holds a pure judgement over small plain values; the files of this
+//! folder that are no property collect those values. The checks see ground truth: every node's
+//! state, every disk, every message that leaves and every answer; they influence nothing. A step
+//! that changed no replica and sent nothing costs one comparison per chain.
+
+pub mod ack_kept;
+pub mod amnesia;
+pub mod bounded;
+pub mod commit_stable;
+pub mod config_safe;
+pub mod conserved;
+mod crash;
+pub mod durable_tail;
+pub mod gap_free;
+pub mod glance;
+mod heard;
+pub mod instance;
+pub mod leader_complete;
+pub mod linearizable;
+pub mod liveness;
+pub mod log_matching;
+pub mod no_disruption;
+pub mod one_leader_per_epoch;
+pub mod payload_blind;
+pub mod promise_order;
+pub mod rate_limits;
+pub mod recover;
+pub mod role_table;
+mod said;
+pub mod stale_prefix;
+mod step;
+mod track;
+pub mod truth;
+pub mod vote_once;
+
+use crate::history::{Asked, Attempt, History};
+use crate::model::{Host, node_id};
+use meshos_core::config::Config;
+use meshos_core::count::Count;
+use meshos_core::hash::stable_hash;
+use meshos_sim::check::Outcome;
+use meshos_sim::disk::Disk;
+use meshos_sim::fault::Fault;
+use meshos_sim::hook::{Flippable, Flips, Hook, Schedule, Step};
+use meshos_sim::machine::{Input, NodeIndex};
+use meshos_sim::scenario::{Blocked, NotChecked};
+use meshos_sim::time::{Instant, Now};
+use meshos_sim::violation::Violation;
+use meshos_sim::world::View;
+use std::sync::Arc;
+use track::{ChainTrack, NodeTrack};
+
+/// All checks of one run.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    config: Arc<Config>,
+    nodes: Vec<NodeTrack>,
+    chains: Vec<ChainTrack>,
+    history: History,
+    /// Whether the last request for a vote that came in names silence as its reason.
+    consents_to_silence: bool,
+    /// When a node last took in an operation.
+    asked: Instant,
+    /// When anything but an empty heartbeat last left a node.
+    stirred: Instant,
+    /// Whether the cluster has to fall silent before it counts as converged.
+    quiet: bool,
+}
+
+impl Checks {
+    /// The checks of a run of `nodes` nodes that are all started with `config`.
+    pub fn new(config: &Arc<Config>, nodes: u16) -> Self {
+        let chains: Vec<ChainTrack> = config
+            .chains()
+            .iter()
+            .map(|draft| ChainTrack::new(config, draft))
+            .collect();
+        let track = |node| NodeTrack::new(node_id(NodeIndex(node)), config, &chains, nodes);
+        Self {
+            nodes: (0..nodes).map(track).collect(),
+            config: config.clone(),
+            chains,
+            history: History::default(),
+            consents_to_silence: false,
+            asked: Instant::ZERO,
+            stirred: Instant::ZERO,
+            quiet: false,
+        }
+    }
+
+    /// Also demands *quiesce* of a converged cluster: for plans whose clients end.
+    #[must_use]
+    pub fn demand_quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    /// The checks that need the whole history.
+    ///
+    /// # Errors
+    /// The first property that did not hold.
+    pub fn finish(
+        &mut self,
+        view: View<'_, Host>,
+        not_checked: &mut NotChecked,
+    ) -> Result<(), Violation> {
+        for node in view.nodes() {
+            let Some(node) = view.node(node).and_then(Host::node) else {
+                continue;
+            };
+            conserved::completions(node.counters().of(Count::UnknownOperation))?;
+        }
+        for chain in &self.chains {
+            match chain.order.finish(&chain.ledger) {
+                Outcome::Holds => {}
+                Outcome::Violated(text) => return Err(Violation::new(linearizable::ID, text)),
+                Outcome::NotChecked(why) => not_checked.push(linearizable::ID, why),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the nodes of `core` do all that is promised once the faults are over.
+    ///
+    /// # Errors
+    /// The first obligation that is not met.
+    pub fn converged(&self, view: View<'_, Host>, core: &[NodeIndex]) -> Result<(), Blocked> {
+        liveness::converged(self, view, core)
+    }
+
+    /// How many values the checks hold: flat over a long run.
+    pub fn footprint(&self) -> usize {
+        let kept = self.chains.iter().map(|chain| chain.truth.len());
+        kept.sum::<usize>() + self.history.open().count()
+    }
+
+    /// A digest over what was committed, to compare runs.
+    pub fn committed(&self) -> u64 {
+        let ends = self.chains.iter().map(|chain| chain.truth.committed());
+        stable_hash(&ends.collect::<Vec<_>>()).0
+    }
+
+    fn on_op(&mut self, view: View<'_, Host>, node: NodeIndex, op: &crate::model::Op) {
+        self.asked = view.at();
+        // A node that does not run yet refuses in this very step and takes nothing in.
+        let runs = view.node(node).is_some_and(|host| host.node().is_some());
+        let (true, Some(asked)) = (runs, Asked::of(&op.ask)) else {
+            return;
+        };
+        let Some(chain) = self.chains.get_mut(usize::from(op.chain)) else {
+            return;
+        };
+        let attempt = Attempt {
+            node,
+            chain: op.chain,
+            asked,
+            invoked: view.at(),
+            horizon: chain.order.horizon(),
+        };
+        if let Some(key) = asked.key() {
+            let invoked = view.at().as_nanos();
+            chain.ledger.begin(key, invoked, attempt.horizon);
+        }
+        let waiting = self.history.begin(op.ticket, attempt);
+        self.nodes[node.at()].misuse = conserved::begun(op.ticket, waiting).err();
+    }
+}
+
+impl Hook<Host> for Checks {
+    #[inline]
+    fn on_input(&mut self, view: View<'_, Host>, node: NodeIndex, now: Now, input: &Input<Host>) {
+        match input {
+            Input::Wake | Input::Disk { .. } => {}
+            Input::Message { from, message } => {
+                self.on_message(node, *from, now, &message.message);
+            }
+            Input::Op(op) => self.on_op(view, node, op),
+        }
+    }
+
+    #[inline]
+    fn on_step(&mut self, step: &Step<'_, Host>, _: &mut Schedule<Host>) -> Result<(), Violation> {
+        self.stepped(step)
+            .map_err(|violation| violation.at_node(step.node))
+    }
+
+    fn on_boot(
+        &mut self,
+        view: View<'_, Host>,
+        node: NodeIndex,
+        _: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        self.booted(view, node)
+            .map_err(|violation| violation.at_node(node))
+    }
+
+    fn on_crash(
+        &mut self,
+        view: View<'_, Host>,
+        node: NodeIndex,
+        died: &Host,
+        _: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        self.crashed(view, node, died)
+            .map_err(|violation| violation.at_node(node))
+    }
+
+    fn on_fault(
+        &mut self,
+        _: View<'_, Host>,
+        fault: &Fault,
+        _: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        self.harmed(fault);
+        Ok(())
+    }
+
+    fn flippable(&mut self, view: View<'_, Host>, node: NodeIndex, _: &Disk) -> Flips {
+        Some(self.sealed(view, node))
+    }
+}
+
+impl Checks {
+    /// The sealed bytes of a node, as long as the other copies of what they hold are whole.
+    fn sealed(&self, view: View<'_, Host>, node: NodeIndex) -> Vec<Flippable> {
+        // The layout runs ahead of a disk that has something to do.
+        let Some(host) = view.node(node).filter(|_| view.batches(node) == 0) else {
+            return Vec::new();
+        };
+        let (Some(running), Some(layout)) = (host.node(), host.layout()) else {
+            return Vec::new();
+        };
+        let mut parts = Vec::new();
+        for chain in running.chains() {
+            let Some(track) = self.chains.iter().find(|track| track.id == chain.id()) else {
+                continue;
+            };
+            let voters = track.founding.voters.len();
+            let harmed = self.nodes.iter().enumerate().filter(|(at, other)| {
+                let is_voter = track.voter(other.id).is_some();
+                is_voter && *at != node.at() && (other.harm.flipped || other.wiped)
+            });
+            if harmed.count() + 1 > voters - track.founding.majority() {
+                continue;
+            }
+            let sealed = layout.sealed(chain.id(), chain.generation()).into_iter();
+            parts.extend(sealed.map(|sealed| Flippable {
+                file: sealed.file,
+                bytes: sealed.range,
+            }));
+        }
+        parts
+    }
+}

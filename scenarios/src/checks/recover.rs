@@ -1,0 +1,94 @@
+//! *recover*: after a crash at any byte a chain's files are a prefix that holds every record
+//! reported durable; after flips every sealed record is present or *unknown*, never absent,
+//! never wrong. A store breaks only where its disk did.
+
+use meshos_core::action::Fault;
+use meshos_core::chain::entry::EntryHash;
+use meshos_core::id::Seq;
+use meshos_sim::violation::Violation;
+
+/// Id of the property.
+pub const ID: &str = "recover";
+
+/// What was done to a disk since its store was formatted.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Harm {
+    /// Bits were flipped.
+    pub flipped: bool,
+    /// A sync failed.
+    pub unsynced: bool,
+}
+
+/// One recovered position that had been durable: what was there, and what is found.
+///
+/// # Errors
+/// It is wrong, or it is lost without any harm done to the disk.
+pub fn slot(
+    seq: Seq,
+    was: Option<EntryHash>,
+    found: Option<EntryHash>,
+    harm: Harm,
+) -> Result<(), Violation> {
+    match (was, found) {
+        (Some(was), Some(found)) if was != found => {
+            broken(format!("entry {seq} is another one after a crash"))
+        }
+        (Some(_), None) if !harm.flipped => broken(format!(
+            "entry {seq} is unknown after a crash, and no bit had flipped"
+        )),
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
+}
+
+/// One recovered position above what had been durable.
+///
+/// # Errors
+/// Nobody ever held such an entry.
+pub fn beyond(seq: Seq, was_seen: Seen) -> Result<(), Violation> {
+    match was_seen {
+        Seen::Somewhere => Ok(()),
+        Seen::Nowhere => broken(format!("entry {seq} was found that nobody ever wrote")),
+    }
+}
+
+/// Whether an entry was ever held by a replica.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It was, or it is too old to tell.
+    Somewhere,
+    /// It was not.
+    Nowhere,
+}
+
+/// A store did not open, or a replica on it takes no part.
+///
+/// # Errors
+/// Its disk was not harmed that way.
+pub fn stopped(fault: Fault, harm: Harm) -> Result<(), Violation> {
+    match fault {
+        Fault::StoreBroken if !harm.unsynced => {
+            broken("the store failed, and no sync had failed".to_owned())
+        }
+        Fault::VoteLost if !harm.flipped => {
+            broken("the vote record is lost, and no bit had flipped".to_owned())
+        }
+        Fault::StoreBroken
+        | Fault::VoteLost
+        | Fault::StoreRegressed
+        | Fault::Contradicted
+        | Fault::NotMember => Ok(()),
+    }
+}
+
+/// Recovery refuses the files.
+///
+/// # Errors
+/// Always: the store had been in use.
+pub fn refused(why: &str) -> Result<(), Violation> {
+    broken(format!("the store does not open any more: {why}"))
+}
+
+#[cold]
+fn broken(text: String) -> Result<(), Violation> {
+    Err(Violation::new(ID, text))
+}

@@ -1,0 +1,363 @@
+//! What leaves a node: messages and answers, judged against the node after the step.
+
+use super::amnesia::{self, Counts};
+use super::bounded::{self, ENTRY_OVERHEAD, Measure};
+use super::promise_order::{self, Said};
+use super::stale_prefix::Shows;
+use super::track::NodeTrack;
+use super::{
+    Checks, conserved, durable_tail, instance, no_disruption, role_table, stale_prefix, step,
+};
+use crate::history::{Asked, Attempt};
+use crate::model::{Freshness, Host, Output};
+use meshos_core::chain::entry::Entry;
+use meshos_core::client::Answer;
+use meshos_core::id::{ChainId, NodeId, Seq};
+use meshos_core::message::{Body, ChainMessage, Confirm, Heartbeat, Message, Round, Talk};
+use meshos_core::node::Node;
+use meshos_sim::hook::{Cause, Step};
+use meshos_sim::machine::Effect;
+use meshos_sim::violation::Violation;
+use std::sync::Arc;
+
+impl Checks {
+    pub(super) fn hear_effects(
+        &mut self,
+        step: &Step<'_, Host>,
+        node: &Node,
+    ) -> Result<(), Violation> {
+        for effect in step.effects {
+            match effect {
+                Effect::Send { to, message } => {
+                    let to = crate::model::node_id(*to);
+                    self.hear_message(step, node, to, &message.message)?;
+                }
+                Effect::Broadcast { .. } | Effect::Disk { .. } => self.stirred = step.view.at(),
+                Effect::Output(Output::Answer { ticket, answer }) => {
+                    self.hear_answer(step, *ticket, answer)?;
+                }
+                Effect::Output(Output::Refused { .. } | Output::Note { .. }) => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn hear_message(
+        &mut self,
+        step: &Step<'_, Host>,
+        node: &Node,
+        to: NodeId,
+        message: &Message,
+    ) -> Result<(), Violation> {
+        match &message.body {
+            Body::Heartbeat(beat) if beat.rows.is_empty() => Ok(()),
+            Body::Heartbeat(beat) => {
+                self.stirred = step.view.at();
+                self.hear_rows(step, node, beat)
+            }
+            Body::Chain(chain) => {
+                self.stirred = step.view.at();
+                self.hear_talk(step, to, chain)
+            }
+            Body::Confirmed(confirms) => {
+                self.stirred = step.view.at();
+                self.hear_confirmed(step, confirms)
+            }
+            Body::Confirm(_) | Body::Forward(_) | Body::Forwarded { .. } => {
+                self.stirred = step.view.at();
+                Ok(())
+            }
+        }
+    }
+
+    fn hear_rows(
+        &mut self,
+        step: &Step<'_, Host>,
+        node: &Node,
+        beat: &Heartbeat,
+    ) -> Result<(), Violation> {
+        let limits = self.config.limits();
+        bounded::observe(Measure::Rows, beat.rows.len() as u64, limits)?;
+        for row in &beat.rows {
+            let Some(place) = self.place(&self.nodes[step.node.at()], row.chain) else {
+                continue;
+            };
+            let replica = &self.nodes[step.node.at()].replicas[place];
+            instance::observe(self.chains[replica.chain].generation, row.generation)?;
+            let Some(state) = &row.state else { continue };
+            if replica.voter.is_none() {
+                amnesia::stranger(node.me().node, Counts::Yes)?;
+            }
+            let glance = &replica.glance;
+            let ends = (glance.durable.end, glance.commit);
+            role_table::row(state, glance.role, glance.epoch, ends)?;
+            if let Some(durable) = state.durable {
+                durable_tail::leaving(durable, glance)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_confirmed(
+        &mut self,
+        step: &Step<'_, Host>,
+        confirms: &[Confirm],
+    ) -> Result<(), Violation> {
+        for confirm in confirms {
+            let track = &self.nodes[step.node.at()];
+            let Some(place) = self.place(track, confirm.chain) else {
+                continue;
+            };
+            let replica = &track.replicas[place];
+            if replica.voter.is_none() {
+                amnesia::stranger(track.id, Counts::Yes)?;
+            }
+            promise_order::observe(Said::Confirmed, confirm.epoch.n, &replica.glance)?;
+        }
+        Ok(())
+    }
+
+    fn hear_talk(
+        &mut self,
+        step: &Step<'_, Host>,
+        to: NodeId,
+        message: &ChainMessage,
+    ) -> Result<(), Violation> {
+        let track = &self.nodes[step.node.at()];
+        let me = track.id;
+        let Some(place) = self.place(track, message.chain) else {
+            return Ok(());
+        };
+        let chain = track.replicas[place].chain;
+        instance::observe(self.chains[chain].generation, message.generation)?;
+        let voter = track.replicas[place].voter;
+        let Some(voter) = voter else {
+            return amnesia::stranger(me, counts(&message.talk));
+        };
+        let limits = self.config.limits();
+        let n = message.epoch.n;
+        match &message.talk {
+            Talk::Pull { since, durable, .. } => {
+                let replica = &mut self.nodes[step.node.at()].replicas[place];
+                promise_order::observe(Said::Acknowledged, n, &replica.glance)?;
+                let Some(durable) = durable else {
+                    return Ok(());
+                };
+                durable_tail::leaving(*durable, &replica.glance)?;
+                let acknowledged = since.end.min(*durable);
+                if since.end <= replica.glance.verified {
+                    replica.promises.acknowledge(n, acknowledged);
+                }
+                Ok(())
+            }
+            Talk::Chunk { entries, .. } => {
+                let bytes = bytes_of(entries);
+                let now = step.now.instant.as_nanos();
+                self.nodes[step.node.at()].budget.observe(bytes, now)?;
+                let allowed = bytes.saturating_sub(ENTRY_OVERHEAD);
+                bounded::observe(Measure::MessageBytes, allowed, limits)
+            }
+            Talk::Fetched { entries, .. } => {
+                let bytes = bytes_of(entries).saturating_sub(ENTRY_OVERHEAD);
+                bounded::observe(Measure::MessageBytes, bytes, limits)
+            }
+            Talk::Reset { part, .. } => {
+                bounded::observe(Measure::CheckpointBytes, part.len() as u64, limits)
+            }
+            Talk::VoteRequest {
+                round: Round::Real,
+                asked,
+                tail,
+                ..
+            } => self.hear_ask(step, (place, voter), asked.n, *tail),
+            Talk::VoteReply {
+                round,
+                asked,
+                granted: true,
+                ..
+            } => self.hear_grant(step, (place, voter), *round, (asked.n, to)),
+            Talk::VoteRequest { .. }
+            | Talk::VoteReply { .. }
+            | Talk::Conflict { .. }
+            | Talk::Outdated
+            | Talk::Regressed { .. }
+            | Talk::TransferNow
+            | Talk::Fetch { .. } => Ok(()),
+        }
+    }
+
+    /// A candidate asks for binding votes, which is its own vote.
+    fn hear_ask(
+        &mut self,
+        step: &Step<'_, Host>,
+        (place, voter): (usize, usize),
+        n: u64,
+        tail: Seq,
+    ) -> Result<(), Violation> {
+        let track = &mut self.nodes[step.node.at()];
+        let replica = &mut track.replicas[place];
+        let state = &mut self.chains[replica.chain];
+        promise_order::observe(Said::Voted(track.id), n, &replica.glance)?;
+        durable_tail::leaving(tail, &replica.glance)?;
+        replica.promises.cast(n, track.id)?;
+        let voters = state.founding.voters.len();
+        state.votes.ask(n, track.id, voter, voters)?;
+        state.votes.vote(n, track.id, voter);
+        Ok(())
+    }
+
+    /// A voter says yes to the candidate `to`.
+    fn hear_grant(
+        &mut self,
+        step: &Step<'_, Host>,
+        (place, voter): (usize, usize),
+        round: Round,
+        (n, to): (u64, NodeId),
+    ) -> Result<(), Violation> {
+        let track = &mut self.nodes[step.node.at()];
+        let replica = &mut track.replicas[place];
+        let state = &mut self.chains[replica.chain];
+        match round {
+            Round::Pre => {
+                let in_message = matches!(step.cause, Cause::Message { .. });
+                let now = step.now.instant.as_nanos();
+                let run = track.run.expect("a step starts a run");
+                if in_message
+                    && self.consents_to_silence
+                    && let Some(heard) =
+                        step::heard(&track.ear, replica.chain, run, &replica.glance, now)
+                {
+                    let suspicion = self.config.suspicion().as_nanos() as u64;
+                    no_disruption::observe(heard, suspicion, to)?;
+                }
+                state.votes.would_vote(n, to, voter);
+            }
+            Round::Real => {
+                promise_order::observe(Said::Voted(to), n, &replica.glance)?;
+                replica.promises.cast(n, to)?;
+                state.votes.vote(n, to, voter);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_answer(
+        &mut self,
+        step: &Step<'_, Host>,
+        ticket: u64,
+        answer: &Answer,
+    ) -> Result<(), Violation> {
+        let waiting = self.history.end(ticket, step.node);
+        let attempt = conserved::answered(ticket, waiting)?;
+        let at = step.view.at().as_nanos();
+        let chain = &mut self.chains[usize::from(attempt.chain)];
+        match answer {
+            Answer::Acked { seq, epoch } => {
+                let asked = &attempt.asked;
+                chain
+                    .ledger
+                    .acked(&chain.truth, asked, (*seq, *epoch), at)?;
+                if !matches!(asked, Asked::Append { local: true, .. }) {
+                    let first = asked.key().and_then(|key| chain.ledger.horizon(key));
+                    let horizon = first.unwrap_or(attempt.horizon);
+                    chain.order.appended(*seq, horizon)?;
+                }
+                Ok(())
+            }
+            Answer::NotLeader { .. } | Answer::Rejected(_) => match attempt.asked.key() {
+                Some(key) => chain.ledger.refuse(key),
+                None => Ok(()),
+            },
+            Answer::Unknown => {
+                if let Some(key) = attempt.asked.key() {
+                    chain.ledger.leave_open(key);
+                }
+                Ok(())
+            }
+            Answer::Entries {
+                floor,
+                commit,
+                entries,
+            } => self.hear_entries(step, &attempt, (*floor, *commit), entries),
+            Answer::Corrupt { .. } | Answer::Transferred => Ok(()),
+        }
+    }
+
+    fn hear_entries(
+        &mut self,
+        step: &Step<'_, Host>,
+        attempt: &Attempt,
+        (floor, commit): (Seq, Seq),
+        entries: &[Arc<Entry>],
+    ) -> Result<(), Violation> {
+        let Asked::Read {
+            from, freshness, ..
+        } = attempt.asked
+        else {
+            let text = format!("{:?} is answered with entries", attempt.asked);
+            return Err(Violation::new(conserved::ID, text));
+        };
+        let chain = &mut self.chains[usize::from(attempt.chain)];
+        let id = chain.id;
+        if freshness == Freshness::Linearizable {
+            chain.order.read(commit, attempt.horizon)?;
+            let times = (attempt.invoked.as_nanos(), step.view.at().as_nanos());
+            chain.order.keep(times, from.max(floor), commit, entries);
+        }
+        if entries.len() > 1 {
+            let bytes = entries
+                .iter()
+                .map(|entry| u64::from(entry.payload.length()));
+            let limits = self.config.limits();
+            bounded::observe(Measure::ReadBytes, bytes.sum(), limits)?;
+        }
+        let Some(place) = self.place(&self.nodes[step.node.at()], id) else {
+            return Ok(());
+        };
+        let shows = Shows {
+            from,
+            floor,
+            commit,
+            entries,
+        };
+        let replica = &mut self.nodes[step.node.at()].replicas[place];
+        let shown: &mut stale_prefix::Shown = &mut replica.shown;
+        shown.observe(&self.chains[replica.chain].truth, shows)
+    }
+
+    /// Which replica of a node belongs to `chain`.
+    #[inline]
+    pub(super) fn place(&self, track: &NodeTrack, chain: ChainId) -> Option<usize> {
+        let replicas = &track.replicas;
+        if let [only] = &replicas[..] {
+            return (self.chains[only.chain].id == chain).then_some(0);
+        }
+        replicas
+            .binary_search_by_key(&chain, |replica| self.chains[replica.chain].id)
+            .ok()
+    }
+}
+
+fn bytes_of(entries: &[Arc<Entry>]) -> u64 {
+    let bytes = entries
+        .iter()
+        .map(|entry| u64::from(entry.payload.length()) + ENTRY_OVERHEAD);
+    bytes.sum()
+}
+
+/// Whether somebody could count this for its sender.
+fn counts(talk: &Talk) -> Counts {
+    match talk {
+        Talk::VoteRequest { .. }
+        | Talk::Pull { .. }
+        | Talk::Chunk { .. }
+        | Talk::Conflict { .. }
+        | Talk::Reset { .. }
+        | Talk::Regressed { .. }
+        | Talk::TransferNow
+        | Talk::Fetched { .. }
+        | Talk::VoteReply { granted: true, .. } => Counts::Yes,
+        Talk::VoteReply { granted: false, .. } | Talk::Outdated | Talk::Fetch { .. } => Counts::No,
+    }
+}

@@ -1,0 +1,244 @@
+//! One step of one node: what changed in its replicas, and what each property says to that.
+
+use super::glance::Glance;
+use super::track::{ChainTrack, ReplicaTrack};
+use super::{
+    Checks, amnesia, bounded, commit_stable, config_safe, durable_tail, gap_free, instance,
+    leader_complete, log_matching, no_disruption, recover, role_table,
+};
+use crate::model::{Host, Output};
+use meshos_core::action::Note;
+use meshos_core::chain::entry::Tip;
+use meshos_core::chain::order::Slot;
+use meshos_core::config::Config;
+use meshos_core::id::{Run, Seq};
+use meshos_core::replica::Chain;
+use meshos_core::replica::log::Log;
+use meshos_core::replica::role::Role;
+use meshos_sim::hook::{Cause, Step};
+use meshos_sim::machine::Effect;
+use meshos_sim::violation::Violation;
+
+impl Checks {
+    #[inline]
+    pub(super) fn stepped(&mut self, step: &Step<'_, Host>) -> Result<(), Violation> {
+        let Some(node) = step.machine.node() else {
+            return Ok(());
+        };
+        let at = step.node.at();
+        if self.nodes[at].run != Some(node.me()) {
+            self.started(step, node)?;
+        }
+        if !step.effects.is_empty() {
+            self.hear_notes(step)?;
+        }
+        for (place, chain) in node.chains().iter().enumerate() {
+            if !self.nodes[at].replicas[place].glance.is_of(chain) {
+                self.changed(step, place, chain)?;
+            }
+        }
+        if !step.effects.is_empty() {
+            self.hear_effects(step, node)?;
+        }
+        match self.nodes[at].misuse.take() {
+            Some(violation) => Err(violation),
+            None => Ok(()),
+        }
+    }
+
+    /// Roles and stops as the node reports them, each on its own.
+    fn hear_notes(&mut self, step: &Step<'_, Host>) -> Result<(), Violation> {
+        for effect in step.effects {
+            let Effect::Output(Output::Note { chain, note }) = effect else {
+                continue;
+            };
+            let track = &mut self.nodes[step.node.at()];
+            let chains = &self.chains;
+            let mut replicas = track.replicas.iter_mut();
+            let replica = replicas.find(|replica| chains[replica.chain].id == *chain);
+            let Some(replica) = replica else { continue };
+            match note {
+                Note::Role { role, signal, .. } => {
+                    role_table::observe(&mut replica.role, *role, *signal)?;
+                }
+                Note::Commit { .. } => {}
+                Note::Stopped(fault) => {
+                    log_matching::stopped(*fault)?;
+                    durable_tail::stopped(*fault)?;
+                    recover::stopped(*fault, track.harm)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A replica is not what it was after the node's last step.
+    fn changed(
+        &mut self,
+        step: &Step<'_, Host>,
+        place: usize,
+        chain: &Chain,
+    ) -> Result<(), Violation> {
+        let after = Glance::of(chain);
+        let track = &mut self.nodes[step.node.at()];
+        let run = track.run.expect("a step starts a run");
+        let replica = &mut track.replicas[place];
+        let state = &mut self.chains[replica.chain];
+        let before = core::mem::replace(&mut replica.glance, after);
+        role_table::reported(replica.role, after.role)?;
+        replica.promises.observe(&before, &after)?;
+        if after.voted != before.voted || after.epoch.n != before.epoch.n {
+            let in_message = matches!(step.cause, Cause::Message { .. });
+            if in_message && self.consents_to_silence && after.voted.is_some() {
+                let now = step.now.instant.as_nanos();
+                let candidate = after.voted.unwrap_or(run.node);
+                if candidate != run.node
+                    && let Some(heard) = heard(&track.ear, replica.chain, run, &before, now)
+                {
+                    let suspicion = self.config.suspicion().as_nanos() as u64;
+                    no_disruption::observe(heard, suspicion, candidate)?;
+                }
+            }
+        }
+        changed_log(state, replica, (&before, &after), chain)?;
+        if after.commit > before.commit {
+            committed(state, &self.config, chain, &after)?;
+        }
+        commit_stable::kept(&state.truth, &before, &after)?;
+        gap_free::observe(&before, &after)?;
+        if after.floor.end != before.floor.end {
+            leader_complete::is_committed_prefix(&state.truth, &after)?;
+            if let Some(voter) = replica.voter {
+                state.floors[voter] = after.floor.end.get();
+                state.prune();
+            }
+        }
+        if after.role == Role::Leader {
+            if before.role != Role::Leader || before.epoch.n != after.epoch.n {
+                leads(state, replica, run, &after)?;
+            }
+            let waiting = after.tip.end.distance(after.commit);
+            let limits = self.config.limits();
+            bounded::observe(bounded::Measure::Uncommitted, waiting, limits)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a replica could know of a live leader before a step.
+pub(super) fn heard(
+    ear: &super::heard::Ear,
+    chain: usize,
+    me: Run,
+    before: &Glance,
+    now: u64,
+) -> Option<no_disruption::Heard> {
+    if before.role == Role::Leader {
+        return Some(no_disruption::Heard {
+            leader: me.node,
+            n: before.epoch.n,
+            claimed: Some(before.epoch.n),
+            silence: 0,
+        });
+    }
+    let leader = before.leader.filter(|leader| *leader != me.node)?;
+    Some(ear.heard(chain, leader, before.epoch.n, now))
+}
+
+/// Entries came, were cut, or became durable.
+fn changed_log(
+    state: &mut ChainTrack,
+    replica: &ReplicaTrack,
+    (before, after): (&Glance, &Glance),
+    chain: &Chain,
+) -> Result<(), Violation> {
+    let log = chain.log();
+    if after.unknown != before.unknown {
+        feed(state, log, after.floor.end)?;
+    } else if after.generation != before.generation {
+        // A cut is never below what was committed here.
+        let from = before.commit.min(after.tip.end).max(after.floor.end);
+        feed(state, log, from)?;
+    } else if after.tip.end > before.tip.end {
+        feed(state, log, before.tip.end.max(after.floor.end))?;
+    }
+    if after.generation != before.generation || after.tip.end != before.tip.end {
+        config_safe::observe(&state.founding, log.membership())?;
+    }
+    if let Some(voter) = replica.voter {
+        state.durable[voter] = after.durable;
+    }
+    Ok(())
+}
+
+/// Compares the entries of a log from `from` on with everything ever seen.
+pub(super) fn feed(state: &mut ChainTrack, log: &Log, from: Seq) -> Result<(), Violation> {
+    let mut previous = log.tip_at(from);
+    let mut seq = from;
+    while seq < log.end() {
+        previous = match log.slot(seq) {
+            Some(Slot::Known(entry)) => {
+                instance::observe(state.generation, entry.generation)?;
+                if let Some(previous) = previous {
+                    log_matching::observe(&mut state.truth, entry, previous)?;
+                }
+                gap_free::contiguous(seq, seq.next(), core::iter::once(Some(entry.seq)))?;
+                Some(Tip {
+                    end: seq.next(),
+                    epoch: entry.epoch,
+                    hash: entry.hash,
+                })
+            }
+            Some(Slot::Unknown) => None,
+            None => return gap_free::contiguous(seq, log.end(), core::iter::empty()),
+        };
+        seq = seq.next();
+    }
+    Ok(())
+}
+
+/// A replica raised its commit.
+fn committed(
+    state: &mut ChainTrack,
+    config: &Config,
+    chain: &Chain,
+    after: &Glance,
+) -> Result<(), Violation> {
+    let Some(tip) = chain.log().tip_at(after.commit) else {
+        // The entry before it is unknown here: there is nothing to compare.
+        return Ok(());
+    };
+    let fresh = commit_stable::observe(&mut state.truth, after, tip, &state.durable)?;
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    state.commits.record(after.epoch.n, after.commit);
+    for seq in fresh {
+        let Some(line) = state.truth.committed_at(Seq::new(seq)) else {
+            continue;
+        };
+        let length = u64::from(line.entry.payload.length());
+        bounded::observe(bounded::Measure::EntryBytes, length, config.limits())?;
+        if let Some(request) = state.ledger.commit(&line.entry)? {
+            state.order.committed(line.entry.seq, request.horizon)?;
+        }
+    }
+    let clients = chain.log().clients().len() as u64;
+    bounded::observe(bounded::Measure::Clients, clients, config.limits())
+}
+
+/// A replica begins to lead.
+fn leads(
+    state: &mut ChainTrack,
+    replica: &ReplicaTrack,
+    run: Run,
+    after: &Glance,
+) -> Result<(), Violation> {
+    state.leaders.observe(after.epoch, run)?;
+    state.commits.observe(&state.truth, after)?;
+    let voters = state.founding.voters.len();
+    match replica.voter {
+        Some(voter) => state.votes.lead(after.epoch.n, run.node, voter, voters),
+        None => amnesia::stranger(run.node, amnesia::Counts::Yes),
+    }
+}

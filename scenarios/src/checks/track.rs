@@ -1,0 +1,161 @@
+//! What the checks keep per node, per chain and per replica.
+
+use super::ack_kept::Ledger;
+use super::amnesia::Votes;
+use super::glance::Glance;
+use super::heard::Ear;
+use super::leader_complete::Commits;
+use super::linearizable::Order;
+use super::one_leader_per_epoch::Leaders;
+use super::rate_limits::Budget;
+use super::recover::Harm;
+use super::stale_prefix::Shown;
+use super::truth::Truth;
+use super::vote_once::Promises;
+use meshos_core::chain::entry::{Membership, Tip};
+use meshos_core::config::{ChainDraft, Config};
+use meshos_core::id::{ChainId, Gen, Incarnation, NodeId, Run};
+use meshos_core::replica::role::Role;
+use meshos_sim::violation::Violation;
+use std::sync::Arc;
+
+/// One chain instance.
+#[derive(Clone, Debug)]
+pub(super) struct ChainTrack {
+    pub(super) id: ChainId,
+    pub(super) generation: Gen,
+    pub(super) founding: Arc<Membership>,
+    /// Where its log begins.
+    pub(super) root: Tip,
+    pub(super) truth: Truth,
+    pub(super) leaders: Leaders,
+    pub(super) commits: Commits,
+    pub(super) votes: Votes,
+    pub(super) ledger: Ledger,
+    pub(super) order: Order,
+    /// What each founding replica made durable, in the order of the members.
+    pub(super) durable: Vec<Tip>,
+    /// The floor of each of them.
+    pub(super) floors: Vec<u64>,
+}
+
+impl ChainTrack {
+    pub(super) fn new(config: &Config, draft: &ChainDraft) -> Self {
+        let founding = config.founding(draft);
+        let voters = founding.membership.voters.len();
+        Self {
+            id: ChainId::of(&draft.name),
+            truth: Truth::new(founding.floor),
+            leaders: Leaders::default(),
+            commits: Commits::default(),
+            votes: Votes::default(),
+            ledger: Ledger::default(),
+            order: Order::default(),
+            durable: vec![founding.floor; voters],
+            floors: vec![0; voters],
+            root: founding.floor,
+            generation: Gen::default(),
+            founding: founding.membership,
+        }
+    }
+
+    /// The place of a node among the founding members.
+    pub(super) fn voter(&self, node: NodeId) -> Option<usize> {
+        let voters = &self.founding.voters;
+        voters.iter().position(|member| member.node == node)
+    }
+
+    /// Drops what every replica has dropped. One that stays behind holds back only so much.
+    pub(super) fn prune(&mut self) {
+        let lowest = self.floors.iter().min().copied().unwrap_or(0);
+        let highest = self.floors.iter().max().copied().unwrap_or(0);
+        let floor = lowest.max(highest.saturating_sub(BEHIND_MAX));
+        self.truth.prune(meshos_core::id::Seq::new(floor));
+    }
+}
+
+/// Positions that are kept for a replica that is behind the others' floor.
+const BEHIND_MAX: u64 = 65_536;
+
+/// One replica, as long as its store lives.
+#[derive(Clone, Debug)]
+pub(super) struct ReplicaTrack {
+    /// Its chain, by place.
+    pub(super) chain: usize,
+    /// Its place among the founding members, if its store is one.
+    pub(super) voter: Option<usize>,
+    pub(super) glance: Glance,
+    /// The role that it reported last.
+    pub(super) role: Role,
+    pub(super) promises: Promises,
+    pub(super) shown: Shown,
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub(super) struct NodeTrack {
+    pub(super) id: NodeId,
+    /// The run that is under way.
+    pub(super) run: Option<Run>,
+    /// The last run of the present store.
+    pub(super) last: Option<Run>,
+    /// Number of the present store.
+    pub(super) store: u64,
+    pub(super) replicas: Vec<ReplicaTrack>,
+    pub(super) harm: Harm,
+    /// Whether its founding store is gone.
+    pub(super) wiped: bool,
+    pub(super) budget: Budget,
+    pub(super) ear: Ear,
+    /// A mistake of the workload that the next step reports.
+    pub(super) misuse: Option<Violation>,
+}
+
+impl NodeTrack {
+    pub(super) fn new(id: NodeId, config: &Config, chains: &[ChainTrack], nodes: u16) -> Self {
+        let mut track = Self {
+            id,
+            run: None,
+            last: None,
+            store: 1,
+            replicas: Vec::new(),
+            harm: Harm::default(),
+            wiped: false,
+            budget: Budget::new(config.limits().bandwidth_bytes_per_s, 0),
+            ear: Ear::new(nodes, chains.len()),
+            misuse: None,
+        };
+        track.format(chains);
+        track
+    }
+
+    /// Begins with an empty store.
+    pub(super) fn format(&mut self, chains: &[ChainTrack]) {
+        let held = chains.iter().enumerate();
+        let held = held.filter_map(|(at, chain)| Some((at, chain.voter(self.id)?)));
+        let is_founding = self.store == 1;
+        self.wiped = !is_founding;
+        self.harm = Harm::default();
+        self.last = None;
+        self.replicas = held
+            .map(|(chain, voter)| ReplicaTrack {
+                chain,
+                voter: is_founding.then_some(voter),
+                glance: Glance {
+                    floor: chains[chain].root,
+                    tip: chains[chain].root,
+                    durable: chains[chain].root,
+                    ..Glance::default()
+                },
+                role: Role::Idle,
+                promises: Promises::default(),
+                shown: Shown::default(),
+            })
+            .collect();
+    }
+
+    /// Whether a later run of the same store follows the last one.
+    pub(super) fn follows(&self, incarnation: Incarnation) -> bool {
+        self.last.is_none_or(|last| incarnation > last.incarnation)
+    }
+}
