@@ -84,9 +84,17 @@ pub fn encode(message: &Message) -> Vec<u8> {
     let length = u32::try_from(out.len() - HEAD).expect("a message is far below 4 GiB");
     out[0] = VERSION;
     out[1..5].copy_from_slice(&length.to_le_bytes());
-    let crc = checksum(&out[..5], &out[HEAD..]);
-    out[5..HEAD].copy_from_slice(&crc.to_le_bytes());
+    seal(&mut out);
     out
+}
+
+/// Makes the checksum of a frame right. For tests that change frames on purpose.
+///
+/// # Panics
+/// If there is no whole head.
+pub fn seal(frame: &mut [u8]) {
+    let crc = checksum(&frame[..5], &frame[HEAD..]);
+    frame[5..HEAD].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// Length of the body behind this head, for a reader that has to know how much to wait for.

@@ -188,17 +188,37 @@ pub fn write(
     out.extend_from_slice(&[0; HEAD]);
     body(out);
     let length = u32::try_from(out.len() - start - HEAD).expect("a record body is far below 4 GiB");
-    let hasher = salt.head(offset, VERSION, kind.code(), length);
+    seal(&mut out[start..], salt, offset, kind.code(), length);
+}
+
+/// Fills in the head of the record that is `record`.
+fn seal(record: &mut [u8], salt: Salt, offset: u64, kind: u8, length: u32) {
+    let (head, body) = record.split_at_mut(HEAD);
+    let mut hasher = salt.head(offset, VERSION, kind, length);
     let check = hasher.clone().finalize() as u16;
-    let mut hasher = hasher;
-    hasher.update(&out[start + HEAD..]);
-    let head = &mut out[start..start + HEAD];
+    hasher.update(body);
     head[..4].copy_from_slice(&MAGIC);
     head[4] = VERSION;
-    head[5] = kind.code();
+    head[5] = kind;
     head[6..8].copy_from_slice(&check.to_le_bytes());
     head[8..12].copy_from_slice(&length.to_le_bytes());
     head[12..16].copy_from_slice(&hasher.finalize().to_le_bytes());
+}
+
+/// Makes the checksums of all records right, from the first as far as their lengths lead. For
+/// tests that change bodies on purpose.
+pub fn reseal(file: &mut [u8], salt: Salt) {
+    let mut at = 0;
+    while let Some(head) = file.get(at..).and_then(|rest| rest.first_chunk::<HEAD>()) {
+        let kind = head[5];
+        let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+        let end = at + HEAD + length as usize;
+        let Some(record) = file.get_mut(at..end) else {
+            return;
+        };
+        seal(record, salt, at as u64, kind, length);
+        at = end;
+    }
 }
 
 /// One intact record.

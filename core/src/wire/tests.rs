@@ -287,8 +287,7 @@ fn framed(body: &[u8]) -> Vec<u8> {
     let mut frame = vec![1, 0, 0, 0, 0, 0, 0, 0, 0];
     frame[1..5].copy_from_slice(&(body.len() as u32).to_le_bytes());
     frame.extend_from_slice(body);
-    let crc = super::checksum(&frame[..5], body);
-    frame[5..HEAD].copy_from_slice(&crc.to_le_bytes());
+    super::seal(&mut frame);
     frame
 }
 

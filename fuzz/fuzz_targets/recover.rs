@@ -1,0 +1,29 @@
+//! Whatever the files of a store hold, recovery answers with a store or with an error; and once
+//! its repairs are made, the store is the one that it said.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use meshos_core::chain::read::{dump, verify};
+use meshos_core::chain::recover::recover;
+use meshos_core::chain::store::Limits;
+use meshos_core::id::ChainId;
+use meshos_fuzz::{CHAIN, perform, unpack};
+
+const LIMITS: Limits = Limits {
+    segment_bytes_max: 1_500,
+};
+
+fuzz_target!(|input: &[u8]| {
+    let mut files = unpack(input);
+    let _ = dump(&files, ChainId::of(CHAIN));
+    let Ok(recovered) = recover(&files, &LIMITS) else {
+        return;
+    };
+    for op in &recovered.repairs {
+        perform(&mut files, op);
+    }
+    let again = recover(&files, &LIMITS).expect("a store stays one");
+    assert_eq!(recovered.boot.images, again.boot.images);
+    assert!(verify(&files, &LIMITS).is_ok());
+});
