@@ -81,15 +81,6 @@ impl Payload {
             ..*self
         }
     }
-
-    /// A payload of which only the length is the same.
-    pub fn blanked(&self) -> Self {
-        Self {
-            length: self.length,
-            hash: PayloadHash::default(),
-            bytes: None,
-        }
-    }
 }
 
 impl PartialEq for Payload {

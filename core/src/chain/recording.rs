@@ -37,7 +37,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// What of payloads is recorded.
+/// What of payloads is recorded. To record nothing of them is to record no run: without their
+/// hashes the hash links over entries could not be rebuilt.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PayloadMode {
@@ -46,19 +47,6 @@ pub enum PayloadMode {
     Full,
     /// Their length and hash. The run replays just as well.
     Digest,
-    /// Their length. Nothing can be learned of a payload, also not whether two are equal; the
-    /// events can be read, but hashes over entries come out differently in a replay.
-    Off,
-}
-
-impl PayloadMode {
-    /// Whether a replay takes the same steps.
-    pub const fn is_replayable(self) -> bool {
-        match self {
-            Self::Full | Self::Digest => true,
-            Self::Off => false,
-        }
-    }
 }
 
 /// How a file of a recording starts.

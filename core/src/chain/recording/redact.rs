@@ -2,7 +2,6 @@
 
 use super::PayloadMode;
 use crate::chain::entry::Entry;
-use crate::chain::payload::Payload;
 use crate::client::{Ask, ClientRequest};
 use crate::event::{Event, Input};
 use crate::message::{Body, ChainMessage, Forward, ForwardAsk, Message, Talk};
@@ -16,14 +15,14 @@ pub fn redacted(event: &Event, mode: PayloadMode) -> Cow<'_, Event> {
     }
     let input = match &event.input {
         Input::Wake | Input::Done { .. } | Input::HandOver => None,
-        Input::Peer { from, message } => redact_message(message, mode).map(|body| {
+        Input::Peer { from, message } => redact_message(message).map(|body| {
             let message = Message { body, ..**message };
             Input::Peer {
                 from: *from,
                 message: Arc::new(message),
             }
         }),
-        Input::Client { ticket, request } => redact_ask(&request.ask, mode).map(|ask| {
+        Input::Client { ticket, request } => redact_ask(&request.ask).map(|ask| {
             let chain = request.chain;
             Input::Client {
                 ticket: *ticket,
@@ -40,15 +39,7 @@ pub fn redacted(event: &Event, mode: PayloadMode) -> Cow<'_, Event> {
     }
 }
 
-fn redact_payload(payload: &Payload, mode: PayloadMode) -> Payload {
-    match mode {
-        PayloadMode::Full => payload.clone(),
-        PayloadMode::Digest => payload.redacted(),
-        PayloadMode::Off => payload.blanked(),
-    }
-}
-
-fn redact_ask(ask: &Ask, mode: PayloadMode) -> Option<Ask> {
+fn redact_ask(ask: &Ask) -> Option<Ask> {
     match ask {
         Ask::Append {
             level,
@@ -57,24 +48,25 @@ fn redact_ask(ask: &Ask, mode: PayloadMode) -> Option<Ask> {
         } => Some(Ask::Append {
             level: *level,
             request: *request,
-            payload: redact_payload(payload, mode),
+            payload: payload.redacted(),
         }),
         Ask::OpenClient | Ask::Read { .. } | Ask::Transfer { .. } => None,
     }
 }
 
-fn redact_message(message: &Message, mode: PayloadMode) -> Option<Body> {
+fn redact_message(message: &Message) -> Option<Body> {
     match &message.body {
-        Body::Chain(message) => redact_talk(&message.talk, mode)
-            .map(|talk| Body::Chain(ChainMessage { talk, ..*message })),
+        Body::Chain(message) => {
+            redact_talk(&message.talk).map(|talk| Body::Chain(ChainMessage { talk, ..*message }))
+        }
         Body::Forward(forward) => {
-            redact_forward(&forward.ask, mode).map(|ask| Body::Forward(Forward { ask, ..*forward }))
+            redact_forward(&forward.ask).map(|ask| Body::Forward(Forward { ask, ..*forward }))
         }
         Body::Heartbeat(_) | Body::Confirm(_) | Body::Confirmed(_) | Body::Forwarded { .. } => None,
     }
 }
 
-fn redact_forward(ask: &ForwardAsk, mode: PayloadMode) -> Option<ForwardAsk> {
+fn redact_forward(ask: &ForwardAsk) -> Option<ForwardAsk> {
     match ask {
         ForwardAsk::Append {
             level,
@@ -83,26 +75,18 @@ fn redact_forward(ask: &ForwardAsk, mode: PayloadMode) -> Option<ForwardAsk> {
         } => Some(ForwardAsk::Append {
             level: *level,
             request: *request,
-            payload: redact_payload(payload, mode),
+            payload: payload.redacted(),
         }),
         ForwardAsk::OpenClient | ForwardAsk::ReadIndex | ForwardAsk::Transfer { .. } => None,
     }
 }
 
-fn redact_entries(entries: &[Arc<Entry>], mode: PayloadMode) -> Arc<[Arc<Entry>]> {
-    let redacted = entries.iter().map(|entry| {
-        let payload = redact_payload(&entry.payload, mode);
-        let kind = entry.kind.clone();
-        Arc::new(Entry {
-            payload,
-            kind,
-            ..**entry
-        })
-    });
+fn redact_entries(entries: &[Arc<Entry>]) -> Arc<[Arc<Entry>]> {
+    let redacted = entries.iter().map(|entry| Arc::new(entry.redacted()));
     redacted.collect()
 }
 
-fn redact_talk(talk: &Talk, mode: PayloadMode) -> Option<Talk> {
+fn redact_talk(talk: &Talk) -> Option<Talk> {
     match talk {
         Talk::Chunk {
             attempt,
@@ -113,7 +97,7 @@ fn redact_talk(talk: &Talk, mode: PayloadMode) -> Option<Talk> {
         } => Some(Talk::Chunk {
             attempt: *attempt,
             since: *since,
-            entries: redact_entries(entries, mode),
+            entries: redact_entries(entries),
             commit: *commit,
             floor: *floor,
         }),
@@ -124,7 +108,7 @@ fn redact_talk(talk: &Talk, mode: PayloadMode) -> Option<Talk> {
         } => Some(Talk::Fetched {
             attempt: *attempt,
             since: *since,
-            entries: redact_entries(entries, mode),
+            entries: redact_entries(entries),
         }),
         // A part of a checkpoint holds no payload.
         Talk::Reset { .. }

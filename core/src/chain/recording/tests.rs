@@ -104,11 +104,11 @@ fn read(files: &Files) -> (Vec<Said>, Option<Damage>, Option<Damage>) {
 }
 
 fn steps(said: &[Said]) -> Vec<&Step> {
-    let step = |said| match said {
-        &Said::Step(ref step) => Some(step),
+    let steps = said.iter().filter_map(|said| match said {
+        Said::Step(step) => Some(step),
         Said::Start(_) | Said::End(_) => None,
-    };
-    said.iter().filter_map(step).collect()
+    });
+    steps.collect()
 }
 
 #[test]
@@ -238,18 +238,13 @@ fn payloads_are_left_out_as_asked() {
     let payload = [50_u8; 50];
     let holds = |bytes: &[u8]| bytes.windows(50).any(|window| window == payload);
     assert!(holds(&bytes));
-    for (mode, is_equal) in [
-        (PayloadMode::Full, true),
-        (PayloadMode::Digest, true),
-        (PayloadMode::Off, false),
-    ] {
+    for mode in [PayloadMode::Full, PayloadMode::Digest] {
         let redacted = redacted(&event, mode);
         let bytes = postcard::to_allocvec(&*redacted).unwrap();
         assert_eq!(holds(&bytes), mode == PayloadMode::Full);
         // A payload without its bytes is still the same payload.
-        assert_eq!(*redacted == event, is_equal);
+        assert_eq!(*redacted, event);
         assert_eq!(postcard::from_bytes::<Event>(&bytes).unwrap(), *redacted);
-        assert_eq!(mode.is_replayable(), is_equal);
     }
     let reply = |answer| Action::Reply {
         ticket: Ticket::new(1),

@@ -3,7 +3,9 @@
 use super::disk::Disk;
 use super::history::{GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps};
 use crate::chain::order::{Image, Order, Slot};
+use crate::chain::record::{Kind, Salt};
 use crate::chain::recover::{Files, RecoverError, Recovered, recover};
+use crate::chain::segment::write_entry;
 use crate::chain::store::{Layout, format};
 use crate::id::Seq;
 use alloc::sync::Arc;
@@ -188,6 +190,31 @@ fn records_inside_a_payload_are_never_found() {
         assert_eq!(unknown(&image), [1]);
         assert_never_wrong(&image, &copy);
     }
+}
+
+/// Even bytes with the right checksums are not an entry of this log if its neighbour names
+/// another one.
+#[test]
+fn an_intact_record_of_another_history_is_unknown() {
+    let (disk, layout, model) = play(&long());
+    let own = &model.entries[5];
+    let mut forged = (**own).clone();
+    forged.stamp = crate::time::Wall::from_ms(1);
+    let previous = model.tip_at(5).hash;
+    let forged = forged.linked(previous);
+    let (sealed, is_sealed) = layout.locate(chain(), GENERATION, own.seq).unwrap();
+    assert!(is_sealed);
+    let mut record = Vec::new();
+    let salt = Salt::of_store(&identity(), &sealed.file);
+    let (kind, start) = (Kind::Entry, sealed.range.start);
+    write_entry(&mut record, salt, start, kind, &forged, Some(previous));
+    let mut files = disk.files();
+    let mut bytes = files[&sealed.file].to_vec();
+    bytes[start as usize..sealed.range.end as usize].copy_from_slice(&record);
+    files.insert(sealed.file, Bytes::from(bytes));
+    let recovered = recover(&files, &LIMITS).unwrap();
+    assert_eq!(unknown(&recovered.boot.images[0]), [5]);
+    assert_never_wrong(&recovered.boot.images[0], &model);
 }
 
 #[test]
