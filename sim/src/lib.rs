@@ -1,4 +1,10 @@
 //! Deterministic simulation for any sans-IO state machine.
+//!
+//! A [`machine::Machine`] is stepped by a [`world::World`], which owns time, links, disks and
+//! clocks. A [`scenario::Scenario`] says how a seed becomes a [`plan::Plan`] and what has to hold;
+//! [`run::run`] turns a plan into a report, [`run::assert_holds`] is the body of a `#[test]`,
+//! [`sweep::sweep`] runs many seeds on all cores, and the feature `cli` adds a whole command line.
+//! [`prelude`] has what a file with a machine and its scenario needs.
 
 pub mod any;
 pub mod bench;
@@ -21,6 +27,7 @@ pub mod machines;
 pub mod marks;
 mod network;
 pub mod plan;
+pub mod prelude;
 pub mod queue;
 mod quiet;
 pub mod report;
@@ -40,3 +47,8 @@ mod timers;
 pub mod trace;
 pub mod violation;
 pub mod world;
+
+/// The code in the README is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -253,7 +253,7 @@ fn unusable_arguments_and_files_exit_2() {
             "broken.toml:3: sede: found unknown field `sede`, expected one of",
         ),
         ("replay empty", "empty/steps: No such file"),
-        ("bench other", "no workload matches; there are: nothing"),
+        ("bench other", "no workload matches; there are: w1-5, w1-50, nothing"),
         ("shrink ping-pong", "unrecognized subcommand 'shrink'"),
         (
             "run ping-pong --seeds 1 --json=empty",
@@ -378,7 +378,7 @@ fn reports_for_other_programs() {
     );
     let list = tryout.json(0, "list");
     assert_eq!(list["scenarios"][0]["scenario"], "ping-pong");
-    let bench = tryout.json(0, "bench --rounds 1");
+    let bench = tryout.json(0, "bench nothing --rounds 1");
     assert_eq!(bench["workloads"][0]["steps"], 2000);
     let files = tryout.json(0, "generate made");
     for file in files["files"].as_array().expect("files") {

@@ -55,7 +55,7 @@ impl std::fmt::Debug for Program {
 }
 
 impl Program {
-    /// A program called `name`, without scenarios.
+    /// A program called `name`, without scenarios; `bench` knows the engine's own workloads.
     pub fn new(name: &'static str, version: &'static str) -> Self {
         Self {
             name,
@@ -63,7 +63,7 @@ impl Program {
             build: version.to_owned(),
             scenarios: Vec::new(),
             marks: Vec::new(),
-            workloads: Vec::new(),
+            workloads: crate::bench::w1::workloads(),
             recordings: None,
         }
     }
