@@ -30,7 +30,7 @@ impl Tryout {
         command
             .current_dir(&self.directory)
             .args(words.split_whitespace());
-        command.env("TRYOUT", "1").env_remove("NO_COLOR");
+        command.env("TRYOUT", "all").env_remove("NO_COLOR");
         command
     }
 
@@ -190,6 +190,54 @@ fn marks_fail_full_sweeps_only_and_undecided_checks_are_told() {
 }
 
 #[test]
+fn a_full_sweep_that_never_saw_a_mark_fails() {
+    let tryout = Tryout::new("full");
+    let words = "run --json=run.json --junit junit.xml";
+    let output = tryout
+        .command(words)
+        .env("TRYOUT", "unmarked")
+        .output()
+        .expect("it starts");
+    let err = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("unmarked: never reached: a state that is never reached"),
+        "{err}"
+    );
+    assert!(!err.contains("a state that cannot be: never"), "{err}");
+    let text = fs::read_to_string(tryout.path("run.json")).expect("written");
+    let run: Value = serde_json::from_str(&text).expect("one document");
+    assert_eq!(
+        (&run["full"], &run["verdict"]),
+        (&true.into(), &"violated".into())
+    );
+    let junit = fs::read_to_string(tryout.path("junit.xml")).expect("written");
+    assert!(junit.contains("type=\"reached\""), "{junit}");
+}
+
+#[test]
+fn counted_seeds_begin_where_they_are_told() {
+    let tryout = Tryout::new("base");
+    let run = tryout.json(0, "run ping-pong --seeds 3 --seed-base 40");
+    assert_eq!(run["seeds"], "40..43");
+    let commit = tryout.command("run ping-pong --seeds 3 --seed-base commit --json");
+    let seeds = |mut command: Command, id: &str| {
+        let output = command
+            .env("MESHOS_COMMIT", id)
+            .output()
+            .expect("it starts");
+        let run: Value = serde_json::from_slice(&output.stdout).expect("one document");
+        run["seeds"].as_str().expect("seeds").to_owned()
+    };
+    let first = seeds(commit, "abc");
+    let again = tryout.command("run ping-pong --seeds 3 --seed-base commit --json");
+    assert_eq!(seeds(again, "abc"), first);
+    let other = tryout.command("run ping-pong --seeds 3 --seed-base commit --json");
+    assert_ne!(seeds(other, "abd"), first);
+    tryout.expect(0, "run ping-pong --seeds 3 --seed-base random");
+}
+
+#[test]
 fn digests_are_equal_alone_in_a_sweep_and_with_any_number_of_jobs() {
     let tryout = Tryout::new("digests");
     let one = tryout.json(0, "run ping-pong --seeds 300 --jobs 1");
@@ -253,7 +301,10 @@ fn unusable_arguments_and_files_exit_2() {
             "broken.toml:3: sede: found unknown field `sede`, expected one of",
         ),
         ("replay empty", "empty/steps: No such file"),
-        ("bench other", "no workload matches; there are: w1-5, w1-50, nothing"),
+        (
+            "bench other",
+            "no workload matches; there are: w1-5, w1-50, nothing",
+        ),
         ("shrink ping-pong", "unrecognized subcommand 'shrink'"),
         (
             "run ping-pong --seeds 1 --json=empty",

@@ -10,6 +10,7 @@ mod misfit;
 
 use meshos_sim::cli::{Measure, Program, Recordings, Replayed, Workload, main as run};
 use meshos_sim::machines::rally::Rally;
+use meshos_sim::scenario::Scenario as _;
 use misfit::{Kind, Misfit};
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,9 +48,10 @@ fn main() -> ExitCode {
         .build("1.2.3+tryout")
         .scenario(Rally);
     // Without the others a sweep of all scenarios is one that holds.
-    if std::env::var_os("TRYOUT").is_some() {
-        for kind in Kind::ALL {
-            program = program.scenario(Misfit(kind));
+    let wanted = std::env::var("TRYOUT").unwrap_or_default();
+    for misfit in Kind::ALL.map(Misfit) {
+        if wanted == "all" || wanted == misfit.name() {
+            program = program.scenario(misfit);
         }
     }
     run(program
