@@ -305,3 +305,7 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod tests;
