@@ -70,6 +70,10 @@ counts! {
     RequestRepeated,
     /// A repeated request met its first copy uncommitted.
     RequestRepeatedUncommitted,
+    /// That copy was of an earlier leader.
+    RequestRepeatedInherited,
+    /// A repeated request was answered though retention had dropped its entry.
+    RequestRepeatedRetained,
     /// A forwarded try came twice.
     ForwardRepeated,
     /// An unknown entry was repaired from a peer.

@@ -1,5 +1,23 @@
 //! MeshOS in the simulator: the model of a host, the scenarios and the checks.
 
+pub mod aims;
+pub mod cfg;
 pub mod checks;
+pub mod clients;
+pub mod flips;
 pub mod history;
+pub mod marks;
 pub mod model;
+pub mod scenes;
+
+use meshos_sim::bench::w1;
+use meshos_sim::cli::Program;
+use meshos_sim::machines::rally::Rally;
+
+/// Everything that `meshos-dst` knows.
+pub fn program() -> Program {
+    let program = Program::new("meshos-dst", env!("CARGO_PKG_VERSION")).marks(marks::all());
+    let program = w1::workloads().into_iter().fold(program, Program::workload);
+    let scenes = scenes::all().into_iter();
+    scenes.fold(program, Program::scenario).scenario(Rally)
+}

@@ -127,7 +127,13 @@ impl Chain {
         cx.count(Count::RequestRepeated);
         if seq >= self.commit {
             cx.count(Count::RequestRepeatedUncommitted);
+            if waiting.epoch.n < self.epoch.n {
+                cx.count(Count::RequestRepeatedInherited);
+            }
             return self.wait(seq, waiting);
+        }
+        if seq < self.log.floor() {
+            cx.count(Count::RequestRepeatedRetained);
         }
         let outcome = Forwarded::Acked {
             seq,

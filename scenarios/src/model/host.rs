@@ -7,7 +7,7 @@
 use super::{Op, Wire, node_id, node_index, store_id};
 use meshos_core::action::{Action, Actions, Note};
 use meshos_core::chain::order::StoreError;
-use meshos_core::chain::recover::{Files, RecoverError, Recovered, recover};
+use meshos_core::chain::recover::{Damage, Files, RecoverError, Recovered, recover};
 use meshos_core::chain::store::{self, FileOp, Founding, Identity, Layout};
 use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::config::Config;
@@ -56,6 +56,7 @@ pub struct Host {
     config: HostConfig,
     me: NodeIndex,
     seed: Seed,
+    damage: Arc<[Damage]>,
     state: State,
 }
 
@@ -98,6 +99,11 @@ impl Host {
             State::Running(running) => Some(&running.layout),
             State::Repairing { .. } | State::Broken => None,
         }
+    }
+
+    /// What its boot found that was not as it had been written.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
     }
 
     /// The limits of a store under `config`.
@@ -219,28 +225,33 @@ impl Machine for Host {
         for (at, part) in seed.chunks_exact_mut(8).enumerate() {
             part.copy_from_slice(&(boot.seed ^ at as u64).to_le_bytes());
         }
-        let state = match open(config, &boot) {
+        let (damage, state) = match open(config, &boot) {
             Some((formatted, recovered)) => {
+                let Recovered {
+                    boot,
+                    layout,
+                    repairs: found,
+                    damage,
+                    ..
+                } = recovered;
                 let mut repairs = formatted;
-                repairs.extend(recovered.repairs);
+                repairs.extend(found);
                 out.disk(BOOT, repairs.iter().cloned().map(file_op).collect());
-                let Recovered { boot, layout, .. } = Recovered {
-                    repairs: Vec::new(),
-                    ..recovered
-                };
-                State::Repairing {
+                let state = State::Repairing {
                     boot,
                     layout,
                     repairs,
                     retry: None,
-                }
+                };
+                (damage, state)
             }
-            None => State::Broken,
+            None => (Vec::new(), State::Broken),
         };
         Self {
             config: config.clone(),
             me: boot.node,
             seed: Seed(seed),
+            damage: damage.into(),
             state,
         }
     }

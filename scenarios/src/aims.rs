@@ -1,0 +1,194 @@
+//! Blows at whoever leads: faults whose victim only the run decides.
+//!
+//! A plan cannot know who will lead; aiming keeps it readable and keeps its meaning when the
+//! elections of a run change. Blows begin in the safety phase only.
+
+use crate::cfg::{Aim, Blow, Cfg, Target};
+use crate::model::{Ask, Host, Op};
+use meshos_core::id::ChainId;
+use meshos_core::replica::role::Role;
+use meshos_sim::fault::{Fault, Unsynced};
+use meshos_sim::hook::{Hook, Schedule};
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::swarm::Draw;
+use meshos_sim::time::Instant;
+use meshos_sim::violation::Violation;
+use meshos_sim::world::View;
+use std::time::Duration;
+
+/// All aims of a run.
+#[derive(Clone, Debug)]
+pub struct Aims {
+    aims: Vec<(Aim, ChainId, u16)>,
+    draw: Draw,
+    until: Instant,
+}
+
+const NAMESPACE: u64 = 0xa1 << 56;
+/// How often an aim looks for its target.
+const AGAIN: Duration = Duration::from_millis(50);
+
+impl Aims {
+    /// The aims of a plan's configuration.
+    pub fn new(cfg: &Cfg, seed: u64, until: Instant) -> Self {
+        let known = |aim: &Aim| Some((aim.clone(), cfg.chain_id(aim.chain)?, cfg.place(aim.chain)));
+        Self {
+            aims: cfg.aims.iter().filter_map(known).collect(),
+            draw: Draw::new(seed).of("aim"),
+            until,
+        }
+    }
+
+    fn strike(&self, index: usize, view: View<'_, Host>, later: &mut Schedule<Host>) -> bool {
+        let (aim, chain, place) = &self.aims[index];
+        let draw = self.draw.nth(index as u64);
+        let Some(leader) = leader(view, *chain) else {
+            return false;
+        };
+        let node = match aim.at {
+            Target::Leader => leader,
+            Target::Follower => {
+                let others: Vec<_> = view
+                    .nodes()
+                    .filter(|&node| node != leader && view.is_up(node))
+                    .collect();
+                match others.is_empty() {
+                    true => return false,
+                    false => *draw.of("follower").pick(&others),
+                }
+            }
+        };
+        later.note(Some(node), || format!("{:?} of the {:?}", aim.blow, aim.at));
+        let now = view.at();
+        let end = now.after(Duration::from_millis(aim.for_ms));
+        let (style, others) = (Unsynced::Drawn, view.nodes().filter(|&other| other != node));
+        match aim.blow {
+            Blow::Crash => {
+                later.fault(
+                    now,
+                    Fault::Crash {
+                        node,
+                        unsynced: style,
+                    },
+                );
+                later.fault(end, Fault::Restart { node });
+            }
+            Blow::CrashAtPersist => {
+                let (op, restart) = (draw.of("op").within(1..=24), Some(aim.for_ms));
+                later.fault(
+                    now,
+                    Fault::CrashAtPersist {
+                        node,
+                        op,
+                        unsynced: style,
+                        restart_after_ms: restart,
+                    },
+                );
+            }
+            Blow::ShutDown => {
+                let ticket = TICKET | index as u64;
+                later.op(
+                    now,
+                    node,
+                    Op {
+                        chain: *place,
+                        ticket,
+                        ask: Ask::HandOver {},
+                    },
+                );
+                // A node that is leaving leads nothing, so it stops before the faults have to end.
+                let stop = now.after(HAND_OVER).min(self.until);
+                later.fault(
+                    stop,
+                    Fault::Crash {
+                        node,
+                        unsynced: style,
+                    },
+                );
+                later.fault(stop.max(end), Fault::Restart { node });
+            }
+            Blow::Transfer => {
+                let ticket = TICKET | index as u64;
+                later.op(
+                    now,
+                    node,
+                    Op {
+                        chain: *place,
+                        ticket,
+                        ask: Ask::Transfer { to: None },
+                    },
+                );
+            }
+            Blow::Pause => {
+                later.fault(now, Fault::Pause { node });
+                later.fault(end, Fault::Resume { node });
+            }
+            Blow::Isolate | Blow::Deafen | Blow::Mute => {
+                for peer in others {
+                    let pairs = [(peer, node), (node, peer)];
+                    let (hears, speaks) = (aim.blow == Blow::Mute, aim.blow == Blow::Deafen);
+                    for (from, to) in pairs {
+                        if (hears && to == node) || (speaks && from == node) {
+                            continue;
+                        }
+                        later.fault(now, Fault::Cut { from, to });
+                        later.fault(end, Fault::Mend { from, to });
+                    }
+                }
+            }
+            Blow::ClockBack => {
+                let ms = -i64::try_from(aim.for_ms).unwrap_or(i64::MAX);
+                later.fault(now, Fault::ClockStep { node, ms });
+            }
+            Blow::ClockStop => {
+                later.fault(now, Fault::ClockStop { node });
+                later.fault(end, Fault::ClockStart { node });
+            }
+        }
+        true
+    }
+}
+
+/// How long a node that is shut down has to hand over.
+const HAND_OVER: Duration = Duration::from_millis(1_500);
+/// Tickets of aims; clients and plans stay below.
+const TICKET: u64 = 1 << 60;
+
+/// The node that leads a chain in its highest epoch.
+pub fn leader(view: View<'_, Host>, chain: ChainId) -> Option<NodeIndex> {
+    let led = |node: NodeIndex| {
+        let chain = view.node(node)?.node()?.chain(chain)?;
+        (chain.role() == Role::Leader).then_some((chain.epoch().n, node))
+    };
+    view.nodes().filter_map(led).max().map(|(_, node)| node)
+}
+
+impl Hook<Host> for Aims {
+    fn on_boot(
+        &mut self,
+        view: View<'_, Host>,
+        node: NodeIndex,
+        later: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        if node == NodeIndex(0) && view.at() == Instant::ZERO && view.run(node) == 1 {
+            for (index, (aim, ..)) in self.aims.iter().enumerate() {
+                later.alarm(Instant::from_millis(aim.at_ms), NAMESPACE | index as u64);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_alarm(
+        &mut self,
+        view: View<'_, Host>,
+        tag: u64,
+        later: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        let index = (tag & !(0xff << 56)) as usize;
+        let is_mine = tag & (0xff << 56) == NAMESPACE && index < self.aims.len();
+        if is_mine && view.at() < self.until && !self.strike(index, view, later) {
+            later.alarm(view.at().after(AGAIN), tag);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,279 @@
+//! What a plan decides beyond nodes, operations and faults: chains, timing, limits, the clients
+//! and the blows that are aimed at whoever leads.
+
+use crate::model::{node_id, store_id};
+use meshos_core::bandwidth::Class;
+use meshos_core::config::{
+    ChainDraft, Config, ConfigError, Draft, Founder, Limits, Retention, Timing,
+};
+use meshos_core::id::ChainId;
+use meshos_sim::machine::NodeIndex;
+use serde::{Deserialize, Serialize};
+
+/// The `[cfg]` of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cfg {
+    /// This many further chains over all nodes that nobody uses.
+    #[serde(skip_serializing_if = "is_default")]
+    pub idle_chains: u32,
+    /// Whether the run ends only when every request of the clients has ended, too.
+    #[serde(skip_serializing_if = "is_true")]
+    pub requests_end: bool,
+    /// Whether the run ends only when the cluster has nothing left to say.
+    #[serde(skip_serializing_if = "is_default")]
+    pub quiet: bool,
+    /// Which bytes a flip may hit.
+    #[serde(skip_serializing_if = "is_default")]
+    pub flips: Flips,
+    /// Spans that differ from the defaults.
+    #[serde(skip_serializing_if = "is_default")]
+    pub timing: Timing,
+    /// Bounds that differ from the defaults.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: Limits,
+    /// The chains.
+    pub chains: Vec<ChainCfg>,
+    /// The clients.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientCfg>,
+    /// What happens to whoever leads at the time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aims: Vec<Aim>,
+}
+
+impl Default for Cfg {
+    fn default() -> Self {
+        Self {
+            idle_chains: 0,
+            requests_end: true,
+            quiet: false,
+            flips: Flips::default(),
+            timing: Timing::default(),
+            limits: Limits::default(),
+            chains: vec![ChainCfg::default()],
+            clients: Vec::new(),
+            aims: Vec::new(),
+        }
+    }
+}
+
+/// One chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChainCfg {
+    /// The name.
+    pub name: String,
+    /// The voters; all nodes when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<NodeIndex>,
+    /// The voter that leads whenever it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<NodeIndex>,
+    /// The traffic class.
+    #[serde(skip_serializing_if = "is_default")]
+    pub class: Class,
+    /// What is kept.
+    #[serde(skip_serializing_if = "is_default")]
+    pub retention: Retention,
+}
+
+impl Default for ChainCfg {
+    fn default() -> Self {
+        Self {
+            name: "main".to_owned(),
+            members: Vec::new(),
+            pinned: None,
+            class: Class::default(),
+            retention: Retention::default(),
+        }
+    }
+}
+
+/// Sealed bytes that may flip. Never all copies of one entry: what no copy holds, nobody can
+/// repair.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flips {
+    /// Everything sealed, on nodes that are a minority of every chain.
+    #[default]
+    Minority,
+    /// Of each entry the copy of one node, another one for the next entry.
+    Striped,
+}
+
+/// A group of clients that behave alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientCfg {
+    /// The chain, by its place in `chains`.
+    pub chain: u16,
+    /// How many such clients.
+    pub sessions: u32,
+    /// When the first of them begins.
+    pub start_ms: u64,
+    /// Mean time between two requests.
+    pub interval_ms: u64,
+    /// How many requests each of them makes; the end of the safety phase ends them, too.
+    pub count: u64,
+    /// Shortest and longest payload.
+    pub bytes: (u32, u32),
+    /// Most requests under way.
+    pub pipeline: u32,
+    /// Requests that are reads, of a million.
+    pub reads_ppm: u32,
+    /// Reads that are linearizable, of a million.
+    pub linearizable_ppm: u32,
+    /// Appends that want to be durable on the leader only, of a million.
+    pub local_ppm: u32,
+    /// Requests without a client, which are never repeated, of a million.
+    pub anonymous_ppm: u32,
+    /// Acknowledged appends that are asked for again, of a million.
+    pub repeat_ppm: u32,
+    /// Latest time after an acknowledgement at which they are.
+    pub repeat_ms_max: u64,
+    /// Requests that go to where the last one succeeded, of a million; the others go anywhere.
+    pub sticky_ppm: u32,
+    /// How long a client waits before it tries once more.
+    pub patience_ms: u64,
+    /// Pause after a refusal.
+    pub pause_ms: u64,
+}
+
+impl Default for ClientCfg {
+    fn default() -> Self {
+        Self {
+            chain: 0,
+            sessions: 1,
+            start_ms: 3_000,
+            interval_ms: 250,
+            count: 30,
+            bytes: (0, 200),
+            pipeline: 4,
+            reads_ppm: 200_000,
+            linearizable_ppm: 500_000,
+            local_ppm: 0,
+            anonymous_ppm: 0,
+            repeat_ppm: 100_000,
+            repeat_ms_max: 4_000,
+            sticky_ppm: 600_000,
+            patience_ms: 1_500,
+            pause_ms: 400,
+        }
+    }
+}
+
+/// A blow at the node that leads a chain, or at one that follows, whoever it is at the time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aim {
+    /// When; it waits for a leader if there is none.
+    pub at_ms: u64,
+    /// The chain, by its place in `chains`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub chain: u16,
+    /// At whom.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub at: Target,
+    /// What.
+    pub blow: Blow,
+    /// How long it lasts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub for_ms: u64,
+}
+
+/// Whom a blow hits.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The leader of the highest epoch.
+    #[default]
+    Leader,
+    /// A drawn voter that does not lead.
+    Follower,
+}
+
+/// What is done to the target; it ends after `for_ms`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blow {
+    /// It crashes, and restarts.
+    Crash,
+    /// It crashes at a drawn file operation that comes soon, and restarts.
+    CrashAtPersist,
+    /// It hears itself out and hands leadership over, then crashes, and restarts.
+    ShutDown,
+    /// It stops running.
+    Pause,
+    /// It is cut off both ways.
+    Isolate,
+    /// It sends but hears nobody.
+    Deafen,
+    /// It hears but nobody hears it.
+    Mute,
+    /// Its wall clock steps back by `for_ms`.
+    ClockBack,
+    /// Its clocks stop.
+    ClockStop,
+    /// It is asked to hand leadership over.
+    Transfer,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+impl Cfg {
+    /// The core's config for a cluster of `nodes` nodes.
+    ///
+    /// # Errors
+    /// The chains, spans or limits contradict each other or the number of nodes.
+    pub fn config(&self, nodes: u16) -> Result<Config, ConfigError> {
+        let founder = |node| Founder {
+            node: node_id(node),
+            store: store_id(node, 1),
+        };
+        let all = || (0..nodes).map(NodeIndex);
+        let everybody = || all().map(node_id).collect::<Vec<_>>();
+        let chains = self.chains.iter().map(|chain| ChainDraft {
+            name: chain.name.clone(),
+            members: match chain.members.is_empty() {
+                true => everybody(),
+                false => chain.members.iter().copied().map(node_id).collect(),
+            },
+            leader_pinned: chain.pinned.map(node_id),
+            retention: chain.retention,
+            class: chain.class,
+        });
+        let idle = (0..self.idle_chains).map(|number| ChainDraft {
+            name: format!("idle-{number}"),
+            members: everybody(),
+            leader_pinned: None,
+            retention: Retention::default(),
+            class: Class::default(),
+        });
+        Config::try_from(Draft {
+            nodes: all().map(founder).collect(),
+            chains: chains.chain(idle).collect(),
+            timing: self.timing,
+            limits: self.limits,
+        })
+    }
+
+    /// The id of a chain by its place in `chains`.
+    pub fn chain_id(&self, chain: u16) -> Option<ChainId> {
+        Some(ChainId::of(&self.chains.get(usize::from(chain))?.name))
+    }
+
+    /// The place of a chain in the genesis, which operations name it by; see [`Config::chains`].
+    pub fn place(&self, chain: u16) -> u16 {
+        let wanted = self.chain_id(chain);
+        let named = self.chains.iter().map(|chain| ChainId::of(&chain.name));
+        let idle = (0..self.idle_chains).map(|number| ChainId::of(&format!("idle-{number}")));
+        named.chain(idle).filter(|id| Some(*id) < wanted).count() as u16
+    }
+}

@@ -1,0 +1,426 @@
+//! The states that a sweep has to reach, or it proves nothing.
+//!
+//! A node counts its own rare turns; what no single node knows is seen here from outside. The
+//! hook observes and never finds fault.
+
+use crate::model::{Host, Output};
+use meshos_core::action::Note;
+use meshos_core::count::{Count, Counters};
+use meshos_core::id::{ChainId, Epoch, Seq};
+use meshos_core::message::{Body, Talk};
+use meshos_core::replica::Chain;
+use meshos_core::replica::role::Role;
+use meshos_sim::disk::FileOp;
+use meshos_sim::fault::Fault;
+use meshos_sim::hook::{Cause, Hook, Schedule, Step};
+use meshos_sim::machine::{Effect, Input, NodeIndex};
+use meshos_sim::marks::Mark;
+use meshos_sim::reached;
+use meshos_sim::time::Now;
+use meshos_sim::violation::Violation;
+use meshos_sim::world::View;
+use std::collections::VecDeque;
+
+/// Everything that a full sweep has to see in some scenario.
+pub fn all() -> Vec<Mark> {
+    let required = REQUIRED.iter().map(|name| Mark::required(name));
+    let dormant = DORMANT.iter().map(|(name, why)| Mark::dormant(name, why));
+    required.chain(dormant).collect()
+}
+
+const REQUIRED: &[&str] = &[
+    "two leaders of different epochs alive",
+    "leader crash with an uncommitted suffix",
+    "uncommitted suffix of a crashed leader later truncated",
+    "uncommitted suffix of a crashed leader later committed",
+    "vote granted while a log write was in flight",
+    "write overtaken by a cut",
+    "duplicate conflict after an acknowledgement",
+    "duplicate reset after an acknowledgement",
+    "commit named above an unverified suffix",
+    "retry against a new leader while the first copy is uncommitted",
+    "retry after retention and reset",
+    "request repeated",
+    "wiped voter while the leader dies",
+    "half-deaf leader stepping down",
+    "crash during catch-up",
+    "crash during a reset",
+    "crash between write and sync",
+    "torn record repaired on reopen",
+    "corrupt entry repaired from a peer",
+    "suspicion armed again after a pause",
+    "clock stepped back while leading",
+    "chunk held back by the bandwidth budget",
+    "store full",
+    "leadership handed over on request",
+    "prefix dropped by retention",
+];
+
+const CONFIG: &str = "members of a chain do not change yet";
+const AVAILABLE: &str = "chains have quorum mode only";
+
+const DORMANT: &[(&str, &str)] = &[
+    ("leader change with an uncommitted config entry", CONFIG),
+    ("crash during a membership change", CONFIG),
+    (
+        "returning replica of an older generation",
+        "chains are not created anew yet",
+    ),
+    ("fork quarantined", AVAILABLE),
+];
+
+/// Watches a run for the marks.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    nodes: Vec<Seen>,
+    /// First uncommitted entries of leaders that crashed.
+    suffixes: Vec<Suffix>,
+    commits: Vec<(ChainId, Seq)>,
+}
+
+/// What is remembered of one node.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    counters: Counters,
+    /// File operations that its disk had performed when it last answered.
+    performed: u64,
+    /// For each batch under way, the places of its first write and of the sync behind it.
+    batches: VecDeque<Option<(u64, u64)>>,
+    /// The message under way is one of these.
+    answer: Option<AnswerKind>,
+    is_torn: bool,
+    was_reset: bool,
+    is_wiped: bool,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum AnswerKind {
+    Conflict,
+    Reset,
+}
+
+#[derive(Clone, Debug)]
+struct Suffix {
+    chain: ChainId,
+    seq: Seq,
+    epoch: Epoch,
+    /// Whether it outlives the crash on the leader's own disk.
+    is_durable: bool,
+}
+
+impl Marks {
+    /// A watcher of `nodes` nodes.
+    pub fn new(nodes: u16) -> Self {
+        Self {
+            nodes: vec![Seen::default(); usize::from(nodes)],
+            suffixes: Vec::new(),
+            commits: Vec::new(),
+        }
+    }
+
+    fn committed(&mut self, chain: ChainId) -> &mut Seq {
+        let at = match self.commits.iter().position(|(id, _)| *id == chain) {
+            Some(at) => at,
+            None => {
+                self.commits.push((chain, Seq::ZERO));
+                self.commits.len() - 1
+            }
+        };
+        &mut self.commits[at].1
+    }
+
+    /// The commit of one node passed `end`: decides the suffixes below it.
+    fn on_commit(&mut self, view: View<'_, Host>, node: NodeIndex, chain: ChainId, end: Seq) {
+        let known = self.committed(chain);
+        *known = end.max(*known);
+        if self.suffixes.is_empty() {
+            return;
+        }
+        let Some(log) = chain_of(view, node, chain).map(Chain::log) else {
+            return;
+        };
+        self.suffixes.retain(|suffix| {
+            if suffix.chain != chain || suffix.seq >= end {
+                return true;
+            }
+            match log.entry(suffix.seq) {
+                Some(entry) if entry.epoch == suffix.epoch => {
+                    reached!("uncommitted suffix of a crashed leader later committed");
+                }
+                Some(_) if suffix.is_durable => {
+                    reached!("uncommitted suffix of a crashed leader later truncated");
+                }
+                Some(_) | None => {}
+            }
+            false
+        });
+    }
+
+    fn on_role(view: View<'_, Host>, node: NodeIndex, chain: ChainId, epoch: Epoch) {
+        let mut others = view.nodes().filter(|other| *other != node);
+        let leads = |other| {
+            chain_of(view, other, chain)
+                .is_some_and(|chain| chain.role() == Role::Leader && chain.epoch().n != epoch.n)
+        };
+        if others.any(leads) {
+            reached!("two leaders of different epochs alive");
+        }
+    }
+
+    fn on_counters(&mut self, node: NodeIndex, machine: &Host) {
+        let Some(running) = machine.node() else {
+            return;
+        };
+        let seen = &mut self.nodes[usize::from(node.0)];
+        let (now, before) = (running.counters(), &seen.counters);
+        if now == before {
+            return;
+        }
+        let rose = |count| now.of(count) > before.of(count);
+        let acknowledged = || {
+            running
+                .chains()
+                .iter()
+                .any(|chain| chain.verified() > Seq::ZERO)
+        };
+        for &count in Count::ALL {
+            if rose(count) {
+                reach(count);
+            }
+        }
+        if rose(Count::ConflictIgnored)
+            && seen.answer == Some(AnswerKind::Conflict)
+            && acknowledged()
+        {
+            reached!("duplicate conflict after an acknowledgement");
+        }
+        if rose(Count::ResetIgnored) && seen.answer == Some(AnswerKind::Reset) && acknowledged() {
+            reached!("duplicate reset after an acknowledgement");
+        }
+        if rose(Count::RequestRepeatedRetained) && seen.was_reset {
+            reached!("retry after retention and reset");
+        }
+        seen.was_reset |= rose(Count::ResetInstalled);
+        seen.counters = now.clone();
+    }
+}
+
+/// Marks that a count alone proves.
+fn reach(count: Count) {
+    match count {
+        Count::VoteDuringWrite => reached!("vote granted while a log write was in flight"),
+        Count::WriteOvertaken => reached!("write overtaken by a cut"),
+        Count::CommitAboveVerified => reached!("commit named above an unverified suffix"),
+        Count::RequestRepeatedInherited => {
+            reached!("retry against a new leader while the first copy is uncommitted");
+        }
+        Count::RequestRepeated => reached!("request repeated"),
+        Count::QuorumLost => reached!("half-deaf leader stepping down"),
+        Count::Repaired => reached!("corrupt entry repaired from a peer"),
+        Count::SuspicionRearmed => reached!("suspicion armed again after a pause"),
+        Count::BudgetWait => reached!("chunk held back by the bandwidth budget"),
+        Count::StoreFull => reached!("store full"),
+        Count::Transferred => reached!("leadership handed over on request"),
+        Count::Retained => reached!("prefix dropped by retention"),
+        Count::WrongCluster
+        | Count::WrongStore
+        | Count::UnknownSender
+        | Count::UnknownChain
+        | Count::WrongReplica
+        | Count::StaleAnswer
+        | Count::OlderEpoch
+        | Count::StaleHeartbeat
+        | Count::ChunkGap
+        | Count::ChunkUnsound
+        | Count::ConflictIgnored
+        | Count::ResetIgnored
+        | Count::ResetInstalled
+        | Count::Cut
+        | Count::RequestRepeatedUncommitted
+        | Count::RequestRepeatedRetained
+        | Count::ForwardRepeated
+        | Count::StoreRegressed
+        | Count::UnknownOperation
+        | Count::Contradicted => {}
+    }
+}
+
+fn chain_of(view: View<'_, Host>, node: NodeIndex, chain: ChainId) -> Option<&Chain> {
+    view.node(node)?.node()?.chain(chain)
+}
+
+/// Places of the first write of a batch and of the first sync behind it.
+fn write_and_sync(ops: &[FileOp]) -> Option<(u64, u64)> {
+    let writes = |op: &FileOp| matches!(op, FileOp::Append { .. } | FileOp::Write { .. });
+    let write = ops.iter().position(writes)?;
+    let sync = ops[write..]
+        .iter()
+        .position(|op| matches!(op, FileOp::Sync { .. }))?;
+    Some((write as u64, (write + sync) as u64))
+}
+
+impl Hook<Host> for Marks {
+    fn on_input(&mut self, _: View<'_, Host>, node: NodeIndex, _: Now, input: &Input<Host>) {
+        let answer = match input {
+            Input::Message { message, .. } => match &message.message.body {
+                Body::Chain(chain) => match chain.talk {
+                    Talk::Conflict { .. } => Some(AnswerKind::Conflict),
+                    Talk::Reset { .. } => Some(AnswerKind::Reset),
+                    Talk::VoteRequest { .. }
+                    | Talk::VoteReply { .. }
+                    | Talk::Pull { .. }
+                    | Talk::Chunk { .. }
+                    | Talk::Outdated
+                    | Talk::Regressed { .. }
+                    | Talk::TransferNow
+                    | Talk::Fetch { .. }
+                    | Talk::Fetched { .. } => None,
+                },
+                Body::Heartbeat(_)
+                | Body::Confirm(_)
+                | Body::Confirmed(_)
+                | Body::Forward(_)
+                | Body::Forwarded { .. } => None,
+            },
+            Input::Wake | Input::Op(_) | Input::Disk { .. } => None,
+        };
+        self.nodes[usize::from(node.0)].answer = answer;
+    }
+
+    fn on_step(&mut self, step: &Step<'_, Host>, _: &mut Schedule<Host>) -> Result<(), Violation> {
+        self.on_counters(step.node, step.machine);
+        let seen = &mut self.nodes[usize::from(step.node.0)];
+        if let Cause::Disk { token, .. } = step.cause {
+            seen.performed = step.view.performed(step.node);
+            if token != 0 {
+                seen.batches.pop_front();
+            }
+            if seen.is_torn && step.machine.node().is_some() {
+                seen.is_torn = false;
+                reached!("torn record repaired on reopen");
+            }
+        }
+        for effect in step.effects {
+            if let Effect::Disk { token, ops } = effect
+                && *token != 0
+            {
+                seen.batches.push_back(write_and_sync(ops));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_output(
+        &mut self,
+        view: View<'_, Host>,
+        node: NodeIndex,
+        output: &Output,
+        _: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        if let Output::Note { chain, note } = output {
+            match note {
+                Note::Role {
+                    role: Role::Leader,
+                    epoch,
+                    ..
+                } => {
+                    Self::on_role(view, node, *chain, *epoch);
+                }
+                Note::Commit { end } => self.on_commit(view, node, *chain, *end),
+                Note::Role { .. } | Note::Stopped(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn on_boot(
+        &mut self,
+        view: View<'_, Host>,
+        node: NodeIndex,
+        _: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        let seen = &mut self.nodes[usize::from(node.0)];
+        let is_wiped = view.store(node) > 1;
+        *seen = Seen {
+            performed: view.performed(node),
+            is_torn: view
+                .node(node)
+                .is_some_and(|host| !host.damage().is_empty()),
+            was_reset: seen.was_reset && seen.is_wiped == is_wiped,
+            is_wiped,
+            ..Seen::default()
+        };
+        Ok(())
+    }
+
+    fn on_crash(
+        &mut self,
+        view: View<'_, Host>,
+        node: NodeIndex,
+        died: &Host,
+        _: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        let seen = &self.nodes[usize::from(node.0)];
+        let performed = view.performed(node) - seen.performed;
+        if let Some(Some((write, sync))) = seen.batches.front()
+            && (*write + 1..=*sync).contains(&performed)
+        {
+            reached!("crash between write and sync");
+        }
+        let Some(running) = died.node() else {
+            return Ok(());
+        };
+        for chain in running.chains() {
+            let committed = chain.commit().max(*self.committed(chain.id()));
+            let log = chain.log();
+            if chain.role() == Role::Leader {
+                if view
+                    .nodes()
+                    .any(|node| view.is_up(node) && view.store(node) > 1)
+                {
+                    reached!("wiped voter while the leader dies");
+                }
+                if let Some(entry) = log.entry(committed) {
+                    reached!("leader crash with an uncommitted suffix");
+                    self.suffixes.push(Suffix {
+                        chain: chain.id(),
+                        seq: committed,
+                        epoch: entry.epoch,
+                        is_durable: committed < log.durable().end,
+                    });
+                }
+            } else if chain.is_resetting() {
+                reached!("crash during a reset");
+            } else if chain.verified() > Seq::ZERO && committed.distance(log.end()) >= BEHIND {
+                reached!("crash during catch-up");
+            }
+        }
+        Ok(())
+    }
+
+    fn on_fault(
+        &mut self,
+        view: View<'_, Host>,
+        fault: &Fault,
+        _: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        let back = match fault {
+            Fault::ClockStep { node, ms } if *ms < 0 => Some(*node),
+            _ => None,
+        };
+        let leads = |host: &Host| {
+            let chains = host.node().map(|node| node.chains());
+            chains
+                .into_iter()
+                .flatten()
+                .any(|chain| chain.role() == Role::Leader)
+        };
+        if back.and_then(|node| view.node(node)).is_some_and(leads) {
+            reached!("clock stepped back while leading");
+        }
+        Ok(())
+    }
+}
+
+/// So many committed entries behind counts as catching up.
+const BEHIND: u64 = 3;

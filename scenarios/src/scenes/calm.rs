@@ -1,0 +1,128 @@
+//! Nothing fails: what clients alone can do to a cluster.
+
+use super::{Plan, Scene, aim};
+use crate::cfg::{Blow, ClientCfg, Target};
+use meshos_core::bandwidth::Class;
+use meshos_core::config::Retention;
+use meshos_sim::swarm::Draw;
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "steady-state",
+        about: "a calm cluster elects once, serves every client and falls silent",
+        marks: &[],
+        fill: |plan, _| {
+            plan.cfg.quiet = true;
+            plan.liveness_ms = 15_000;
+        },
+    },
+    Scene {
+        name: "sizes",
+        about: "payloads of 0 bytes, one below the limit, the limit and one above it",
+        marks: &[],
+        fill: sizes,
+    },
+    Scene {
+        name: "client-retries",
+        about: "clients pipeline, lose patience, repeat themselves and meet changing leaders",
+        marks: &["request repeated"],
+        fill: client_retries,
+    },
+    Scene {
+        name: "bandwidth-starvation",
+        about: "a budget far below the traffic, with chains of every class",
+        marks: &["chunk held back by the bandwidth budget"],
+        fill: bandwidth_starvation,
+    },
+];
+
+fn sizes(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("sizes");
+    let limit = *draw.of("limit").pick(&[1, 64, 1_000, 4_096]);
+    let limits = &mut plan.cfg.limits;
+    limits.entry_bytes_max = limit;
+    limits.message_bytes_max = limit + 1_024 + draw.of("message").below(5_000) as u32;
+    limits.segment_bytes_max = draw.of("segment").within(4_096..=20_000) as u32;
+    limits.batch_bytes_max = draw.of("batch").within(1..=10_000) as u32;
+    let group = |bytes| ClientCfg {
+        bytes: (bytes, bytes),
+        count: 6,
+        start_ms: 2_000,
+        ..ClientCfg::default()
+    };
+    plan.cfg.clients = [0, limit - 1, limit, limit + 1].map(group).to_vec();
+    if draw.of("crash").chance(500_000) {
+        aim(
+            plan,
+            draw.of("at").within(4_000..=8_000),
+            Target::Leader,
+            Blow::Crash,
+            500,
+        );
+    }
+}
+
+fn client_retries(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("retries");
+    plan.cfg.timing.request_ms = draw.of("request").within(200..=5_000);
+    plan.cfg.limits.client_window = 64;
+    if draw.of("few").chance(300_000) {
+        plan.cfg.limits.clients_max = 2;
+        // A client that the table evicted never learns what became of its last requests.
+        plan.cfg.clients[0].sessions = 4;
+    }
+    plan.cfg.limits.requests_max = *draw.of("busy").pick(&[1, 4, 4_096]);
+    let client = &mut plan.cfg.clients[0];
+    client.sessions = client.sessions.max(2);
+    client.interval_ms = 150;
+    client.pipeline = draw.of("pipeline").within(1..=24) as u32;
+    client.patience_ms = draw.of("patience").within(30..=800);
+    client.pause_ms = draw.of("pause").within(20..=400);
+    client.repeat_ppm = 500_000;
+    client.anonymous_ppm = 50_000;
+    client.sticky_ppm = 200_000;
+    for number in 0..draw.of("changes").below(3) {
+        let draw = draw.of("change").nth(number);
+        let blow = *draw
+            .of("blow")
+            .pick(&[Blow::Transfer, Blow::Crash, Blow::Isolate]);
+        let at = draw.of("at").within(3_000..=8_500);
+        aim(
+            plan,
+            at,
+            Target::Leader,
+            blow,
+            draw.of("for").within(200..=3_000),
+        );
+    }
+}
+
+fn bandwidth_starvation(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("bandwidth");
+    let limits = &mut plan.cfg.limits;
+    limits.bandwidth_bytes_per_s = draw.of("budget").within(4_000..=20_000);
+    limits.entry_bytes_max = 2_000;
+    limits.message_bytes_max = 4_096;
+    let main = plan.cfg.chains[0].clone();
+    for (name, class) in [("rest", Class::Background), ("now", Class::Realtime)] {
+        let mut chain = main.clone();
+        (chain.name, chain.class) = (name.to_owned(), class);
+        plan.cfg.chains.push(chain);
+    }
+    for chain in 0..3_u16 {
+        plan.cfg.chains[usize::from(chain)].retention = Retention {
+            entries_max: *draw.of("keep").pick(&[None, Some(40)]),
+            ..Retention::default()
+        };
+    }
+    let group = |chain| ClientCfg {
+        chain,
+        bytes: (500, 2_000),
+        count: draw.of("count").within(4..=12),
+        interval_ms: 300,
+        patience_ms: 3_000,
+        ..ClientCfg::default()
+    };
+    plan.cfg.clients = (0..3).map(group).collect();
+    plan.liveness_ms = 20_000;
+}

@@ -1,0 +1,91 @@
+//! Clocks stop, jump, drift and step; everything else is sound.
+
+use super::{Plan, Scene, aim, ms, node};
+use crate::cfg::{Blow, Target};
+use meshos_core::config::Retention;
+use meshos_sim::fault::Fault;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::swarm::Draw;
+
+pub(super) const SCENES: &[Scene] = &[Scene {
+    name: "clocks",
+    about: "clocks stop, jump, drift and step, and deadlines are noticed late",
+    marks: &["clock stepped back while leading"],
+    fill: clocks,
+}];
+
+fn clocks(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("clocks");
+    plan.cfg.chains[0].retention = Retention {
+        age_max_ms: *draw.of("age").pick(&[None, Some(1_000), Some(60_000)]),
+        ..Retention::default()
+    };
+    for node in 0..plan.nodes {
+        let draw = draw.of("rate").nth(u64::from(node));
+        if draw.of("on").chance(500_000) {
+            let ppm = draw.of("ppm").within(0..=700_000) as i32 - 300_000;
+            plan.fault(
+                ms(0),
+                Fault::ClockRate {
+                    node: NodeIndex(node),
+                    ppm,
+                },
+            );
+        }
+    }
+    for number in 0..draw.of("count").within(1..=6) {
+        let draw = draw.nth(number);
+        let node = node(draw.of("node"), plan.nodes);
+        let at = draw.of("at").below(9_500);
+        let end = (at + draw.of("for").within(100..=6_000)).min(plan.safety_ms);
+        match draw.of("kind").below(5) {
+            0 => {
+                plan.fault(ms(at), Fault::ClockStop { node });
+                plan.fault(ms(end), Fault::ClockStart { node });
+            }
+            1 => {
+                let ms_forward = draw.of("jump").within(1..=100_000);
+                plan.fault(
+                    ms(at),
+                    Fault::ClockJump {
+                        node,
+                        ms: ms_forward,
+                    },
+                );
+            }
+            2 => {
+                let by = draw.of("step").within(0..=7_200_000) as i64 - 3_600_000;
+                plan.fault(ms(at), Fault::ClockStep { node, ms: by });
+            }
+            3 => {
+                let by_ms = draw.of("late").within(1..=4_000);
+                plan.fault(ms(at), Fault::LateWake { node, by_ms });
+                plan.fault(ms(end), Fault::LateWake { node, by_ms: 0 });
+            }
+            _ => {
+                let ppm = draw.of("wild").within(0..=9_900_000) as i32 - 900_000;
+                plan.fault(ms(at), Fault::ClockRate { node, ppm });
+            }
+        }
+    }
+    if draw.of("back").chance(500_000) {
+        let by = draw.of("back-by").within(1..=10_000_000);
+        aim(
+            plan,
+            draw.of("back-at").within(3_000..=9_000),
+            Target::Leader,
+            Blow::ClockBack,
+            by,
+        );
+    }
+    if draw.of("stop").chance(300_000) {
+        let at = draw.of("stop-at").within(3_000..=7_000);
+        aim(
+            plan,
+            at,
+            Target::Leader,
+            Blow::ClockStop,
+            draw.of("stop-for").within(500..=3_000),
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Disks are slow, full, fail their syncs, or return other bits than were written.
+
+use super::{Plan, Scene, aim, crash, ms, node, reboot_at_end};
+use crate::cfg::{Blow, Flips, Target};
+use meshos_core::config::Retention;
+use meshos_sim::fault::{Fault, Unsynced};
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::swarm::Draw;
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "slow-disk",
+        about: "disks take up to a second for a batch, so that writes and epochs overlap",
+        marks: &["vote granted while a log write was in flight"],
+        fill: slow_disk,
+    },
+    Scene {
+        name: "full-disk",
+        about: "disks have no room for a while",
+        marks: &["store full"],
+        fill: full_disk,
+    },
+    Scene {
+        name: "failing-disk",
+        about: "syncs fail, and the replica stops until it reboots",
+        marks: &[],
+        fill: failing_disk,
+    },
+    Scene {
+        name: "corrupt-bytes",
+        about: "bits of sealed records flip; peers repair what a reboot finds damaged",
+        marks: &["corrupt entry repaired from a peer"],
+        fill: corrupt_bytes,
+    },
+];
+
+fn slow_disk(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("slow");
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=300);
+    for node in 0..plan.nodes {
+        let draw = draw.of("node").nth(u64::from(node));
+        if draw.of("on").chance(700_000) {
+            let us_max = *draw.of("most").pick(&[20_000, 100_000, 400_000, 1_000_000]);
+            let us_min = us_max / 20;
+            let at = draw.of("at").below(6_000);
+            plan.fault(
+                ms(at),
+                Fault::DiskLatency {
+                    node: NodeIndex(node),
+                    us_min,
+                    us_max,
+                },
+            );
+        }
+    }
+    for number in 0..draw.of("blows").within(0..=3) {
+        let draw = draw.of("blow").nth(number);
+        let blow =
+            *draw
+                .of("blow")
+                .pick(&[Blow::Crash, Blow::Isolate, Blow::Transfer, Blow::Pause]);
+        let at = draw.of("at").within(2_500..=9_000);
+        aim(
+            plan,
+            at,
+            Target::Leader,
+            blow,
+            draw.of("for").within(100..=3_000),
+        );
+    }
+}
+
+fn full_disk(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("full");
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=300);
+    plan.cfg.chains[0].retention = Retention {
+        entries_max: *draw.of("keep").pick(&[None, Some(5)]),
+        ..Retention::default()
+    };
+    for number in 0..draw.of("count").within(1..=4) {
+        let draw = draw.nth(number);
+        let node = node(draw.of("node"), plan.nodes);
+        let at = draw.of("at").below(9_000);
+        let end = at + draw.of("for").within(50..=5_000);
+        plan.fault(ms(at), Fault::DiskFull { node, on: true });
+        if end < plan.safety_ms {
+            plan.fault(ms(end), Fault::DiskFull { node, on: false });
+        }
+        if draw.of("crash").chance(300_000) {
+            let at = at + draw.of("crash-at").below(1_000);
+            crash(
+                plan,
+                node,
+                (at.min(9_900), (at + 300).min(9_950)),
+                Unsynced::Drawn,
+            );
+        }
+    }
+}
+
+fn failing_disk(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("failing");
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=300);
+    for number in 0..draw.of("count").within(1..=4) {
+        let draw = draw.nth(number);
+        let node = node(draw.of("node"), plan.nodes);
+        let at = draw.of("at").below(9_000);
+        plan.fault(ms(at), Fault::DiskSyncError { node });
+        if draw.of("reboot").chance(600_000) {
+            let at = at + draw.of("reboot-at").within(50..=3_000);
+            crash(
+                plan,
+                node,
+                (at.min(9_900), (at + 200).min(9_950)),
+                Unsynced::Drawn,
+            );
+        }
+        reboot_at_end(plan, node);
+    }
+}
+
+fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("corrupt");
+    plan.cfg.flips = *draw.of("flips").pick(&[Flips::Minority, Flips::Striped]);
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
+    plan.cfg.clients[0].start_ms = 1_500;
+    let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
+    let most = usize::from((plan.nodes - 1) / 2);
+    plan.cfg.limits.segment_bytes_max = *draw.of("segment").pick(&[4_096, 1 << 20]);
+    plan.cfg.chains[0].retention = Retention {
+        entries_max: *draw.of("keep").pick(&[None, None, Some(10)]),
+        ..Retention::default()
+    };
+    for number in 0..draw.of("count").within(1..=4) {
+        let draw = draw.nth(number);
+        // Damage shows when a node reads its files, so every flip is followed by a reboot.
+        let node = match plan.cfg.flips {
+            Flips::Minority => *draw.of("victim").pick(&order[..most]),
+            Flips::Striped => node(draw.of("node"), plan.nodes),
+        };
+        let at = draw.of("at").within(3_500..=9_000);
+        let bits = *draw.of("bits").pick(&[1, 1, 2, 8]);
+        plan.fault(ms(at), Fault::Flip { node, bits });
+        let boot = at + draw.of("boot").within(1..=700);
+        crash(
+            plan,
+            node,
+            (boot, boot + draw.of("down").within(1..=200)),
+            Unsynced::Drawn,
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! The scenarios: for each theme the plans that its seeds generate.
+//!
+//! All of them run the same machines under the same checks; a scenario decides only what its
+//! plans hold. Faults stay within the budget: any of them may be combined, but flips never meet
+//! wiped stores, and a majority of the voters of every chain keeps its store.
+
+mod calm;
+mod clocks;
+mod disks;
+mod network;
+mod process;
+mod swarm;
+
+use crate::aims::Aims;
+use crate::cfg::{Aim, Blow, Cfg, ClientCfg, Target};
+use crate::checks::Checks;
+use crate::clients::Clients;
+use crate::flips::Flipping;
+use crate::marks::Marks;
+use crate::model::{Host, HostConfig, Op};
+use meshos_core::config::Config;
+use meshos_sim::fault::{Fault, Unsynced};
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::marks::Mark;
+use meshos_sim::plan::Plan as SimPlan;
+use meshos_sim::scenario::{Blocked, NotChecked, Scenario};
+use meshos_sim::swarm::Draw;
+use meshos_sim::time::Instant;
+use meshos_sim::violation::Violation;
+use meshos_sim::world::World;
+use std::sync::Arc;
+
+/// A plan for a cluster of nodes.
+pub type Plan = SimPlan<Op, Cfg>;
+
+/// One theme.
+#[derive(Copy, Clone, Debug)]
+pub struct Scene {
+    name: &'static str,
+    about: &'static str,
+    /// What must be seen in a full sweep of this scenario.
+    marks: &'static [&'static str],
+    /// Fills a plan that has a calm cluster of three to five nodes and one group of clients.
+    fill: fn(&mut Plan, Draw),
+}
+
+/// Every scenario.
+pub fn all() -> Vec<Scene> {
+    [
+        calm::SCENES,
+        network::SCENES,
+        process::SCENES,
+        clocks::SCENES,
+        disks::SCENES,
+        swarm::SCENES,
+    ]
+    .concat()
+}
+
+/// The scenario of that name.
+pub fn named(name: &str) -> Option<Scene> {
+    all().into_iter().find(|scene| scene.name == name)
+}
+
+/// Everything that watches and drives a run: checks, clients, aims, bytes that may flip, marks.
+pub type SceneHook = (Flipping, (Checks, (Clients, (Aims, Marks))));
+
+impl Scenario for Scene {
+    type Machine = Host;
+    type Cfg = Cfg;
+    type Hook = SceneHook;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn about(&self) -> &str {
+        self.about
+    }
+
+    fn plan(&self, seed: u64) -> Plan {
+        let draw = Draw::new(seed).of(self.name);
+        let mut plan = calm(self.name, seed, draw);
+        (self.fill)(&mut plan, draw);
+        plan.faults.sort_by_key(|fault| fault.at);
+        plan
+    }
+
+    fn config(&self, plan: &Plan, _: NodeIndex) -> HostConfig {
+        Arc::new(config(plan))
+    }
+
+    fn hook(&self, plan: &Plan) -> SceneHook {
+        hook(plan)
+    }
+
+    fn converged(&self, plan: &Plan, world: &World<Host>, hook: &SceneHook) -> Result<(), Blocked> {
+        let (_, (checks, (clients, _))) = hook;
+        checks.converged(world.view(), &plan.core())?;
+        match clients.first_waiting().filter(|_| plan.cfg.requests_end) {
+            None => Ok(()),
+            Some(waiting) => Err(Blocked::new("leader-again", waiting)),
+        }
+    }
+
+    fn finish(
+        &self,
+        _: &Plan,
+        world: &World<Host>,
+        hook: &mut SceneHook,
+        not_checked: &mut NotChecked,
+    ) -> Result<(), Violation> {
+        hook.1.0.finish(world.view(), not_checked)
+    }
+
+    fn marks(&self) -> Vec<Mark> {
+        self.marks.iter().map(|name| Mark::required(name)).collect()
+    }
+}
+
+/// The core's config of a plan.
+///
+/// # Panics
+/// When the plan contradicts itself.
+fn config(plan: &Plan) -> Config {
+    match plan.cfg.config(plan.nodes) {
+        Ok(config) => config,
+        Err(mistake) => panic!("the plan's cfg is no config: {mistake}"),
+    }
+}
+
+/// Fresh checks, clients and marks for one run of a plan.
+pub fn hook(plan: &Plan) -> SceneHook {
+    let (cfg, seed, nodes) = (&plan.cfg, plan.seed, plan.nodes);
+    let checks = Checks::new(&Arc::new(config(plan)), nodes);
+    let checks = match cfg.quiet {
+        true => checks.demand_quiet(),
+        false => checks,
+    };
+    let clients = Clients::new(cfg, seed, nodes, plan.safety());
+    let aims = Aims::new(cfg, seed, plan.safety());
+    let watchers = (aims, Marks::new(nodes));
+    (
+        Flipping::new(cfg, seed, nodes),
+        (checks, (clients, watchers)),
+    )
+}
+
+/// A cluster without faults and one group of clients, with drawn details.
+fn calm(name: &str, seed: u64, draw: Draw) -> Plan {
+    let draw = draw.of("base");
+    let nodes = *draw.of("nodes").pick(&[3, 3, 3, 3, 3, 3, 4, 5, 5]);
+    let clients = ClientCfg {
+        sessions: draw.of("sessions").within(1..=2) as u32,
+        start_ms: draw.of("start").within(1_000..=4_000),
+        interval_ms: draw.of("interval").within(100..=600),
+        count: draw.of("count").within(5..=25),
+        pipeline: draw.of("pipeline").within(1..=8) as u32,
+        local_ppm: *draw.of("local").pick(&[0, 0, 200_000]),
+        ..ClientCfg::default()
+    };
+    let cfg = Cfg {
+        clients: vec![clients],
+        ..Cfg::default()
+    };
+    let mut plan = Plan::new(name, seed, nodes, cfg);
+    plan.origin_ms_max = *draw.of("origin").pick(&[0, 1_000_000]);
+    plan
+}
+
+fn ms(ms: u64) -> Instant {
+    Instant::from_millis(ms)
+}
+
+fn node(draw: Draw, nodes: u16) -> NodeIndex {
+    NodeIndex(draw.below(u64::from(nodes)) as u16)
+}
+
+fn aim(plan: &mut Plan, at_ms: u64, at: Target, blow: Blow, for_ms: u64) {
+    let chain = 0;
+    plan.cfg.aims.push(Aim {
+        at_ms,
+        chain,
+        at,
+        blow,
+        for_ms,
+    });
+}
+
+/// A crash with a drawn fate of what was not synced, and a restart.
+fn crash(plan: &mut Plan, node: NodeIndex, (from, to): (u64, u64), unsynced: Unsynced) {
+    plan.fault(ms(from), Fault::Crash { node, unsynced });
+    plan.fault(ms(to), Fault::Restart { node });
+}
+
+/// Crashes a node as the last thing of the safety phase, so that the liveness phase boots it: a
+/// replica that stopped because its disk failed comes back only so.
+fn reboot_at_end(plan: &mut Plan, node: NodeIndex) {
+    let end = plan.safety();
+    plan.fault(
+        end,
+        Fault::Crash {
+            node,
+            unsynced: Unsynced::Drawn,
+        },
+    );
+}
+
+/// Leaves nodes that lost their stores out of the liveness phase.
+fn leave_out(plan: &mut Plan, wiped: &[NodeIndex]) {
+    let kept = (0..plan.nodes)
+        .map(NodeIndex)
+        .filter(|node| !wiped.contains(node));
+    plan.core = kept.collect();
+}

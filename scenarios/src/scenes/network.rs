@@ -1,0 +1,188 @@
+//! The network fails; processes, disks and clocks do not.
+
+use super::{Plan, Scene, aim, ms, node};
+use crate::cfg::{Blow, Target};
+use meshos_sim::fault::{Fault, Weather};
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::swarm::Draw;
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "partition-heal",
+        about: "the cluster falls apart, several times, and comes together",
+        marks: &["two leaders of different epochs alive"],
+        fill: partition_heal,
+    },
+    Scene {
+        name: "one-way-partition",
+        about: "some links carry messages in one direction only",
+        marks: &[],
+        fill: one_way_partition,
+    },
+    Scene {
+        name: "bridge",
+        about: "two halves hear each other through one node only",
+        marks: &[],
+        fill: bridge,
+    },
+    Scene {
+        name: "flapping-link",
+        about: "a link goes and comes faster than anybody can make sense of it",
+        marks: &[],
+        fill: flapping_link,
+    },
+    Scene {
+        name: "lossy-network",
+        about: "messages are lost, doubled, delayed and overtaken",
+        marks: &[],
+        fill: lossy_network,
+    },
+    Scene {
+        name: "half-deaf-leader",
+        about: "a leader that is heard but hears nobody has to step down",
+        marks: &["half-deaf leader stepping down"],
+        fill: half_deaf_leader,
+    },
+];
+
+fn partition_heal(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("partition");
+    let mut at = draw.of("first").within(1_000..=5_000);
+    for number in 0..4 {
+        let draw = draw.nth(number);
+        if at >= plan.safety_ms {
+            break;
+        }
+        match draw.of("kind").below(3) {
+            0 => {
+                let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
+                let size = draw.of("size").within(1..=u64::from(plan.nodes) - 1) as usize;
+                let (one, other) = order.split_at(size);
+                let groups = vec![one.to_vec(), other.to_vec()];
+                plan.fault(ms(at), Fault::Partition { groups });
+            }
+            1 => aim(plan, at, Target::Leader, Blow::Isolate, 20_000),
+            _ => {
+                let groups = (0..plan.nodes).map(|node| vec![NodeIndex(node)]).collect();
+                plan.fault(ms(at), Fault::Partition { groups });
+            }
+        }
+        at += draw.of("for").within(300..=5_000);
+        if at < plan.safety_ms && draw.of("heal").chance(700_000) {
+            plan.fault(ms(at), Fault::Heal {});
+            at += draw.of("between").within(100..=3_000);
+        }
+    }
+}
+
+fn one_way_partition(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("one-way");
+    for number in 0..draw.of("count").within(1..=4) {
+        let draw = draw.nth(number);
+        let from = node(draw.of("from"), plan.nodes);
+        let step = draw.of("to").within(1..=u64::from(plan.nodes) - 1) as u16;
+        let to = NodeIndex((from.0 + step) % plan.nodes);
+        let at = draw.of("at").below(8_000);
+        plan.fault(ms(at), Fault::Cut { from, to });
+        let end = at + draw.of("for").within(500..=8_000);
+        if end < plan.safety_ms {
+            plan.fault(ms(end), Fault::Mend { from, to });
+        }
+    }
+}
+
+fn bridge(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("bridge");
+    let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
+    let middle = (order.len() - 1) / 2;
+    let (left, right) = (&order[..middle], &order[middle + 1..]);
+    let at = draw.of("at").below(7_000);
+    let end = at + draw.of("for").within(2_000..=9_000);
+    for (&one, &other) in left
+        .iter()
+        .flat_map(|one| right.iter().map(move |other| (one, other)))
+    {
+        for (from, to) in [(one, other), (other, one)] {
+            plan.fault(ms(at), Fault::Cut { from, to });
+            if end < plan.safety_ms {
+                plan.fault(ms(end), Fault::Mend { from, to });
+            }
+        }
+    }
+}
+
+fn flapping_link(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("flap");
+    let from = node(draw.of("from"), plan.nodes);
+    let step = draw.of("to").within(1..=u64::from(plan.nodes) - 1) as u16;
+    let to = NodeIndex((from.0 + step) % plan.nodes);
+    let both = draw.of("both").chance(700_000);
+    let longest = *draw.of("longest").pick(&[100, 600, 2_000]);
+    let mut at = draw.of("first").below(3_000);
+    for number in 0..40 {
+        if at >= plan.safety_ms {
+            break;
+        }
+        let is_cut = number % 2 == 0;
+        for (from, to) in [(from, to), (to, from)]
+            .into_iter()
+            .take(1 + usize::from(both))
+        {
+            let fault = match is_cut {
+                true => Fault::Cut { from, to },
+                false => Fault::Mend { from, to },
+            };
+            plan.fault(ms(at), fault);
+        }
+        at += draw.of("for").nth(number).within(20..=longest);
+    }
+}
+
+fn lossy_network(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("lossy");
+    let part = |name: &str, most: u64| draw.of(name).below(most) as u32;
+    let latency_us_min = draw.of("latency").within(100..=10_000);
+    let weather = Weather {
+        latency_us_min,
+        latency_us_max: latency_us_min + draw.of("jitter").below(80_000),
+        loss_ppm: part("loss", 300_000),
+        duplicate_ppm: part("duplicate", 300_000),
+        reorder_ppm: part("reorder", 300_000),
+        bytes_per_ms: *draw.of("bytes").pick(&[0, 0, 20, 200]),
+    };
+    let weather = Some(weather);
+    plan.fault(
+        ms(0),
+        Fault::Weather {
+            from: None,
+            to: None,
+            weather,
+        },
+    );
+    if draw.of("crash").chance(500_000) {
+        let at = draw.of("at").within(3_500..=8_000);
+        aim(
+            plan,
+            at,
+            Target::Leader,
+            Blow::Crash,
+            draw.of("down").within(100..=3_000),
+        );
+    }
+}
+
+fn half_deaf_leader(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("deaf");
+    let at = draw.of("at").within(2_500..=6_000);
+    aim(
+        plan,
+        at,
+        Target::Leader,
+        Blow::Deafen,
+        draw.of("for").within(1_000..=6_000),
+    );
+    if draw.of("mute").chance(300_000) {
+        let at = at + draw.of("later").within(500..=4_000);
+        aim(plan, at, Target::Leader, Blow::Mute, 2_000);
+    }
+}

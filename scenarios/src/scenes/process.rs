@@ -1,0 +1,271 @@
+//! Processes stop, pause and come back, in time or far behind.
+
+use super::{Plan, Scene, aim, crash, leave_out, ms, node};
+use crate::cfg::{Blow, Target};
+use crate::model::{Ask, Op};
+use meshos_core::config::Retention;
+use meshos_sim::fault::{Fault, Unsynced};
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::swarm::Draw;
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "leader-crash",
+        about: "the leader crashes while it has appends under way, again and again",
+        marks: &["leader crash with an uncommitted suffix"],
+        fill: leader_crash,
+    },
+    Scene {
+        name: "paused-leader",
+        about: "the leader stops running without noticing, and goes on",
+        marks: &["suspicion armed again after a pause"],
+        fill: paused_leader,
+    },
+    Scene {
+        name: "crash-at-persist",
+        about: "nodes crash at drawn file operations, from the very first one on",
+        marks: &[
+            "crash between write and sync",
+            "torn record repaired on reopen",
+        ],
+        fill: crash_at_persist,
+    },
+    Scene {
+        name: "wiped-voter",
+        about: "voters lose their stores and the leader dies beside them",
+        marks: &["wiped voter while the leader dies"],
+        fill: wiped_voter,
+    },
+    Scene {
+        name: "behind-retention",
+        about: "nodes come back far behind what is still retained",
+        marks: &["prefix dropped by retention"],
+        fill: behind_retention,
+    },
+    Scene {
+        name: "transfer-and-pin",
+        about: "leadership is handed over on request, before a stop, and to a pinned node",
+        marks: &["leadership handed over on request"],
+        fill: transfer_and_pin,
+    },
+];
+
+fn leader_crash(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("leader-crash");
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(20..=200);
+    plan.disk_us.1 = *draw.of("disk").pick(&[2_000, 20_000, 100_000]);
+    let mut at = draw.of("first").within(2_500..=4_500);
+    for number in 0..draw.of("count").within(1..=3) {
+        let draw = draw.nth(number);
+        if draw.of("cut-off").chance(400_000) {
+            // A leader that is cut off first takes appends that nobody else will ever see.
+            aim(
+                plan,
+                at.saturating_sub(draw.of("before").within(20..=800)),
+                Target::Leader,
+                Blow::Isolate,
+                1_000,
+            );
+        }
+        aim(
+            plan,
+            at,
+            Target::Leader,
+            Blow::Crash,
+            draw.of("down").within(10..=4_000),
+        );
+        at += draw.of("between").within(500..=4_000);
+    }
+}
+
+fn paused_leader(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("pause");
+    let mut at = draw.of("first").within(2_500..=4_500);
+    for number in 0..draw.of("count").within(1..=3) {
+        let draw = draw.nth(number);
+        let target = *draw
+            .of("target")
+            .pick(&[Target::Leader, Target::Leader, Target::Follower]);
+        let span = draw.of("for").within(100..=5_000);
+        aim(plan, at, target, Blow::Pause, span);
+        at += draw.of("between").within(500..=4_000);
+    }
+}
+
+fn crash_at_persist(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("persist");
+    plan.cfg.limits.segment_bytes_max = 4_096;
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
+    plan.cfg.chains[0].retention = Retention {
+        entries_max: *draw.of("keep").pick(&[None, Some(4), Some(12)]),
+        ..Retention::default()
+    };
+    let styles = [
+        Unsynced::Lost,
+        Unsynced::Kept,
+        Unsynced::Reordered,
+        Unsynced::Torn,
+    ];
+    for number in 0..draw.of("count").within(1..=5) {
+        let draw = draw.nth(number);
+        // Half of the crashes count from the boot on, so that formatting and recovery are hit.
+        let at = match draw.of("early").chance(300_000) {
+            true => 0,
+            false => draw.of("at").within(1..=9_000),
+        };
+        let most = *draw.of("scale").pick(&[4, 30, 120]);
+        let fault = Fault::CrashAtPersist {
+            node: node(draw.of("node"), plan.nodes),
+            op: draw.of("op").within(1..=most),
+            unsynced: *draw.of("style").pick(&styles),
+            restart_after_ms: Some(draw.of("down").within(1..=2_000)),
+        };
+        plan.fault(ms(at), fault);
+    }
+    if draw.of("leader").chance(500_000) {
+        let at = draw.of("leader-at").within(3_000..=8_000);
+        aim(plan, at, Target::Leader, Blow::CrashAtPersist, 300);
+    }
+}
+
+fn wiped_voter(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("wipe");
+    // The others have to be a majority of all voters.
+    let most = (plan.nodes - 1) / 2;
+    let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
+    let count = draw.of("count").within(1..=u64::from(most)) as usize;
+    let wiped = &order[..count];
+    for (number, &node) in wiped.iter().enumerate() {
+        let draw = draw.of("voter").nth(number as u64);
+        let at = draw.of("at").within(500..=7_000);
+        let end = at + draw.of("down").within(1..=1_500);
+        plan.fault(
+            ms(at),
+            Fault::Crash {
+                node,
+                unsynced: Unsynced::Drawn,
+            },
+        );
+        plan.fault(ms(at), Fault::Wipe { node });
+        plan.fault(ms(end), Fault::Restart { node });
+    }
+    for number in 0..draw.of("leaders").within(1..=2) {
+        let draw = draw.of("leader").nth(number);
+        let at = draw.of("at").within(3_000..=9_000);
+        aim(
+            plan,
+            at,
+            Target::Leader,
+            Blow::Crash,
+            draw.of("down").within(100..=4_000),
+        );
+    }
+    leave_out(plan, wiped);
+}
+
+fn behind_retention(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("behind");
+    let keep = draw.of("keep").within(1..=8);
+    plan.cfg.chains[0].retention = match draw.of("kind").below(3) {
+        0 | 1 => Retention {
+            entries_max: Some(keep),
+            ..Retention::default()
+        },
+        _ => Retention {
+            bytes_max: Some(keep * 60),
+            ..Retention::default()
+        },
+    };
+    plan.cfg.limits.segment_bytes_max = 4_096;
+    let client = &mut plan.cfg.clients[0];
+    (client.interval_ms, client.count, client.start_ms) = (80, 30, 1_500);
+    (client.repeat_ppm, client.repeat_ms_max, client.reads_ppm) = (700_000, 6_000, 100_000);
+    // The weather doubles messages of a reset, and the disk is slow enough to crash in one.
+    plan.weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 200_000]);
+    plan.disk_us.1 = *draw.of("disk").pick(&[2_000, 60_000]);
+    let victim = node(draw.of("victim"), plan.nodes);
+    let at = draw.of("at").within(500..=4_500);
+    let back = at + draw.of("down").within(1_000..=3_500);
+    match draw.of("how").below(3) {
+        0 => {
+            let others = (0..plan.nodes)
+                .map(NodeIndex)
+                .filter(|node| *node != victim);
+            let groups = vec![others.collect(), vec![victim]];
+            plan.fault(ms(at), Fault::Partition { groups });
+            plan.fault(ms(back), Fault::Heal {});
+        }
+        _ => crash(plan, victim, (at, back), Unsynced::Drawn),
+    }
+    if draw.of("again").chance(500_000) {
+        let again = back + draw.of("again-at").within(1..=400);
+        crash(plan, victim, (again, again + 200), Unsynced::Drawn);
+    }
+    if draw.of("persist").chance(300_000) {
+        let fault = Fault::CrashAtPersist {
+            node: victim,
+            op: draw.of("op").within(8..=40),
+            unsynced: Unsynced::Drawn,
+            restart_after_ms: Some(100),
+        };
+        plan.fault(ms(back), fault);
+    }
+    // Whoever was reset leads next, and meets requests that it never saw.
+    for number in 0..2 {
+        let at = (back + 800 + number * 700).min(9_500);
+        let ask = Ask::Transfer { to: Some(victim) };
+        for node in 0..plan.nodes {
+            let ticket = 1 + number * 100 + u64::from(node);
+            plan.op(
+                ms(at),
+                node,
+                Op {
+                    chain: 0,
+                    ticket,
+                    ask: ask.clone(),
+                },
+            );
+        }
+    }
+}
+
+fn transfer_and_pin(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("transfer");
+    if draw.of("pin").chance(600_000) {
+        plan.cfg.chains[0].pinned = Some(node(draw.of("pinned"), plan.nodes));
+        plan.cfg.timing.pin_ms = draw.of("pause").within(1_000..=10_000);
+    }
+    for number in 0..draw.of("count").within(1..=4) {
+        let draw = draw.nth(number);
+        let at = draw.of("at").within(2_500..=9_000);
+        match draw.of("kind").below(4) {
+            0 => aim(
+                plan,
+                at,
+                Target::Leader,
+                Blow::ShutDown,
+                draw.of("down").within(1_500..=4_000),
+            ),
+            1 => {
+                let to = Some(node(draw.of("to"), plan.nodes));
+                let from = node(draw.of("from"), plan.nodes).0;
+                let op = Op {
+                    chain: 0,
+                    ticket: 1 + number,
+                    ask: Ask::Transfer { to },
+                };
+                plan.op(ms(at), from, op);
+            }
+            _ => aim(plan, at, Target::Leader, Blow::Transfer, 0),
+        }
+    }
+    if draw.of("crash").chance(300_000) {
+        aim(
+            plan,
+            draw.of("crash-at").within(4_000..=9_000),
+            Target::Leader,
+            Blow::Crash,
+            1_000,
+        );
+    }
+}
