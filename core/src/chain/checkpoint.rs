@@ -10,9 +10,10 @@
 //! however well they seem to fit (D18).
 
 use super::entry::EntryHash;
+use super::fields::{Fields, Put};
 use super::order::Checkpoint;
 use super::payload::leading;
-use super::record::{self, Fault, Fields, Frame, Kind, Put, Salt};
+use super::record::{self, Fault, Frame, Kind, Salt};
 use super::store::SEGMENTS_MAX;
 use crate::id::Replica;
 use alloc::vec::Vec;

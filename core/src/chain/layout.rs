@@ -11,6 +11,8 @@
 //! [`Layout::revert`], after one that failed otherwise the chain has stopped for good.
 
 mod chain;
+mod shrink;
+mod undo;
 
 pub(super) use chain::{ChainLayout, Mark, SegmentFile, Spot};
 

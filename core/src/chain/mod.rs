@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod clients;
 pub mod entry;
+mod fields;
 mod layout;
 pub mod order;
 pub mod payload;

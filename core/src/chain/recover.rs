@@ -8,6 +8,7 @@
 //! Recovery names everything that has to be made durable before the node may speak
 //! ([`Recovered::repairs`]). A crash anywhere in it leaves a store that recovers to the same.
 
+mod assemble;
 mod chain;
 mod log;
 

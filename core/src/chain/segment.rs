@@ -19,8 +19,9 @@
 //! its predecessor when that one is damaged.
 
 use super::entry::{Entry, EntryHash, Kind as Form, Membership, Request, Tip};
+use super::fields::{Fields, Put};
 use super::payload::Payload;
-use super::record::{self, Fault, Fields, Frame, Kind, Put, Salt};
+use super::record::{self, Fault, Frame, Kind, Salt};
 use super::store::Identity;
 use crate::id::{
     ChainId, ClientId, ClusterId, Gen, Incarnation, Member, NodeId, Replica, RequestNumber, Seq,

@@ -10,8 +10,9 @@
 //! Identity  counter u64, cluster u128, node u64, store u128, incarnation u64
 //! ```
 
+use super::fields::{Fields, Put};
 use super::order::Vote;
-use super::record::{self, Fault, Fields, Kind, Put, Salt};
+use super::record::{self, Fault, Kind, Salt};
 use super::store::Identity;
 use crate::id::{ChainId, ClusterId, Gen, Incarnation, NodeId, Replica, StoreId};
 use alloc::vec::Vec;

@@ -1,14 +1,13 @@
 //! The files of one chain, and what each order does to them.
 
-use crate::chain::checkpoint;
+use super::undo::Undo;
 use crate::chain::entry::{Entry, EntryHash, Tip};
-use crate::chain::order::{Checkpoint, Vote};
+use crate::chain::order::Vote;
 use crate::chain::record::{Kind, Salt};
 use crate::chain::segment::{self, Header};
 use crate::chain::store::{FileName, FileOp, Identity, Limits, Names, replace, write_vote};
 use crate::chain::vote::{Ballot, Place};
 use crate::id::{ChainId, Epoch, Gen, Replica, Seq};
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -38,35 +37,6 @@ pub(in crate::chain) struct SegmentFile {
     pub(in crate::chain) length: u64,
 }
 
-/// What undoes the last order if there was no space for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Undo {
-    Append {
-        tip: Tip,
-        marks: usize,
-        segment: u64,
-        /// Length before; `None` when the segment is new.
-        length: Option<u64>,
-    },
-    Retain {
-        floor: Tip,
-        marks: Vec<Mark>,
-        segments: BTreeMap<u64, SegmentFile>,
-        batches: Vec<Spot>,
-    },
-    Cut {
-        tip: Tip,
-        marks: VecDeque<Mark>,
-        segments: BTreeMap<u64, SegmentFile>,
-        batches: VecDeque<Spot>,
-    },
-    Reset(Box<ChainLayout>),
-    Repair {
-        length: Option<u64>,
-        marks: Vec<(Seq, Mark)>,
-    },
-}
-
 /// The files of one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::chain) struct ChainLayout {
@@ -87,7 +57,7 @@ pub(in crate::chain) struct ChainLayout {
     /// Where each batch starts.
     pub(in crate::chain) batches: VecDeque<Spot>,
     pub(in crate::chain) repairs_length: Option<u64>,
-    undo: Option<Undo>,
+    pub(super) undo: Option<Undo>,
 }
 
 impl ChainLayout {
@@ -125,12 +95,12 @@ impl ChainLayout {
         self.floor.end <= seq && seq < self.tip.end
     }
 
-    fn index(&self, seq: Seq) -> usize {
+    pub(super) fn index(&self, seq: Seq) -> usize {
         seq.distance(self.floor.end) as usize
     }
 
     /// The end of the log in front of `seq`; `None` when what is there is unknown.
-    fn tip_before(&self, seq: Seq) -> Option<Tip> {
+    pub(super) fn tip_before(&self, seq: Seq) -> Option<Tip> {
         if seq == self.floor.end {
             return Some(self.floor);
         }
@@ -295,125 +265,6 @@ impl ChainLayout {
         };
     }
 
-    /// Drops the log from `end` on. The header of a new segment says so in one durable step;
-    /// then the bytes behind the cut go.
-    pub(in crate::chain) fn cut(&mut self, identity: &Identity, end: Seq) -> Vec<FileOp> {
-        assert!(end >= self.floor.end, "a cut stays above the floor");
-        if end >= self.tip.end {
-            self.undo = None;
-            return Vec::new();
-        }
-        let tip = self.tip_before(end);
-        let tip = tip.expect("the entry before a cut is known");
-        let index = self.index(end);
-        let spot = self.marks[index].spot;
-        let before = core::mem::replace(&mut self.tip, tip);
-        let marks = self.marks.split_off(index);
-        let segments = self.segments.range(spot.segment..);
-        let segments = segments.map(|(number, file)| (*number, file.clone()));
-        let segments = segments.collect();
-        let kept = self.batches.partition_point(|batch| *batch < spot);
-        let batches = self.batches.split_off(kept);
-        self.undo = Some(Undo::Cut {
-            tip: before,
-            marks,
-            segments,
-            batches,
-        });
-        let number = self.segment_next;
-        let mut ops = self.copy(identity, &[]);
-        self.drop_between(spot, number, &mut ops);
-        ops
-    }
-
-    /// Drops the bytes from `spot` up to the segment `upto`, whose header disowns them already.
-    pub(in crate::chain) fn drop_between(&mut self, spot: Spot, upto: u64, ops: &mut Vec<FileOp>) {
-        let whole = spot.segment + u64::from(spot.offset > 0);
-        let behind = self.segments.range(whole..upto);
-        let behind: Vec<u64> = behind.map(|(number, _)| *number).collect();
-        for number in behind.into_iter().rev() {
-            if let Some(file) = self.segments.remove(&number) {
-                ops.push(FileOp::Remove { file: file.name });
-            }
-        }
-        if let Some(file) = self.segments.get_mut(&spot.segment)
-            && file.length > spot.offset
-        {
-            file.length = spot.offset;
-            let file = file.name.clone();
-            let sync = FileOp::Sync { file: file.clone() };
-            let length = spot.offset;
-            ops.extend([FileOp::Truncate { file, length }, sync]);
-        }
-        ops.push(FileOp::SyncDir);
-    }
-
-    /// The operations that replace the checkpoint and name the first segment of its log.
-    fn write_checkpoint(
-        &self,
-        identity: &Identity,
-        checkpoint: &Checkpoint,
-        segment_first: u64,
-    ) -> Vec<FileOp> {
-        let salt = Salt::of_store(identity, &self.names.checkpoint);
-        let bytes = checkpoint::write_file(salt, self.replica, segment_first, checkpoint);
-        replace(&self.names.checkpoint, bytes)
-    }
-
-    pub(in crate::chain) fn retain(
-        &mut self,
-        identity: &Identity,
-        checkpoint: &Checkpoint,
-    ) -> Vec<FileOp> {
-        let floor = checkpoint.floor;
-        assert!(floor.end <= self.tip.end, "retention stays within the log");
-        assert!(floor.end >= self.floor.end, "the floor never goes down");
-        let dropped = self.index(floor.end);
-        let marks: Vec<Mark> = self.marks.drain(..dropped).collect();
-        // The last segment stays, however little of it is still wanted: it may be open.
-        let last = self.segments.last_key_value().map(|(number, _)| *number);
-        let first = self.marks.front().map(|mark| mark.spot.segment).or(last);
-        let first = first.unwrap_or(self.segment_next);
-        let kept = self.segments.split_off(&first);
-        let segments = core::mem::replace(&mut self.segments, kept);
-        let stale = self
-            .batches
-            .iter()
-            .take_while(|batch| batch.segment < first);
-        let stale = stale.count();
-        let batches = self.batches.drain(..stale).collect();
-        let mut ops = self.write_checkpoint(identity, checkpoint, first);
-        let remove = |file: &SegmentFile| FileOp::Remove {
-            file: file.name.clone(),
-        };
-        ops.extend(segments.values().map(remove));
-        self.undo = Some(Undo::Retain {
-            floor: core::mem::replace(&mut self.floor, floor),
-            marks,
-            segments,
-            batches,
-        });
-        ops
-    }
-
-    pub(in crate::chain) fn reset(
-        &mut self,
-        identity: &Identity,
-        checkpoint: &Checkpoint,
-    ) -> Vec<FileOp> {
-        let mut fresh = Self::new(self.chain, self.generation, self.replica, checkpoint.floor);
-        fresh.vote_counter = self.vote_counter;
-        fresh.segment_next = self.segment_next;
-        let mut ops = self.write_checkpoint(identity, checkpoint, self.segment_next);
-        let segments = self.segments.values().map(|file| &file.name);
-        let repairs = self.repairs_length.is_some().then_some(&self.names.repairs);
-        let removed = segments.chain(repairs);
-        ops.extend(removed.map(|file| FileOp::Remove { file: file.clone() }));
-        let before = core::mem::replace(self, fresh);
-        self.undo = Some(Undo::Reset(Box::new(before)));
-        ops
-    }
-
     pub(in crate::chain) fn repair(
         &mut self,
         identity: &Identity,
@@ -449,74 +300,6 @@ impl ChainLayout {
         });
         ops
     }
-
-    pub(in crate::chain) fn revert(&mut self) -> Vec<FileOp> {
-        match self.undo.take() {
-            None => Vec::new(),
-            Some(Undo::Append {
-                tip,
-                marks,
-                segment,
-                length,
-            }) => {
-                self.tip = tip;
-                self.marks.truncate(marks);
-                self.batches.pop_back();
-                self.is_open = false;
-                let name = self.names.segment(segment);
-                if let Some(length) = length {
-                    let name = name.clone();
-                    self.segments.insert(segment, SegmentFile { name, length });
-                } else {
-                    self.segments.remove(&segment);
-                }
-                shorten(name, length)
-            }
-            Some(Undo::Retain {
-                floor,
-                marks,
-                segments,
-                batches,
-            }) => {
-                self.floor = floor;
-                for mark in marks.into_iter().rev() {
-                    self.marks.push_front(mark);
-                }
-                self.segments.extend(segments);
-                for batch in batches.into_iter().rev() {
-                    self.batches.push_front(batch);
-                }
-                Vec::new()
-            }
-            Some(Undo::Cut {
-                tip,
-                marks,
-                segments,
-                batches,
-            }) => {
-                self.tip = tip;
-                self.marks.extend(marks);
-                self.segments.pop_last();
-                self.segments.extend(segments);
-                self.batches.pop_back();
-                self.batches.extend(batches);
-                self.is_open = false;
-                Vec::new()
-            }
-            Some(Undo::Reset(before)) => {
-                *self = *before;
-                Vec::new()
-            }
-            Some(Undo::Repair { length, marks }) => {
-                for (seq, mark) in marks {
-                    let index = self.index(seq);
-                    self.marks[index] = mark;
-                }
-                self.repairs_length = length;
-                shorten(self.names.repairs.clone(), length)
-            }
-        }
-    }
 }
 
 fn append_synced(file: FileName, bytes: Vec<u8>) -> Vec<FileOp> {
@@ -525,12 +308,4 @@ fn append_synced(file: FileName, bytes: Vec<u8>) -> Vec<FileOp> {
         bytes: bytes.into(),
     };
     vec![append, FileOp::Sync { file }]
-}
-
-fn shorten(file: FileName, length: Option<u64>) -> Vec<FileOp> {
-    let Some(length) = length else {
-        return vec![FileOp::Remove { file }, FileOp::SyncDir];
-    };
-    let sync = FileOp::Sync { file: file.clone() };
-    vec![FileOp::Truncate { file, length }, sync]
 }

@@ -1,11 +1,12 @@
 //! One chain: its vote, its checkpoint, and what of its log belongs to that checkpoint.
 
-use super::log::{self, Batch, Bounds, Found, Log, Source};
+use super::assemble::{Assembled, assemble, unsealed_from};
+use super::log::{self, Bounds, Log, Source};
 use super::{Damage, Parts};
 use crate::chain::checkpoint::{self, Kept};
 use crate::chain::clients::Clients;
-use crate::chain::entry::{Entry, EntryHash, Membership, Tip};
-use crate::chain::layout::{ChainLayout, Mark, SegmentFile, Spot};
+use crate::chain::entry::{Membership, Tip};
+use crate::chain::layout::{ChainLayout, SegmentFile, Spot};
 use crate::chain::order::{Checkpoint, Image, Slot};
 use crate::chain::record::{Fault, Salt, Scan, Stretch};
 use crate::chain::segment::{self, Item, Stored};
@@ -32,19 +33,6 @@ pub(super) struct Recovered {
     pub(super) image: Image,
     pub(super) layout: ChainLayout,
     pub(super) repairs: Vec<FileOp>,
-}
-
-type Entries = Vec<Arc<Entry>>;
-
-/// The log above the checkpoint's floor.
-struct Assembled {
-    slots: Vec<Slot>,
-    /// One for each sealed slot; the unsealed ones are written anew.
-    marks: Vec<Mark>,
-    /// End of the part that stays where it is.
-    base: Tip,
-    /// The entries to write anew, behind `base`; absent when nothing is unsealed.
-    unsealed: Option<Entries>,
 }
 
 impl Cx<'_> {
@@ -85,14 +73,7 @@ impl Cx<'_> {
         let repaired = self.repaired(&names, parts, damage);
         let mut layout = self.layout(&kept, parts, &names);
         let mut repairs = Vec::new();
-        if let Some((place, counted)) = &vote {
-            layout.vote_counter = counted.counter;
-            // The place that holds the newest record is overwritten last.
-            for place in [place.other(), *place] {
-                let (counter, ballot) = (counted.counter, &counted.value);
-                write_vote(&mut repairs, self.identity, &names, place, counter, ballot);
-            }
-        }
+        self.rewrite_vote(vote.as_ref(), &mut layout, &mut repairs);
         let slots = match assemble(&log, &kept.checkpoint, &repaired) {
             Some(assembled) => self.settle(&log, assembled, &mut layout, &mut repairs),
             None => {
@@ -119,6 +100,29 @@ impl Cx<'_> {
             },
             layout,
             repairs,
+        }
+    }
+
+    /// Makes both places of the vote record the same, durably (D13e).
+    fn rewrite_vote(
+        &self,
+        vote: Option<&(Place, Counted<Ballot>)>,
+        layout: &mut ChainLayout,
+        repairs: &mut Vec<FileOp>,
+    ) {
+        let Some((place, counted)) = vote else { return };
+        layout.vote_counter = counted.counter;
+        // The place that holds the newest record is overwritten last.
+        for place in [place.other(), *place] {
+            let (counter, ballot) = (counted.counter, &counted.value);
+            write_vote(
+                repairs,
+                self.identity,
+                &layout.names,
+                place,
+                counter,
+                ballot,
+            );
         }
     }
 
@@ -306,44 +310,6 @@ impl Cx<'_> {
     }
 }
 
-/// Whether damage lies in a segment, and there behind `end`.
-fn is_behind(damage: &Damage, end: Spot) -> bool {
-    match Named::of(&damage.file) {
-        Some(Named::Chain {
-            part: Part::Segment(number),
-            ..
-        }) => (number, damage.offset) >= (end.segment, end.offset),
-        Some(Named::Chain { .. } | Named::Identity(_)) | None => false,
-    }
-}
-
-/// Where the unsealed part starts: behind the first batch head that names its start, or with it
-/// when that is all its segment would keep, for the header of the copy says the same.
-fn unsealed_from(log: &Log, is_copied: bool) -> Spot {
-    let Some(last) = log.batches.last() else {
-        return Spot {
-            segment: 0,
-            offset: 0,
-        };
-    };
-    let head = if is_copied {
-        let same = log
-            .batches
-            .iter()
-            .find(|batch| batch.tip.end == last.tip.end);
-        same.unwrap_or(last)
-    } else {
-        last
-    };
-    if is_copied && head.spot.offset == 0 {
-        return head.spot;
-    }
-    Spot {
-        segment: head.spot.segment,
-        offset: head.end,
-    }
-}
-
 fn whole(file: FileName, bytes: &[u8], fault: Fault) -> Damage {
     Damage {
         file,
@@ -353,134 +319,13 @@ fn whole(file: FileName, bytes: &[u8], fault: Fault) -> Damage {
     }
 }
 
-/// Puts the log together; `None` when it is not the log of this checkpoint.
-fn assemble(
-    log: &Log,
-    checkpoint: &Checkpoint,
-    repaired: &BTreeMap<Seq, Vec<Stored>>,
-) -> Option<Assembled> {
-    let floor = checkpoint.floor;
-    let Some(sealed) = log.batches.last().copied() else {
-        return Some(Assembled {
-            slots: Vec::new(),
-            marks: Vec::new(),
-            base: floor,
-            unsealed: None,
-        });
-    };
-    let border = log.found.partition_point(|found| found.spot < sealed.spot);
-    let (settled, behind) = log.found.split_at(border);
-    let behind = linked(behind, sealed.tip, log.torn);
-    let end = behind.last().map_or(sealed.tip, Found::tip);
-    if end.end < floor.end || contradicts(log, &floor) {
-        return None;
+/// Whether damage lies in a segment, and there behind `end`.
+fn is_behind(damage: &Damage, end: Spot) -> bool {
+    match Named::of(&damage.file) {
+        Some(Named::Chain {
+            part: Part::Segment(number),
+            ..
+        }) => (number, damage.offset) >= (end.segment, end.offset),
+        Some(Named::Chain { .. } | Named::Identity(_)) | None => false,
     }
-    let (slots, marks, link) = fill(log, settled, &sealed, floor.end, repaired);
-    if link.is_some_and(|link| link != floor.hash) {
-        return None;
-    }
-    let base = if sealed.tip.end < floor.end {
-        floor
-    } else {
-        sealed.tip
-    };
-    let unsealed = (!behind.is_empty()).then(|| {
-        let above = behind.iter().filter(|found| found.seq() >= base.end);
-        above.map(|found| found.stored.entry.clone()).collect()
-    });
-    Some(Assembled {
-        slots,
-        marks,
-        base,
-        unsealed,
-    })
-}
-
-/// The unsealed entries: whole, contiguous and linked, up to the first that is not.
-fn linked(found: &[Found], sealed: Tip, torn: Option<Spot>) -> &[Found] {
-    let mut tip = sealed;
-    let whole = found.iter().take_while(|found| {
-        let follows = torn.is_none_or(|torn| found.spot < torn)
-            && found.seq() == tip.end
-            && found.stored.previous == Some(tip.hash);
-        tip = found.tip();
-        follows
-    });
-    let whole = whole.count();
-    &found[..whole]
-}
-
-/// Whether something in the log says of the floor what the checkpoint does not.
-fn contradicts(log: &Log, floor: &Tip) -> bool {
-    let batches = log.batches.iter().map(|batch| batch.tip);
-    let entries = log.found.iter().map(Found::tip);
-    let mut tips = batches.chain(entries);
-    tips.any(|tip| tip.end == floor.end && tip != *floor && floor.end > Seq::ZERO)
-}
-
-/// The sealed slots from the floor on with their marks, and the hash that the first of them
-/// names as its predecessor's. Every entry has to be the one that the next one names.
-fn fill(
-    log: &Log,
-    settled: &[Found],
-    sealed: &Batch,
-    floor: Seq,
-    repaired: &BTreeMap<Seq, Vec<Stored>>,
-) -> (Vec<Slot>, Vec<Mark>, Option<EntryHash>) {
-    let count = sealed.tip.end.distance(floor) as usize;
-    let nowhere = Mark {
-        spot: sealed.spot,
-        length: 0,
-        link: None,
-    };
-    let mut marks = alloc::vec![nowhere; count];
-    let mut slots: Vec<Option<&Stored>> = alloc::vec![None; count];
-    for gap in &log.gaps {
-        let from = (gap.lost.start.distance(floor) as usize).min(count);
-        let upto = (gap.lost.end.distance(floor) as usize).min(count);
-        marks[from..upto]
-            .iter_mut()
-            .for_each(|mark| mark.spot = gap.spot);
-    }
-    for found in settled.iter().filter(|found| found.seq() >= floor) {
-        let index = found.seq().distance(floor) as usize;
-        slots[index] = Some(&found.stored);
-        marks[index] = Mark {
-            spot: found.spot,
-            length: found.length,
-            link: None,
-        };
-    }
-    let heads: BTreeMap<Seq, EntryHash> = log
-        .batches
-        .iter()
-        .map(|batch| (batch.tip.end, batch.tip.hash))
-        .collect();
-    let mut link = None;
-    for (index, slot) in slots.iter_mut().enumerate().rev() {
-        let seq = Seq::new(floor.get() + index as u64);
-        let named = link.or_else(|| heads.get(&seq.next()).copied());
-        *slot = slot.filter(|stored| named.is_none_or(|hash| stored.entry.hash == hash));
-        if slot.is_none()
-            && let Some(hash) = named
-        {
-            let candidates = repaired.get(&seq);
-            *slot = candidates
-                .and_then(|stored| stored.iter().find(|stored| stored.entry.hash == hash));
-        }
-        link = slot.and_then(|stored| stored.previous);
-        if let Some(stored) = slot {
-            marks[index].link = Some((stored.entry.epoch, stored.entry.hash));
-        } else {
-            marks[index].length = 0;
-        }
-    }
-    let known = |slot: Option<&Stored>| match slot {
-        Some(stored) => Slot::Known(stored.entry.clone()),
-        None => Slot::Unknown,
-    };
-    if count == 0 {
-        link = heads.get(&floor).copied();
-    }
-    (slots.into_iter().map(known).collect(), marks, link)
 }

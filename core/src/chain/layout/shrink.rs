@@ -1,0 +1,132 @@
+//! Orders that drop entries: cuts, retention, resets.
+
+use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
+use super::undo::Undo;
+use crate::chain::checkpoint;
+use crate::chain::order::Checkpoint;
+use crate::chain::record::Salt;
+use crate::chain::store::{FileOp, Identity, replace};
+use crate::id::Seq;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+impl ChainLayout {
+    /// Drops the log from `end` on. The header of a new segment says so in one durable step;
+    /// then the bytes behind the cut go.
+    pub(in crate::chain) fn cut(&mut self, identity: &Identity, end: Seq) -> Vec<FileOp> {
+        assert!(end >= self.floor.end, "a cut stays above the floor");
+        if end >= self.tip.end {
+            self.undo = None;
+            return Vec::new();
+        }
+        let tip = self.tip_before(end);
+        let tip = tip.expect("the entry before a cut is known");
+        let index = self.index(end);
+        let spot = self.marks[index].spot;
+        let before = core::mem::replace(&mut self.tip, tip);
+        let marks = self.marks.split_off(index);
+        let segments = self.segments.range(spot.segment..);
+        let segments = segments.map(|(number, file)| (*number, file.clone()));
+        let segments = segments.collect();
+        let kept = self.batches.partition_point(|batch| *batch < spot);
+        let batches = self.batches.split_off(kept);
+        self.undo = Some(Undo::Cut {
+            tip: before,
+            marks,
+            segments,
+            batches,
+        });
+        let number = self.segment_next;
+        let mut ops = self.copy(identity, &[]);
+        self.drop_between(spot, number, &mut ops);
+        ops
+    }
+
+    /// Drops the bytes from `spot` up to the segment `upto`, whose header disowns them already.
+    pub(in crate::chain) fn drop_between(&mut self, spot: Spot, upto: u64, ops: &mut Vec<FileOp>) {
+        let whole = spot.segment + u64::from(spot.offset > 0);
+        let behind = self.segments.range(whole..upto);
+        let behind: Vec<u64> = behind.map(|(number, _)| *number).collect();
+        for number in behind.into_iter().rev() {
+            if let Some(file) = self.segments.remove(&number) {
+                ops.push(FileOp::Remove { file: file.name });
+            }
+        }
+        if let Some(file) = self.segments.get_mut(&spot.segment)
+            && file.length > spot.offset
+        {
+            file.length = spot.offset;
+            let file = file.name.clone();
+            let sync = FileOp::Sync { file: file.clone() };
+            let length = spot.offset;
+            ops.extend([FileOp::Truncate { file, length }, sync]);
+        }
+        ops.push(FileOp::SyncDir);
+    }
+
+    /// The operations that replace the checkpoint and name the first segment of its log.
+    fn write_checkpoint(
+        &self,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+        segment_first: u64,
+    ) -> Vec<FileOp> {
+        let salt = Salt::of_store(identity, &self.names.checkpoint);
+        let bytes = checkpoint::write_file(salt, self.replica, segment_first, checkpoint);
+        replace(&self.names.checkpoint, bytes)
+    }
+
+    pub(in crate::chain) fn retain(
+        &mut self,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+    ) -> Vec<FileOp> {
+        let floor = checkpoint.floor;
+        assert!(floor.end <= self.tip.end, "retention stays within the log");
+        assert!(floor.end >= self.floor.end, "the floor never goes down");
+        let dropped = self.index(floor.end);
+        let marks: Vec<Mark> = self.marks.drain(..dropped).collect();
+        // The last segment stays, however little of it is still wanted: it may be open.
+        let last = self.segments.last_key_value().map(|(number, _)| *number);
+        let first = self.marks.front().map(|mark| mark.spot.segment).or(last);
+        let first = first.unwrap_or(self.segment_next);
+        let kept = self.segments.split_off(&first);
+        let segments = core::mem::replace(&mut self.segments, kept);
+        let stale = self
+            .batches
+            .iter()
+            .take_while(|batch| batch.segment < first);
+        let stale = stale.count();
+        let batches = self.batches.drain(..stale).collect();
+        let mut ops = self.write_checkpoint(identity, checkpoint, first);
+        let remove = |file: &SegmentFile| FileOp::Remove {
+            file: file.name.clone(),
+        };
+        ops.extend(segments.values().map(remove));
+        self.undo = Some(Undo::Retain {
+            floor: core::mem::replace(&mut self.floor, floor),
+            marks,
+            segments,
+            batches,
+        });
+        ops
+    }
+
+    pub(in crate::chain) fn reset(
+        &mut self,
+        identity: &Identity,
+        checkpoint: &Checkpoint,
+    ) -> Vec<FileOp> {
+        let mut fresh = Self::new(self.chain, self.generation, self.replica, checkpoint.floor);
+        fresh.vote_counter = self.vote_counter;
+        fresh.segment_next = self.segment_next;
+        let mut ops = self.write_checkpoint(identity, checkpoint, self.segment_next);
+        let segments = self.segments.values().map(|file| &file.name);
+        let repairs = self.repairs_length.is_some().then_some(&self.names.repairs);
+        let removed = segments.chain(repairs);
+        ops.extend(removed.map(|file| FileOp::Remove { file: file.clone() }));
+        let before = core::mem::replace(self, fresh);
+        self.undo = Some(Undo::Reset(Box::new(before)));
+        ops
+    }
+}

@@ -1,0 +1,181 @@
+//! From readable records to a log: what is sealed, what is unknown, what is torn.
+
+use super::log::{Batch, Found, Log};
+use crate::chain::entry::{Entry, EntryHash, Tip};
+use crate::chain::layout::{Mark, Spot};
+use crate::chain::order::{Checkpoint, Slot};
+use crate::chain::segment::Stored;
+use crate::id::Seq;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// The log above the checkpoint's floor.
+pub(super) struct Assembled {
+    pub(super) slots: Vec<Slot>,
+    /// One for each sealed slot; the unsealed ones are written anew.
+    pub(super) marks: Vec<Mark>,
+    /// End of the part that stays where it is.
+    pub(super) base: Tip,
+    /// The entries to write anew, behind `base`; absent when nothing is unsealed.
+    pub(super) unsealed: Option<Vec<Arc<Entry>>>,
+}
+
+/// Puts the log together; `None` when it is not the log of this checkpoint.
+pub(super) fn assemble(
+    log: &Log,
+    checkpoint: &Checkpoint,
+    repaired: &BTreeMap<Seq, Vec<Stored>>,
+) -> Option<Assembled> {
+    let floor = checkpoint.floor;
+    let Some(sealed) = log.batches.last().copied() else {
+        return Some(Assembled {
+            slots: Vec::new(),
+            marks: Vec::new(),
+            base: floor,
+            unsealed: None,
+        });
+    };
+    let border = log.found.partition_point(|found| found.spot < sealed.spot);
+    let (settled, behind) = log.found.split_at(border);
+    let behind = linked(behind, sealed.tip, log.torn);
+    let end = behind.last().map_or(sealed.tip, Found::tip);
+    if end.end < floor.end || contradicts(log, &floor) {
+        return None;
+    }
+    let (slots, marks, link) = fill(log, settled, &sealed, floor.end, repaired);
+    if link.is_some_and(|link| link != floor.hash) {
+        return None;
+    }
+    let base = if sealed.tip.end < floor.end {
+        floor
+    } else {
+        sealed.tip
+    };
+    let unsealed = (!behind.is_empty()).then(|| {
+        let above = behind.iter().filter(|found| found.seq() >= base.end);
+        above.map(|found| found.stored.entry.clone()).collect()
+    });
+    Some(Assembled {
+        slots,
+        marks,
+        base,
+        unsealed,
+    })
+}
+
+/// The unsealed entries: whole, contiguous and linked, up to the first that is not.
+fn linked(found: &[Found], sealed: Tip, torn: Option<Spot>) -> &[Found] {
+    let mut tip = sealed;
+    let whole = found.iter().take_while(|found| {
+        let follows = torn.is_none_or(|torn| found.spot < torn)
+            && found.seq() == tip.end
+            && found.stored.previous == Some(tip.hash);
+        tip = found.tip();
+        follows
+    });
+    let whole = whole.count();
+    &found[..whole]
+}
+
+/// Whether something in the log says of the floor what the checkpoint does not.
+fn contradicts(log: &Log, floor: &Tip) -> bool {
+    let batches = log.batches.iter().map(|batch| batch.tip);
+    let entries = log.found.iter().map(Found::tip);
+    let mut tips = batches.chain(entries);
+    tips.any(|tip| tip.end == floor.end && tip != *floor && floor.end > Seq::ZERO)
+}
+
+/// The sealed slots from the floor on with their marks, and the hash that the first of them
+/// names as its predecessor's. Every entry has to be the one that the next one names.
+fn fill(
+    log: &Log,
+    settled: &[Found],
+    sealed: &Batch,
+    floor: Seq,
+    repaired: &BTreeMap<Seq, Vec<Stored>>,
+) -> (Vec<Slot>, Vec<Mark>, Option<EntryHash>) {
+    let count = sealed.tip.end.distance(floor) as usize;
+    let nowhere = Mark {
+        spot: sealed.spot,
+        length: 0,
+        link: None,
+    };
+    let mut marks = alloc::vec![nowhere; count];
+    let mut slots: Vec<Option<&Stored>> = alloc::vec![None; count];
+    for gap in &log.gaps {
+        let from = (gap.lost.start.distance(floor) as usize).min(count);
+        let upto = (gap.lost.end.distance(floor) as usize).min(count);
+        marks[from..upto]
+            .iter_mut()
+            .for_each(|mark| mark.spot = gap.spot);
+    }
+    for found in settled.iter().filter(|found| found.seq() >= floor) {
+        let index = found.seq().distance(floor) as usize;
+        slots[index] = Some(&found.stored);
+        marks[index] = Mark {
+            spot: found.spot,
+            length: found.length,
+            link: None,
+        };
+    }
+    let heads: BTreeMap<Seq, EntryHash> = log
+        .batches
+        .iter()
+        .map(|batch| (batch.tip.end, batch.tip.hash))
+        .collect();
+    let mut link = None;
+    for (index, slot) in slots.iter_mut().enumerate().rev() {
+        let seq = Seq::new(floor.get() + index as u64);
+        let named = link.or_else(|| heads.get(&seq.next()).copied());
+        *slot = slot.filter(|stored| named.is_none_or(|hash| stored.entry.hash == hash));
+        if slot.is_none()
+            && let Some(hash) = named
+        {
+            let candidates = repaired.get(&seq);
+            *slot = candidates
+                .and_then(|stored| stored.iter().find(|stored| stored.entry.hash == hash));
+        }
+        link = slot.and_then(|stored| stored.previous);
+        if let Some(stored) = slot {
+            marks[index].link = Some((stored.entry.epoch, stored.entry.hash));
+        } else {
+            marks[index].length = 0;
+        }
+    }
+    let known = |slot: Option<&Stored>| match slot {
+        Some(stored) => Slot::Known(stored.entry.clone()),
+        None => Slot::Unknown,
+    };
+    if count == 0 {
+        link = heads.get(&floor).copied();
+    }
+    (slots.into_iter().map(known).collect(), marks, link)
+}
+
+/// Where the unsealed part starts: behind the first batch head that names its start, or with it
+/// when that is all its segment would keep, for the header of the copy says the same.
+pub(super) fn unsealed_from(log: &Log, is_copied: bool) -> Spot {
+    let Some(last) = log.batches.last() else {
+        return Spot {
+            segment: 0,
+            offset: 0,
+        };
+    };
+    let head = if is_copied {
+        let same = log
+            .batches
+            .iter()
+            .find(|batch| batch.tip.end == last.tip.end);
+        same.unwrap_or(last)
+    } else {
+        last
+    };
+    if is_copied && head.spot.offset == 0 {
+        return head.spot;
+    }
+    Spot {
+        segment: head.spot.segment,
+        offset: head.end,
+    }
+}
