@@ -49,7 +49,7 @@ impl Chain {
     /// Believes that `node` leads the present epoch, because it says so there.
     pub(crate) fn follow_leader(&mut self, node: NodeId, cx: &mut Cx<'_>) {
         if self.leader == Some(node) {
-            return;
+            return self.end_campaign(cx);
         }
         // One vote per replica and epoch, and two majorities share a voter: a second leader of
         // one epoch is not a race but a broken peer.
@@ -61,6 +61,11 @@ impl Chain {
         self.leader = Some(node);
         self.epoch.node = node;
         self.follow.restart(self.log.end());
+        self.end_campaign(cx);
+    }
+
+    /// A leader of the present epoch lives: there is nothing to seek.
+    fn end_campaign(&mut self, cx: &mut Cx<'_>) {
         if self.role == Role::Candidate {
             cx.deadlines.disarm(self.index, Kind::Round);
             self.campaign = None;
