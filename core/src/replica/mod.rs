@@ -22,6 +22,8 @@ mod retain;
 pub mod role;
 mod route;
 mod ship;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod writer;
 

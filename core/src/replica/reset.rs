@@ -66,9 +66,11 @@ impl Chain {
         };
         let is_equal = self.log.tip_at(floor.end) == Some(floor);
         let is_news = floor.end > self.commit && !is_equal;
-        if is_equal && self.follow.stream == Some(attempt) && self.follow.next < floor.end {
-            // Our log holds the checkpoint's position, so nothing below it needs comparing.
-            self.follow.next = floor.end;
+        let next = floor.end.max(self.commit);
+        if is_equal && self.follow.stream == Some(attempt) && self.follow.next != next {
+            // Our log holds the checkpoint's position, so nothing below it needs comparing, and
+            // nothing behind what failed is shared: the comparison goes on from there.
+            self.follow.next = next;
             self.follow.stream = None;
             return;
         }

@@ -193,6 +193,9 @@ impl Chain {
             } => {
                 if generation != self.log.generation() {
                     cx.count(Count::WriteOvertaken);
+                    // What the cut leaves of the batch is in the store, and is not written again.
+                    let kept = self.writer.cut.map_or(Seq::ZERO, |cut| cut.min(end));
+                    self.log.raise_durable(kept);
                 } else if is_seal {
                     self.writer.unsealed = false;
                 } else {

@@ -1,0 +1,8 @@
+//! One chain, one handler at a time: the new state and the whole list of actions.
+
+mod bench;
+mod client;
+mod elect;
+mod follower;
+mod leader;
+mod store;
