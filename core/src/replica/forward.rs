@@ -5,12 +5,13 @@
 //! appends after a refusal. A forwarder that hears nothing in time answers `Unknown`.
 
 use super::append::Origin;
+use super::lead::Judged;
 use super::read::{Range, Read};
 use super::{Chain, Cx};
 use crate::client::{Answer, Ask, Reason};
 use crate::count::Count;
 use crate::deadline::Kind;
-use crate::id::{Attempt, Number, Run, Seq, Ticket};
+use crate::id::{Attempt, NodeId, Number, Run, Seq, Ticket};
 use crate::message::{Body, Forward, ForwardAsk, Forwarded};
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
@@ -24,6 +25,15 @@ pub(super) struct Forwards {
     tries: BTreeMap<Number, Try>,
     /// Reads that know how far they have to reach, but are not there yet.
     reads: Vec<Reach>,
+    /// The last leadership of this run: its epoch, and what it judged.
+    former: Option<(u64, BTreeMap<NodeId, Judged>)>,
+}
+
+impl Forwards {
+    /// Keeps what an ended leadership judged: a copy of a try may still come.
+    pub(super) fn end_leadership(&mut self, n: u64, judged: BTreeMap<NodeId, Judged>) {
+        self.former = Some((n, judged));
+    }
 }
 
 #[derive(Copy, Clone, Debug, Hash, Serialize, Deserialize)]
@@ -163,12 +173,8 @@ impl Chain {
             return self.answer(origin, Forwarded::Unknown, cx);
         }
         if self.lead.is_none() || epoch.n != self.epoch.n {
-            // An epoch that this replica does not lead now, and is not seeking, it never leads
-            // again, so the try cannot append any more.
-            let is_over = epoch.n < self.epoch.n
-                || (epoch.n == self.epoch.n && self.campaign.is_none() && self.lead.is_none());
             let hint = self.leader_hint(cx);
-            let outcome = if is_over {
+            let outcome = if self.never_appended(epoch.n, from, attempt) {
                 Forwarded::NotLeader { hint }
             } else {
                 Forwarded::Unknown
@@ -184,7 +190,7 @@ impl Chain {
                 cx,
             );
         }
-        if !self.judge_once(from, attempt, cx) {
+        if attempt.incarnation != from.incarnation || !self.judge_once(from, attempt, cx) {
             return cx.count(Count::ForwardRepeated);
         }
         match ask {
@@ -201,6 +207,17 @@ impl Chain {
         }
     }
 
+    /// Whether no copy of this try was appended in epoch `n`, nor will be. Another copy may have
+    /// come while this replica led that epoch, and an earlier run of it remembers nothing.
+    fn never_appended(&self, n: u64, from: Run, attempt: Attempt) -> bool {
+        match &self.forwards.former {
+            Some((led, judged)) if *led == n => !judged
+                .get(&from.node)
+                .is_some_and(|judged| judged.holds(attempt)),
+            Some(_) | None => n == self.epoch.n && self.voted != Some(self.me.node),
+        }
+    }
+
     /// Whether this try was not judged before in this leadership. The oldest numbers are
     /// forgotten by counting everything up to them as judged.
     fn judge_once(&mut self, from: Run, attempt: Attempt, cx: &Cx<'_>) -> bool {
@@ -209,11 +226,15 @@ impl Chain {
         };
         let judged = lead
             .judged
-            .entry((from.node, attempt.incarnation))
-            .or_default();
-        if attempt.number <= judged.low || !judged.seen.insert(attempt.number) {
+            .entry(from.node)
+            .or_insert_with(|| Judged::new(attempt.incarnation));
+        if judged.holds(attempt) {
             return false;
         }
+        if judged.incarnation < attempt.incarnation {
+            *judged = Judged::new(attempt.incarnation);
+        }
+        judged.seen.insert(attempt.number);
         if judged.seen.len() > cx.config.limits().forwards_max as usize
             && let Some(low) = judged.seen.pop_first()
         {

@@ -30,7 +30,7 @@ pub(crate) struct Lead {
     pub(super) waiting_local: BTreeMap<Seq, Vec<Waiting>>,
     pub(super) waiting_count: u32,
     /// Tries of forwarders that were already judged in this epoch (D15).
-    pub(super) judged: BTreeMap<(NodeId, Incarnation), Judged>,
+    pub(super) judged: BTreeMap<NodeId, Judged>,
     pub(super) reads: VecDeque<Round>,
     /// The newest confirmation round asked for.
     pub(super) round: Option<Number>,
@@ -40,12 +40,29 @@ pub(crate) struct Lead {
     pub(super) pinned_at: Option<Instant>,
 }
 
-/// The tries of one run of a forwarder.
-#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+/// The tries of the newest run of a forwarder; those of its earlier ones all count as judged.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub(super) struct Judged {
+    pub(super) incarnation: Incarnation,
     /// Every number up to here counts as judged.
     pub(super) low: Number,
     pub(super) seen: BTreeSet<Number>,
+}
+
+impl Judged {
+    pub(super) fn new(incarnation: Incarnation) -> Self {
+        Self {
+            incarnation,
+            low: Number::new(0),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn holds(&self, attempt: Attempt) -> bool {
+        attempt.incarnation < self.incarnation
+            || (attempt.incarnation == self.incarnation
+                && (attempt.number <= self.low || self.seen.contains(&attempt.number)))
+    }
 }
 
 /// What the leader knows of one follower.
@@ -224,7 +241,11 @@ impl Chain {
 
     /// Ends a leadership: whoever waits is told that the outcome is not known.
     pub(super) fn abandon_leadership(&mut self, cx: &mut Cx<'_>) {
-        let Some(lead) = self.lead.take() else { return };
+        let Some(mut lead) = self.lead.take() else {
+            return;
+        };
+        self.forwards
+            .end_leadership(self.epoch.n, core::mem::take(&mut lead.judged));
         self.leader = None;
         self.verified = Seq::ZERO;
         self.follow.restart(self.log.end());
