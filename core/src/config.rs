@@ -7,6 +7,7 @@ use crate::chain::clients::ClientLimits;
 use crate::chain::entry::{EntryHash, Membership, Tip};
 use crate::chain::order::Checkpoint;
 use crate::id::{ChainId, ClusterId, Epoch, Gen, Member, NodeId, Replica, Seq, StoreId};
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -322,6 +323,18 @@ impl Config {
             membership_seq: Seq::ZERO,
             clients: Default::default(),
         }
+    }
+
+    /// Whether these can be the members of a chain of this genesis: founding stores only, each
+    /// node once.
+    pub fn admits(&self, membership: &Membership) -> bool {
+        let Membership { voters, learners } = membership;
+        let all = || voters.iter().chain(learners);
+        let is_founding = |member: &Member| self.store_of(member.node) == Some(member.store);
+        let nodes: BTreeSet<NodeId> = all().map(|member| member.node).collect();
+        (1..=VOTERS_MAX).contains(&voters.len())
+            && all().all(is_founding)
+            && nodes.len() == voters.len() + learners.len()
     }
 
     /// What a store of this genesis is formatted with: every chain that lists `node`.

@@ -4,7 +4,7 @@ use super::reset::Incoming;
 use super::role::Role;
 use super::{Chain, Cx, Entries};
 use crate::action::Fault;
-use crate::chain::entry::{Entry, Tip};
+use crate::chain::entry::{self, Entry, Tip};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::count::Count;
 use crate::deadline::Kind;
@@ -151,7 +151,7 @@ impl Chain {
             cx.count(Count::ChunkGap);
             return self.expect_progress(cx);
         }
-        if !self.is_sound(since, entries) {
+        if !self.is_sound(since, entries, cx) {
             return cx.count(Count::ChunkUnsound);
         }
         if !self.merge(entries, cx) {
@@ -166,12 +166,12 @@ impl Chain {
     }
 
     /// Whether the entries are contiguous, linked, and of epochs that may stand here.
-    fn is_sound(&self, since: Tip, entries: &Entries) -> bool {
+    fn is_sound(&self, since: Tip, entries: &Entries, cx: &Cx<'_>) -> bool {
         let mut tip = since;
         for entry in entries.iter() {
             let is_next = entry.seq == tip.end && entry.generation == self.generation;
             let is_epoch = entry.epoch.n >= tip.epoch.n && entry.epoch.n <= self.epoch.n;
-            if !is_next || !is_epoch || !self.is_linked(entry, tip) {
+            if !is_next || !is_epoch || !admits(entry, cx) || !self.is_linked(entry, tip) {
                 return false;
             }
             tip = Tip {
@@ -257,5 +257,13 @@ impl Chain {
         if !self.is_resetting() && self.log.durable().end < acknowledged {
             self.stop(Fault::StoreRegressed, cx);
         }
+    }
+}
+
+/// Whether the members that an entry may name are stores of this genesis.
+pub(super) fn admits(entry: &Entry, cx: &Cx<'_>) -> bool {
+    match &entry.kind {
+        entry::Kind::Config(membership) => cx.config.admits(membership),
+        entry::Kind::Empty | entry::Kind::OpenClient | entry::Kind::Data(_) => true,
     }
 }

@@ -1,5 +1,6 @@
 //! Unknown entries: asked of any member, and taken only if the hash link proves them (D13f, R13).
 
+use super::follow::admits;
 use super::{Chain, Cx, Entries};
 use crate::chain::entry::{Entry, Tip};
 use crate::chain::order::Slot;
@@ -111,17 +112,18 @@ impl Chain {
             .take(end.distance(first) as usize)
             .cloned()
             .collect();
-        if run.len() as u64 != end.distance(first) || !self.links_both_ends(since, &run) {
+        if run.len() as u64 != end.distance(first) || !self.links_both_ends(since, &run, cx) {
             return cx.count(Count::ChunkUnsound);
         }
         self.repair(run, cx);
     }
 
-    fn links_both_ends(&self, since: Tip, run: &[Arc<Entry>]) -> bool {
+    fn links_both_ends(&self, since: Tip, run: &[Arc<Entry>], cx: &Cx<'_>) -> bool {
         let mut tip = since;
         for entry in run {
             if entry.seq != tip.end
                 || entry.generation != self.generation
+                || !admits(entry, cx)
                 || !entry.follows(tip.hash)
             {
                 return false;

@@ -65,7 +65,9 @@ impl Chain {
             return;
         };
         let is_equal = self.log.tip_at(floor.end) == Some(floor);
-        let is_news = floor.end > self.commit && !is_equal;
+        // What was compared with this leader it cannot have dropped without our knowing a commit
+        // behind it.
+        let is_news = floor.end > self.commit.max(self.verified) && !is_equal;
         let next = floor.end.max(self.commit);
         if is_equal && self.follow.stream == Some(attempt) && self.follow.next != next {
             // Our log holds the checkpoint's position, so nothing below it needs comparing, and
@@ -116,7 +118,10 @@ impl Chain {
             return cx.count(Count::ResetIgnored);
         }
         match postcard::from_bytes::<Checkpoint>(&bytes) {
-            Ok(checkpoint) if checkpoint.floor == incoming.floor => {
+            Ok(checkpoint)
+                if checkpoint.floor == incoming.floor
+                    && cx.config.admits(&checkpoint.membership) =>
+            {
                 self.follow.reset = Some(Arc::new(checkpoint));
             }
             Ok(_) | Err(_) => cx.count(Count::ResetIgnored),

@@ -389,6 +389,11 @@ pub(super) fn follows(n: u64) -> RowState {
     }
 }
 
+/// The row that a bench publishes.
+pub(super) fn row_of(bench: &Bench) -> RowState {
+    bench.chain.row().expect("the replica takes part")
+}
+
 pub(super) fn note(note: Note) -> Action {
     let chain = ChainId::of("c");
     Action::Note { chain, note }

@@ -1,29 +1,137 @@
 //! Pulls, chunks, conflicts, resets and repairs at a follower.
 
-use super::bench::{Start, behind, chunk, leads, log};
-use crate::chain::order::Order;
+use super::bench::{Bench, Start, behind, chunk, entry, leads, log, row_of};
+use crate::action::Action;
+use crate::chain::entry::{Kind, Membership};
+use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
-use crate::id::{Number, Seq};
+use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
 use crate::message::Talk;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// The leader's checkpoint in one part.
+fn reset(bench: &Bench, checkpoint: &Checkpoint) -> Talk {
+    let encoded = postcard::to_allocvec(checkpoint).unwrap();
+    Talk::Reset {
+        attempt: bench.attempt(),
+        floor: checkpoint.floor,
+        checkpoint: crate::chain::checkpoint::digest(&encoded),
+        length: encoded.len() as u32,
+        offset: 0,
+        part: encoded.into(),
+    }
+}
+
+/// A checkpoint with this log below its floor.
+fn checkpoint(bench: &Bench, epochs: &[u64]) -> Checkpoint {
+    Checkpoint {
+        floor: behind(log(epochs).last().unwrap()),
+        ..(**bench.chain.log().checkpoint()).clone()
+    }
+}
+
+fn member(node: u64, store: u128) -> Member {
+    Member {
+        node: NodeId::new(node),
+        store: StoreId::new(store),
+        replica: Replica::new(1),
+    }
+}
+
+/// Members that no chain of the genesis can have.
+fn impossible() -> Vec<Membership> {
+    let of = |voters: &[Member]| Membership {
+        voters: voters.to_vec(),
+        learners: Vec::new(),
+    };
+    let mut twice = of(&[member(1, 1), member(2, 2)]);
+    twice.learners.push(member(2, 2));
+    [
+        of(&[]),
+        of(&[member(1, 1), member(99, 99)]),
+        of(&[member(1, 1), member(2, 99)]),
+        twice,
+    ]
+    .into()
+}
+
+#[test]
+fn members_from_outside_of_the_genesis_are_not_taken_from_a_chunk() {
+    for membership in impossible() {
+        let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+        let mut entries = log(&[1]);
+        let config = Kind::Config(Arc::new(membership));
+        entries.push(Arc::new(entry(behind(&entries[0]), 2, config)));
+        assert_eq!(bench.hear(2, 2, chunk(&bench, 1, &entries, 0)), []);
+        assert_eq!(bench.count(Count::ChunkUnsound), 1);
+        assert_eq!(bench.chain.log().end(), Seq::new(1));
+    }
+}
+
+#[test]
+fn members_from_outside_of_the_genesis_are_not_taken_from_a_checkpoint() {
+    for membership in impossible() {
+        let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+        let mut checkpoint = checkpoint(&bench, &[1, 2, 2]);
+        checkpoint.membership = Arc::new(membership);
+        assert_eq!(bench.hear(2, 2, reset(&bench, &checkpoint)), []);
+        assert_eq!(bench.count(Count::ResetIgnored), 1);
+        assert!(!bench.chain.is_resetting());
+    }
+}
+
+#[test]
+fn a_checkpoint_is_installed_before_anything_else_is_said_of_the_log() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let checkpoint = checkpoint(&bench, &[1, 2, 2]);
+    let said = bench.hear(2, 2, reset(&bench, &checkpoint));
+    let order = Order::Reset(Arc::new(checkpoint.clone()));
+    assert_eq!(said, [bench.ordered(order)]);
+    assert_eq!(row_of(&bench).durable, None);
+    assert_eq!(bench.chain.log().end(), Seq::new(1));
+    let said = bench.done(Ok(()));
+    let pull = Talk::Pull {
+        since: checkpoint.floor,
+        durable: Some(Seq::new(3)),
+        attempt: bench.attempt(),
+        number: Number::new(2),
+    };
+    let floor = Seq::new(3);
+    assert_eq!(
+        said,
+        [
+            super::bench::note(crate::action::Note::Commit { end: floor }),
+            bench.said(2, pull)
+        ]
+    );
+    let chain = &bench.chain;
+    assert_eq!(
+        [chain.log().floor(), chain.log().end(), chain.verified()],
+        [floor; 3]
+    );
+}
+
+#[test]
+fn a_checkpoint_below_what_was_verified_is_refused_while_it_could_be_overtaken() {
+    let mut bench = Start::of(1, &[1, 1, 1]).unknown(&[1]).settled();
+    bench = bench.following(2, 2);
+    let entries = log(&[1, 1, 1]);
+    bench.hear(2, 2, chunk(&bench, 3, &entries, 0));
+    assert_eq!(bench.chain.verified(), Seq::new(3));
+    let checkpoint = checkpoint(&bench, &[1, 1]);
+    let said: Vec<Action> = bench.hear(2, 2, reset(&bench, &checkpoint));
+    assert_eq!(said, []);
+    assert_eq!(bench.count(Count::ResetIgnored), 1);
+    assert!(!bench.chain.is_resetting());
+}
 
 #[test]
 fn a_log_that_shares_nothing_with_the_leaders_is_compared_from_its_floor_on() {
     let mut bench = Start::of(1, &[1]).settled().following(2, 2);
     let floor = bench.chain.log().checkpoint().floor;
-    let encoded = postcard::to_allocvec(&**bench.chain.log().checkpoint()).unwrap();
-    let hash = crate::chain::checkpoint::digest(&encoded);
-    let said = bench.hear(
-        2,
-        2,
-        Talk::Reset {
-            attempt: bench.attempt(),
-            floor,
-            checkpoint: hash,
-            length: encoded.len() as u32,
-            offset: 0,
-            part: encoded.into(),
-        },
-    );
+    let founding = (**bench.chain.log().checkpoint()).clone();
+    let said = bench.hear(2, 2, reset(&bench, &founding));
     let pull = Talk::Pull {
         since: floor,
         durable: Some(Seq::new(1)),
