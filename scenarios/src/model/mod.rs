@@ -3,6 +3,7 @@
 mod host;
 mod op;
 mod wire;
+mod words;
 
 pub use host::{Host, HostConfig, Output, files_of};
 pub use op::{Ask, Freshness, Op, payload};

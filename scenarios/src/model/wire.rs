@@ -2,10 +2,11 @@
 
 use meshos_core::hash::stable_hash;
 use meshos_core::message::{Body, Message, Talk};
+use std::fmt;
 use std::sync::Arc;
 
 /// A message with its fingerprint.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Wire {
     /// The message.
     pub message: Arc<Message>,
@@ -20,6 +21,12 @@ impl Wire {
             message,
             fingerprint,
         }
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        super::words::say(&self.message.body, f)
     }
 }
 
