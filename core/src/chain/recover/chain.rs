@@ -301,11 +301,11 @@ impl Cx<'_> {
         layout
             .batches
             .retain(|spot| *spot < end || spot.segment >= upto);
-        // When only the process died, what was cut or repaired may not be durable yet.
-        let last = layout.segments.values().next_back();
-        let repaired = layout.repairs_length.map(|_| &layout.names.repairs);
-        let unsynced = last.map(|file| &file.name).into_iter().chain(repaired);
-        repairs.extend(unsynced.map(|file| FileOp::Sync { file: file.clone() }));
+        // When only the process died, a repair that was read may not be durable yet.
+        if layout.repairs_length.is_some() {
+            let file = layout.names.repairs.clone();
+            repairs.push(FileOp::Sync { file });
+        }
         slots
     }
 }

@@ -11,7 +11,13 @@ use std::vec::Vec;
 /// What may become of a disk whose last operation is not synced.
 fn crashes(disk: &Disk, salt: u64) -> Vec<Crash> {
     let mixed = (1..4).map(|turn| Crash::Mixed(salt.wrapping_mul(0x9e37_79b9) ^ turn << 32));
-    let plain = [Crash::Lost, Crash::Kept, Crash::Nameless, Crash::Empty];
+    let plain = [
+        Crash::Lost,
+        Crash::Kept,
+        Crash::Nameless,
+        Crash::LastName,
+        Crash::Empty,
+    ];
     let size = disk.last_size().unwrap_or(0);
     let torn = (0..size).flat_map(|at| [Crash::Head(at), Crash::Tail(at)]);
     plain.into_iter().chain(mixed).chain(torn).collect()
@@ -43,16 +49,15 @@ fn boot(disk: &Disk, allowed: &[Image], is_thorough: bool) -> (Disk, Layout, Ima
 fn again(disk: &Disk, allowed: &[Image], salt: u64) {
     let torn = disk.last_size().map(|size| Crash::Head(size / 2));
     let mixed = Crash::Mixed(salt.wrapping_mul(0x51ab));
-    for crash in [
+    let plain = [
         Crash::Lost,
         Crash::Kept,
         Crash::Empty,
         Crash::Nameless,
+        Crash::LastName,
         mixed,
-    ]
-    .into_iter()
-    .chain(torn)
-    {
+    ];
+    for crash in plain.into_iter().chain(torn) {
         let disk = disk.crashed(crash);
         let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
         let image = &recovered.boot.images[0];

@@ -21,6 +21,8 @@ pub(super) enum Crash {
     Nameless,
     /// The names are there, the bytes are not.
     Empty,
+    /// The bytes are there, but of the names only the last that changed.
+    LastName,
     /// Each operation, in turn, as the bits say.
     Mixed(u64),
 }
@@ -222,10 +224,22 @@ impl Disk {
         let keep_names = match crash {
             Crash::Lost | Crash::Nameless => Some(false),
             Crash::Kept | Crash::Head(_) | Crash::Tail(_) | Crash::Empty => Some(true),
-            Crash::Mixed(_) => None,
+            Crash::Mixed(_) | Crash::LastName => None,
         };
-        for change in core::mem::take(&mut disk.name_changes) {
-            if keep_names.unwrap_or_else(|| draw(&mut bits)) {
+        let changes = core::mem::take(&mut disk.name_changes);
+        let last = changes.len().saturating_sub(1);
+        for (at, change) in changes.iter().enumerate() {
+            let survives = match crash {
+                Crash::LastName => at == last,
+                Crash::Lost
+                | Crash::Kept
+                | Crash::Head(_)
+                | Crash::Tail(_)
+                | Crash::Nameless
+                | Crash::Empty
+                | Crash::Mixed(_) => keep_names.unwrap_or_else(|| draw(&mut bits)),
+            };
+            if survives {
                 change.apply(&mut disk.durable);
             }
         }
@@ -244,7 +258,7 @@ impl Node {
     fn settle(&mut self, crash: Crash, is_last: bool, bits: &mut u64) {
         let mut changes = core::mem::take(&mut self.changes);
         match crash {
-            Crash::Kept | Crash::Nameless => {}
+            Crash::Kept | Crash::Nameless | Crash::LastName => {}
             Crash::Lost | Crash::Empty => changes.clear(),
             Crash::Head(bytes) if is_last => {
                 let last = changes.pop().and_then(|last| last.part(0, bytes));
@@ -272,6 +286,7 @@ impl Crash {
             | Self::Head(_)
             | Self::Tail(_)
             | Self::Nameless
+            | Self::LastName
             | Self::Empty => 1,
         }
     }

@@ -1,17 +1,19 @@
 //! Damage: flipped bits, missing files, files cut short.
 
-use super::disk::Disk;
+use super::disk::{Crash, Disk};
 use super::history::{GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps};
 use crate::chain::order::{Image, Order, Slot};
+use crate::chain::payload::Payload;
 use crate::chain::record::{Kind, Salt};
 use crate::chain::recover::{Files, RecoverError, Recovered, recover};
-use crate::chain::segment::write_entry;
-use crate::chain::store::{Layout, format};
-use crate::id::Seq;
+use crate::chain::segment::{ENTRY_BYTES_MIN, write_entry};
+use crate::chain::store::{Identity, Layout, Limits, format};
+use crate::id::{Seq, StoreId};
 use alloc::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::string::ToString;
+use std::vec;
 use std::vec::Vec;
 
 /// A disk after a history, booted now and then.
@@ -155,41 +157,87 @@ fn long() -> Vec<Step> {
     (10..40).map(append).collect()
 }
 
+/// The entry behind `model` with this payload.
+fn data(model: &Model, payload: Bytes) -> Order {
+    let tip = model.tip();
+    let mut entry = (*super::history::entry(tip, tip.epoch, 2)).clone();
+    entry.payload = Payload::new(payload);
+    Order::Append(Arc::from([Arc::new(entry.linked(tip.hash))]))
+}
+
+/// A store of four entries, the second of which has a payload that depends on where it goes.
+fn planted(owner: &Identity, plant: &dyn Fn(&Disk, u64) -> Bytes) -> (Disk, Layout, Model) {
+    let mut disk = Disk::default();
+    disk.perform(&format(owner, &[founding()]));
+    let mut layout = boot(&mut disk).layout;
+    let mut model = Model::new();
+    for seq in 0..4 {
+        let mut trial = layout.clone();
+        trial.perform(chain(), GENERATION, &data(&model, Bytes::new()));
+        let located = trial.locate(chain(), GENERATION, Seq::new(seq));
+        let start = located.unwrap().0.range.start + ENTRY_BYTES_MIN;
+        let payload = if seq == 1 {
+            plant(&disk, start)
+        } else {
+            Bytes::from(vec![7; 90])
+        };
+        let order = data(&model, payload);
+        disk.perform(&layout.perform(chain(), GENERATION, &order));
+        model.apply(&order);
+    }
+    (disk, layout, model)
+}
+
 /// A client may keep copies of segments in a chain. Looking for the next record behind damage
-/// must not take one of theirs for ours.
+/// must not take one of theirs for ours: neither a record of the same file at another place, nor
+/// one of another store at the same place.
 #[test]
 fn records_inside_a_payload_are_never_found() {
-    let (disk, layout, model) = play(&long());
-    let (sealed, _) = layout.locate(chain(), GENERATION, Seq::new(0)).unwrap();
-    let segment = disk.files()[&sealed.file].clone();
-    let mut disk = Disk::default();
-    disk.perform(&format(&identity(), &[founding()]));
+    let segment = |disk: &Disk| {
+        let files = disk.files();
+        let name = files.keys().find(|name| name.contains("segment"));
+        files[name.unwrap()].clone()
+    };
+    let roomy = Limits {
+        segment_bytes_max: 1 << 20,
+    };
+    let other = Identity {
+        store: StoreId::new(99),
+        ..identity()
+    };
+    let long = |_: &Disk, _| Bytes::from(vec![7; 90]);
+    let theirs = segment(&planted(&other, &long).0);
+    let own_copy = |disk: &Disk, _| segment(disk);
+    let their_copy = |_: &Disk, start: u64| theirs.slice(start as usize..);
+    for plant in [&own_copy as &dyn Fn(&Disk, u64) -> Bytes, &their_copy] {
+        let (disk, layout, model) = planted(&identity(), plant);
+        let located = layout.locate(chain(), GENERATION, Seq::new(1)).unwrap();
+        let (sealed, is_sealed) = located;
+        assert!(is_sealed);
+        for offset in sealed.range.clone() {
+            let mut disk = disk.clone();
+            disk.flip(&sealed.file, offset as usize, 2);
+            let image = recover(&disk.files(), &roomy).unwrap().boot.images[0].clone();
+            assert_eq!(unknown(&image), [1]);
+            assert_never_wrong(&image, &model);
+        }
+    }
+}
+
+/// A repair that a boot found but that was never synced is synced by the boot.
+#[test]
+fn a_repair_that_was_read_once_stays() {
+    let (mut disk, layout, model) = play(&long());
+    let (sealed, _) = layout.locate(chain(), GENERATION, Seq::new(3)).unwrap();
+    disk.flip(&sealed.file, sealed.range.start as usize + 40, 1);
     let mut layout = boot(&mut disk).layout;
-    let mut copy = Model::new();
-    for seq in 0..4 {
-        let like = if seq == 1 {
-            segment.clone()
-        } else {
-            Bytes::new()
-        };
-        let mut entry = (*model.entries[0]).clone();
-        entry.kind = crate::chain::entry::Kind::Data(None);
-        entry.payload = crate::chain::payload::Payload::new(like);
-        entry.seq = Seq::new(seq);
-        let entry = Arc::new(entry.linked(copy.tip().hash));
-        let order = Order::Append(Arc::from([entry]));
-        disk.perform(&layout.perform(chain(), GENERATION, &order));
-        copy.apply(&order);
-    }
-    let (sealed, is_sealed) = layout.locate(chain(), GENERATION, Seq::new(1)).unwrap();
-    assert!(is_sealed);
-    for offset in sealed.range.clone() {
-        let mut disk = disk.clone();
-        disk.flip(&sealed.file, offset as usize, 2);
-        let image = boot(&mut disk).boot.images[0].clone();
-        assert_eq!(unknown(&image), [1]);
-        assert_never_wrong(&image, &copy);
-    }
+    let order = Order::Repair(Arc::from([model.entries[3].clone()]));
+    let ops = layout.perform(chain(), GENERATION, &order);
+    disk.perform_one(&ops[0]);
+    let mut disk = disk.crashed(Crash::Kept);
+    assert_eq!(boot(&mut disk).boot.images[0], model.image());
+    let mut disk = disk.crashed(Crash::Lost);
+    assert_eq!(boot(&mut disk).boot.images[0], model.image());
 }
 
 /// Even bytes with the right checksums are not an entry of this log if its neighbour names
