@@ -348,7 +348,7 @@ fn an_incomplete_sweep_exits_3() {
 #[test]
 fn a_killed_sweep_names_its_seeds_in_the_next_one() {
     let tryout = Tryout::new("killed");
-    let words = "run loops --seeds 3..=3 --stuck-after 600s";
+    let words = "run loops --seeds 3..=3 --stuck-after 20s";
     let mut sweep = tryout
         .command(words)
         .stdout(Stdio::null())

@@ -274,7 +274,7 @@ fn brute(history: &History<u8>) -> bool {
 fn histories() -> impl Strategy<Value = History<u8>> {
     let op = (0u64..12, 0u64..6, 0u64..6, any::<bool>(), 0u8..8, 0u64..3);
     let ops = prop::collection::vec(op, 0..6);
-    let twists = prop::collection::vec((any::<prop::sample::Index>(), 0u64..6, 0u8..4), 0..2);
+    let twists = prop::collection::vec((any::<prop::sample::Index>(), 0u64..6, 0u8..4), 0..4);
     (any::<bool>(), ops, twists).prop_map(|(dense, ops, twists)| {
         let mut history = History::new(Positions::Sparse);
         let mut log: Vec<(u64, u8)> = Vec::new();
@@ -336,7 +336,7 @@ fn twist(history: &mut History<u8>, twists: &[(prop::sample::Index, u64, u8)]) {
         }
         let index = which.index(len);
         match kind {
-            0 => history.appends[index].invoked = *number * 3,
+            0 => history.appends[index].invoked = *number * 4,
             1 => history.reads[index].end = *number,
             2 => {
                 if let Answer::Done { position, .. } = &mut history.appends[index].answer {
