@@ -22,6 +22,7 @@ pub mod id;
 pub mod liveness;
 pub mod message;
 pub mod node;
+pub mod replay;
 pub mod replica;
 mod rng;
 pub mod time;

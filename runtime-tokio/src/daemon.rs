@@ -8,7 +8,8 @@ use crate::driver::Driver;
 use crate::inbox::{self, Refused, Sender};
 use crate::net::{self, Backoff, Network, TcpTransport};
 use crate::open::{OpenError, Opened, format_store, open_store};
-use crate::ports::{Clock, NoJournal};
+use crate::ports::Clock;
+use crate::recording::{FileJournal, RecordingError};
 use crate::store::StoreThread;
 use meshos_core::event::{Input, Seed};
 use meshos_core::node::{Node, StartError};
@@ -44,6 +45,9 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
+    /// Its run cannot be recorded.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// Something of the system is not to be had.
     #[error("{what}: {source}")]
     System {
@@ -86,6 +90,9 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     for damage in &opened.damage {
         tracing::warn!(%damage, "store is not as it was written");
     }
+    for torn in &opened.torn {
+        tracing::info!(%torn, "a write that was under way at a crash was cut");
+    }
     let Opened { boot, store, .. } = opened;
     let incarnation = boot.incarnation;
     let clock = SystemClock::start();
@@ -93,6 +100,14 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let core = Arc::clone(&settings.core);
     let node = Node::new(settings.identity.node, core, boot, seed()?, now)?;
 
+    let table = &settings.file.recording;
+    let (journal, recorder) = match (&table.path, table.payload.mode()) {
+        (Some(path), Some(payloads)) => {
+            let (journal, thread) = FileJournal::start(path, payloads, table, &node)?;
+            (journal, Some(thread))
+        }
+        (None, _) | (_, None) => (FileJournal::none(), None),
+    };
     let (sender, receiver) = inbox::inbox(inbox::Limits::default());
     let mut tasks = JoinSet::new();
     let network = network(&settings);
@@ -114,9 +129,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     tasks.spawn(control.run());
     let started = StoreThread::start(store, sender.clone());
     let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
-    let driver = Driver::new(
-        node, now, receiver, clock, transport, store, desk, NoJournal,
-    );
+    let driver = Driver::new(node, now, receiver, clock, transport, store, desk, journal);
     let mut driving = tokio::spawn(driver.run());
     let identity = &settings.identity;
     let (node, cluster) = (identity.node, identity.cluster.get());
@@ -135,7 +148,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
         _ = &mut storing.ended => return Err(RunError::Ended("store")),
     }
     sender.close();
-    finish(driving, storing.thread).await?;
+    finish(driving, storing.thread, recorder).await?;
     tasks.shutdown().await;
     tracing::info!(%node, "node is down");
     Ok(())
@@ -163,16 +176,29 @@ async fn hand_over(
     }
 }
 
-/// Waits until everything that the node ordered is done and durable.
+/// Waits until everything that the node ordered is done and durable, and what was fed to it
+/// written down.
 async fn finish<F: Send + 'static>(
     driving: JoinHandle<Node>,
     storing: std::thread::JoinHandle<F>,
+    recording: Option<std::thread::JoinHandle<()>>,
 ) -> Result<(), RunError> {
     driving.await.map_err(|_| RunError::Ended("driver"))?;
-    let joined = tokio::task::spawn_blocking(|| storing.join()).await;
+    join(storing, "store").await?;
+    match recording {
+        Some(thread) => join(thread, "recording").await,
+        None => Ok(()),
+    }
+}
+
+async fn join<F: Send + 'static>(
+    thread: std::thread::JoinHandle<F>,
+    name: &'static str,
+) -> Result<(), RunError> {
+    let joined = tokio::task::spawn_blocking(|| thread.join()).await;
     match joined {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(RunError::Ended("store")),
+        Ok(Err(_)) | Err(_) => Err(RunError::Ended(name)),
     }
 }
 

@@ -26,4 +26,6 @@ pub mod net;
 #[cfg(feature = "tokio")]
 pub mod open;
 pub mod ports;
+#[cfg(feature = "tokio")]
+pub mod recording;
 pub mod store;

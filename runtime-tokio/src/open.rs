@@ -90,8 +90,10 @@ pub struct Opened {
     pub boot: Boot,
     /// Takes the node's orders.
     pub store: GroupCommit<Directory>,
-    /// What was not as it was written; a torn end after a crash is normal.
+    /// What was not as it was written.
     pub damage: Vec<Damage>,
+    /// The torn ends that a crash left, which is normal.
+    pub torn: Vec<Damage>,
 }
 
 /// Formats the empty or missing directory at `path`.
@@ -172,9 +174,14 @@ pub fn open_store(path: &Path, identity: &Identity, limits: &Limits) -> Result<O
         boot: recovered.boot,
         store: GroupCommit::new(directory, recovered.layout),
         damage: recovered.damage,
+        torn: recovered.torn,
     })
 }
 
 fn perform_all(directory: &mut Directory, ops: &[FileOp]) -> io::Result<()> {
     ops.iter().try_for_each(|op| perform(directory, op))
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

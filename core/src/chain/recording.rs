@@ -106,7 +106,7 @@ pub struct Settings {
     pub run: Run,
     /// What of payloads is recorded. The images have to be made accordingly.
     pub payloads: PayloadMode,
-    /// A file that reached this size is not continued.
+    /// A file that holds this much behind its image, and as much as its image, is not continued.
     pub file_bytes_max: u64,
     /// Every how many steps the state is recorded; at least 1.
     pub state_every: u64,
@@ -122,6 +122,9 @@ pub struct Recorder {
     file: u64,
     step: u64,
     length: u64,
+    /// The length at which the file is not continued. A large image makes it longer: otherwise a
+    /// node that keeps much would spend its time on images.
+    due: u64,
 }
 
 impl Recorder {
@@ -131,13 +134,14 @@ impl Recorder {
             settings,
             file: 0,
             step: 1,
-            length: u64::MAX,
+            length: 0,
+            due: 0,
         }
     }
 
     /// Whether the next event goes to a new file, which [`Recorder::begin`] begins.
     pub fn is_due(&self) -> bool {
-        self.length >= self.settings.file_bytes_max
+        self.length >= self.due
     }
 
     /// Begins a file with the image of the node as it is between two steps.
@@ -153,6 +157,8 @@ impl Recorder {
             image,
         };
         self.write(Kind::Recording, &start, out);
+        let behind = self.length.max(self.settings.file_bytes_max);
+        self.due = self.length.saturating_add(behind);
         file_name(self.settings.run.incarnation, self.file)
     }
 

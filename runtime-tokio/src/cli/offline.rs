@@ -4,11 +4,12 @@ use super::Failure;
 use super::output::{Output, Tone};
 use crate::directory::read_files;
 use clap::Args;
-use meshos_core::chain::order::{Image, Slot};
-use meshos_core::chain::recover::{Recovered, recover};
+use meshos_core::chain::order::Slot;
+use meshos_core::chain::read::{self, Verified, VerifiedChain};
+use meshos_core::chain::recover::{Damage, Files, recover};
 use meshos_core::chain::store::Limits;
 use meshos_core::id::{ChainId, Seq};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -28,69 +29,97 @@ pub(super) struct DumpArgs {
     chain: Option<String>,
 }
 
-fn read(path: &Path) -> Result<Recovered, Failure> {
-    let unusable = |error: &dyn std::fmt::Display| {
-        let path = path.display();
-        Failure::Unusable(format!("{path}: {error}"))
-    };
-    let files = read_files(path).map_err(|error| unusable(&error))?;
-    recover(&files, &Limits::default()).map_err(|error| unusable(&error))
+fn read(path: &Path) -> Result<Files, Failure> {
+    read_files(path).map_err(|error| unusable(path, &error))
 }
 
-fn unknown(image: &Image) -> usize {
-    let slots = image.slots.iter();
-    slots.filter(|slot| matches!(slot, Slot::Unknown)).count()
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Unusable(format!("{}: {error}", path.display()))
 }
 
 pub(super) fn verify(args: &VerifyArgs, output: &Output) -> Result<(), Failure> {
-    let mut lost = 0;
+    let mut is_clean = true;
     for path in &args.directories {
-        let recovered = read(path)?;
-        let identity = &recovered.identity;
-        let (node, store) = (identity.node, identity.store.get());
-        for damage in &recovered.damage {
-            output.line(&output.paint(Tone::Faint, &damage.to_string()));
+        let verified = read::verify(&read(path)?, &Limits::default());
+        let verified = verified.map_err(|error| unusable(path, &error))?;
+        is_clean &= verified.is_clean();
+        for damage in &verified.damage {
+            let line = format!("{}: damaged: {damage}", path.display());
+            output.line(&output.paint(Tone::Bad, &line));
         }
-        for image in &recovered.boot.images {
-            let unknown = unknown(image);
-            let is_lost = image.vote.is_none();
-            lost += unknown + usize::from(is_lost);
-            output.json(&json!({
-                "directory": path.display().to_string(),
-                "node": node.get(),
-                "store": format!("{store:032x}"),
-                "chain": image.chain.to_string(),
-                "generation": image.generation.get(),
-                "floor": image.checkpoint.floor.end.get(),
-                "end": image.tip.end.get(),
-                "hash": format!("{:032x}", image.tip.hash.0),
-                "unknown": unknown,
-                "lost": is_lost,
-                "clean": unknown == 0 && !is_lost,
-            }));
-            let verdict = if is_lost {
-                output.paint(Tone::Bad, "lost")
-            } else if unknown > 0 {
-                output.paint(Tone::Bad, &format!("{unknown} entries damaged"))
-            } else {
-                output.paint(Tone::Good, "clean")
-            };
-            let (chain, generation) = (image.chain, image.generation);
-            let (floor, end) = (image.checkpoint.floor.end, image.tip.end);
-            output.line(&format!(
-                "{}: node {node} chain {chain}-{generation} entries {floor}..{end}: {verdict}",
-                path.display(),
-            ));
+        for torn in &verified.torn {
+            let line = format!("{}: torn, as a crash leaves it: {torn}", path.display());
+            output.line(&output.paint(Tone::Faint, &line));
+        }
+        output.json(&verified_json(path, &verified));
+        for chain in &verified.chains {
+            output.line(&chain_line(path, &verified, chain, output));
         }
     }
-    if lost == 0 {
+    if is_clean {
         return Ok(());
     }
     Err(Failure::failed("not everything that was stored is intact"))
 }
 
+fn verified_json(path: &Path, verified: &Verified) -> Value {
+    let damages = |damages: &[Damage]| -> Vec<Value> {
+        let damages = damages.iter().map(|damage| {
+            json!({
+                "file": &*damage.file,
+                "offset": damage.offset,
+                "length": damage.length,
+                "fault": damage.fault.to_string(),
+            })
+        });
+        damages.collect()
+    };
+    let chains = verified.chains.iter().map(|chain| {
+        json!({
+            "chain": chain.chain.to_string(),
+            "generation": chain.generation.get(),
+            "floor": chain.floor.end.get(),
+            "end": chain.tip.end.get(),
+            "hash": format!("{:032x}", chain.tip.hash.0),
+            "unknown": unknown(chain),
+            "lost": chain.vote.is_none(),
+        })
+    });
+    json!({
+        "directory": path.display().to_string(),
+        "node": verified.identity.node.get(),
+        "store": format!("{:032x}", verified.identity.store.get()),
+        "incarnation": verified.incarnation.get(),
+        "clean": verified.is_clean(),
+        "damage": damages(&verified.damage),
+        "torn": damages(&verified.torn),
+        "chains": chains.collect::<Vec<_>>(),
+    })
+}
+
+fn unknown(chain: &VerifiedChain) -> u64 {
+    let ranges = chain.unknown.iter();
+    ranges.map(|range| range.end.distance(range.start)).sum()
+}
+
+fn chain_line(path: &Path, verified: &Verified, chain: &VerifiedChain, output: &Output) -> String {
+    let verdict = if chain.vote.is_none() {
+        output.paint(Tone::Bad, "its vote record is lost")
+    } else if chain.unknown.is_empty() {
+        output.paint(Tone::Good, "clean")
+    } else {
+        let count = unknown(chain);
+        output.paint(Tone::Bad, &format!("{count} entries are damaged"))
+    };
+    let (path, node) = (path.display(), verified.identity.node);
+    let (id, generation) = (chain.chain, chain.generation);
+    let (floor, end) = (chain.floor.end, chain.tip.end);
+    format!("{path}: node {node} chain {id}-{generation} entries {floor}..{end}: {verdict}")
+}
+
 pub(super) fn dump(args: &DumpArgs, output: &Output) -> Result<(), Failure> {
-    let recovered = read(&args.directory)?;
+    let recovered = recover(&read(&args.directory)?, &Limits::default());
+    let recovered = recovered.map_err(|error| unusable(&args.directory, &error))?;
     let wanted = args.chain.as_deref().map(ChainId::of);
     let images = recovered.boot.images.iter();
     let mut images = images

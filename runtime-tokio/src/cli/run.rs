@@ -54,7 +54,9 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
         .block_on(daemon::run(settings, formatting))
         .map_err(|error| match error {
             RunError::Store(_) | RunError::Start(_) => Failure::unusable(error),
-            RunError::Listen { .. } | RunError::Control { .. } => Failure::unusable(error),
+            RunError::Listen { .. } | RunError::Control { .. } | RunError::Recording(_) => {
+                Failure::unusable(error)
+            }
             RunError::System { .. } | RunError::Ended(_) => Failure::failed(error),
         })
 }

@@ -1,6 +1,7 @@
 //! The config file as it is written.
 
 use meshos_core::bandwidth::Class;
+use meshos_core::chain::recording::PayloadMode;
 use meshos_core::config::{Limits, Retention, Timing};
 use meshos_core::id::StoreId;
 use serde::de::{self, Unexpected};
@@ -70,7 +71,7 @@ pub struct RecordingTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Whether payloads are kept.
-    pub payload: PayloadMode,
+    pub payload: PayloadText,
     /// A file that is longer is followed by a new one.
     pub rotate_bytes: u64,
     /// How many files are kept, the newest ones.
@@ -83,7 +84,7 @@ impl Default for RecordingTable {
     fn default() -> Self {
         Self {
             path: None,
-            payload: PayloadMode::Full,
+            payload: PayloadText::Full,
             rotate_bytes: 64 << 20,
             files_max: 64,
             hash_steps: 64,
@@ -94,13 +95,24 @@ impl Default for RecordingTable {
 /// What a recording keeps of payloads.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum PayloadMode {
+pub enum PayloadText {
     /// Their bytes.
     Full,
     /// Their length and hash, which is enough to replay.
     Digest,
     /// Nothing is recorded at all.
     Off,
+}
+
+impl PayloadText {
+    /// What to record, if anything.
+    pub const fn mode(self) -> Option<PayloadMode> {
+        match self {
+            Self::Full => Some(PayloadMode::Full),
+            Self::Digest => Some(PayloadMode::Digest),
+            Self::Off => None,
+        }
+    }
 }
 
 /// `[cluster]`

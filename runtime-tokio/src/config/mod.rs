@@ -7,8 +7,8 @@
 mod file;
 
 pub use file::{
-    ChainTable, ClusterTable, ConfigFile, Consistency, NodeEntry, NodeTable, PayloadMode,
-    RecordingTable, StoreTable, StoreText,
+    ChainTable, ClassText, ClusterTable, ConfigFile, Consistency, NodeEntry, NodeTable,
+    PayloadText, RecordingTable, StoreTable, StoreText,
 };
 
 use crate::net::Peer;

@@ -59,7 +59,7 @@ fn a_good_file_gives_genesis_peers_and_defaults() {
     assert_eq!(members("orders"), [1, 2, 3]);
     assert_eq!(members("audit"), [3]);
     assert_eq!(settings.foundings().len(), 1, "audit lives elsewhere");
-    assert_eq!(settings.file.recording.payload, PayloadMode::Full);
+    assert_eq!(settings.file.recording.payload, PayloadText::Full);
 }
 
 #[test]

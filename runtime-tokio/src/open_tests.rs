@@ -1,0 +1,202 @@
+use super::*;
+use crate::directory::read_files;
+use crate::ports::Work;
+use meshos_core::chain::entry::{Membership, Tip};
+use meshos_core::chain::order::{Checkpoint, Order, Vote};
+use meshos_core::chain::store::FileName;
+use meshos_core::id::{
+    ChainId, ClusterId, Epoch, Gen, Incarnation, Member, NodeId, Number, OpId, Replica, Seq,
+    StoreId,
+};
+use std::sync::Arc;
+
+fn identity(store: u128) -> Identity {
+    Identity {
+        cluster: ClusterId::new(1),
+        node: NodeId::new(1),
+        store: StoreId::new(store),
+    }
+}
+
+fn foundings() -> Vec<Founding> {
+    let member = Member {
+        node: NodeId::new(1),
+        store: StoreId::new(1),
+        replica: Replica::new(1),
+    };
+    vec![Founding {
+        chain: ChainId::of("a"),
+        generation: Gen::new(0),
+        checkpoint: Checkpoint {
+            floor: Tip::default(),
+            membership: Arc::new(Membership {
+                voters: vec![member],
+                learners: Vec::new(),
+            }),
+            membership_seq: Seq::ZERO,
+            clients: Default::default(),
+        },
+    }]
+}
+
+fn open(path: &Path) -> Result<Opened, OpenError> {
+    open_store(path, &identity(1), &Limits::default())
+}
+
+#[test]
+fn a_formatted_store_opens_once_at_a_time_and_counts_its_boots() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("store");
+    format_store(&path, &identity(1), &foundings()).unwrap();
+    let first = open(&path).unwrap();
+    assert_eq!(first.boot.incarnation, Incarnation::new(1));
+    assert_eq!(first.boot.images.len(), 1);
+    assert!(matches!(
+        open(&path),
+        Err(OpenError::Directory(DirectoryError::InUse(_)))
+    ));
+    drop(first);
+    assert_eq!(open(&path).unwrap().boot.incarnation, Incarnation::new(2));
+}
+
+#[test]
+fn what_was_committed_is_there_at_the_next_start() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("store");
+    format_store(&path, &identity(1), &foundings()).unwrap();
+    let mut opened = open(&path).unwrap();
+    let vote = Vote {
+        epoch: Epoch {
+            n: 5,
+            node: NodeId::new(1),
+        },
+        granted: Some(NodeId::new(1)),
+    };
+    let op = OpId {
+        incarnation: Incarnation::new(1),
+        number: Number::new(1),
+    };
+    let work = Work {
+        op,
+        chain: ChainId::of("a"),
+        generation: Gen::new(0),
+        order: Order::Vote(vote),
+    };
+    assert_eq!(opened.store.commit([work]), [(op, Ok(()))]);
+    drop(opened);
+    assert_eq!(open(&path).unwrap().boot.images[0].vote, Some(vote));
+}
+
+#[test]
+fn a_wiped_disk_does_not_come_back_by_itself() {
+    let parent = tempfile::tempdir().unwrap();
+    let missing = parent.path().join("missing");
+    for path in [parent.path(), &missing] {
+        let error = open(path).unwrap_err();
+        assert!(matches!(error, OpenError::Unformatted { .. }));
+        assert!(error.to_string().contains("--format"), "{error}");
+        assert!(error.to_string().contains("new store id"), "{error}");
+    }
+    assert!(!missing.exists());
+    assert!(read_files(parent.path()).unwrap().is_empty());
+}
+
+#[test]
+fn only_an_empty_directory_is_formatted() {
+    let parent = tempfile::tempdir().unwrap();
+    format_store(parent.path(), &identity(1), &foundings()).unwrap();
+    let again = format_store(parent.path(), &identity(2), &foundings());
+    assert!(matches!(again, Err(OpenError::NotEmpty { .. })));
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("photo.jpg"), b"x").unwrap();
+    let error = format_store(other.path(), &identity(1), &foundings()).unwrap_err();
+    assert!(error.to_string().contains("photo.jpg"), "{error}");
+}
+
+#[test]
+fn an_interrupted_formatting_is_done_again() {
+    let whole = tempfile::tempdir().unwrap();
+    format_store(whole.path(), &identity(1), &foundings()).unwrap();
+    let files = read_files(whole.path()).unwrap();
+    let partial = tempfile::tempdir().unwrap();
+    for (name, bytes) in files
+        .iter()
+        .filter(|(name, _)| !name.starts_with("identity"))
+    {
+        fs::write(partial.path().join(&**name), bytes).unwrap();
+    }
+    assert!(matches!(
+        open(partial.path()),
+        Err(OpenError::Unformatted { .. })
+    ));
+    format_store(partial.path(), &identity(1), &foundings()).unwrap();
+    open(partial.path()).unwrap();
+}
+
+#[test]
+fn a_foreign_store_is_refused_and_not_touched() {
+    let parent = tempfile::tempdir().unwrap();
+    format_store(parent.path(), &identity(2), &foundings()).unwrap();
+    let before = read_files(parent.path()).unwrap();
+    let error = open(parent.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    assert_eq!(read_files(parent.path()).unwrap(), before);
+}
+
+#[test]
+fn a_directory_does_what_each_operation_says() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut directory = Directory::open(parent.path()).unwrap();
+    let (a, b) = (FileName::from("a"), FileName::from("b"));
+    let bytes = |text: &'static str| bytes::Bytes::from_static(text.as_bytes());
+    let ops = [
+        FileOp::Append {
+            file: a.clone(),
+            bytes: bytes("hello "),
+        },
+        FileOp::Append {
+            file: a.clone(),
+            bytes: bytes("world"),
+        },
+        FileOp::Sync { file: a.clone() },
+        FileOp::Write {
+            file: a.clone(),
+            offset: 0,
+            bytes: bytes("J"),
+        },
+        FileOp::Truncate {
+            file: a.clone(),
+            length: 8,
+        },
+        FileOp::Append {
+            file: a.clone(),
+            bytes: bytes("!"),
+        },
+        FileOp::Sync { file: a.clone() },
+        FileOp::Append {
+            file: b.clone(),
+            bytes: bytes("old"),
+        },
+        FileOp::Rename {
+            from: a.clone(),
+            to: b.clone(),
+        },
+        FileOp::SyncDir,
+        FileOp::Append {
+            file: b.clone(),
+            bytes: bytes("?"),
+        },
+        FileOp::Append {
+            file: a.clone(),
+            bytes: bytes("gone"),
+        },
+        FileOp::Remove { file: a.clone() },
+        FileOp::Remove { file: a },
+    ];
+    perform_all(&mut directory, &ops).unwrap();
+    let files = directory.read().unwrap();
+    assert_eq!(
+        files.into_iter().collect::<Vec<_>>(),
+        [(b, bytes("Jello wo!?"))]
+    );
+}

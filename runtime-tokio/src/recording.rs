@@ -1,0 +1,266 @@
+//! Writes what is fed to the node into files, from which the run can be repeated (D65).
+//!
+//! An event is handed to the writing thread before it is fed, so the one that stops a node is on
+//! record. When the disk is slower than the node, the node waits. When the disk fails, the
+//! recording ends there and the node goes on. Files are not synced: they are there to explain a
+//! run, and nothing depends on them.
+
+use crate::config::RecordingTable;
+use crate::ports::Journal;
+use bytes::Bytes;
+use meshos_core::action::Action;
+use meshos_core::chain::recording::{PayloadMode, Recorder, Settings, parse_name};
+use meshos_core::chain::store::FileName;
+use meshos_core::event::Event;
+use meshos_core::node::Node;
+use meshos_core::time::Instant;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::JoinHandle;
+
+/// Most pieces that wait for the disk.
+const WAITING_MAX: usize = 256;
+
+/// Why a run cannot be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The directory cannot be had.
+    #[error("recording directory {path}: {source}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is a recording of a run with the same number, so it is of another store.
+    #[error(
+        "recording directory {path} holds {file}, which is of another store; name another directory"
+    )]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+        /// The file.
+        file: FileName,
+    },
+}
+
+enum Piece {
+    Begin(FileName),
+    Bytes(Vec<u8>),
+}
+
+/// Records one run, or nothing.
+#[derive(Debug)]
+pub struct FileJournal {
+    recording: Option<Recording>,
+}
+
+#[derive(Debug)]
+struct Recording {
+    recorder: Recorder,
+    payloads: PayloadMode,
+    queue: SyncSender<Piece>,
+    /// What is not handed over yet: the outcome of the last step.
+    buffer: Vec<u8>,
+}
+
+impl FileJournal {
+    /// A journal that keeps nothing.
+    pub const fn none() -> Self {
+        Self { recording: None }
+    }
+
+    /// Records the run of `node` into the directory at `path` with what `payloads` says, in a
+    /// thread that ends with the journal.
+    ///
+    /// # Errors
+    /// When the directory cannot be had, or holds a recording of another store.
+    pub fn start(
+        path: &Path,
+        payloads: PayloadMode,
+        table: &RecordingTable,
+        node: &Node,
+    ) -> Result<(Self, JoinHandle<()>), RecordingError> {
+        let failed = |source| RecordingError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(path).map_err(failed)?;
+        let run = node.me();
+        for name in recorded(path).map_err(failed)? {
+            if parse_name(&name).is_some_and(|(incarnation, _)| incarnation >= run.incarnation) {
+                return Err(RecordingError::Taken {
+                    path: path.to_owned(),
+                    file: name,
+                });
+            }
+        }
+        let settings = Settings {
+            build: format!("meshosd {}", env!("CARGO_PKG_VERSION")),
+            run,
+            payloads,
+            file_bytes_max: table.rotate_bytes,
+            state_every: u64::from(table.hash_steps),
+        };
+        let (queue, pieces) = mpsc::sync_channel(WAITING_MAX);
+        let writer = Writer {
+            path: path.to_owned(),
+            files_max: table.files_max.max(1) as usize,
+            file: None,
+        };
+        let builder = std::thread::Builder::new().name("recording".to_owned());
+        let thread = builder.spawn(move || writer.run(&pieces)).map_err(failed)?;
+        let recording = Recording {
+            recorder: Recorder::new(settings),
+            payloads,
+            queue,
+            buffer: Vec::new(),
+        };
+        let journal = Self {
+            recording: Some(recording),
+        };
+        Ok((journal, thread))
+    }
+
+    /// Does something with the recording, which ends when its thread has.
+    fn with(&mut self, act: impl FnOnce(&mut Recording) -> Result<(), Ended>) {
+        if let Some(recording) = &mut self.recording
+            && act(recording).is_err()
+        {
+            tracing::error!("the recording has ended; the node goes on without");
+            self.recording = None;
+        }
+    }
+}
+
+struct Ended;
+
+impl Recording {
+    fn hand_over(&mut self) -> Result<(), Ended> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.buffer);
+        self.queue.send(Piece::Bytes(bytes)).map_err(|_| Ended)
+    }
+
+    fn image(&self, node: &Node) -> Bytes {
+        let image = match self.payloads {
+            PayloadMode::Full => postcard::to_allocvec(node),
+            PayloadMode::Digest => postcard::to_allocvec(&node.redacted()),
+        };
+        image.expect("a node encodes into memory").into()
+    }
+}
+
+impl Journal<Node> for FileJournal {
+    fn event(&mut self, node: &Node, now: Instant, event: &Event) {
+        self.with(|recording| {
+            if recording.recorder.is_due() {
+                recording.hand_over()?;
+                let image = recording.image(node);
+                let name = recording.recorder.begin(image, &mut recording.buffer);
+                recording
+                    .queue
+                    .send(Piece::Begin(name))
+                    .map_err(|_| Ended)?;
+            }
+            recording.recorder.event(now, event, &mut recording.buffer);
+            recording.hand_over()
+        });
+    }
+
+    fn stepped(&mut self, node: &Node, actions: &[Action]) {
+        self.with(|recording| {
+            let state = || node.state_hash();
+            recording
+                .recorder
+                .outcome(actions, state, &mut recording.buffer);
+            Ok(())
+        });
+    }
+
+    fn finish(&mut self, node: &Node) {
+        self.with(|recording| {
+            recording
+                .recorder
+                .end(node.state_hash(), &mut recording.buffer);
+            recording.hand_over()
+        });
+    }
+}
+
+/// The recording's files in a directory, oldest first.
+fn recorded(path: &Path) -> io::Result<Vec<FileName>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        if let Some(name) = entry?.file_name().to_str()
+            && let Some(key) = parse_name(name)
+        {
+            names.push((key, FileName::from(name)));
+        }
+    }
+    names.sort();
+    Ok(names.into_iter().map(|(_, name)| name).collect())
+}
+
+struct Writer {
+    path: PathBuf,
+    files_max: usize,
+    file: Option<File>,
+}
+
+impl Writer {
+    fn run(mut self, pieces: &Receiver<Piece>) {
+        while let Ok(first) = pieces.recv() {
+            // What waits is written at once.
+            let mut bytes = Vec::new();
+            for piece in std::iter::once(first).chain(pieces.try_iter()) {
+                let written = match piece {
+                    Piece::Bytes(more) if bytes.is_empty() => {
+                        bytes = more;
+                        Ok(())
+                    }
+                    Piece::Bytes(more) => {
+                        bytes.extend_from_slice(&more);
+                        Ok(())
+                    }
+                    Piece::Begin(name) => self.write(&mut bytes).and_then(|()| self.begin(&name)),
+                };
+                if let Err(error) = written {
+                    tracing::error!(path = %self.path.display(), %error, "cannot record");
+                    return;
+                }
+            }
+            if let Err(error) = self.write(&mut bytes) {
+                tracing::error!(path = %self.path.display(), %error, "cannot record");
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let bytes = std::mem::take(bytes);
+        match &mut self.file {
+            Some(file) => file.write_all(&bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins a file, and removes the oldest ones when there are too many.
+    fn begin(&mut self, name: &FileName) -> io::Result<()> {
+        self.file = Some(File::create_new(self.path.join(&**name))?);
+        let names = recorded(&self.path)?;
+        let surplus = names.len().saturating_sub(self.files_max);
+        for name in &names[..surplus] {
+            fs::remove_file(self.path.join(&**name))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "recording_tests.rs"]
+mod tests;

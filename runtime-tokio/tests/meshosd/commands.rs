@@ -1,0 +1,175 @@
+//! The command line of `meshosd` and its exit codes, with real processes on loopback.
+
+use super::common::{Cluster, meshosd, run, wait_for};
+use serde_json::Value;
+use std::fs;
+use std::process::Output;
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn three_nodes_append_read_hand_over_and_verify() {
+    let mut cluster = Cluster::new("full");
+    cluster.start_all();
+    let leader = wait_for("a leader", || cluster.leader());
+    let follower = leader % 3 + 1;
+    let through = format!("--endpoint={}", cluster.socket(follower).display());
+    let shown = run([
+        "chain", "append", "--chain", "orders", "--json", &through, "hello",
+    ]);
+    let answer: Value = serde_json::from_str(&shown).unwrap();
+    let seq = answer["seq"].as_u64().unwrap();
+    assert_eq!(cluster.read(leader), [(seq, "hello".to_owned())]);
+    let tail = [
+        "chain",
+        "tail",
+        "--chain",
+        "orders",
+        "--no-follow",
+        "-n",
+        "1",
+    ];
+    assert!(run(tail.into_iter().chain([&*through])).ends_with(" hello\n"));
+
+    // The leader goes: another one leads before anybody could have missed it.
+    assert!(cluster.stop(leader).success());
+    let next = wait_for("another leader", || cluster.leader());
+    assert_ne!(next, leader);
+    let log = fs::read_to_string(cluster.path(&format!("{leader}.log"))).unwrap();
+    assert!(!log.contains("could not be handed over"), "{log}");
+    let endpoints = cluster.endpoints();
+    let endpoints = endpoints.iter().map(String::as_str);
+    let again = ["chain", "append", "--chain", "orders", "again"];
+    run(again.into_iter().chain(endpoints));
+
+    cluster.start(leader);
+    wait_for("the node to catch up", || {
+        let payloads = cluster.read(leader).into_iter().map(|(_, text)| text);
+        payloads.eq(["hello", "again"]).then_some(())
+    });
+    for id in 1..=3 {
+        assert!(cluster.stop(id).success());
+        run(["chain", "verify", &cluster.store(id).display().to_string()]);
+    }
+    let dump = run(["chain", "dump", &cluster.store(next).display().to_string()]);
+    assert!(
+        dump.contains(" hello\n") && dump.contains(" again\n"),
+        "{dump}"
+    );
+}
+
+#[test]
+fn a_store_is_made_only_when_asked_for() {
+    let cluster = Cluster::new("full");
+    let output = meshosd(["run", "--config"]).arg(cluster.config(1)).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        complaint(&output).contains("--format"),
+        "{}",
+        complaint(&output)
+    );
+    assert!(!cluster.store(1).exists());
+}
+
+#[test]
+fn a_store_that_is_in_use_is_left_alone() {
+    let mut cluster = Cluster::new("full");
+    cluster.start(1);
+    wait_for("the node", || cluster.status(1));
+    let output = meshosd(["run", "--config"]).arg(cluster.config(1)).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(complaint(&output).contains("in use by another process"));
+    // Nobody else is there to lead anything.
+    assert!(cluster.stop(1).success());
+}
+
+#[test]
+fn a_mistake_in_a_config_is_named_and_ends_with_2() {
+    let cluster = Cluster::new("full");
+    let path = cluster.config(1);
+    let good = fs::read_to_string(&path).unwrap();
+    assert!(run(["config", "check", &path.display().to_string()]).starts_with("ok "));
+    let shown = run(["config", "show", &path.display().to_string()]);
+    assert!(shown.contains("heartbeat_ms = 100"), "{shown}");
+    fs::write(
+        &path,
+        good.replace("heartbeat_ms = 100", "heartbeat_ms = \"fast\""),
+    )
+    .unwrap();
+    for command in [["config", "check"], ["run", "--config"]] {
+        let output = meshosd(command).arg(&path).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let complaint = complaint(&output);
+        let key = "timing.heartbeat_ms: invalid type: string \"fast\", expected u64";
+        assert!(
+            complaint.contains("1.toml:") && complaint.contains(key),
+            "{complaint}"
+        );
+    }
+}
+
+#[test]
+fn unusable_arguments_and_files_end_with_2() {
+    let empty = tempfile::tempdir().unwrap();
+    let nowhere = empty.path().join("nowhere").display().to_string();
+    let directory = empty.path().display().to_string();
+    let cases: [&[&str]; 6] = [
+        &["chain", "append", "--chain", "orders"],
+        &["chain", "verify", &nowhere],
+        &["chain", "verify", &directory],
+        &["chain", "read", "--chain", "orders", "--config", &nowhere],
+        &["chain", "status", "--endpoint", &nowhere],
+        &["frobnicate"],
+    ];
+    for args in cases {
+        let output = meshosd(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(!output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn damage_in_a_store_is_named_and_ends_with_1() {
+    let mut cluster = Cluster::new("full");
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    let endpoints = cluster.endpoints();
+    let many = ["chain", "append", "--chain", "orders", "--count", "200"];
+    run(many.into_iter().chain(endpoints.iter().map(String::as_str)));
+    for id in 1..=3 {
+        assert!(cluster.stop(id).success());
+    }
+    let store = cluster.store(1);
+    let files = fs::read_dir(&store)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut segments = files.filter(|path| path.to_string_lossy().contains("segment"));
+    let segment = segments.next().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[2000] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let output = meshosd(["chain", "verify", "--json"]).arg(&store).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let verified: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verified["clean"], false);
+    assert_eq!(verified["chains"][0]["unknown"], 1);
+    assert!(
+        complaint(&output).contains("segment"),
+        "{}",
+        complaint(&output)
+    );
+}
+
+#[test]
+fn colours_are_for_terminals_unless_asked_for() {
+    let cluster = Cluster::new("full");
+    let path = cluster.config(1).display().to_string();
+    let plain = run(["config", "check", &path]);
+    let coloured = run(["config", "check", &path, "--color", "always"]);
+    assert!(!plain.contains('\u{1b}') && coloured.contains('\u{1b}'));
+}

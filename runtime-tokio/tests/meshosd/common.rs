@@ -1,0 +1,217 @@
+//! Real `meshosd` processes on loopback.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Longest wait for anything that has to happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `probe` has something, looking often.
+#[track_caller]
+pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A `meshosd` command.
+pub(crate) fn meshosd<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meshosd"));
+    command
+        .args(args)
+        .env_remove("MESHOSD_CONFIG")
+        .env_remove("MESHOSD_LOG");
+    command
+}
+
+/// Runs a command that has to succeed, and gives its standard output.
+#[track_caller]
+pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = meshosd(args).output().unwrap();
+    let complaint = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{status}: {complaint}");
+    String::from_utf8(stdout).unwrap()
+}
+
+/// Three nodes with one chain called `orders`.
+pub(crate) struct Cluster {
+    directory: TempDir,
+    running: BTreeMap<u64, Child>,
+}
+
+impl Cluster {
+    /// A cluster whose nodes record in the mode `payload`.
+    pub(crate) fn new(payload: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let cluster = Self {
+            directory,
+            running: BTreeMap::new(),
+        };
+        // Held at the same time, so that they differ.
+        let held: Vec<TcpListener> = (0..3)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let addresses = held.iter().map(|listener| listener.local_addr().unwrap());
+        let nodes = (1..).zip(addresses).map(|(id, address)| {
+            format!("  {{ id = {id}, store = \"{id:032x}\", address = \"{address}\" }},\n")
+        });
+        let nodes: String = nodes.collect();
+        for id in 1..=3 {
+            let (control, store) = (cluster.socket(id), cluster.store(id));
+            let recording = cluster.recording(id);
+            let text = format!(
+                "[node]\nid = {id}\ncontrol = {control:?}\nhand_over_ms = 3000\n\
+                 [store]\npath = {store:?}\nid = \"{id:032x}\"\n\
+                 [recording]\npath = {recording:?}\npayload = \"{payload}\"\n\
+                 rotate_bytes = 1000000\nfiles_max = 10000\n\
+                 [timing]\nheartbeat_ms = 100\n\
+                 [cluster]\nnodes = [\n{nodes}]\n\
+                 [[chains]]\nname = \"orders\"\n"
+            );
+            fs::write(cluster.config(id), text).unwrap();
+        }
+        cluster
+    }
+
+    pub(crate) fn config(&self, id: u64) -> PathBuf {
+        self.path(&format!("{id}.toml"))
+    }
+
+    pub(crate) fn socket(&self, id: u64) -> PathBuf {
+        self.path(&format!("{id}.sock"))
+    }
+
+    pub(crate) fn store(&self, id: u64) -> PathBuf {
+        self.path(&format!("store-{id}"))
+    }
+
+    pub(crate) fn recording(&self, id: u64) -> PathBuf {
+        self.path(&format!("recording-{id}"))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Starts a node; its log goes to a file beside its config.
+    pub(crate) fn start(&mut self, id: u64) {
+        let is_new = !self.store(id).exists();
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path(&format!("{id}.log")))
+            .unwrap();
+        let mut command = meshosd(["run", "--config"]);
+        command.arg(self.config(id));
+        if is_new {
+            command.arg("--format");
+        }
+        let child = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        self.running.insert(id, child);
+    }
+
+    pub(crate) fn start_all(&mut self) {
+        for id in 1..=3 {
+            self.start(id);
+        }
+    }
+
+    /// What a node says of the chain, if it answers.
+    pub(crate) fn status(&self, id: u64) -> Option<Value> {
+        let socket = self.socket(id);
+        let output = meshosd(["chain", "status", "--json", "--endpoint"])
+            .arg(socket)
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).ok()
+    }
+
+    /// A running node that says it leads.
+    pub(crate) fn leader(&self) -> Option<u64> {
+        let mut running = self.running.keys().copied();
+        running.find(|id| {
+            let status = self.status(*id);
+            status.is_some_and(|status| status["role"] == "leader")
+        })
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self, id: u64) {
+        let mut child = self.running.remove(&id).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// `kill -TERM`, and how it ended.
+    pub(crate) fn stop(&mut self, id: u64) -> ExitStatus {
+        let mut child = self.running.remove(&id).unwrap();
+        terminate(&child);
+        wait_for("the node to stop", || child.try_wait().unwrap())
+    }
+
+    /// All control sockets as arguments.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        let endpoint = |id| format!("--endpoint={}", self.socket(id).display());
+        (1..=3).map(endpoint).collect()
+    }
+
+    /// The data entries that a node gives to a linearizable read, as (seq, payload).
+    pub(crate) fn read(&self, id: u64) -> Vec<(u64, String)> {
+        let endpoint = format!("--endpoint={}", self.socket(id).display());
+        let text = run(["chain", "read", "--chain", "orders", "--json", &endpoint]);
+        let entries = text
+            .lines()
+            .map(|line| -> Value { serde_json::from_str(line).unwrap() });
+        let data = entries.filter(|entry| entry["kind"] == "data");
+        data.map(|entry| {
+            let payload = entry["payload"].as_str().unwrap().to_owned();
+            (entry["seq"].as_u64().unwrap(), payload)
+        })
+        .collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for child in self.running.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            // Left for whoever looks into it: recordings, stores and logs.
+            self.directory.disable_cleanup(true);
+            for id in 1..=3 {
+                print_end(&self.path(&format!("{id}.log")));
+            }
+        }
+    }
+}
+
+fn terminate(child: &Child) {
+    let id = child.id().to_string();
+    let status = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert!(status.success());
+}
+
+#[allow(clippy::print_stderr)]
+fn print_end(log: &Path) {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let end = &lines[lines.len().saturating_sub(30)..];
+    eprintln!("--- {}\n{}", log.display(), end.join("\n"));
+}

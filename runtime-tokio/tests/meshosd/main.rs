@@ -1,0 +1,6 @@
+//! `meshosd` as its users meet it: real processes on loopback.
+#![cfg(feature = "tokio")]
+
+mod cluster;
+mod commands;
+mod common;
