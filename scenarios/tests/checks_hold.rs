@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Draw, config, converge, trouble, workload, world};
+use common::{Draw, Retrier, config, converge, trouble, workload, world};
 use meshos_scenarios::checks::Checks;
 use meshos_sim::fault::Weather;
 use meshos_sim::scenario::NotChecked;
@@ -17,19 +17,26 @@ fn run(seed: u64, nodes: u16, faults: bool) -> Result<(), String> {
         weather.reorder_ppm = 20_000;
     }
     let mut world = world(&config, seed, weather);
-    let mut checks = Checks::new(&config, nodes).demand_quiet();
+    let mut hook = (
+        Checks::new(&config, nodes).demand_quiet(),
+        Retrier::new(seed),
+    );
     let mut draw = Draw(seed * 77 + 5);
     workload(&mut world, &mut draw, 20_000, 20_000, 0);
     if faults {
         trouble(&mut world, &mut draw, 20_000);
     }
     let end = Instant::from_millis(21_000);
-    let ended = world.run_until(end, &mut checks);
+    let ended = world.run_until(end, &mut hook);
     ended.map_err(|violation| violation.to_string())?;
-    converge(&mut world, &mut checks)?;
+    converge(&mut world, &mut hook)?;
     let mut not_checked = NotChecked::default();
-    let finished = checks.finish(world.view(), &mut not_checked);
-    finished.map_err(|violation| violation.to_string())
+    let finished = hook.0.finish(world.view(), &mut not_checked);
+    finished.map_err(|violation| violation.to_string())?;
+    if hook.0.entries() < 50 {
+        return Err(format!("only {} entries were committed", hook.0.entries()));
+    }
+    Ok(())
 }
 
 fn hold(seeds: std::ops::Range<u64>, faults: bool) {

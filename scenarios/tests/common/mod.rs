@@ -2,14 +2,17 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
+use meshos_core::client::{Answer, Reason};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
 use meshos_core::id::NodeId;
 use meshos_scenarios::checks::Checks;
-use meshos_scenarios::model::{Ask, Freshness, Host, Op, node_id, store_id};
+use meshos_scenarios::model::{Ask, Freshness, Host, Op, Output, node_id, store_id};
 use meshos_sim::fault::{Fault, Unsynced, Weather};
+use meshos_sim::hook::{Hook, Schedule};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
-use meshos_sim::world::{Setup, World};
+use meshos_sim::violation::Violation;
+use meshos_sim::world::{Setup, View, World};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,7 +162,7 @@ pub fn trouble(world: &mut World<Host>, draw: &mut Draw, until_ms: u64) {
 }
 
 /// Heals everything and waits until the cluster has converged.
-pub fn converge(world: &mut World<Host>, checks: &mut Checks) -> Result<(), String> {
+pub fn converge(world: &mut World<Host>, hook: &mut (Checks, Retrier)) -> Result<(), String> {
     let now = world.now();
     world.schedule_fault(now, Fault::Recover { nodes: Vec::new() });
     let core: Vec<NodeIndex> = world.nodes_list();
@@ -167,9 +170,9 @@ pub fn converge(world: &mut World<Host>, checks: &mut Checks) -> Result<(), Stri
     for tenth in 1..=400 {
         let limit = now.after(Duration::from_millis(100 * tenth));
         world
-            .run_until(limit, checks)
+            .run_until(limit, hook)
             .map_err(|violation| violation.to_string())?;
-        match checks.converged(world.view(), &core) {
+        match hook.0.converged(world.view(), &core) {
             Ok(()) => return Ok(()),
             Err(blocked) => last = format!("{}: {}", blocked.property, blocked.obligation),
         }
@@ -186,5 +189,96 @@ pub trait Nodes {
 impl Nodes for World<Host> {
     fn nodes_list(&self) -> Vec<NodeIndex> {
         (0..self.nodes()).map(NodeIndex).collect()
+    }
+}
+
+/// A client that opens itself at every acknowledged opening it sees, asks every request at
+/// several nodes, and repeats what is not acknowledged.
+#[derive(Debug)]
+pub struct Retrier {
+    draw: u64,
+    client: Option<u64>,
+    number: u64,
+    tickets: u64,
+}
+
+const RETRIER_TICKETS: u64 = 1 << 48;
+/// When clients stop asking.
+const LAST_ASKED: Instant = Instant::from_millis(20_000);
+
+impl Retrier {
+    /// A client with its own draws.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            draw: seed,
+            client: None,
+            number: 0,
+            tickets: RETRIER_TICKETS,
+        }
+    }
+
+    fn ask(&mut self, view: View<'_, Host>, copies: u64, later: &mut Schedule<Host>) {
+        let Some(client) = self.client else { return };
+        if view.at() > LAST_ASKED {
+            return;
+        }
+        let mut draw = Draw(self.draw);
+        for copy in 0..copies {
+            let node = NodeIndex(draw.below(view.nodes().len() as u64) as u16);
+            self.tickets += 1;
+            let ask = Ask::Append {
+                client: Some(client),
+                number: self.number,
+                tag: self.number,
+                bytes: 16,
+                local: false,
+            };
+            let op = Op {
+                chain: 0,
+                ticket: self.tickets,
+                ask,
+            };
+            let wait = Duration::from_millis(5 + copy * draw.below(300));
+            later.op(view.at().after(wait), node, op);
+        }
+        self.draw = draw.0;
+    }
+}
+
+impl Hook<Host> for Retrier {
+    fn on_output(
+        &mut self,
+        view: View<'_, Host>,
+        _: NodeIndex,
+        output: &Output,
+        later: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        let Output::Answer { ticket, answer } = output else {
+            return Ok(());
+        };
+        if *ticket < RETRIER_TICKETS {
+            if let (None, Some(client)) = (self.client, answer.client()) {
+                // Whatever was acknowledged may have been no opening; then the client is unknown.
+                self.client = Some(client.0.get());
+                self.number = 1;
+                self.ask(view, 2, later);
+            }
+            return Ok(());
+        }
+        if *ticket != self.tickets {
+            return Ok(());
+        }
+        match answer {
+            Answer::Acked { .. } => {
+                self.number += 1;
+                self.ask(view, 2, later);
+            }
+            Answer::Rejected(Reason::UnknownClient) => self.client = None,
+            Answer::Rejected(_) | Answer::NotLeader { .. } | Answer::Unknown => {
+                self.ask(view, 1, later);
+            }
+            Answer::Entries { .. } | Answer::Corrupt { .. } | Answer::Transferred => {}
+        }
+        Ok(())
     }
 }
