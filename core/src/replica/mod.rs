@@ -324,7 +324,10 @@ impl Chain {
     fn publish(&mut self, cx: &mut Cx<'_>) {
         let row = self.row();
         let told = self.published.as_ref().map(urgent_part);
-        if row.as_ref().map(urgent_part) != told {
+        // What an earlier row said is durable may not be said again once it is not.
+        let went_back =
+            row.and_then(|row| row.durable) < self.published.and_then(|row| row.durable);
+        if went_back || row.as_ref().map(urgent_part) != told {
             self.publish_row(cx);
         } else if row != self.published && !self.is_stale {
             self.is_stale = true;
