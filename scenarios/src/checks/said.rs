@@ -53,7 +53,10 @@ impl Checks {
         match &message.body {
             Body::Heartbeat(beat) if beat.rows.is_empty() => Ok(()),
             Body::Heartbeat(beat) => {
-                self.stirred = step.view.at();
+                // To a peer that is gone the same rows go out again and again.
+                if self.listens(to) {
+                    self.stirred = step.view.at();
+                }
                 self.hear_rows(step, node, beat)
             }
             Body::Chain(chain) => {
@@ -69,6 +72,12 @@ impl Checks {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a peer runs on the store that messages to it name.
+    fn listens(&self, peer: NodeId) -> bool {
+        let track = &self.nodes[crate::model::node_index(peer).at()];
+        track.run.is_some() && !track.wiped
     }
 
     fn hear_rows(

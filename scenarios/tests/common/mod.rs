@@ -111,7 +111,7 @@ pub fn trouble(world: &mut World<Host>, draw: &mut Draw, until_ms: u64) {
         let unsynced = Unsynced::Drawn;
         let later = Instant::from_millis(at + 200 + draw.below(3_000));
         let now = Instant::from_millis(at);
-        match draw.below(9) {
+        match draw.below(if nodes > 3 { 10 } else { 9 }) {
             0 | 1 => {
                 world.schedule_fault(now, Fault::Crash { node, unsynced });
                 world.schedule_fault(later, Fault::Restart { node });
@@ -154,6 +154,11 @@ pub fn trouble(world: &mut World<Host>, draw: &mut Draw, until_ms: u64) {
             8 => {
                 world.schedule_fault(now, Fault::DiskFull { node, on: true });
                 world.schedule_fault(later, Fault::DiskFull { node, on: false });
+            }
+            9 if node.0 == 0 => {
+                world.schedule_fault(now, Fault::Crash { node, unsynced });
+                world.schedule_fault(now, Fault::Wipe { node });
+                world.schedule_fault(later, Fault::Restart { node });
             }
             _ => {}
         }
