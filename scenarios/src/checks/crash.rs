@@ -121,12 +121,11 @@ impl Checks {
 
     /// A fault of the plan was applied.
     pub(super) fn harmed(&mut self, fault: &Fault) {
-        match fault {
-            Fault::Flip { node, .. } | Fault::FlipAt { node, .. } => {
-                self.nodes[node.at()].harm.flipped = true;
-            }
-            Fault::DiskSyncError { node } => self.nodes[node.at()].harm.unsynced = true,
-            _ => {}
+        if let Fault::Flip { node, .. } | Fault::FlipAt { node, .. } = fault {
+            self.nodes[node.at()].harm.flipped = true;
+        }
+        if let Fault::DiskSyncError { node } = fault {
+            self.nodes[node.at()].harm.unsynced = true;
         }
     }
 }
