@@ -40,9 +40,26 @@ fn boot(disk: &Disk, allowed: &[Image], is_thorough: bool) -> (Disk, Layout, Ima
         }
         booted.perform_one(op);
     }
+    assert_tidy(&booted, &recovered.layout);
     // From here on the replica may speak: what it was started with is what it keeps.
     again(&booted, core::slice::from_ref(&image), 99);
     (booted.crashed(Crash::Lost), recovered.layout, image)
+}
+
+/// Nothing is left but what the layout knows.
+fn assert_tidy(disk: &Disk, layout: &Layout) {
+    let known = &layout.chains[&(chain(), GENERATION)].segments;
+    let known: Vec<_> = known
+        .values()
+        .map(|file| (&file.name, file.length))
+        .collect();
+    let files = disk.files();
+    let segments = files.iter().filter(|(name, _)| name.contains("segment"));
+    let segments: Vec<_> = segments
+        .map(|(name, bytes)| (name, bytes.len() as u64))
+        .collect();
+    assert_eq!(segments, known);
+    assert!(files.keys().all(|name| !name.ends_with(".tmp")));
 }
 
 /// A second crash, with some of the repairs performed.
@@ -186,4 +203,25 @@ proptest! {
             disk = disk.crashed(if is_tail { Crash::Tail(byte) } else { Crash::Head(byte) });
         }
     }
+}
+
+#[test]
+fn a_crash_keeps_a_log_of_many_segments() {
+    use super::history::What;
+    let mut history: Vec<Step> = (1..9)
+        .map(|salt| Step {
+            what: What::Append,
+            // Three entries each, and no two histories the same.
+            salt: salt * 4 + 3,
+        })
+        .collect();
+    let entries = 24;
+    let last = [
+        (What::Retain, entries / 2),
+        (What::Cut, entries / 4),
+        (What::Append, 7),
+        (What::Reset, 1),
+    ];
+    history.extend(last.map(|(what, salt)| Step { what, salt }));
+    run(&history);
 }
