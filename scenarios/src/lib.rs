@@ -8,6 +8,7 @@ pub mod flips;
 pub mod history;
 pub mod marks;
 pub mod model;
+pub mod recordings;
 pub mod scenes;
 
 use meshos_sim::bench::w1;
@@ -18,6 +19,7 @@ use meshos_sim::machines::rally::Rally;
 pub fn program() -> Program {
     let program = Program::new("meshos-dst", env!("CARGO_PKG_VERSION")).marks(marks::all());
     let program = w1::workloads().into_iter().fold(program, Program::workload);
+    let program = program.recordings(recordings::NodeRecordings);
     let scenes = scenes::all().into_iter();
     scenes.fold(program, Program::scenario).scenario(Rally)
 }
