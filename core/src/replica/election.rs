@@ -24,6 +24,9 @@ pub(super) struct Campaign {
     votes: BTreeSet<NodeId>,
     /// Whether the requests of this round left.
     asked_all: bool,
+    /// Whether a refusal may make it ask once more, in the refuser's next epoch. Candidates that
+    /// did so without end would each time break off the binding round of the other.
+    may_repeat: bool,
 }
 
 /// A granted vote that leaves when its record is durable.
@@ -67,6 +70,24 @@ impl Chain {
         self.count_votes(cx);
     }
 
+    /// Adopts the epoch of a refusal, and asks again in the next one.
+    pub(super) fn ask_again(&mut self, epoch: Epoch, cx: &mut Cx<'_>) {
+        let repeats = self
+            .campaign
+            .as_ref()
+            .filter(|campaign| campaign.round == Round::Pre && campaign.may_repeat);
+        let purpose = repeats.map(|campaign| campaign.purpose);
+        self.adopt(epoch, cx);
+        if let Some(purpose) = purpose
+            && self.may_campaign(cx)
+        {
+            self.campaign(purpose, cx);
+            if let Some(campaign) = &mut self.campaign {
+                campaign.may_repeat = false;
+            }
+        }
+    }
+
     fn open_round(&mut self, round: Round, purpose: Purpose, asked: Epoch, cx: &mut Cx<'_>) {
         let attempt = cx.attempt();
         let votes = BTreeSet::from([self.me.node]);
@@ -77,6 +98,7 @@ impl Chain {
             attempt,
             votes,
             asked_all: false,
+            may_repeat: true,
         };
         self.campaign = Some(campaign);
         let end = cx.now.after(cx.config.heartbeat() * 2);
@@ -279,18 +301,5 @@ impl Chain {
             epoch: self.epoch,
             granted: self.voted,
         }
-    }
-
-    /// Whether this replica seeks votes without being bound yet.
-    pub(super) fn is_querying(&self) -> bool {
-        self.campaign
-            .as_ref()
-            .is_some_and(|campaign| campaign.round == Round::Pre)
-    }
-
-    pub(super) fn purpose(&self) -> Purpose {
-        self.campaign
-            .as_ref()
-            .map_or(Purpose::Silence, |campaign| campaign.purpose)
     }
 }

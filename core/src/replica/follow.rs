@@ -217,7 +217,7 @@ impl Chain {
             }
             break;
         }
-        self.repair(repaired, cx);
+        self.mend(repaired, cx);
         true
     }
 

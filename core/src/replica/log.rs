@@ -242,6 +242,7 @@ impl Log {
             floor >= self.floor() && floor <= self.tip.end,
             "a floor rises inside the log"
         );
+        let had_unknown = self.unknown > 0;
         for slot in self
             .slots
             .drain(..floor.distance(self.checkpoint.floor.end) as usize)
@@ -252,6 +253,9 @@ impl Log {
             }
         }
         self.checkpoint = checkpoint;
+        if had_unknown && self.unknown == 0 {
+            self.refold();
+        }
     }
 
     /// Starts anew from a durable checkpoint (D17).

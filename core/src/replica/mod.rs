@@ -44,6 +44,7 @@ use election::{Campaign, OwedVote};
 use follow::Follow;
 use forward::Forwards;
 use log::Log;
+use repair::Repair;
 use role::{Role, Signal};
 use serde::{Deserialize, Serialize};
 use writer::Writer;
@@ -78,6 +79,7 @@ pub struct Chain {
     campaign: Option<Campaign>,
     lead: Option<Lead>,
     follow: Follow,
+    repair: Repair,
     forwards: Forwards,
     /// The row as peers were last told, or are about to be.
     published: Option<RowState>,
@@ -138,6 +140,7 @@ impl Chain {
             log,
             campaign: None,
             lead: None,
+            repair: Repair::default(),
             forwards: Forwards::default(),
             published: None,
             is_stale: false,

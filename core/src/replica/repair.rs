@@ -1,15 +1,26 @@
 //! Unknown entries: asked of any member, and taken only if the hash link proves them (D13f, R13).
 
 use super::follow::admits;
+use super::reset::{Incoming, gather};
 use super::{Chain, Cx, Entries};
 use crate::chain::entry::{Entry, Tip};
-use crate::chain::order::Slot;
+use crate::chain::order::{Checkpoint, Slot};
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, Member, NodeId, Seq};
 use crate::message::Talk;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// What was asked for in the place of unknown entries.
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+pub(super) struct Repair {
+    asked: Option<Attempt>,
+    incoming: Option<Incoming>,
+    /// A peer's checkpoint that makes the unknown entries below its floor needless.
+    checkpoint: Option<Arc<Checkpoint>>,
+}
 
 impl Chain {
     /// Asks the next member in turn for the first unknown entries, once per heartbeat.
@@ -39,6 +50,7 @@ impl Chain {
             return;
         }
         let attempt = cx.attempt();
+        self.repair.asked = Some(attempt);
         let turn = attempt.number.get() % peers.len() as u64;
         let end = self.unknown_end(first);
         let talk = Talk::Fetch {
@@ -68,6 +80,9 @@ impl Chain {
         cx: &mut Cx<'_>,
     ) {
         let end = end.min(self.log.end());
+        if from < self.log.floor() {
+            return self.send_reset(asker, attempt, cx);
+        }
         let Some(since) = self.log.tip_at(from) else {
             return;
         };
@@ -115,7 +130,7 @@ impl Chain {
         if run.len() as u64 != end.distance(first) || !self.links_both_ends(since, &run, cx) {
             return cx.count(Count::ChunkUnsound);
         }
-        self.repair(run, cx);
+        self.mend(run, cx);
     }
 
     fn links_both_ends(&self, since: Tip, run: &[Arc<Entry>], cx: &Cx<'_>) -> bool {
@@ -142,8 +157,34 @@ impl Chain {
             .is_some_and(|next| next.follows(tip.hash))
     }
 
+    /// Whether this part of a checkpoint answers our question for unknown entries.
+    pub(super) fn is_repair(&self, talk: &Talk) -> bool {
+        matches!(talk, Talk::Reset { attempt, .. } if self.repair.asked == Some(*attempt))
+    }
+
+    /// A member retains none of the unknown entries any more: its checkpoint takes their place,
+    /// provided that our log holds the floor's position.
+    pub(super) fn on_repair_part(&mut self, talk: &Talk, cx: &mut Cx<'_>) {
+        if let Some(checkpoint) = gather(&mut self.repair.incoming, talk, cx) {
+            self.repair.checkpoint = Some(checkpoint);
+        }
+    }
+
+    /// A peer's checkpoint that may take the place of our prefix now.
+    pub(super) fn repairing_checkpoint(&mut self) -> Option<Arc<Checkpoint>> {
+        let floor = self.repair.checkpoint.as_ref()?.floor;
+        let first = self.log.first_unknown(self.log.floor())?;
+        let is_ours = self.log.tip_at(floor.end) == Some(floor);
+        let is_safe = floor.end <= self.commit && floor.end <= self.log.durable().end;
+        if first < floor.end && is_ours && is_safe {
+            self.repair.checkpoint.take()
+        } else {
+            None
+        }
+    }
+
     /// Puts proven entries in the place of unknown ones, here and in the store.
-    pub(super) fn repair(&mut self, entries: Vec<Arc<Entry>>, cx: &mut Cx<'_>) {
+    pub(super) fn mend(&mut self, entries: Vec<Arc<Entry>>, cx: &mut Cx<'_>) {
         for entry in &entries {
             cx.count(Count::Repaired);
             self.log.repair(entry.clone());

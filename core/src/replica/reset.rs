@@ -53,15 +53,7 @@ impl Chain {
 
     /// One part of the leader's checkpoint arrived.
     pub(super) fn on_reset_part(&mut self, talk: &Talk, cx: &mut Cx<'_>) {
-        let &Talk::Reset {
-            attempt,
-            floor,
-            checkpoint,
-            length,
-            offset,
-            ref part,
-        } = talk
-        else {
+        let &Talk::Reset { attempt, floor, .. } = talk else {
             return;
         };
         let is_equal = self.log.tip_at(floor.end) == Some(floor);
@@ -76,55 +68,11 @@ impl Chain {
             self.follow.stream = None;
             return;
         }
-        if self.follow.stream != Some(attempt)
-            || self.is_resetting()
-            || !is_news
-            || length > CHECKPOINT_BYTES_MAX
-            || u64::from(offset) + part.len() as u64 > u64::from(length)
-        {
+        if self.follow.stream != Some(attempt) || self.is_resetting() || !is_news {
             return cx.count(Count::ResetIgnored);
         }
-        let same = |incoming: &Incoming| {
-            (incoming.floor, incoming.checkpoint, incoming.length) == (floor, checkpoint, length)
-        };
-        if !self.follow.incoming.as_ref().is_some_and(same) {
-            let parts = BTreeMap::new();
-            self.follow.incoming = Some(Incoming {
-                floor,
-                checkpoint,
-                length,
-                parts,
-                received: 0,
-            });
-        }
-        let Some(incoming) = &mut self.follow.incoming else {
-            return;
-        };
-        if !part.is_empty() && !incoming.parts.contains_key(&offset) {
-            incoming.parts.insert(offset, part.to_vec());
-            incoming.received = incoming.received.saturating_add(part.len() as u32);
-        }
-        if incoming.received >= incoming.length {
-            self.take_checkpoint(cx);
-        }
-    }
-
-    fn take_checkpoint(&mut self, cx: &mut Cx<'_>) {
-        let Some(incoming) = self.follow.incoming.take() else {
-            return;
-        };
-        let bytes: Vec<u8> = incoming.parts.into_values().flatten().collect();
-        if EntryHash(leading(&blake3::hash(&bytes))) != incoming.checkpoint {
-            return cx.count(Count::ResetIgnored);
-        }
-        match postcard::from_bytes::<Checkpoint>(&bytes) {
-            Ok(checkpoint)
-                if checkpoint.floor == incoming.floor
-                    && cx.config.admits(&checkpoint.membership) =>
-            {
-                self.follow.reset = Some(Arc::new(checkpoint));
-            }
-            Ok(_) | Err(_) => cx.count(Count::ResetIgnored),
+        if let Some(checkpoint) = gather(&mut self.follow.incoming, talk, cx) {
+            self.follow.reset = Some(checkpoint);
         }
     }
 
@@ -139,4 +87,60 @@ impl Chain {
         self.raise_commit(floor, cx);
         self.verified = floor;
     }
+}
+
+/// Takes one part of a checkpoint; gives the checkpoint once all of it is there and sound.
+pub(super) fn gather(
+    incoming: &mut Option<Incoming>,
+    talk: &Talk,
+    cx: &mut Cx<'_>,
+) -> Option<Arc<Checkpoint>> {
+    let &Talk::Reset {
+        floor,
+        checkpoint,
+        length,
+        offset,
+        ref part,
+        ..
+    } = talk
+    else {
+        return None;
+    };
+    if length > CHECKPOINT_BYTES_MAX || u64::from(offset) + part.len() as u64 > u64::from(length) {
+        cx.count(Count::ResetIgnored);
+        return None;
+    }
+    let same = |incoming: &Incoming| {
+        (incoming.floor, incoming.checkpoint, incoming.length) == (floor, checkpoint, length)
+    };
+    if !incoming.as_ref().is_some_and(same) {
+        let parts = BTreeMap::new();
+        *incoming = Some(Incoming {
+            floor,
+            checkpoint,
+            length,
+            parts,
+            received: 0,
+        });
+    }
+    let whole = incoming.as_mut()?;
+    if !part.is_empty() && !whole.parts.contains_key(&offset) {
+        whole.parts.insert(offset, part.to_vec());
+        whole.received = whole.received.saturating_add(part.len() as u32);
+    }
+    if whole.received < whole.length {
+        return None;
+    }
+    let whole = incoming.take()?;
+    let bytes: Vec<u8> = whole.parts.into_values().flatten().collect();
+    let is_intact = EntryHash(leading(&blake3::hash(&bytes))) == whole.checkpoint;
+    let decoded = postcard::from_bytes::<Checkpoint>(&bytes)
+        .ok()
+        .filter(|checkpoint| {
+            is_intact && checkpoint.floor == floor && cx.config.admits(&checkpoint.membership)
+        });
+    if decoded.is_none() {
+        cx.count(Count::ResetIgnored);
+    }
+    decoded.map(Arc::new)
 }

@@ -3,6 +3,7 @@
 use super::{Chain, Cx};
 use crate::chain::order::Checkpoint;
 use crate::id::Seq;
+use alloc::sync::Arc;
 
 impl Chain {
     /// Raises the floor as far as the policy asks and commit allows. It rises in steps of a
@@ -66,7 +67,10 @@ impl Chain {
     }
 
     /// The checkpoint that has to become durable before the prefix goes.
-    pub(super) fn due_checkpoint(&self) -> Option<Checkpoint> {
+    pub(super) fn due_checkpoint(&mut self) -> Option<Arc<Checkpoint>> {
+        if let Some(checkpoint) = self.repairing_checkpoint() {
+            return Some(checkpoint);
+        }
         let decided = self
             .lead
             .as_ref()
@@ -75,6 +79,6 @@ impl Chain {
         if floor <= self.log.floor() {
             return None;
         }
-        self.log.checkpoint_at(floor)
+        self.log.checkpoint_at(floor).map(Arc::new)
     }
 }

@@ -41,13 +41,23 @@ impl Chain {
             };
             return self.on_vote_request(from, message.from, request, cx);
         }
+        if is_member && self.is_repair(&message.talk) {
+            return self.on_repair_part(&message.talk, cx);
+        }
         if message.epoch.n > self.epoch.n && (is_member || is_of_leader(&message.talk)) {
-            // A query that met a higher epoch is put again in the next one.
-            let again = self.is_querying();
-            let purpose = self.purpose();
-            self.adopt(message.epoch, cx);
-            if again && self.may_campaign(cx) {
-                self.campaign(purpose, cx);
+            match message.talk {
+                Talk::VoteReply { granted: false, .. } => self.ask_again(message.epoch, cx),
+                Talk::VoteReply { .. }
+                | Talk::VoteRequest { .. }
+                | Talk::Pull { .. }
+                | Talk::Chunk { .. }
+                | Talk::Conflict { .. }
+                | Talk::Reset { .. }
+                | Talk::Outdated
+                | Talk::Regressed { .. }
+                | Talk::TransferNow
+                | Talk::Fetch { .. }
+                | Talk::Fetched { .. } => self.adopt(message.epoch, cx),
             }
         }
         if message.epoch.n < self.epoch.n && !is_epochless(&message.talk) {

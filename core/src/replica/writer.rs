@@ -141,7 +141,6 @@ impl Chain {
             return Some((write, Order::Append(entries)));
         }
         if let Some(checkpoint) = self.due_checkpoint() {
-            let checkpoint = Arc::new(checkpoint);
             return Some((Write::Retain(checkpoint.clone()), Order::Retain(checkpoint)));
         }
         if core::mem::take(&mut self.writer.seal_due) && self.writer.unsealed {
@@ -208,6 +207,8 @@ impl Chain {
             Write::Retain(checkpoint) => {
                 cx.count(Count::Retained);
                 self.log.retain(checkpoint);
+                let floor = self.log.floor();
+                self.writer.repairs.retain(|entry| entry.seq >= floor);
             }
             Write::Reset(checkpoint) => self.on_reset_durable(checkpoint, cx),
         }
