@@ -624,7 +624,8 @@ fn liveness_bites() {
         n: 2,
         leader: Some(leader),
         ends: (1, 5, 5, 5),
-        unknown: 0,
+        floor: 1,
+        unknown: None,
     };
     let leader = member(ONE, Role::Leader, ONE);
     let follower = member(TWO, Role::Replica, ONE);
@@ -641,11 +642,13 @@ fn liveness_bites() {
     for ends in [(2, 5, 5, 5), (1, 4, 4, 4), (1, 5, 4, 5), (1, 5, 5, 4)] {
         blocks(&[leader, Member { ends, ..follower }], liveness::CAUGHT_UP);
     }
-    let damaged = Member {
-        unknown: 1,
+    let damaged = |unknown| Member {
+        unknown: Some(unknown),
+        floor: 0,
         ..follower
     };
-    blocks(&[leader, damaged], liveness::CAUGHT_UP);
+    blocks(&[leader, damaged(1)], liveness::CAUGHT_UP);
+    liveness::settled("c", &[leader, damaged(0)]).expect("nobody else holds it any more");
     let (long, short) = (Duration::from_secs(60), Duration::from_millis(100));
     liveness::silent(long, long).expect("it is silent");
     for (idle, quiet) in [(short, long), (long, short)] {

@@ -39,8 +39,10 @@ pub struct Member {
     pub leader: Option<NodeId>,
     /// Hash of its log, and where log, durable log and commit end.
     pub ends: (u128, u64, u64, u64),
-    /// Unknown entries.
-    pub unknown: u64,
+    /// The first position that it retains.
+    pub floor: u64,
+    /// Its first unknown entry.
+    pub unknown: Option<u64>,
 }
 
 impl Member {
@@ -58,7 +60,8 @@ impl Member {
                 log.durable().end.get(),
                 chain.commit().get(),
             ),
-            unknown: log.unknown(),
+            floor: log.floor().get(),
+            unknown: log.first_unknown(log.floor()).map(|seq| seq.get()),
         }
     }
 }
@@ -97,10 +100,17 @@ pub fn settled(chain: &str, members: &[Member]) -> Result<(), Blocked> {
             );
             return Err(Blocked::new(CAUGHT_UP, text));
         }
-        if member.unknown > 0 {
+        // What every other member has dropped nobody can repair (D13f).
+        let unknown = member.unknown.filter(|unknown| {
+            let mut others = members.iter().filter(|other| other.node != member.node);
+            others.any(|other| {
+                other.floor <= *unknown && other.unknown.is_none_or(|first| first > *unknown)
+            })
+        });
+        if let Some(unknown) = unknown {
             let text = format!(
-                "node {} of chain {chain:?} has {} unknown entries",
-                member.node, member.unknown
+                "node {} of chain {chain:?} has not repaired entry {unknown}",
+                member.node
             );
             return Err(Blocked::new(CAUGHT_UP, text));
         }
