@@ -60,7 +60,10 @@ impl Checks {
                 self.hear_rows(step, node, beat)
             }
             Body::Chain(chain) => {
-                self.stirred = step.view.at();
+                // What nobody can repair is asked for again and again, once per heartbeat.
+                if !matches!(chain.talk, Talk::Fetch { .. }) {
+                    self.stirred = step.view.at();
+                }
                 self.hear_talk(step, to, chain)
             }
             Body::Confirmed(confirms) => {
