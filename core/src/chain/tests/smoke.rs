@@ -5,6 +5,7 @@ use super::history::{GENERATION, LIMITS, Model, Step, What, chain, founding, ide
 use crate::chain::order::Image;
 use crate::chain::recover::{RecoverError, recover};
 use crate::chain::store::format;
+use crate::chain::vote::{Counted, Place, newest};
 use crate::id::Incarnation;
 
 fn boot(disk: &mut Disk) -> (crate::chain::store::Layout, Image, u64) {
@@ -66,4 +67,15 @@ fn every_order_survives_a_boot() {
             layout = next;
         }
     }
+}
+
+#[test]
+fn the_newest_readable_place_counts() {
+    let of = |counter| -> Result<_, ()> { Ok(Counted { counter, value: () }) };
+    let place = |a, b| newest(&a, &b).map(|(place, counted)| (place, counted.counter));
+    assert_eq!(place(of(1), of(2)), Some((Place::B, 2)));
+    assert_eq!(place(of(3), of(2)), Some((Place::A, 3)));
+    assert_eq!(place(of(1), Err(())), Some((Place::A, 1)));
+    assert_eq!(place(Err(()), of(1)), Some((Place::B, 1)));
+    assert_eq!(place(Err(()), Err(())), None);
 }
