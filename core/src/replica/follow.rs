@@ -11,7 +11,6 @@ use crate::deadline::Kind;
 use crate::id::{Attempt, Epoch, Number, Seq};
 use crate::message::{RowState, Talk};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Where a follower is in pulling from its leader.
@@ -154,10 +153,15 @@ impl Chain {
         if !self.is_sound(since, entries, cx) {
             return cx.count(Count::ChunkUnsound);
         }
-        if !self.merge(entries, cx) {
+        let Some(taken) = self.merge(entries, cx) else {
             return;
+        };
+        let end = Seq::new(since.end.get() + taken as u64);
+        if taken < entries.len() {
+            // Before the unknown entries are repaired asking again brings nothing.
+            self.follow.seen = end;
         }
-        self.follow.next = self.follow.next.max(end);
+        self.follow.next = self.follow.next.max(end).min(self.log.end());
         self.verified = self.verified.max(end);
         self.follow.floor = self.follow.floor.max(floor);
         self.follow.incoming = None;
@@ -190,35 +194,76 @@ impl Chain {
     }
 
     /// Takes sound entries: skips equal ones, repairs unknown ones, cuts at the first different
-    /// one, appends the rest. False when that would contradict what is committed or verified.
-    fn merge(&mut self, entries: &Entries, cx: &mut Cx<'_>) -> bool {
-        let mut repaired = Vec::new();
-        for (at, entry) in entries.iter().enumerate() {
+    /// one, appends the rest. Returns how many it took; `None` when that would contradict what is
+    /// committed or verified.
+    fn merge(&mut self, entries: &Entries, cx: &mut Cx<'_>) -> Option<usize> {
+        let mut at = 0;
+        while let Some(entry) = entries.get(at) {
             match self.log.slot(entry.seq) {
-                Some(Slot::Known(own)) if own.hash == entry.hash => continue,
-                Some(Slot::Known(_)) => {
-                    if entry.seq < self.commit || entry.seq < self.verified {
-                        cx.count(Count::Contradicted);
-                        self.stop(Fault::Contradicted, cx);
-                        return false;
+                Some(Slot::Known(own)) if own.hash == entry.hash => at += 1,
+                Some(Slot::Known(_)) => self.cut(entry.seq, cx)?,
+                Some(Slot::Unknown) => match self.compare_unknown(&entries[at..]) {
+                    Compared::Equal(count) => {
+                        self.mend(entries[at..at + count].to_vec(), cx);
+                        at += count;
                     }
-                    cx.count(Count::Cut);
-                    self.log.cut(entry.seq);
-                    self.writer.cut(entry.seq);
+                    Compared::DiffersAfter(count) => {
+                        self.mend(entries[at..at + count].to_vec(), cx);
+                        at += count;
+                        self.cut(entries[at].seq, cx)?;
+                    }
+                    Compared::Open => {
+                        cx.count(Count::ChunkUnsound);
+                        return Some(at);
+                    }
+                },
+                None => {
+                    self.log.append(entry.clone());
+                    at += 1;
                 }
-                Some(Slot::Unknown) => {
-                    repaired.push(entry.clone());
-                    continue;
-                }
-                None => {}
             }
-            for entry in &entries[at..] {
-                self.log.append(entry.clone());
-            }
-            break;
         }
-        self.mend(repaired, cx);
-        true
+        Some(at)
+    }
+
+    /// Drops what differs from the leader's log.
+    fn cut(&mut self, end: Seq, cx: &mut Cx<'_>) -> Option<()> {
+        if end < self.commit || end < self.verified {
+            cx.count(Count::Contradicted);
+            self.stop(Fault::Contradicted, cx);
+            return None;
+        }
+        cx.count(Count::Cut);
+        self.log.cut(end);
+        self.writer.cut(end);
+        Some(())
+    }
+
+    /// Compares the leader's entries with a run of unknown ones, of which only the end can be
+    /// told by its hash. In between, equal epochs mean equal entries (log-matching): that tells
+    /// where the logs part when the whole run is of one epoch.
+    fn compare_unknown(&self, entries: &[Arc<Entry>]) -> Compared {
+        let (first, end) = (entries[0].seq, self.unknown_end(entries[0].seq));
+        let count = end.distance(first) as usize;
+        let Some(run) = entries.get(..count) else {
+            return Compared::Open;
+        };
+        if self.is_followed(&run[count - 1]) {
+            return Compared::Equal(count);
+        }
+        let lowest = self.log.epoch_before(first).map(|epoch| epoch.n);
+        let highest = match self.log.entry(end) {
+            Some(next) => next.epoch.n,
+            None => self.log.tip().epoch.n,
+        };
+        if count == 1 || run[0].epoch.n > highest {
+            return Compared::DiffersAfter(0);
+        }
+        let parts = run.iter().position(|entry| entry.epoch.n != highest);
+        match parts {
+            Some(at) if lowest == Some(highest) => Compared::DiffersAfter(at),
+            Some(_) | None => Compared::Open,
+        }
     }
 
     /// The predecessor that a pull named differs from the leader's: looks further back, and
@@ -258,6 +303,16 @@ impl Chain {
             self.stop(Fault::StoreRegressed, cx);
         }
     }
+}
+
+/// What a comparison with unknown entries tells.
+enum Compared {
+    /// So many entries are the ones that were lost.
+    Equal(usize),
+    /// So many are, and the next one is not.
+    DiffersAfter(usize),
+    /// It tells nothing.
+    Open,
 }
 
 /// Whether the members that an entry may name are stores of this genesis.

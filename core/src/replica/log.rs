@@ -301,6 +301,24 @@ impl Log {
         entries.into()
     }
 
+    /// Known entries up to `end`, as many as follow each other without an unknown one and fit
+    /// `bytes_max` of payload, but none below `from`; one in any case.
+    pub(crate) fn read_back(&self, from: Seq, end: Seq, bytes_max: u64) -> Arc<[Arc<Entry>]> {
+        let from = from.max(self.floor());
+        let end = end.min(self.end());
+        let (mut start, mut bytes) = (end, 0);
+        while start > from
+            && let Some(entry) = start.before().and_then(|last| self.entry(last))
+        {
+            bytes += u64::from(entry.payload.length()) + ENTRY_OVERHEAD;
+            if bytes > bytes_max && start < end {
+                break;
+            }
+            start = entry.seq;
+        }
+        self.read(start, end, u64::MAX)
+    }
+
     /// Leaves the payload bytes out.
     pub(crate) fn redact(&mut self) {
         for slot in &mut self.slots {

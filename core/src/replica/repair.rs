@@ -62,7 +62,7 @@ impl Chain {
     }
 
     /// The end of the run of unknown entries that starts at `first`.
-    fn unknown_end(&self, first: Seq) -> Seq {
+    pub(super) fn unknown_end(&self, first: Seq) -> Seq {
         let mut end = first;
         while end < self.log.end() && self.log.slot(end) == Some(&Slot::Unknown) {
             end = end.next();
@@ -70,7 +70,8 @@ impl Chain {
         end
     }
 
-    /// A member asks for entries: it gets what is intact here.
+    /// A member asks for entries: it gets the last ones that are intact here and fit a message,
+    /// for their successor proves them there.
     pub(super) fn on_fetch(
         &mut self,
         asker: &Member,
@@ -79,32 +80,24 @@ impl Chain {
         attempt: Attempt,
         cx: &mut Cx<'_>,
     ) {
-        let end = end.min(self.log.end());
-        if from < self.log.floor() {
+        if end <= self.log.floor() {
             return self.send_reset(asker, attempt, cx);
         }
-        let Some(since) = self.log.tip_at(from) else {
-            return;
-        };
-        if from >= end {
-            return;
-        }
         let bytes_max = u64::from(cx.config.limits().message_bytes_max / 2);
-        let entries = self.log.read(from, end, bytes_max);
-        if !entries.is_empty() {
-            self.say(
-                asker,
-                Talk::Fetched {
-                    attempt,
-                    since,
-                    entries,
-                },
-                cx,
-            );
+        let entries = self.log.read_back(from, end, bytes_max);
+        let since = entries.first().and_then(|first| self.log.tip_at(first.seq));
+        if let Some(since) = since {
+            let talk = Talk::Fetched {
+                attempt,
+                since,
+                entries,
+            };
+            self.say(asker, talk, cx);
         }
     }
 
-    /// Entries of some member: they fill an unknown run only if they link to both of its ends.
+    /// Entries of some member: they fill the end of an unknown run if what follows it names the
+    /// last of them, for each names the one before.
     pub(super) fn on_fetched(
         &mut self,
         attempt: Attempt,
@@ -112,28 +105,25 @@ impl Chain {
         entries: &Entries,
         cx: &mut Cx<'_>,
     ) {
-        let Some(first) = self.log.first_unknown(self.log.floor()) else {
+        let Some(first) = self.log.first_unknown(since.end) else {
             return;
         };
-        if attempt.incarnation != cx.me.incarnation
-            || since.end != first
-            || self.log.tip_at(first) != Some(since)
-        {
+        let end = self.unknown_end(first);
+        if attempt.incarnation != cx.me.incarnation || since.end != first {
             return cx.count(Count::StaleAnswer);
         }
-        let end = self.unknown_end(first);
-        let run: Vec<Arc<Entry>> = entries
-            .iter()
-            .take(end.distance(first) as usize)
-            .cloned()
-            .collect();
-        if run.len() as u64 != end.distance(first) || !self.links_both_ends(since, &run, cx) {
-            return cx.count(Count::ChunkUnsound);
+        let run = entries.get(..end.distance(first) as usize);
+        match run.filter(|run| self.is_linked_to_next(since, run, cx)) {
+            Some(run) => {
+                self.mend(run.to_vec(), cx);
+                // There may be more to ask for.
+                cx.deadlines.disarm(self.index, Kind::Repair);
+            }
+            None => cx.count(Count::ChunkUnsound),
         }
-        self.mend(run, cx);
     }
 
-    fn links_both_ends(&self, since: Tip, run: &[Arc<Entry>], cx: &Cx<'_>) -> bool {
+    fn is_linked_to_next(&self, since: Tip, run: &[Arc<Entry>], cx: &Cx<'_>) -> bool {
         let mut tip = since;
         for entry in run {
             if entry.seq != tip.end
@@ -149,12 +139,16 @@ impl Chain {
                 hash: entry.hash,
             };
         }
-        if tip.end == self.log.end() {
-            return tip == self.log.tip();
+        run.last().is_some_and(|last| self.is_followed(last))
+    }
+
+    /// Whether what stands behind an entry here names that very entry.
+    pub(super) fn is_followed(&self, entry: &Entry) -> bool {
+        let end = entry.seq.next();
+        match self.log.entry(end) {
+            Some(next) => next.follows(entry.hash),
+            None => end == self.log.end() && self.log.tip().hash == entry.hash,
         }
-        self.log
-            .entry(tip.end)
-            .is_some_and(|next| next.follows(tip.hash))
     }
 
     /// Whether this part of a checkpoint answers our question for unknown entries.
@@ -174,7 +168,14 @@ impl Chain {
     pub(super) fn repairing_checkpoint(&mut self) -> Option<Arc<Checkpoint>> {
         let floor = self.repair.checkpoint.as_ref()?.floor;
         let first = self.log.first_unknown(self.log.floor())?;
-        let is_ours = self.log.tip_at(floor.end) == Some(floor);
+        // The entry before the floor may itself be unknown; then the one behind it names it.
+        let is_ours = match self.log.tip_at(floor.end) {
+            Some(tip) => tip == floor,
+            None => self
+                .log
+                .entry(floor.end)
+                .is_some_and(|next| next.follows(floor.hash)),
+        };
         let is_safe = floor.end <= self.commit && floor.end <= self.log.durable().end;
         if first < floor.end && is_ours && is_safe {
             self.repair.checkpoint.take()

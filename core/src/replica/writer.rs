@@ -115,16 +115,17 @@ impl Chain {
             let vote = self.vote_record();
             return Some((Write::Vote(vote), Order::Vote(vote)));
         }
+        // A cut is made behind an entry that the store knows.
+        if !self.writer.repairs.is_empty() {
+            let entries: Entries = core::mem::take(&mut self.writer.repairs).into();
+            return Some((Write::Repair(entries.clone()), Order::Repair(entries)));
+        }
         if let Some(end) = self.writer.cut.take() {
             self.writer.unsealed = true;
             return Some((Write::Cut(end), Order::Cut(end)));
         }
         if let Some(checkpoint) = self.follow.reset.take() {
             return Some((Write::Reset(checkpoint.clone()), Order::Reset(checkpoint)));
-        }
-        if !self.writer.repairs.is_empty() {
-            let entries: Entries = core::mem::take(&mut self.writer.repairs).into();
-            return Some((Write::Repair(entries.clone()), Order::Repair(entries)));
         }
         let generation = self.log.generation();
         let durable = self.log.durable().end;
@@ -222,7 +223,11 @@ impl Chain {
             Write::Vote(_) | Write::Append { .. } | Write::Retain(_) => {}
             Write::Cut(end) => self.writer.cut(end),
             Write::Reset(checkpoint) => self.follow.reset = Some(checkpoint),
-            Write::Repair(entries) => self.writer.repairs.extend_from_slice(&entries),
+            Write::Repair(entries) => {
+                let kept = |entry: &&Arc<Entry>| self.log.entry(entry.seq) == Some(*entry);
+                let kept: Vec<_> = entries.iter().filter(kept).cloned().collect();
+                self.writer.repairs.extend(kept);
+            }
         }
         cx.deadlines
             .arm(self.index, Kind::Retry, cx.now.after(cx.config.heartbeat()));

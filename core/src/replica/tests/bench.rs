@@ -358,6 +358,16 @@ impl Bench {
         self
     }
 
+    /// The pull of this follower that wants `next` and has `durable`, its third.
+    pub(super) fn pull_after(&self, next: u64, durable: u64) -> Talk {
+        Talk::Pull {
+            since: self.chain.log().tip_at(Seq::new(next)).unwrap(),
+            durable: Some(Seq::new(durable)),
+            attempt: self.attempt(),
+            number: Number::new(3),
+        }
+    }
+
     /// A pull of a follower, its `number`-th, whose log ends like ours at `end`.
     pub(super) fn pull(&self, end: u64, durable: u64, number: u64) -> Talk {
         Talk::Pull {

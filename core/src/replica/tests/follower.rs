@@ -172,3 +172,125 @@ fn a_write_that_a_cut_overtook_counts_as_far_as_it_was_kept() {
     assert_eq!(said, [bench.ordered(Order::Append(new[3..].into()))]);
     assert_eq!(bench.count(Count::WriteOvertaken), 1);
 }
+
+#[test]
+fn an_unknown_entry_that_the_leaders_log_proves_is_repaired() {
+    let entries = log(&[1, 1, 1, 1]);
+    let mut bench = Start::of(1, &[1, 1, 1]).unknown(&[1]).settled();
+    bench = bench.following(2, 2);
+    conflict(&mut bench, 3, 0);
+    let said = bench.hear(2, 2, chunk(&bench, 1, &entries, 0));
+    let order = Order::Repair(entries[1..2].into());
+    assert_eq!(said.last(), Some(&bench.ordered(order)));
+    assert_eq!(bench.chain.log().unknown(), 0);
+    assert_eq!(bench.chain.log().tip(), behind(&entries[3]));
+    let said = bench.done(Ok(()));
+    assert_eq!(said, [bench.ordered(Order::Append(entries[3..].into()))]);
+}
+
+#[test]
+fn an_unknown_last_entry_that_the_leaders_log_contradicts_is_cut() {
+    let entries = log(&[1, 2]);
+    let mut bench = Start::of(1, &[1, 1]).unknown(&[1]).settled();
+    bench = bench.following(2, 2);
+    conflict(&mut bench, 2, 0);
+    let said = bench.hear(2, 2, chunk(&bench, 1, &entries, 0));
+    assert_eq!(bench.chain.log().durable(), behind(&entries[0]));
+    assert_eq!(bench.chain.log().tip(), behind(&entries[1]));
+    assert_eq!(said, [bench.ordered(Order::Cut(Seq::new(1)))]);
+    let said = bench.done(Ok(()));
+    assert_eq!(said, [bench.ordered(Order::Append(entries[1..].into()))]);
+}
+
+#[test]
+fn unknown_entries_are_kept_up_to_where_the_leaders_log_parts() {
+    let entries = log(&[1, 1, 1, 2]);
+    let mut bench = Start::of(1, &[1, 1, 1, 1]).unknown(&[2, 3]).settled();
+    bench = bench.following(2, 2);
+    conflict(&mut bench, 4, 1);
+    let said = bench.hear(2, 2, chunk(&bench, 2, &entries, 0));
+    assert_eq!(bench.chain.log().durable(), behind(&entries[2]));
+    // The store cuts behind an entry that it knows again.
+    let order = Order::Repair(entries[2..3].into());
+    assert_eq!(
+        said,
+        [bench.said(2, bench.pull_after(4, 3)), bench.ordered(order)]
+    );
+    let said = bench.done(Ok(()));
+    assert_eq!(said, [bench.ordered(Order::Cut(Seq::new(3)))]);
+    let said = bench.done(Ok(()));
+    assert_eq!(said, [bench.ordered(Order::Append(entries[3..].into()))]);
+}
+
+#[test]
+fn a_known_entry_behind_a_repaired_one_may_be_cut() {
+    let entries = log(&[1, 1, 1, 2]);
+    let mut bench = Start::of(1, &[1, 1, 1, 1]).unknown(&[1]).settled();
+    bench = bench.following(2, 2);
+    conflict(&mut bench, 4, 0);
+    bench.hear(2, 2, chunk(&bench, 1, &entries, 0));
+    assert_eq!(bench.chain.log().tip(), behind(&entries[3]));
+    assert_eq!(bench.chain.log().unknown(), 0);
+    assert_eq!(bench.done(Ok(())), [bench.ordered(Order::Cut(Seq::new(3)))]);
+}
+
+#[test]
+fn unknown_entries_of_several_epochs_wait_for_who_holds_them() {
+    let entries = log(&[1, 1, 3]);
+    let mut bench = Start::of(1, &[1, 2, 2]).unknown(&[1, 2]).settled();
+    bench = bench.following(2, 4);
+    conflict(&mut bench, 3, 0);
+    let said = bench.hear(2, 4, chunk(&bench, 1, &entries, 0));
+    assert_eq!(said, []);
+    assert_eq!(bench.chain.log().unknown(), 2);
+    assert_eq!(bench.chain.verified(), Seq::new(1));
+    assert_eq!(bench.count(Count::ChunkUnsound), 1);
+}
+
+#[test]
+fn a_run_of_unknown_entries_is_repaired_from_its_end_in_parts() {
+    let entries = log(&[1, 1, 1, 1]);
+    let mut bench = Start::of(1, &[1, 1, 1, 1]).unknown(&[1, 2]).build();
+    let said = bench.settle();
+    let fetch = |bench: &Bench, end| Talk::Fetch {
+        from: Seq::new(1),
+        end: Seq::new(end),
+        attempt: bench.attempt(),
+    };
+    assert_eq!(said, [bench.said(3, fetch(&bench, 3))]);
+    let fetched = |bench: &Bench, at: usize| Talk::Fetched {
+        attempt: bench.attempt(),
+        since: behind(&entries[at - 1]),
+        entries: entries[at..at + 1].into(),
+    };
+    // Without its successor nothing tells that it is the one.
+    assert_eq!(bench.hear(3, 1, fetched(&bench, 1)), []);
+    assert_eq!(bench.count(Count::ChunkUnsound), 1);
+    let said = bench.hear(3, 1, fetched(&bench, 2));
+    assert_eq!(
+        said,
+        [
+            bench.said(2, fetch(&bench, 2)),
+            bench.ordered(Order::Repair(entries[2..3].into()))
+        ]
+    );
+    bench.hear(2, 1, fetched(&bench, 1));
+    assert_eq!(bench.chain.log().unknown(), 0);
+}
+
+/// The leader says that what a pull from `failed` named is not its own, but its entry `hint`
+/// of epoch 1 may be shared.
+fn conflict(bench: &mut Bench, failed: u64, hint: u64) {
+    let said = bench.hear(
+        bench.chain.leader().unwrap().get(),
+        bench.chain.epoch().n,
+        Talk::Conflict {
+            attempt: bench.attempt(),
+            failed: Seq::new(failed),
+            hint: Seq::new(hint),
+            hint_epoch: super::bench::epoch(1),
+        },
+    );
+    assert_eq!(bench.chain.verified(), Seq::ZERO);
+    assert_eq!(said.len(), 1, "it pulls from further back: {said:?}");
+}
