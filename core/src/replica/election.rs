@@ -50,6 +50,7 @@ impl Chain {
     pub(super) fn may_campaign(&self, cx: &Cx<'_>) -> bool {
         self.role == Role::Replica
             && self.fault.is_none()
+            && self.epoch.n < u64::MAX
             && !cx.leaving
             && !self.is_resetting()
             && self.log.unknown() == 0

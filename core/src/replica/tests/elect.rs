@@ -1,1 +1,232 @@
-//! x
+//! Votes granted and refused, adoption, and the loss of the quorum.
+
+use super::bench::{Start, attempt, follows, leads, led, note};
+use crate::action::Note;
+use crate::chain::order::{Order, StoreError, Vote};
+use crate::count::Count;
+use crate::id::{Epoch, NodeId, Seq};
+use crate::message::{Purpose, Round, Talk};
+use crate::replica::role::{Role, Signal};
+use core::time::Duration;
+
+fn request(round: Round, asked: Epoch, last: u64, tail: u64) -> Talk {
+    Talk::VoteRequest {
+        round,
+        purpose: Purpose::Silence,
+        asked,
+        last_epoch: led(last, 1),
+        tail: Seq::new(tail),
+        attempt: attempt(77),
+    }
+}
+
+fn reply(round: Round, asked: Epoch, granted: bool) -> Talk {
+    Talk::VoteReply {
+        round,
+        asked,
+        granted,
+        attempt: attempt(77),
+    }
+}
+
+fn record(epoch: Epoch, granted: Option<u64>) -> Order {
+    let granted = granted.map(NodeId::new);
+    Order::Vote(Vote { epoch, granted })
+}
+
+#[test]
+fn a_query_is_answered_and_binds_nobody() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let asked = led(5, 2);
+    let said = bench.hear(2, 4, request(Round::Pre, asked, 1, 1));
+    assert_eq!(said, [bench.said(2, reply(Round::Pre, asked, true))]);
+    assert_eq!(bench.chain.epoch().n, 1);
+    assert_eq!(bench.chain.voted(), None);
+}
+
+#[test]
+fn a_vote_leaves_when_its_record_is_durable() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let asked = led(2, 2);
+    let said = bench.hear(2, 2, request(Round::Real, asked, 1, 1));
+    assert_eq!(said, [bench.ordered(record(asked, Some(2)))]);
+    assert_eq!(bench.chain.promised().epoch.n, 1);
+    let said = bench.done(Ok(()));
+    assert_eq!(said, [bench.said(2, reply(Round::Real, asked, true))]);
+}
+
+#[test]
+fn a_vote_that_a_higher_epoch_overtook_never_leaves() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.hear(2, 2, request(Round::Real, led(2, 2), 1, 1));
+    assert_eq!(bench.row(3, follows(3)), []);
+    let said = bench.done(Ok(()));
+    assert_eq!(said, [bench.ordered(record(led(3, 0), None))]);
+    assert_eq!(bench.done(Ok(())), []);
+}
+
+#[test]
+fn the_second_candidate_of_an_epoch_is_refused() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.hear(2, 2, request(Round::Real, led(2, 2), 1, 1));
+    bench.done(Ok(()));
+    let asked = led(2, 3);
+    let said = bench.hear(3, 2, request(Round::Real, asked, 1, 1));
+    assert_eq!(said, [bench.said(3, reply(Round::Real, asked, false))]);
+    assert_eq!(bench.chain.voted(), Some(NodeId::new(2)));
+}
+
+#[test]
+fn a_candidate_whose_log_is_shorter_or_older_is_refused_in_both_rounds() {
+    for (last, tail) in [(2, 1), (1, 9)] {
+        let mut bench = Start::of(1, &[1, 2]).settled();
+        let asked = led(3, 2);
+        let said = bench.hear(2, 3, request(Round::Pre, asked, last, tail));
+        assert_eq!(said, [bench.said(2, reply(Round::Pre, asked, false))]);
+        assert_eq!(bench.chain.epoch().n, 2);
+        // A binding request moves the epoch all the same, and the record of that is due.
+        let said = bench.hear(2, 3, request(Round::Real, asked, last, tail));
+        let refused = bench.said(2, reply(Round::Real, asked, false));
+        assert_eq!(said, [refused, bench.ordered(record(asked, None))]);
+        assert_eq!(bench.chain.voted(), None);
+    }
+}
+
+#[test]
+fn nobody_is_voted_for_while_a_leader_lives_unless_it_asked_for_that() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let asked = led(3, 3);
+    for round in [Round::Pre, Round::Real] {
+        let said = bench.hear(3, 2, request(round, asked, 2, 9));
+        assert_eq!(said, [bench.said(3, reply(round, asked, false))]);
+        assert_eq!(bench.chain.epoch().n, 2);
+    }
+    let mut transfer = request(Round::Real, asked, 2, 9);
+    if let Talk::VoteRequest { purpose, .. } = &mut transfer {
+        *purpose = Purpose::Transfer;
+    }
+    let said = bench.hear(3, 3, transfer);
+    assert_eq!(said, [bench.ordered(record(asked, Some(3)))]);
+}
+
+#[test]
+fn a_log_that_is_not_durable_does_not_hold_a_candidate_off() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let entries = super::bench::log(&[1, 2]);
+    bench.hear(2, 2, super::bench::chunk(&bench, 1, &entries, 0));
+    bench.row(2, follows(2));
+    let asked = led(3, 3);
+    let said = bench.hear(3, 3, request(Round::Pre, asked, 1, 1));
+    assert_eq!(said, [bench.said(3, reply(Round::Pre, asked, true))]);
+}
+
+#[test]
+fn a_candidate_asks_for_votes_only_with_its_own_on_disk() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let said = bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+    let asked = led(2, 1);
+    let ask = |round, number| Talk::VoteRequest {
+        round,
+        purpose: Purpose::Silence,
+        asked,
+        last_epoch: led(1, 1),
+        tail: Seq::new(1),
+        attempt: attempt(number),
+    };
+    let sought = bench.noted(Role::Candidate, Signal::MissedHeartbeats);
+    let (two, three) = (ask(Round::Pre, 1), ask(Round::Pre, 1));
+    assert_eq!(said, [sought, bench.said(2, two), bench.said(3, three)]);
+    let granted = Talk::VoteReply {
+        round: Round::Pre,
+        asked,
+        granted: true,
+        attempt: attempt(1),
+    };
+    let said = bench.hear(2, 1, granted);
+    assert_eq!(said, [bench.ordered(record(asked, Some(1)))]);
+    let said = bench.done(Ok(()));
+    let (two, three) = (ask(Round::Real, 2), ask(Round::Real, 2));
+    assert_eq!(said, [bench.said(2, two), bench.said(3, three)]);
+}
+
+#[test]
+fn a_refusal_of_a_higher_epoch_is_asked_again_in_the_next_one() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+    let refusal = Talk::VoteReply {
+        round: Round::Pre,
+        asked: led(2, 1),
+        granted: false,
+        attempt: attempt(1),
+    };
+    bench.hear(2, 6, refusal);
+    assert_eq!(bench.chain.epoch().n, 6);
+    assert_eq!(bench.chain.role(), Role::Candidate);
+}
+
+#[test]
+fn a_leader_that_hears_of_a_higher_epoch_stops_leading_at_once() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let said = bench.row(3, follows(2));
+    let lost = bench.noted(Role::Replica, Signal::PeerLeaderObserved);
+    assert_eq!(said, [lost, bench.ordered(record(led(2, 0), None))]);
+    assert_eq!(bench.chain.leader(), None);
+}
+
+#[test]
+fn a_leader_without_echoes_steps_down() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    bench.pass(Duration::from_millis(1_499));
+    assert_eq!(bench.act(|chain, cx| chain.check_quorum(cx)), []);
+    bench.pass(Duration::from_millis(1));
+    let said = bench.act(|chain, cx| chain.check_quorum(cx));
+    assert_eq!(
+        said,
+        [bench.noted(Role::Replica, Signal::PeerLeaderObserved)]
+    );
+    assert_eq!(bench.count(Count::QuorumLost), 1);
+    assert_eq!(bench.chain.epoch().n, 1);
+}
+
+#[test]
+fn a_message_of_an_older_epoch_changes_nothing_and_is_answered() {
+    let mut bench = Start::of(1, &[4]).settled();
+    let entries = super::bench::log(&[4, 4]);
+    let said = bench.hear(2, 3, super::bench::chunk(&bench, 1, &entries, 1));
+    assert_eq!(said, [bench.said(2, Talk::Outdated)]);
+    assert_eq!(bench.chain.log().end(), Seq::new(1));
+    assert_eq!(
+        bench.row(2, leads(2, 3, 1)),
+        [bench.said(2, Talk::Outdated)]
+    );
+    assert_eq!(bench.chain.leader(), None);
+}
+
+#[test]
+fn a_full_store_holds_a_vote_back_and_a_broken_one_ends_the_replica() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let asked = led(2, 2);
+    bench.hear(2, 2, request(Round::Real, asked, 1, 1));
+    assert_eq!(bench.done(Err(StoreError::Full)), []);
+    bench.pass(Duration::from_millis(500));
+    bench
+        .deadlines
+        .disarm(bench.chain.index, crate::deadline::Kind::Retry);
+    let said = bench.settle();
+    assert_eq!(said, [bench.ordered(record(asked, Some(2)))]);
+    let said = bench.done(Err(StoreError::Broken));
+    let fault = crate::action::Fault::StoreBroken;
+    let idle = bench.noted(Role::Idle, Signal::ChannelClose);
+    assert_eq!(said, [idle, note(Note::Stopped(fault))]);
+    assert_eq!(bench.hear(3, 9, request(Round::Real, led(9, 3), 9, 9)), []);
+}
+
+#[test]
+fn the_last_epoch_there_is_is_never_sought() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.row(2, follows(u64::MAX));
+    bench.done(Ok(()));
+    let said = bench.act(|chain, cx| chain.on_election_due(false, cx));
+    assert_eq!(said, []);
+    assert_eq!(bench.chain.role(), Role::Replica);
+}
