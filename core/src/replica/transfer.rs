@@ -35,7 +35,12 @@ impl Chain {
         };
         self.begin_transfer(target, cx);
         let transfer = self.lead.as_mut().and_then(|lead| lead.transfer.as_mut());
-        transfer.expect("it was just begun").waiting.push(origin);
+        let waiting = &mut transfer.expect("it was just begun").waiting;
+        if waiting.len() < cx.config.limits().requests_max as usize {
+            waiting.push(origin);
+        } else {
+            self.answer(origin, Forwarded::Rejected(Reason::Busy), cx);
+        }
     }
 
     /// The voter asked for, or the live one that is furthest; never one that is suspected.

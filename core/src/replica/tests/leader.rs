@@ -1,1 +1,312 @@
-//! x
+//! Pulls at the leader, what it ships, what it commits, confirms, and transfers.
+
+use super::bench::{
+    Bench, Start, attempt, behind, entry, extend, follows, led, log, note, payload, replied, run,
+};
+use crate::action::Note;
+use crate::chain::entry::{Kind, Tip};
+use crate::client::{Answer, Ask, Consistency, Level, Reason};
+use crate::count::Count;
+use crate::deadline::Kind as Timer;
+use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
+use crate::message::{Confirm, Talk};
+use crate::replica::role::{Role, Signal};
+
+fn chunk(bench: &Bench, from: u64, end: u64) -> Talk {
+    let chain = &bench.chain;
+    let entries = (from..end).map(|seq| chain.log().entry(Seq::new(seq)).unwrap().clone());
+    Talk::Chunk {
+        attempt: attempt(9),
+        since: chain.log().tip_at(Seq::new(from)).unwrap(),
+        entries: entries.collect(),
+        commit: chain.commit(),
+        floor: Seq::ZERO,
+    }
+}
+
+fn append(level: Level) -> Ask {
+    Ask::Append {
+        level,
+        request: None,
+        payload: payload("x"),
+    }
+}
+
+#[test]
+fn a_leader_begins_with_an_empty_entry() {
+    let bench = Start::of(1, &[1]).settled().elected();
+    let log = bench.chain.log();
+    let first = log.entry(Seq::new(1)).unwrap();
+    assert_eq!((&first.kind, first.epoch), (&Kind::Empty, led(2, 1)));
+    assert_eq!(log.durable().end, Seq::new(1));
+}
+
+#[test]
+fn a_pull_with_an_equal_predecessor_opens_a_stream() {
+    let mut bench = Start::of(1, &[1]).settled().leading();
+    let pull = bench.pull(1, 1, 1);
+    let said = bench.hear(2, 2, pull);
+    assert_eq!(said, [bench.said(2, chunk(&bench, 1, 2))]);
+    // Nothing of its own epoch is acknowledged yet.
+    assert_eq!(bench.chain.commit(), Seq::ZERO);
+}
+
+#[test]
+fn an_entry_of_the_present_epoch_commits_at_the_majoritys_durable_match() {
+    let mut bench = Start::of(1, &[1]).settled().elected();
+    let pull = bench.pull(1, 1, 1);
+    bench.hear(2, 2, pull);
+    let pull = bench.pull(2, 2, 2);
+    assert_eq!(
+        bench.hear(2, 2, pull),
+        [],
+        "the leader's own is not durable"
+    );
+    let said = bench.done(Ok(()));
+    let end = Seq::new(2);
+    assert_eq!(
+        said,
+        [
+            note(Note::Commit { end }),
+            bench.said(2, chunk(&bench, 2, 2))
+        ]
+    );
+}
+
+#[test]
+fn what_is_wanted_is_not_taken_for_what_is_durable() {
+    let mut bench = Start::of(1, &[1]).settled().leading();
+    let pull = bench.pull(2, 1, 1);
+    assert_eq!(bench.hear(2, 2, pull), [bench.said(2, chunk(&bench, 2, 2))]);
+    assert_eq!(bench.chain.commit(), Seq::ZERO);
+    // A pull that is not newer says nothing.
+    let pull = bench.pull(2, 2, 1);
+    assert_eq!(bench.hear(2, 2, pull), []);
+    assert_eq!(bench.count(Count::StaleAnswer), 1);
+    assert_eq!(bench.chain.commit(), Seq::ZERO);
+}
+
+#[test]
+fn a_predecessor_that_differs_is_answered_with_what_may_be_shared() {
+    let mut bench = Start::of(1, &[1, 3]).settled().leading();
+    let other = extend(behind(&log(&[1])[0]), &[2, 2]);
+    let since = behind(&other[1]);
+    let pull = |since: Tip, number| Talk::Pull {
+        since,
+        durable: Some(since.end),
+        attempt: attempt(9),
+        number: Number::new(number),
+    };
+    let said = bench.hear(2, 4, pull(since, 1));
+    let conflict = Talk::Conflict {
+        attempt: attempt(9),
+        failed: Seq::new(3),
+        hint: Seq::ZERO,
+        hint_epoch: led(1, 1),
+    };
+    assert_eq!(said, [bench.said(2, conflict)]);
+    assert_eq!(bench.chain.commit(), Seq::ZERO);
+}
+
+#[test]
+fn a_log_that_shares_nothing_is_answered_with_the_checkpoint() {
+    let mut bench = Start::of(1, &[2]).settled().leading();
+    let floor = bench.chain.log().checkpoint().floor;
+    let since = behind(&entry(floor, 1, Kind::Empty));
+    let pull = Talk::Pull {
+        since,
+        durable: Some(since.end),
+        attempt: attempt(9),
+        number: Number::new(1),
+    };
+    let said = bench.hear(2, 3, pull);
+    let encoded = postcard::to_allocvec(&**bench.chain.log().checkpoint()).unwrap();
+    let reset = Talk::Reset {
+        attempt: attempt(9),
+        floor,
+        checkpoint: crate::chain::checkpoint::digest(&encoded),
+        length: encoded.len() as u32,
+        offset: 0,
+        part: encoded.into(),
+    };
+    assert_eq!(said, [bench.said(2, reset)]);
+}
+
+#[test]
+fn a_durable_tail_below_what_was_acknowledged_is_refused() {
+    let mut bench = Start::of(1, &[1]).settled().leading();
+    let pull = bench.pull(1, 1, 1);
+    bench.hear(2, 2, pull);
+    let pull = bench.pull(1, 0, 2);
+    let said = bench.hear(2, 2, pull);
+    let acknowledged = Seq::new(1);
+    assert_eq!(said, [bench.said(2, Talk::Regressed { acknowledged })]);
+    assert_eq!(bench.count(Count::StoreRegressed), 1);
+}
+
+#[test]
+fn appends_are_answered_at_their_level() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let pull = bench.pull(1, 1, 1);
+    bench.hear(2, 1, pull);
+    assert_eq!(bench.ask(1, append(Level::Local)).len(), 2);
+    bench.ask(2, append(Level::Committed));
+    let said = bench.done(Ok(()));
+    let epoch = led(1, 1);
+    let seq = Seq::new(1);
+    assert!(said.contains(&replied(1, Answer::Acked { seq, epoch })));
+    bench.done(Ok(()));
+    let pull = bench.pull(3, 3, 2);
+    let said = bench.hear(2, 1, pull);
+    let (end, seq) = (Seq::new(3), Seq::new(2));
+    assert_eq!(
+        said,
+        [
+            note(Note::Commit { end }),
+            replied(2, Answer::Acked { seq, epoch }),
+            bench.said(2, chunk(&bench, 3, 3))
+        ]
+    );
+}
+
+#[test]
+fn whoever_waits_when_a_leadership_ends_is_told_that_nothing_is_known() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    bench.ask(1, append(Level::Committed));
+    bench.ask(
+        2,
+        Ask::Read {
+            consistency: Consistency::Linearizable,
+            from: Seq::ZERO,
+            bytes_max: 9,
+        },
+    );
+    let said = bench.row(3, follows(2));
+    let lost = bench.noted(Role::Replica, Signal::PeerLeaderObserved);
+    assert_eq!(
+        said,
+        [
+            replied(1, Answer::Unknown),
+            replied(2, Answer::Unknown),
+            lost
+        ]
+    );
+}
+
+#[test]
+fn a_read_waits_for_a_majority_that_was_asked_after_it() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let read = Ask::Read {
+        consistency: Consistency::Linearizable,
+        from: Seq::ZERO,
+        bytes_max: 1 << 10,
+    };
+    // Before an entry of its own epoch is committed a leader does not know what is.
+    assert_eq!(bench.ask(1, read.clone()), []);
+    assert_eq!(asked(&mut bench), None);
+    let pull = bench.pull(1, 1, 1);
+    bench.hear(2, 1, pull);
+    let first = asked(&mut bench).expect("the round is asked");
+    bench.ask(2, read);
+    let second = asked(&mut bench).expect("a later read is asked for anew");
+    assert!(first.attempt.number < second.attempt.number);
+    let said = bench.act(|chain, cx| chain.on_confirmed(run(2), &first, cx));
+    let entries = [bench.chain.log().entry(Seq::ZERO).unwrap().clone()];
+    let answer = Answer::Entries {
+        floor: Seq::ZERO,
+        commit: Seq::new(1),
+        entries: entries.into(),
+    };
+    assert_eq!(said, [replied(1, answer.clone())]);
+    let said = bench.act(|chain, cx| chain.on_confirmed(run(3), &second, cx));
+    assert_eq!(said, [replied(2, answer)]);
+}
+
+fn asked(bench: &mut Bench) -> Option<Confirm> {
+    let member = Member {
+        node: NodeId::new(2),
+        store: StoreId::new(2),
+        replica: Replica::new(1),
+    };
+    let mut asked = None;
+    bench.act(|chain, cx| asked = chain.poll_confirm(&member, cx));
+    asked
+}
+
+#[test]
+fn a_confirm_is_given_only_with_the_promise_on_disk() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let confirm = Confirm {
+        chain: bench.chain.id(),
+        generation: bench.chain.generation(),
+        leader: Replica::new(1),
+        voter: Replica::new(1),
+        epoch: led(2, 2),
+        attempt: attempt(5),
+    };
+    let mut given = true;
+    bench.act(|chain, cx| given = chain.on_confirm(run(2), &confirm, cx));
+    assert!(!given, "the epoch is adopted, but not durable");
+    bench.done(Ok(()));
+    bench.act(|chain, cx| given = chain.on_confirm(run(2), &confirm, cx));
+    assert!(given);
+    bench.row(3, follows(3));
+    let said = bench.act(|chain, cx| given = chain.on_confirm(run(2), &confirm, cx));
+    assert!(!given);
+    assert_eq!(said, [bench.said(2, Talk::Outdated)]);
+}
+
+#[test]
+fn leadership_is_handed_to_a_voter_that_holds_everything() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let pull = bench.pull(1, 0, 1);
+    bench.hear(2, 1, pull);
+    let to = Some(NodeId::new(2));
+    assert_eq!(bench.ask(1, Ask::Transfer { to }), []);
+    let refused = replied(2, Answer::Rejected(Reason::Transferring));
+    assert_eq!(bench.ask(2, append(Level::Committed)), [refused]);
+    let pull = bench.pull(1, 1, 2);
+    let said = bench.hear(2, 1, pull);
+    let end = Seq::new(1);
+    assert_eq!(
+        said,
+        [
+            note(Note::Commit { end }),
+            bench.said(2, chunk(&bench, 1, 1)),
+            bench.said(2, Talk::TransferNow)
+        ]
+    );
+    let said = bench.act(|chain, cx| chain.on_transfer_due(cx));
+    assert_eq!(said, [replied(1, Answer::Unknown)]);
+    let said = bench.ask(3, append(Level::Committed));
+    assert_eq!(said.len(), 2, "it takes appends again: {said:?}");
+}
+
+#[test]
+fn requests_to_hand_over_are_bounded() {
+    let mut start = Start::of(1, &[]);
+    start.limits.requests_max = 2;
+    let mut bench = start.settled().leading();
+    let pull = bench.pull(1, 0, 1);
+    bench.hear(2, 1, pull);
+    let to = Some(NodeId::new(2));
+    for ticket in 1..=2 {
+        assert_eq!(bench.ask(ticket, Ask::Transfer { to }), []);
+    }
+    let busy = replied(3, Answer::Rejected(Reason::Busy));
+    assert_eq!(bench.ask(3, Ask::Transfer { to }), [busy]);
+}
+
+#[test]
+fn nobody_who_cannot_take_over_is_asked_to() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let to = Some(NodeId::new(3));
+    let refused = replied(1, Answer::Rejected(Reason::NoSuchTarget));
+    assert_eq!(bench.ask(1, Ask::Transfer { to }), [refused]);
+    assert!(
+        bench
+            .deadlines
+            .armed(bench.chain.index, Timer::Transfer)
+            .is_none()
+    );
+}
