@@ -353,3 +353,57 @@ fn hooks_schedule_and_fail_with_the_time() {
     assert!(!world.is_up(A));
     assert_eq!(world.now(), ms(70));
 }
+
+#[test]
+fn a_completion_of_an_earlier_run_completes_nothing() {
+    let mut world = quiet_world(1);
+    let slow = Fault::DiskLatency {
+        node: A,
+        us_min: 100_000,
+        us_max: 100_000,
+    };
+    world.schedule_fault(ms(1), slow);
+    world.schedule_op(ms(10), A, 1);
+    world.schedule_fault(ms(30), CRASH);
+    world.schedule_fault(ms(40), RESTART);
+    world.schedule_op(ms(50), A, 2);
+    let log = run(&mut world, ms(500));
+    let stored = log.reports.last().map(|(at, _, report)| (*at, report));
+    assert_eq!(stored, Some((ms(150), &Report::Stored(2, Ok(())))));
+}
+
+#[test]
+fn a_trap_performs_nothing_of_the_batches_behind() {
+    for seed in 0..20 {
+        let mut world = world(seed, vec![Habits::default()]);
+        let fault = Fault::CrashAtPersist {
+            node: A,
+            op: 2,
+            unsynced: Unsynced::Kept,
+            restart_after_ms: None,
+        };
+        world.schedule_fault(ms(0), fault);
+        world.schedule_op(ms(10), A, 1);
+        world.schedule_op(ms(10), A, 2);
+        run(&mut world, ms(100));
+        assert!(!world.is_up(A));
+        assert_eq!(world.view().performed(A), 2);
+        assert_eq!(world.disk(A).read("log").map(<[u8]>::len), Some(8));
+    }
+}
+
+#[test]
+fn what_waited_for_a_paused_node_is_gone_when_it_crashes() {
+    let mut world = quiet_world(2);
+    world.schedule_fault(ms(5), Fault::Pause { node: A });
+    world.schedule_op(ms(10), B, 5);
+    world.schedule_op(ms(20), A, 6);
+    world.schedule_fault(ms(50), CRASH);
+    world.schedule_fault(ms(60), RESTART);
+    world.schedule_fault(ms(70), Fault::Pause { node: A });
+    world.schedule_fault(ms(80), Fault::Resume { node: A });
+    let log = run(&mut world, ms(100));
+    assert_eq!(log.of(A), [booted(1, 1, 0), booted(2, 1, 0)]);
+    let footprint = world.footprint();
+    assert_eq!((footprint.stored, footprint.waiting), (0, 0));
+}
