@@ -30,6 +30,10 @@ impl Chain {
                 cx.deadlines.disarm(self.index, Kind::Round);
                 self.enter(epoch, None);
                 self.set_role(Role::Replica, Signal::ElectionLost, cx);
+                // Drawn again after every attempt: two candidates that come back at once would
+                // overtake each other for ever.
+                let at = cx.now.after(cx.election_delay());
+                cx.deadlines.arm(self.index, Kind::Election, at);
             }
             Role::Replica | Role::Idle => self.enter(epoch, None),
         }
