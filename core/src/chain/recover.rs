@@ -158,7 +158,12 @@ pub(super) fn identity(
         },
     };
     let (a, b) = match (read(Place::A), read(Place::B)) {
-        (None, None) => return Err(RecoverError::Unformatted),
+        // Formatting writes the places one after the other and makes both names durable last, so
+        // a store that was ever used has both: one place that is damaged while the other is
+        // missing was left by formatting that a crash interrupted.
+        (None, None | Some(Err(_))) | (Some(Err(_)), None) => {
+            return Err(RecoverError::Unformatted);
+        }
         (a, b) => (
             a.unwrap_or_else(|| Err(lost(Place::A))),
             b.unwrap_or_else(|| Err(lost(Place::B))),

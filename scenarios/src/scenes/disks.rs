@@ -121,16 +121,13 @@ fn failing_disk(plan: &mut Plan, draw: Draw) {
 
 fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("corrupt");
+    // What all others dropped by retention, nobody can repair: nothing is dropped here.
     plan.cfg.flips = *draw.of("flips").pick(&[Flips::Minority, Flips::Striped]);
     plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
     plan.cfg.clients[0].start_ms = 1_500;
     let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
     let most = usize::from((plan.nodes - 1) / 2);
     plan.cfg.limits.segment_bytes_max = *draw.of("segment").pick(&[4_096, 1 << 20]);
-    plan.cfg.chains[0].retention = Retention {
-        entries_max: *draw.of("keep").pick(&[None, None, Some(10)]),
-        ..Retention::default()
-    };
     for number in 0..draw.of("count").within(1..=4) {
         let draw = draw.nth(number);
         // Damage shows when a node reads its files, so every flip is followed by a reboot.
