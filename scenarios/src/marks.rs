@@ -404,9 +404,8 @@ impl Hook<Host> for Marks {
         fault: &Fault,
         _: &mut Schedule<Host>,
     ) -> Result<(), Violation> {
-        let back = match fault {
-            Fault::ClockStep { node, ms } if *ms < 0 => Some(*node),
-            _ => None,
+        let &Fault::ClockStep { node, ms } = fault else {
+            return Ok(());
         };
         let leads = |host: &Host| {
             let chains = host.node().map(|node| node.chains());
@@ -415,7 +414,7 @@ impl Hook<Host> for Marks {
                 .flatten()
                 .any(|chain| chain.role() == Role::Leader)
         };
-        if back.and_then(|node| view.node(node)).is_some_and(leads) {
+        if ms < 0 && view.node(node).is_some_and(leads) {
             reached!("clock stepped back while leading");
         }
         Ok(())

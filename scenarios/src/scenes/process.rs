@@ -18,7 +18,10 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "paused-leader",
         about: "the leader stops running without noticing, and goes on",
-        marks: &["suspicion armed again after a pause"],
+        marks: &[
+            "suspicion armed again after a pause",
+            "two leaders of different epochs alive",
+        ],
         fill: paused_leader,
     },
     Scene {

@@ -46,30 +46,25 @@ fn swarm(plan: &mut Plan, draw: Draw) {
     let budget = within_budget(std::mem::take(&mut plan.faults), plan.nodes);
     plan.faults = others;
     plan.faults.extend(budget);
-    let failed: BTreeSet<NodeIndex> = of_kind(plan, |fault| match fault {
-        Fault::DiskSyncError { node } => Some(*node),
-        _ => None,
-    });
-    failed
-        .into_iter()
-        .for_each(|node| reboot_at_end(plan, node));
-    let wiped: Vec<NodeIndex> = of_kind(plan, |fault| match fault {
-        Fault::Wipe { node } => Some(*node),
-        _ => None,
-    })
-    .into_iter()
-    .collect();
+    let is_sync_error = |fault: &Fault| matches!(fault, Fault::DiskSyncError { .. });
+    for node in hit(plan, is_sync_error) {
+        reboot_at_end(plan, node);
+    }
+    let wiped = hit(plan, |fault| matches!(fault, Fault::Wipe { .. }));
     leave_out(plan, &wiped);
     if swarm.on("aims") {
         aims(plan, draw.of("aims"));
     }
 }
 
-fn of_kind(plan: &Plan, pick: impl Fn(&Fault) -> Option<NodeIndex>) -> BTreeSet<NodeIndex> {
-    plan.faults
-        .iter()
-        .filter_map(|fault| pick(&fault.fault))
-        .collect()
+/// The nodes that faults of some kind name.
+fn hit(plan: &Plan, is_kind: impl Fn(&Fault) -> bool) -> Vec<NodeIndex> {
+    let faults = plan.faults.iter().map(|fault| &fault.fault);
+    let nodes: BTreeSet<_> = faults
+        .filter(|fault| is_kind(fault))
+        .flat_map(Fault::nodes)
+        .collect();
+    nodes.into_iter().collect()
 }
 
 /// Wipes a minority of the nodes at most.
@@ -83,9 +78,10 @@ fn within_budget(faults: Vec<FaultAt>, nodes: u16) -> Vec<FaultAt> {
             wiped.insert(node);
         }
     }
-    let is_left = |fault: &FaultAt| match fault.fault {
-        Fault::Wipe { node } => wiped.contains(&node),
-        _ => true,
+    let is_left = |fault: &FaultAt| {
+        let node = fault.fault.nodes().next();
+        let is_wipe = matches!(fault.fault, Fault::Wipe { .. });
+        !is_wipe || node.is_some_and(|node| wiped.contains(&node))
     };
     faults.into_iter().filter(is_left).collect()
 }
