@@ -34,7 +34,12 @@ impl Flipping {
     fn ranges(&self, node: NodeIndex, host: &Host) -> Option<Vec<SealedRange>> {
         let (layout, running) = (host.layout()?, host.node()?);
         let mut ranges = Vec::new();
-        for chain in running.chains() {
+        // A replica that stopped may have failed to write what its layout counts as sealed.
+        let healthy = running
+            .chains()
+            .iter()
+            .filter(|chain| chain.fault().is_none());
+        for chain in healthy {
             let (id, generation, log) = (chain.id(), chain.generation(), chain.log());
             let seqs = (log.floor().get()..log.end().get()).map(Seq::new);
             let turn =

@@ -232,7 +232,12 @@ impl Checks {
             return Vec::new();
         };
         let mut parts = Vec::new();
-        for chain in running.chains() {
+        // A replica that stopped may have failed to write what its layout counts as sealed.
+        let healthy = running
+            .chains()
+            .iter()
+            .filter(|chain| chain.fault().is_none());
+        for chain in healthy {
             let Some(track) = self.chains.iter().find(|track| track.id == chain.id()) else {
                 continue;
             };

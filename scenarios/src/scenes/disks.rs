@@ -121,7 +121,10 @@ fn failing_disk(plan: &mut Plan, draw: Draw) {
 
 fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("corrupt");
-    // What all others dropped by retention, nobody can repair: nothing is dropped here.
+    plan.cfg.chains[0].retention = Retention {
+        entries_max: *draw.of("keep").pick(&[None, None, Some(10)]),
+        ..Retention::default()
+    };
     plan.cfg.flips = *draw.of("flips").pick(&[Flips::Minority, Flips::Striped]);
     plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
     plan.cfg.clients[0].start_ms = 1_500;

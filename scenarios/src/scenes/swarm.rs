@@ -36,11 +36,6 @@ fn swarm(plan: &mut Plan, draw: Draw) {
         0 => Family::Wipe,
         _ => Family::Flip,
     };
-    if last == Family::Flip {
-        // What all others dropped by retention, nobody can repair.
-        let chains = plan.cfg.chains.iter_mut();
-        chains.for_each(|chain| chain.retention = Retention::default());
-    }
     let others = std::mem::take(&mut plan.faults);
     plan.storm(&[last]);
     let budget = within_budget(std::mem::take(&mut plan.faults), plan.nodes);
