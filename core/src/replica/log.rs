@@ -163,17 +163,6 @@ impl Log {
         })
     }
 
-    /// Whether this log holds the position `tip` with what it links to; where the entry before is
-    /// unknown, its successor's link tells.
-    pub(crate) fn holds(&self, tip: Tip) -> bool {
-        match self.tip_at(tip.end) {
-            Some(own) => own == tip,
-            None => self
-                .entry(tip.end)
-                .is_some_and(|next| next.follows(tip.hash)),
-        }
-    }
-
     /// The epoch of the entry before `end`, as far as it is known.
     pub(crate) fn epoch_before(&self, end: Seq) -> Option<Epoch> {
         self.tip_at(end).map(|tip| tip.epoch)

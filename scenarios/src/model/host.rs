@@ -201,7 +201,11 @@ impl Running {
                 self.layout.revert(chain, generation);
                 Err(StoreError::Full)
             }
-            Err(DiskError::Failed) => Err(StoreError::Broken),
+            Err(DiskError::Failed) => {
+                // No further order follows, so the last one seals nothing.
+                self.layout.revert(chain, generation);
+                Err(StoreError::Broken)
+            }
         };
         let incarnation = self.node.me().incarnation;
         Some(Input::Done {
