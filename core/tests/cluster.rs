@@ -25,6 +25,7 @@ struct Cluster {
     queue: BTreeMap<(Instant, u64), (usize, Input)>,
     posted: u64,
     cut_off: BTreeSet<usize>,
+    latency: u64,
     answers: BTreeMap<Ticket, Answer>,
     tickets: u64,
 }
@@ -38,6 +39,7 @@ impl Cluster {
             queue: BTreeMap::new(),
             posted: 0,
             cut_off: BTreeSet::new(),
+            latency: 5 * MS,
             answers: BTreeMap::new(),
             tickets: 0,
         }
@@ -81,7 +83,7 @@ impl Cluster {
                 Action::Send { to, message } => {
                     let to = to.get() as usize - 1;
                     if !self.cut_off.contains(&node) && !self.cut_off.contains(&to) {
-                        self.post(5 * MS, to, Input::Peer { from, message });
+                        self.post(self.latency, to, Input::Peer { from, message });
                     }
                 }
                 Action::Store { op, .. } => {
@@ -280,4 +282,21 @@ fn a_single_voter_leads_alone() {
     cluster.run(Duration::from_secs(1));
     assert!(matches!(cluster.answer(ticket), Answer::Acked { .. }));
     assert!(matches!(cluster.answer(reading), Answer::Entries { .. }));
+}
+
+#[test]
+fn followers_catch_up_over_links_slower_than_a_heartbeat() {
+    let mut cluster = Cluster::new(3, Retention::default());
+    cluster.latency = 350 * MS;
+    cluster.run(Duration::from_secs(30));
+    let leader = cluster.leader();
+    let ticket = cluster.ask(leader, append("far"));
+    cluster.run(Duration::from_secs(10));
+    assert!(matches!(cluster.answer(ticket), Answer::Acked { .. }));
+    let ends: BTreeSet<Seq> = cluster
+        .nodes
+        .iter()
+        .map(|node| node.chains()[0].commit())
+        .collect();
+    assert_eq!(ends.len(), 1, "everybody learned the commit");
 }

@@ -1,12 +1,10 @@
 //! Appends, forwarded tries and transfers.
 
-use super::bench::{Start, attempt, entry, epoch, follows, led, payload, replied};
-use crate::chain::entry::Kind;
-use crate::chain::order::Order;
-use crate::client::{Answer, Ask, Level, Reason};
+use super::bench::{Start, attempt, follows, led, payload};
+use crate::client::Level;
 use crate::count::Count;
 use crate::id::{NodeId, Seq};
-use crate::message::{ForwardAsk, Forwarded, Talk};
+use crate::message::{ForwardAsk, Forwarded};
 use crate::replica::role::Role;
 
 fn append() -> ForwardAsk {

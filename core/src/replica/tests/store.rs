@@ -1,1 +1,124 @@
-//! x
+//! What is ordered from the store, and what its answers mean.
+
+use super::bench::{Start, behind, chunk, follows, log, note, payload, replied};
+use crate::action::{Fault, Note};
+use crate::chain::order::{Order, StoreError};
+use crate::client::{Answer, Ask, Level, Reason};
+use crate::count::Count;
+use crate::deadline::Kind;
+use crate::id::Seq;
+use crate::replica::role::{Role, Signal};
+use core::time::Duration;
+
+fn append() -> Ask {
+    Ask::Append {
+        level: Level::Committed,
+        request: None,
+        payload: payload("x"),
+    }
+}
+
+#[test]
+fn entries_gather_while_a_batch_is_under_way() {
+    let mut bench = Start::of(1, &[]).settled().elected();
+    for ticket in 1..=3 {
+        assert_eq!(bench.ask(ticket, append()), []);
+    }
+    let said = bench.done(Ok(()));
+    let gathered = bench.chain.log().read(Seq::new(1), Seq::new(4), u64::MAX);
+    assert_eq!(said, [bench.ordered(Order::Append(gathered))]);
+}
+
+#[test]
+fn a_batch_that_finds_no_space_is_written_again_after_a_while() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let entries = log(&[1, 2]);
+    let said = bench.hear(2, 2, chunk(&bench, 1, &entries, 0));
+    let batch = Order::Append(entries[1..].into());
+    assert_eq!(said, [bench.ordered(batch.clone())]);
+    assert_eq!(bench.done(Err(StoreError::Full)), []);
+    assert_eq!(bench.chain.log().durable(), behind(&entries[0]));
+    let due = bench.deadlines.armed(bench.chain.index, Kind::Retry);
+    assert_eq!(due, Some(bench.now.after(Duration::from_millis(500))));
+    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    assert_eq!(bench.settle(), [bench.ordered(batch)]);
+    bench.done(Ok(()));
+    assert_eq!(bench.chain.log().durable(), behind(&entries[1]));
+    assert_eq!(bench.count(Count::StoreFull), 1);
+}
+
+#[test]
+fn a_leader_without_space_takes_no_appends_until_it_has_some() {
+    let mut bench = Start::of(1, &[]).settled().elected();
+    bench.done(Err(StoreError::Full));
+    let refused = replied(1, Answer::Rejected(Reason::StoreFull));
+    assert_eq!(bench.ask(1, append()), [refused]);
+    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    bench.settle();
+    bench.done(Ok(()));
+    let said = bench.ask(2, append());
+    assert_eq!(said.len(), 1, "the batch is ordered: {said:?}");
+}
+
+#[test]
+fn a_failed_sync_ends_the_replica_and_its_leadership() {
+    let mut bench = Start::of(1, &[]).settled().elected();
+    bench.ask(1, append());
+    let said = bench.done(Err(StoreError::Broken));
+    assert_eq!(
+        said,
+        [
+            replied(1, Answer::Unknown),
+            bench.noted(Role::Idle, Signal::ChannelClose),
+            note(Note::Stopped(Fault::StoreBroken))
+        ]
+    );
+    assert_eq!(bench.chain.log().durable().end, Seq::ZERO);
+    let stopped = replied(2, Answer::Rejected(Reason::Stopped));
+    assert_eq!(bench.ask(2, append()), [stopped]);
+    assert_eq!(bench.row(2, follows(9)), []);
+}
+
+#[test]
+fn the_last_batch_is_sealed_once_and_not_again() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let due = bench.deadlines.armed(bench.chain.index, Kind::Seal);
+    assert_eq!(due, Some(bench.now.after(Duration::from_secs(1))));
+    bench.deadlines.disarm(bench.chain.index, Kind::Seal);
+    let said = bench.act(|chain, _| chain.on_seal_due());
+    assert_eq!(said, [bench.ordered(Order::Append([].into()))]);
+    assert_eq!(bench.done(Ok(())), []);
+    assert_eq!(bench.deadlines.armed(bench.chain.index, Kind::Seal), None);
+}
+
+#[test]
+fn a_completion_that_nobody_waits_for_is_counted() {
+    let mut bench = Start::of(1, &[1]).settled();
+    assert_eq!(bench.done(Ok(())), []);
+    assert_eq!(bench.count(Count::UnknownOperation), 1);
+}
+
+#[test]
+fn repairs_that_a_cut_overtook_are_not_written_again() {
+    let mut bench = Start::of(1, &[1, 1, 1]).unknown(&[2]).settled();
+    let lost = log(&[1, 1, 1]);
+    let fetched = crate::message::Talk::Fetched {
+        attempt: bench.attempt(),
+        since: behind(&lost[1]),
+        entries: lost[2..].into(),
+    };
+    let said = bench.hear(3, 1, fetched);
+    assert_eq!(said, [bench.ordered(Order::Repair(lost[2..].into()))]);
+    bench.row(2, super::bench::leads(2, 2, 0));
+    // The cut comes while the repair is under way, which then finds no space.
+    bench.act(|chain, _| {
+        chain.log.cut(Seq::new(2));
+        chain.writer.cut(Seq::new(2));
+    });
+    bench.done(Err(StoreError::Full));
+    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    bench.settle();
+    let said = bench.done(Ok(()));
+    let cut = bench.ordered(Order::Cut(Seq::new(2)));
+    assert_eq!(said.last(), Some(&cut));
+}
