@@ -25,6 +25,9 @@ pub(super) struct Follow {
     /// End of the furthest chunk of the stream that was seen, taken or not.
     seen: Seq,
     number: Number,
+    /// How often it asked anew without an answer in between: each time it waits twice as long,
+    /// or over a slow link every answer would come too late.
+    unanswered: u32,
     /// The retention floor that the leader shipped.
     pub(super) floor: Seq,
     pub(super) incoming: Option<Incoming>,
@@ -40,6 +43,7 @@ impl Follow {
             reported: None,
             seen: end,
             number: Number::new(0),
+            unanswered: 0,
             floor: Seq::ZERO,
             incoming: None,
             reset: None,
@@ -51,6 +55,7 @@ impl Follow {
         self.next = end;
         self.stream = None;
         self.reported = None;
+        self.unanswered = 0;
         self.seen = end;
         self.incoming = None;
     }
@@ -93,8 +98,8 @@ impl Chain {
             cx.deadlines
                 .arm_by(self.index, Kind::Pull, cx.now.after(heartbeat / 32));
         } else {
-            cx.deadlines
-                .arm(self.index, Kind::Pull, cx.now.after(heartbeat));
+            let span = heartbeat * (1 << self.follow.unanswered.min(UNANSWERED_MAX));
+            cx.deadlines.arm(self.index, Kind::Pull, cx.now.after(span));
         }
     }
 
@@ -113,6 +118,7 @@ impl Chain {
         if is_behind || is_missing || self.commit < self.log.end() {
             self.follow.stream = None;
             self.follow.seen = self.follow.next;
+            self.follow.unanswered = self.follow.unanswered.saturating_add(1);
         }
     }
 
@@ -122,7 +128,7 @@ impl Chain {
 
     /// The leader's row shows that something did not arrive.
     pub(super) fn watch_progress(&mut self, row: RowState, cx: &mut Cx<'_>) {
-        if self.is_behind(&row) {
+        if self.is_behind(&row) && self.follow.unanswered == 0 {
             let at = cx.now.after(cx.config.heartbeat() / 4);
             cx.deadlines.arm_by(self.index, Kind::Pull, at);
         }
@@ -165,6 +171,7 @@ impl Chain {
         self.verified = self.verified.max(end);
         self.follow.floor = self.follow.floor.max(floor);
         self.follow.incoming = None;
+        self.follow.unanswered = 0;
         self.learn_commit(commit, cx);
         self.expect_progress(cx);
     }
@@ -304,6 +311,9 @@ impl Chain {
         }
     }
 }
+
+/// How often the wait for an answer is doubled.
+const UNANSWERED_MAX: u32 = 2;
 
 /// What a comparison with unknown entries tells.
 enum Compared {
