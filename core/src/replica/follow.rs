@@ -167,6 +167,10 @@ impl Chain {
             // Before the unknown entries are repaired asking again brings nothing.
             self.follow.seen = end;
         }
+        if entries.is_empty() && commit <= self.commit && floor <= self.follow.floor {
+            // It brings nothing, so the leader wants to hear again what it did not hear.
+            self.follow.reported = None;
+        }
         self.follow.next = self.follow.next.max(end).min(self.log.end());
         self.verified = self.verified.max(end);
         self.follow.floor = self.follow.floor.max(floor);

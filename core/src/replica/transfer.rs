@@ -121,7 +121,14 @@ impl Chain {
     /// this node is about to stop.
     pub(crate) fn consider_transfer(&mut self, cx: &mut Cx<'_>) {
         let Some(lead) = &self.lead else { return };
-        if lead.transfer.is_some() || self.commit <= lead.first {
+        if let Some(transfer) = lead.transfer.as_ref() {
+            if !transfer.told {
+                let target = transfer.target;
+                self.nudge(target);
+            }
+            return;
+        }
+        if self.commit <= lead.first {
             return;
         }
         if cx.leaving {
@@ -139,12 +146,25 @@ impl Chain {
             .followers
             .get(&pinned)
             .is_some_and(|f| f.acked >= self.commit);
-        if is_early || !is_level || self.transfer_target(Some(pinned), cx).is_none() {
+        if is_early || self.transfer_target(Some(pinned), cx).is_none() {
             return;
+        }
+        if !is_level {
+            return self.nudge(pinned);
         }
         self.begin_transfer(pinned, cx);
         if let Some(lead) = &mut self.lead {
             lead.pinned_at = Some(cx.now);
+        }
+    }
+    /// Its last acknowledgement may be lost, and an idle follower does not repeat it by itself.
+    fn nudge(&mut self, follower: NodeId) {
+        let follower = self
+            .lead
+            .as_mut()
+            .and_then(|lead| lead.followers.get_mut(&follower));
+        if let Some(stream) = follower.and_then(|follower| follower.stream.as_mut()) {
+            stream.told = None;
         }
     }
 }

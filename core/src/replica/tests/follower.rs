@@ -294,3 +294,18 @@ fn conflict(bench: &mut Bench, failed: u64, hint: u64) {
     assert_eq!(bench.chain.verified(), Seq::ZERO);
     assert_eq!(said.len(), 1, "it pulls from further back: {said:?}");
 }
+
+#[test]
+fn a_chunk_that_brings_nothing_is_answered_with_what_is_durable() {
+    let entries = log(&[1]);
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    assert_eq!(bench.hear(2, 2, chunk(&bench, 1, &entries, 1)).len(), 1);
+    let said = bench.hear(2, 2, chunk(&bench, 1, &entries, 1));
+    let pull = Talk::Pull {
+        since: behind(&entries[0]),
+        durable: Some(Seq::new(1)),
+        attempt: bench.attempt(),
+        number: Number::new(2),
+    };
+    assert_eq!(said, [bench.said(2, pull)]);
+}

@@ -310,3 +310,14 @@ fn nobody_who_cannot_take_over_is_asked_to() {
             .is_none()
     );
 }
+
+#[test]
+fn a_target_whose_acknowledgement_was_lost_is_asked_for_it_again() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let pull = bench.pull(1, 0, 1);
+    bench.hear(2, 1, pull);
+    let to = Some(NodeId::new(2));
+    bench.ask(1, Ask::Transfer { to });
+    let said = bench.act(|chain, cx| chain.consider_transfer(cx));
+    assert_eq!(said, [bench.said(2, chunk(&bench, 1, 1))]);
+}
