@@ -1,5 +1,7 @@
 //! What the fuzz targets and the generator of their seeds share.
 
+pub mod steps;
+
 use bytes::Bytes;
 use meshos_core::chain::record::{Salt, reseal};
 use meshos_core::chain::recover::Files;
