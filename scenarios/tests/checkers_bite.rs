@@ -408,10 +408,10 @@ fn stale_prefix_bites() {
         shown.observe(&truth, shows)
     };
     let fresh = Shown::default;
-    show(&mut fresh(), 0, 1, &[first.clone()]).expect("it is committed");
+    show(&mut fresh(), 0, 1, std::slice::from_ref(&first)).expect("it is committed");
     bites(show(&mut fresh(), 0, 1, &[other]), id);
     bites(show(&mut fresh(), 0, 2, &[]), id);
-    bites(show(&mut fresh(), 0, 0, &[first.clone()]), id);
+    bites(show(&mut fresh(), 0, 0, std::slice::from_ref(&first)), id);
     bites(show(&mut fresh(), 1, 1, &[first]), id);
     let mut seen = Shown::default();
     show(&mut seen, 1, 1, &[]).expect("a raised floor");

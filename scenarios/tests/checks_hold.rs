@@ -9,7 +9,14 @@ use meshos_sim::scenario::NotChecked;
 use meshos_sim::time::Instant;
 
 fn run(seed: u64, nodes: u16, faults: bool) -> Result<(), String> {
-    let config = config(nodes, if seed % 2 == 0 { Some(40) } else { None });
+    let config = config(
+        nodes,
+        if seed.is_multiple_of(2) {
+            Some(40)
+        } else {
+            None
+        },
+    );
     let mut weather = Weather::latency_us(500, 20_000);
     if faults {
         weather.loss_ppm = 20_000;
