@@ -68,12 +68,18 @@ impl Chain {
         if self.role != Role::Replica || !self.is_settled() || self.is_resetting() {
             return;
         }
+        // The entry before the position has to be named, so where it is unknown the comparison
+        // starts before it; nobody may be left who could repair it first.
+        let lowest = self.commit.max(self.log.floor());
+        while self.follow.next > lowest && self.log.tip_at(self.follow.next).is_none() {
+            let next = self.follow.next.before();
+            self.follow.next = next.expect("it is above the lowest position");
+        }
         let durable = self.log.durable().end;
         let acknowledged = durable.min(self.follow.next);
         if self.follow.stream.is_some() && self.follow.reported == Some(acknowledged) {
             return;
         }
-        // An unknown entry is repaired before its successor's predecessor can be named.
         let Some(since) = self.log.tip_at(self.follow.next) else {
             return;
         };
@@ -287,7 +293,8 @@ impl Chain {
         hint_epoch: Epoch,
         cx: &mut Cx<'_>,
     ) {
-        if !self.is_live(attempt) || failed != self.follow.next || self.is_resetting() {
+        let is_asked = self.is_live(attempt) && failed == self.follow.next;
+        if !is_asked || hint >= failed || self.is_resetting() {
             return cx.count(Count::ConflictIgnored);
         }
         let lowest = self.commit.max(self.log.floor());
