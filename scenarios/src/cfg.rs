@@ -23,6 +23,9 @@ pub struct Cfg {
     /// Whether the run ends only when the cluster has nothing left to say.
     #[serde(skip_serializing_if = "is_default")]
     pub quiet: bool,
+    /// Changes the bytes of every payload, and nothing else of a run.
+    #[serde(skip_serializing_if = "is_default")]
+    pub salt: u32,
     /// Which bytes a flip may hit.
     #[serde(skip_serializing_if = "is_default")]
     pub flips: Flips,
@@ -48,6 +51,7 @@ impl Default for Cfg {
             idle_chains: 0,
             requests_end: true,
             quiet: false,
+            salt: 0,
             flips: Flips::default(),
             timing: Timing::default(),
             limits: Limits::default(),

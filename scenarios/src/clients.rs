@@ -65,6 +65,7 @@ struct Session {
     index: u32,
     place: u16,
     draw: Draw,
+    salt: u64,
     until: Instant,
     nodes: u16,
     /// The client, once it is open.
@@ -100,6 +101,7 @@ impl Clients {
                     place: cfg.place(client.chain),
                     draw: draw.nth(u64::from(number)),
                     cfg: client.clone(),
+                    salt: u64::from(cfg.salt),
                     until,
                     nodes,
                     client: None,
@@ -215,7 +217,7 @@ impl Session {
         Ask::Append {
             client: self.client,
             number,
-            tag: draw.of("tag").any() >> 1,
+            tag: draw.of("tag").any() >> 1 ^ self.salt,
             bytes: draw.of("bytes").within(u64::from(low)..=u64::from(high)) as u32,
             local: draw.of("local").chance(self.cfg.local_ppm),
         }
@@ -260,7 +262,7 @@ impl Session {
             self.send(Purpose::Once, ask, at, later);
         } else if draw.of("anonymous").chance(self.cfg.anonymous_ppm) {
             self.once += 1;
-            let tag = draw.of("tag").any() >> 1;
+            let tag = draw.of("tag").any() >> 1 ^ self.salt;
             let bytes = self.cfg.bytes.0;
             let ask = Ask::Append {
                 client: None,

@@ -10,6 +10,7 @@ pub mod marks;
 pub mod model;
 pub mod recordings;
 pub mod scenes;
+pub mod workloads;
 
 use meshos_sim::bench::w1;
 use meshos_sim::cli::Program;
@@ -20,6 +21,9 @@ pub fn program() -> Program {
     let program = Program::new("meshos-dst", env!("CARGO_PKG_VERSION")).marks(marks::all());
     let program = w1::workloads().into_iter().fold(program, Program::workload);
     let program = program.recordings(recordings::NodeRecordings);
+    let program = workloads::all()
+        .into_iter()
+        .fold(program, Program::workload);
     let scenes = scenes::all().into_iter();
     scenes.fold(program, Program::scenario).scenario(Rally)
 }

@@ -187,6 +187,16 @@ fn aim(plan: &mut Plan, at_ms: u64, at: Target, blow: Blow, for_ms: u64) {
     });
 }
 
+/// A plan without faults and clients, to be filled by hand.
+pub fn blank(seed: u64, nodes: u16) -> Plan {
+    Plan::new("steady-state", seed, nodes, Cfg::default())
+}
+
+/// The scenario of plans that are filled by hand.
+pub fn plain() -> Scene {
+    calm::SCENES[0]
+}
+
 /// A crash with a drawn fate of what was not synced, and a restart.
 fn crash(plan: &mut Plan, node: NodeIndex, (from, to): (u64, u64), unsynced: Unsynced) {
     plan.fault(ms(from), Fault::Crash { node, unsynced });
