@@ -266,6 +266,15 @@ fn a_run_of_unknown_entries_is_repaired_from_its_end_in_parts() {
     // Without its successor nothing tells that it is the one.
     assert_eq!(bench.hear(3, 1, fetched(&bench, 1)), []);
     assert_eq!(bench.count(Count::ChunkUnsound), 1);
+    // Nor is one believed that its successor does not name.
+    let other = Arc::new(entry(behind(&entries[1]), 1, Kind::Empty));
+    let forged = Talk::Fetched {
+        attempt: bench.attempt(),
+        since: behind(&entries[1]),
+        entries: [other].into(),
+    };
+    assert_eq!(bench.hear(3, 1, forged), []);
+    assert_eq!(bench.count(Count::ChunkUnsound), 2);
     let said = bench.hear(3, 1, fetched(&bench, 2));
     assert_eq!(
         said,
