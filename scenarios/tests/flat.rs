@@ -74,7 +74,6 @@ fn memory_is_flat_over_a_day() {
         let ran = world.run_until(Instant::from_secs(hours * 3_600), &mut hook);
         ran.expect("all properties hold");
         let footprint = world.footprint();
-        println!("{hours} h: {footprint:?}, checks {}", hook.1.0.footprint());
         let capacity = footprint.events_capacity + footprint.stored_capacity + footprint.tables;
         (
             capacity as u64,
