@@ -125,6 +125,10 @@ impl Chain {
             self.follow.stream = None;
             self.follow.seen = self.follow.next;
             self.follow.unanswered = self.follow.unanswered.saturating_add(1);
+        } else {
+            // Nothing is missing, and nothing else would ask again: the next sign of something
+            // new has to.
+            self.follow.unanswered = 0;
         }
     }
 
