@@ -136,9 +136,6 @@ impl Liveness {
                 peer.outbox.put(version, key, urgency);
             }
         }
-        if state.is_none() {
-            self.forget_gone(key, version);
-        }
         urgency == Urgency::AtOnce
     }
 
@@ -162,9 +159,7 @@ impl Liveness {
             && me == self.me
             && version <= self.own.version()
         {
-            for (version, key) in peer.outbox.acknowledge(version) {
-                self.forget_gone(key, version);
-            }
+            peer.outbox.acknowledge(version);
         }
         // Whoever was just heard has the latest deadline of all.
         if self
@@ -275,13 +270,5 @@ impl Liveness {
     fn seek_suspicion_due(&mut self) {
         let due = |(&id, peer): (&NodeId, &Peer)| Some((peer.suspicion_due(&self.timing)?, id));
         self.suspicion_due = self.peers.iter().filter_map(due).min();
-    }
-
-    /// Drops the own row of `key` if everybody who was told of it knows that it is gone.
-    fn forget_gone(&mut self, key: rows::Key, version: u64) {
-        let unheard = |peer: &Peer| peer.outbox.holds(version);
-        if self.own.is_gone(&key, version) && !self.peers.values().any(unheard) {
-            self.own.forget(&key);
-        }
     }
 }

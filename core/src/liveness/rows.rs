@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub(super) type Key = (ChainId, Gen);
 
 /// The rows that this node says of itself, each with the version of its last change.
+///
+/// A gone row stays as such for the rest of the run: a peer that restarts may first meet an old
+/// heartbeat, from when the row was still there, and has to be told again that it is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Own {
     /// The newest version given; counts from 1 in every incarnation.
@@ -106,21 +109,7 @@ impl Own {
     /// The row of `key`, which some outbox still has to deliver.
     fn row(&self, key: &Key) -> &Row {
         let published = self.rows.get(key);
-        &published
-            .expect("a row is kept until every peer of its audience acknowledged it")
-            .row
-    }
-
-    /// Whether `key` still has `version` and says that the replica is gone.
-    pub(super) fn is_gone(&self, key: &Key, version: u64) -> bool {
-        self.rows
-            .get(key)
-            .is_some_and(|own| own.version == version && own.row.state.is_none())
-    }
-
-    /// Forgets a row that everybody knows to be gone.
-    pub(super) fn forget(&mut self, key: &Key) {
-        self.rows.remove(key);
+        &published.expect("a row stays, also as a gone one").row
     }
 }
 
@@ -173,6 +162,7 @@ impl Outbox {
     }
 
     /// Whether the row that got `version` is not acknowledged yet.
+    #[cfg(test)]
     pub(super) fn holds(&self, version: u64) -> bool {
         self.pending.contains_key(&version)
     }
@@ -182,20 +172,13 @@ impl Outbox {
         self.urgent
     }
 
-    /// The peer has every row up to `version`; returns what it had not acknowledged before.
-    pub(super) fn acknowledge(&mut self, version: u64) -> BTreeMap<u64, Key> {
-        if version <= self.acknowledged {
-            return BTreeMap::new();
-        }
-        self.acknowledged = version;
-        self.sent = self.sent.max(version);
-        self.rotation = 0;
-        match self.pending.first_key_value() {
-            Some((&first, _)) if first <= version => {
-                let rest = self.pending.split_off(&(version + 1));
-                core::mem::replace(&mut self.pending, rest)
-            }
-            Some(_) | None => BTreeMap::new(),
+    /// The peer has every row up to `version`.
+    pub(super) fn acknowledge(&mut self, version: u64) {
+        if version > self.acknowledged {
+            self.acknowledged = version;
+            self.sent = self.sent.max(version);
+            self.rotation = 0;
+            self.pending = self.pending.split_off(&(version + 1));
         }
     }
 
