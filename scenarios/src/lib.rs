@@ -12,14 +12,12 @@ pub mod recordings;
 pub mod scenes;
 pub mod workloads;
 
-use meshos_sim::bench::w1;
 use meshos_sim::cli::Program;
 use meshos_sim::machines::rally::Rally;
 
 /// Everything that `meshos-dst` knows.
 pub fn program() -> Program {
     let program = Program::new("meshos-dst", env!("CARGO_PKG_VERSION")).marks(marks::all());
-    let program = w1::workloads().into_iter().fold(program, Program::workload);
     let program = program.recordings(recordings::NodeRecordings);
     let program = workloads::all()
         .into_iter()

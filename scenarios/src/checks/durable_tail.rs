@@ -43,7 +43,8 @@ pub fn leaving(tail: Seq, replica: &Glance) -> Result<(), Violation> {
 /// Something is gone that had been durable.
 pub fn survived(before: &Glance, found: &Found) -> Result<(), Violation> {
     let durable = before.durable;
-    if found.floor.end > durable.end && before.resetting {
+    // A reset takes the place of a log that ends before its floor, or differs below it.
+    if before.resetting && found.tip == found.floor && found.floor.end > before.floor.end {
         return Ok(());
     }
     if found.tip.end < durable.end || found.floor.end < before.floor.end {

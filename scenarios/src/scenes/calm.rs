@@ -100,7 +100,7 @@ fn client_retries(plan: &mut Plan, draw: Draw) {
 fn bandwidth_starvation(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("bandwidth");
     let limits = &mut plan.cfg.limits;
-    limits.bandwidth_bytes_per_s = draw.of("budget").within(4_000..=20_000);
+    limits.bandwidth_bytes_per_s = draw.of("budget").within(8_000..=30_000);
     limits.entry_bytes_max = 2_000;
     limits.message_bytes_max = 4_096;
     let main = plan.cfg.chains[0].clone();
@@ -124,5 +124,5 @@ fn bandwidth_starvation(plan: &mut Plan, draw: Draw) {
         ..ClientCfg::default()
     };
     plan.cfg.clients = (0..3).map(group).collect();
-    plan.liveness_ms = 20_000;
+    plan.liveness_ms = 30_000;
 }
