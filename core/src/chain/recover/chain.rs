@@ -301,7 +301,12 @@ impl Cx<'_> {
         layout
             .batches
             .retain(|spot| *spot < end || spot.segment >= upto);
-        // When only the process died, a repair that was read may not be durable yet.
+        // When only the process died, the head that seals the last entries may not be durable yet.
+        if !is_copied && let Some(last) = layout.segments.values().next_back() {
+            let file = last.name.clone();
+            repairs.push(FileOp::Sync { file });
+        }
+        // Nor may a repair that was read.
         if layout.repairs_length.is_some() {
             let file = layout.names.repairs.clone();
             repairs.push(FileOp::Sync { file });
