@@ -1,0 +1,144 @@
+//! A config as it is written down, before it is checked.
+
+use crate::bandwidth::Class;
+use crate::id::{NodeId, StoreId};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// What a chain keeps (D18). Nothing uncommitted is ever dropped.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// At most about this many entries; kept without bound when absent.
+    pub entries_max: Option<u64>,
+    /// At most about this many payload bytes.
+    pub bytes_max: Option<u64>,
+    /// Nothing whose stamp is older than this many milliseconds by the leader's stamps.
+    pub age_max_ms: Option<u64>,
+}
+
+/// One founding node.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Founder {
+    /// The node.
+    pub node: NodeId,
+    /// The store that it was founded with.
+    pub store: StoreId,
+}
+
+/// One chain of the genesis.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainDraft {
+    /// The name; the chain's id follows from it.
+    pub name: String,
+    /// The founding voters.
+    pub members: Vec<NodeId>,
+    /// The voter that leads whenever it can (R18).
+    #[serde(default)]
+    pub leader_pinned: Option<NodeId>,
+    /// What is kept.
+    #[serde(default)]
+    pub retention: Retention,
+    /// The traffic class.
+    #[serde(default)]
+    pub class: Class,
+}
+
+/// Spans that the protocol runs on.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timing {
+    /// Milliseconds between two heartbeats to a peer.
+    pub heartbeat_ms: u64,
+    /// Milliseconds after which a waiting client request is answered `Unknown`.
+    pub request_ms: u64,
+    /// Milliseconds between two transfers to a pinned leader.
+    pub pin_ms: u64,
+    /// Milliseconds after which the last batch is sealed (D13f).
+    pub seal_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 500,
+            request_ms: 5_000,
+            pin_ms: 60_000,
+            seal_ms: 1_000,
+        }
+    }
+}
+
+/// Bounds of everything that could grow.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest payload of one entry.
+    pub entry_bytes_max: u32,
+    /// Largest peer message; at least an entry and a kilobyte.
+    pub message_bytes_max: u32,
+    /// Largest sum of payloads that one read answers with.
+    pub read_bytes_max: u32,
+    /// Chunks under way to one follower.
+    pub chunks_in_flight_max: u32,
+    /// Largest sum of payloads that goes to the store in one batch.
+    pub batch_bytes_max: u32,
+    /// Client requests that wait, per chain.
+    pub requests_max: u32,
+    /// Entries above the committed prefix, per chain, before appends are refused.
+    pub uncommitted_max: u32,
+    /// Clients remembered per chain.
+    pub clients_max: u32,
+    /// Request numbers remembered per client.
+    pub client_window: u32,
+    /// Forwarded tries remembered per forwarding node and chain.
+    pub forwards_max: u32,
+    /// Rows in one heartbeat.
+    pub rows_max: u32,
+    /// Bytes of entries that a node sends per second.
+    pub bandwidth_bytes_per_s: u64,
+    /// Part of the bandwidth budget that background traffic may use, per million.
+    pub background_ppm: u32,
+    /// Largest segment of a chain's log on disk before a new one is begun.
+    pub segment_bytes_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entry_bytes_max: 256 << 10,
+            message_bytes_max: 1 << 20,
+            read_bytes_max: 1 << 20,
+            chunks_in_flight_max: 8,
+            batch_bytes_max: 1 << 20,
+            requests_max: 4096,
+            uncommitted_max: 65_536,
+            clients_max: 1024,
+            client_window: 64,
+            forwards_max: 4096,
+            rows_max: 256,
+            bandwidth_bytes_per_s: 62_500_000,
+            background_ppm: 300_000,
+            segment_bytes_max: 8 << 20,
+        }
+    }
+}
+
+/// A config as it is written down, to be checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// The founding nodes.
+    pub nodes: Vec<Founder>,
+    /// The chains.
+    pub chains: Vec<ChainDraft>,
+    /// Spans.
+    #[serde(default)]
+    pub timing: Timing,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+}
