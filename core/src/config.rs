@@ -13,6 +13,7 @@ pub use draft::{ChainDraft, Draft, Founder, Limits, Retention, Timing};
 use crate::chain::clients::ClientLimits;
 use crate::chain::entry::{EntryHash, Membership, Tip};
 use crate::chain::order::Checkpoint;
+use crate::chain::store::Founding;
 use crate::id::{ChainId, ClusterId, Epoch, Gen, Member, NodeId, Replica, Seq, StoreId};
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -151,18 +152,13 @@ impl Config {
     }
 
     /// What a store of this genesis is formatted with: every chain that lists `node`.
-    pub fn foundings(&self, node: NodeId) -> Vec<(ChainId, Gen, Checkpoint)> {
-        let here = self
-            .draft
-            .chains
-            .iter()
-            .filter(|chain| chain.members.contains(&node));
-        here.map(|chain| {
-            (
-                ChainId::of(&chain.name),
-                Gen::default(),
-                self.founding(chain),
-            )
+    pub fn foundings(&self, node: NodeId) -> Vec<Founding> {
+        let chains = self.draft.chains.iter();
+        let here = chains.filter(|chain| chain.members.contains(&node));
+        here.map(|chain| Founding {
+            chain: ChainId::of(&chain.name),
+            generation: Gen::default(),
+            checkpoint: self.founding(chain),
         })
         .collect()
     }

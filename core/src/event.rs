@@ -1,8 +1,10 @@
 //! Everything that can happen to a node.
 
-use crate::chain::order::{Image, StoreError};
+use crate::chain::order::{Image, StoreError, Vote};
+use crate::chain::store::Founding;
 use crate::client::ClientRequest;
-use crate::id::{Incarnation, NodeId, OpId, StoreId, Ticket};
+use crate::config::Config;
+use crate::id::{Incarnation, NodeId, OpId, Replica, StoreId, Ticket};
 use crate::message::Message;
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -60,6 +62,27 @@ pub struct Boot {
     pub incarnation: Incarnation,
     /// The chains that recovery found, in ascending order.
     pub images: Vec<Image>,
+}
+
+impl Boot {
+    /// What the first run of a founding node finds on a store that was just formatted; `None`
+    /// when the config does not name the node.
+    pub fn founding(config: &Config, node: NodeId) -> Option<Self> {
+        let image = |founding: Founding| Image {
+            chain: founding.chain,
+            generation: founding.generation,
+            replica: Replica::new(1),
+            vote: Some(Vote::default()),
+            tip: founding.checkpoint.floor,
+            checkpoint: founding.checkpoint,
+            slots: Vec::new(),
+        };
+        Some(Self {
+            store: config.store_of(node)?,
+            incarnation: Incarnation::new(1),
+            images: config.foundings(node).into_iter().map(image).collect(),
+        })
+    }
 }
 
 /// What the driver's entropy gives a run; the only entropy there is.

@@ -53,6 +53,19 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// The entries that it carries to a log.
+    pub fn entries(&self) -> Option<&Arc<[Arc<Entry>]>> {
+        let Self::Chain(ChainMessage { talk, .. }) = self else {
+            return None;
+        };
+        if let Talk::Chunk { entries, .. } | Talk::Fetched { entries, .. } = talk {
+            return Some(entries);
+        }
+        None
+    }
+}
+
 /// Liveness of a peer and one page of its changed rows (D21).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Heartbeat {

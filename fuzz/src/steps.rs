@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use meshos_core::action::{Action, Actions};
 use meshos_core::chain::entry::{Entry, EntryHash, Kind, Membership, Request, Tip};
-use meshos_core::chain::order::{Checkpoint, Image, StoreError, Vote};
+use meshos_core::chain::order::{Checkpoint, StoreError};
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::{Ask, ClientRequest, Consistency, Level};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
@@ -737,21 +737,8 @@ fn config() -> Arc<Config> {
 }
 
 fn start(node: u64, config: &Arc<Config>) -> Node {
-    let image = |(chain, generation, checkpoint): (ChainId, Gen, Checkpoint)| Image {
-        chain,
-        generation,
-        replica: Replica::new(1),
-        vote: Some(Vote::default()),
-        tip: checkpoint.floor,
-        checkpoint,
-        slots: Vec::new(),
-    };
     let id = NodeId::new(node);
-    let boot = Boot {
-        store: StoreId::new(node.into()),
-        incarnation: Incarnation::new(1),
-        images: config.foundings(id).into_iter().map(image).collect(),
-    };
+    let boot = Boot::founding(config, id).expect("the config names the node");
     let seed = Seed([node as u8; 32]);
     let node = Node::new(id, config.clone(), boot, seed, Instant::ZERO);
     node.expect("the config names the node and its chains")

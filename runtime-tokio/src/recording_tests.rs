@@ -5,12 +5,11 @@ use crate::inbox::{Limits, Sender, inbox};
 use crate::ports::{Clock, Desk, Store, Transport, Work};
 use futures::executor::block_on;
 use meshos_core::action::Note;
-use meshos_core::chain::order::{Image, Vote};
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::{Answer, Ask, ClientRequest, Level};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder};
 use meshos_core::event::{Boot, Input, Seed};
-use meshos_core::id::{ChainId, Incarnation, NodeId, Replica, StoreId, Ticket};
+use meshos_core::id::{ChainId, Incarnation, NodeId, StoreId, Ticket};
 use meshos_core::message::Message;
 use meshos_core::replay::{Report, Verdict, What, replay_all};
 use meshos_core::time::Wall;
@@ -95,20 +94,9 @@ fn node(incarnation: u64) -> Node {
         ..Draft::default()
     };
     let config = Config::try_from(draft).unwrap();
-    let (chain, generation, checkpoint) = config.foundings(id).remove(0);
-    let image = Image {
-        chain,
-        generation,
-        replica: Replica::new(1),
-        vote: Some(Vote::default()),
-        tip: checkpoint.floor,
-        checkpoint,
-        slots: Vec::new(),
-    };
     let boot = Boot {
-        store,
         incarnation: Incarnation::new(incarnation),
-        images: vec![image],
+        ..Boot::founding(&config, id).unwrap()
     };
     Node::new(id, Arc::new(config), boot, Seed([1; 32]), Instant::ZERO).unwrap()
 }

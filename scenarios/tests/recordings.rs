@@ -1,11 +1,10 @@
 //! `meshos-dst replay DIR`: recordings replay, and every way in which they do not is named.
 
 use meshos_core::action::{Action, Actions};
-use meshos_core::chain::order::{Image, Vote};
 use meshos_core::chain::recording::{PayloadMode, Recorder, Settings};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder};
 use meshos_core::event::{Boot, Event, Input, Seed};
-use meshos_core::id::{Incarnation, NodeId, Replica, StoreId};
+use meshos_core::id::{NodeId, StoreId};
 use meshos_core::node::Node;
 use meshos_core::time::{Instant, Wall};
 use meshos_scenarios::recordings::NodeRecordings;
@@ -30,21 +29,7 @@ fn node() -> Node {
         ..Draft::default()
     };
     let config = Config::try_from(draft).unwrap();
-    let (chain, generation, checkpoint) = config.foundings(id).remove(0);
-    let image = Image {
-        chain,
-        generation,
-        replica: Replica::new(1),
-        vote: Some(Vote::default()),
-        tip: checkpoint.floor,
-        checkpoint,
-        slots: Vec::new(),
-    };
-    let boot = Boot {
-        store,
-        incarnation: Incarnation::new(1),
-        images: vec![image],
-    };
+    let boot = Boot::founding(&config, id).unwrap();
     Node::new(id, Arc::new(config), boot, Seed([1; 32]), Instant::ZERO).unwrap()
 }
 

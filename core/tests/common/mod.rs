@@ -1,9 +1,8 @@
 //! A founding node of a small cluster, as tests of the core start it.
 
-use meshos_core::chain::order::{Checkpoint, Image, Vote};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
 use meshos_core::event::{Boot, Seed};
-use meshos_core::id::{ChainId, Gen, Incarnation, NodeId, Replica, StoreId};
+use meshos_core::id::{NodeId, StoreId};
 use meshos_core::node::Node;
 use meshos_core::time::Instant;
 use std::sync::Arc;
@@ -32,21 +31,8 @@ pub(crate) fn config(nodes: u64, retention: Retention) -> Arc<Config> {
 
 /// The first run of a node on a freshly formatted store.
 pub(crate) fn start(node: u64, config: &Arc<Config>) -> Node {
-    let image = |(chain, generation, checkpoint): (ChainId, Gen, Checkpoint)| Image {
-        chain,
-        generation,
-        replica: Replica::new(1),
-        vote: Some(Vote::default()),
-        tip: checkpoint.floor,
-        checkpoint,
-        slots: Vec::new(),
-    };
     let id = NodeId::new(node);
-    let boot = Boot {
-        store: StoreId::new(node.into()),
-        incarnation: Incarnation::new(1),
-        images: config.foundings(id).into_iter().map(image).collect(),
-    };
+    let boot = Boot::founding(config, id).expect("the config names the node");
     Node::new(
         id,
         config.clone(),

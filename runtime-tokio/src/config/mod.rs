@@ -149,13 +149,7 @@ impl Settings {
 
     /// What the store is formatted with.
     pub fn foundings(&self) -> Vec<Founding> {
-        let foundings = self.core.foundings(self.identity.node).into_iter();
-        let founding = |(chain, generation, checkpoint)| Founding {
-            chain,
-            generation,
-            checkpoint,
-        };
-        foundings.map(founding).collect()
+        self.core.foundings(self.identity.node)
     }
 
     /// The limits of the store.

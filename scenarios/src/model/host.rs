@@ -8,7 +8,7 @@ use super::{Op, Wire, node_id, node_index, store_id};
 use meshos_core::action::{Action, Actions, Note};
 use meshos_core::chain::order::StoreError;
 use meshos_core::chain::recover::{Damage, Files, RecoverError, Recovered, recover};
-use meshos_core::chain::store::{self, FileOp, Founding, Identity, Layout};
+use meshos_core::chain::store::{self, FileOp, Identity, Layout};
 use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::config::Config;
 use meshos_core::event::{Boot, Event, Input, Seed};
@@ -346,15 +346,7 @@ fn open(config: &Config, boot: &machine::Boot<'_>) -> Option<(Vec<FileOp>, Recov
                 node,
                 store,
             };
-            let foundings = config.foundings(node).into_iter();
-            let foundings: Vec<Founding> = foundings
-                .map(|(chain, generation, checkpoint)| Founding {
-                    chain,
-                    generation,
-                    checkpoint,
-                })
-                .collect();
-            let ops = store::format(&identity, &foundings);
+            let ops = store::format(&identity, &config.foundings(node));
             apply(&mut files, &ops);
             let recovered = recover(&files, &limits).ok()?;
             Some((ops, recovered))

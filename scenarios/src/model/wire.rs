@@ -59,25 +59,7 @@ impl meshos_sim::machine::Message for Wire {
     }
 
     fn size(&self) -> u32 {
-        let entries = match &self.message.body {
-            Body::Chain(chain) => match &chain.talk {
-                Talk::Chunk { entries, .. } | Talk::Fetched { entries, .. } => Some(entries),
-                Talk::VoteRequest { .. }
-                | Talk::VoteReply { .. }
-                | Talk::Pull { .. }
-                | Talk::Conflict { .. }
-                | Talk::Reset { .. }
-                | Talk::Outdated
-                | Talk::Regressed { .. }
-                | Talk::TransferNow
-                | Talk::Fetch { .. } => None,
-            },
-            Body::Heartbeat(_)
-            | Body::Confirm(_)
-            | Body::Confirmed(_)
-            | Body::Forward(_)
-            | Body::Forwarded { .. } => None,
-        };
+        let entries = self.message.body.entries();
         let payloads = entries.into_iter().flat_map(|entries| entries.iter());
         HEAD + payloads
             .map(|entry| ENTRY + entry.payload.length())
