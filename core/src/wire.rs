@@ -88,6 +88,23 @@ pub fn encode(message: &Message) -> Vec<u8> {
     out
 }
 
+/// Length of the body of a message's frame, in bytes.
+pub fn encoded_length(message: &Message) -> usize {
+    postcard::experimental::serialized_size(message).expect("every message can be encoded")
+}
+
+/// How many rows or confirms fit one message: as many as do when every number in them takes the
+/// most bytes that it can. At least one.
+pub fn items_max(message_bytes_max: u32) -> usize {
+    let items = message_bytes_max.saturating_sub(ENVELOPE_BYTES_MAX) / ITEM_BYTES_MAX;
+    items.max(1) as usize
+}
+
+/// A message without the items of its list.
+const ENVELOPE_BYTES_MAX: u32 = 256;
+/// One row or confirm: eight numbers of up to ten bytes.
+const ITEM_BYTES_MAX: u32 = 80;
+
 /// Makes the checksum of a frame right. For tests that change frames on purpose.
 ///
 /// # Panics

@@ -558,7 +558,6 @@ fn bounded_bites() {
     let limits = Limits::default();
     let all = [
         (Measure::MessageBytes, limits.message_bytes_max),
-        (Measure::CheckpointBytes, limits.message_bytes_max),
         (Measure::Rows, limits.rows_max),
         (Measure::Clients, limits.clients_max),
         (Measure::Uncommitted, limits.uncommitted_max + 1_024),

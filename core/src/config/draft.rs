@@ -96,7 +96,7 @@ pub struct Limits {
     pub client_window: u32,
     /// Forwarded tries remembered per forwarding node and chain.
     pub forwards_max: u32,
-    /// Rows in one heartbeat.
+    /// Rows in one heartbeat, if they fit a peer message.
     pub rows_max: u32,
     /// Bytes of entries that a node sends per second.
     pub bandwidth_bytes_per_s: u64,

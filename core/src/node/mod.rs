@@ -19,6 +19,7 @@ use crate::replica::role::Role;
 use crate::replica::{Chain, Cx};
 use crate::rng::Rng;
 use crate::time::{Instant, Wall};
+use crate::wire;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -130,7 +131,8 @@ impl Node {
             .map(|member| member.node)
             .collect();
         let limits = *config.limits();
-        let rows_per_page_max = limits.rows_max;
+        let rows_max = wire::items_max(limits.message_bytes_max);
+        let rows_per_page_max = limits.rows_max.min(rows_max as u32);
         let timing = Timing {
             heartbeat: config.heartbeat(),
             misses: 3,

@@ -10,6 +10,7 @@ use crate::message::{Body, Confirm};
 use crate::replica::role::Role;
 use crate::replica::{Chain, Cx};
 use crate::time::Wall;
+use crate::wire;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -87,7 +88,7 @@ impl Node {
         }
     }
 
-    /// One message per peer asks for the confirms of all chains that want one.
+    /// Asks each peer for the confirms of all chains that want one, in as few messages as hold them.
     fn ask_confirms(&mut self, chains: Vec<ChainIndex>, wall: Wall, out: &mut Actions) {
         let mut asks: BTreeMap<NodeId, Vec<Confirm>> = BTreeMap::new();
         for index in chains {
@@ -99,8 +100,11 @@ impl Node {
                 }
             });
         }
+        let items_max = wire::items_max(self.config.limits().message_bytes_max);
         for (peer, confirms) in asks {
-            self.send(peer, Body::Confirm(confirms), out);
+            for page in confirms.chunks(items_max) {
+                self.send(peer, Body::Confirm(page.to_vec()), out);
+            }
         }
     }
 }

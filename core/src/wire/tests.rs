@@ -3,8 +3,13 @@ mod samples;
 use super::{HEAD, Unsound, WireError, body_length, decode, encode};
 use crate::chain::entry::{Entry, Kind, Membership, Request};
 use crate::chain::payload::Payload;
-use crate::id::{Attempt, Gen, Number, RequestNumber, Seq};
-use crate::message::{Body, Confirm, Heartbeat, Message, Talk};
+use crate::id::{
+    Attempt, ChainId, ClusterId, Epoch, Gen, Incarnation, NodeId, Number, Replica, RequestNumber,
+    Run, Seq, StoreId,
+};
+use crate::message::{Body, Confirm, Heartbeat, Message, Row, RowState, Talk};
+use crate::replica::role::Role;
+use crate::time::Wall;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -217,4 +222,75 @@ proptest! {
             prop_assert_eq!(decode(&encode(&message), LIMIT), Ok(message));
         }
     }
+}
+
+/// The largest of everything: all its numbers take the most bytes that they can.
+fn largest(body: Body) -> Message {
+    Message {
+        cluster: ClusterId::new(u128::MAX),
+        from: Run {
+            node: NodeId::new(u64::MAX),
+            store: StoreId::new(u128::MAX),
+            incarnation: Incarnation::new(u64::MAX),
+        },
+        to: StoreId::new(u128::MAX),
+        body,
+    }
+}
+
+fn largest_row() -> Row {
+    Row {
+        chain: ChainId::from_raw(u64::MAX),
+        generation: Gen::new(u64::MAX),
+        replica: Replica::new(u32::MAX),
+        state: Some(RowState {
+            epoch: Epoch {
+                n: u64::MAX,
+                node: NodeId::new(u64::MAX),
+            },
+            role: Role::Leader,
+            distance: Some(u8::MAX),
+            durable: Some(Seq::new(u64::MAX)),
+            commit: Seq::new(u64::MAX),
+        }),
+    }
+}
+
+#[test]
+fn as_many_items_fit_as_may_be_sent() {
+    let row = largest_row();
+    let heard = Some(Incarnation::new(u64::MAX));
+    let beat = |rows| Heartbeat {
+        number: Number::new(u64::MAX),
+        echo: heard.zip(Some(Number::new(u64::MAX))),
+        acknowledged: heard.zip(Some(u64::MAX)),
+        wall: Wall::from_ms(u64::MAX),
+        after: u64::MAX,
+        upto: u64::MAX,
+        rows,
+    };
+    let confirm = Confirm {
+        chain: row.chain,
+        generation: row.generation,
+        leader: row.replica,
+        voter: row.replica,
+        epoch: row.state.unwrap().epoch,
+        attempt: Attempt {
+            incarnation: Incarnation::new(u64::MAX),
+            number: Number::new(u64::MAX),
+        },
+    };
+    for limit in [1_025, 2_048, 1 << 20] {
+        let items = super::items_max(limit);
+        for body in [
+            Body::Heartbeat(beat(vec![row.clone(); items])),
+            Body::Confirm(vec![confirm; items]),
+        ] {
+            let message = largest(body);
+            let length = super::encoded_length(&message);
+            assert!(length <= limit as usize, "{length} bytes of {limit}");
+            assert!(length + HEAD == encode(&message).len());
+        }
+    }
+    assert!(super::items_max(0) == 1, "a page holds something");
 }

@@ -6,17 +6,11 @@ use meshos_sim::violation::Violation;
 /// Id of the property.
 pub const ID: &str = "bounded";
 
-/// About what an entry costs in a message besides its payload; a chunk of one entry may have it
-/// on top of the limit.
-pub const ENTRY_OVERHEAD: u64 = 160;
-
 /// Something that has a declared limit.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Bytes of entries in one peer message.
+    /// Bytes of one encoded peer message.
     MessageBytes,
-    /// Bytes of a checkpoint in one peer message.
-    CheckpointBytes,
     /// Rows in one heartbeat.
     Rows,
     /// Clients in a request table.
@@ -36,7 +30,7 @@ pub enum Measure {
 #[inline]
 pub fn observe(what: Measure, found: u64, limits: &Limits) -> Result<(), Violation> {
     let limit = match what {
-        Measure::MessageBytes | Measure::CheckpointBytes => limits.message_bytes_max,
+        Measure::MessageBytes => limits.message_bytes_max,
         Measure::Rows => limits.rows_max,
         Measure::Clients => limits.clients_max,
         // The entry that begins a leadership is appended whatever is waiting.

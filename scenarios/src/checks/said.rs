@@ -1,7 +1,7 @@
 //! What leaves a node: messages and answers, judged against the node after the step.
 
 use super::amnesia::{self, Counts};
-use super::bounded::{self, ENTRY_OVERHEAD, Measure};
+use super::bounded::{self, Measure};
 use super::promise_order::{self, Said};
 use super::stale_prefix::Shows;
 use super::track::NodeTrack;
@@ -15,6 +15,7 @@ use meshos_core::client::Answer;
 use meshos_core::id::{ChainId, NodeId, Seq};
 use meshos_core::message::{Body, ChainMessage, Confirm, Heartbeat, Message, Round, Talk};
 use meshos_core::node::Node;
+use meshos_core::wire;
 use meshos_sim::hook::{Cause, Step};
 use meshos_sim::machine::Effect;
 use meshos_sim::violation::Violation;
@@ -50,8 +51,14 @@ impl Checks {
         to: NodeId,
         message: &Message,
     ) -> Result<(), Violation> {
+        if let Body::Heartbeat(beat) = &message.body
+            && beat.rows.is_empty()
+        {
+            return Ok(());
+        }
+        let bytes = wire::encoded_length(message) as u64;
+        bounded::observe(Measure::MessageBytes, bytes, self.config.limits())?;
         match &message.body {
-            Body::Heartbeat(beat) if beat.rows.is_empty() => Ok(()),
             Body::Heartbeat(beat) => {
                 // To a peer that is gone the same rows go out again and again.
                 if self.listens(to) {
@@ -147,7 +154,6 @@ impl Checks {
         let Some(voter) = voter else {
             return amnesia::stranger(me, counts(&message.talk));
         };
-        let limits = self.config.limits();
         let n = message.epoch.n;
         match &message.talk {
             Talk::Pull { since, durable, .. } => {
@@ -166,16 +172,7 @@ impl Checks {
             Talk::Chunk { entries, .. } => {
                 let bytes = bytes_of(entries);
                 let now = step.now.instant.as_nanos();
-                self.nodes[step.node.at()].budget.observe(bytes, now)?;
-                let allowed = bytes.saturating_sub(ENTRY_OVERHEAD);
-                bounded::observe(Measure::MessageBytes, allowed, limits)
-            }
-            Talk::Fetched { entries, .. } => {
-                let bytes = bytes_of(entries).saturating_sub(ENTRY_OVERHEAD);
-                bounded::observe(Measure::MessageBytes, bytes, limits)
-            }
-            Talk::Reset { part, .. } => {
-                bounded::observe(Measure::CheckpointBytes, part.len() as u64, limits)
+                self.nodes[step.node.at()].budget.observe(bytes, now)
             }
             Talk::VoteRequest {
                 round: Round::Real,
@@ -192,10 +189,12 @@ impl Checks {
             Talk::VoteRequest { .. }
             | Talk::VoteReply { .. }
             | Talk::Conflict { .. }
+            | Talk::Reset { .. }
             | Talk::Outdated
             | Talk::Regressed { .. }
             | Talk::TransferNow
-            | Talk::Fetch { .. } => Ok(()),
+            | Talk::Fetch { .. }
+            | Talk::Fetched { .. } => Ok(()),
         }
     }
 
@@ -350,6 +349,9 @@ impl Checks {
             .ok()
     }
 }
+
+/// About what an entry costs in a message besides its payload.
+const ENTRY_OVERHEAD: u64 = 160;
 
 fn bytes_of(entries: &[Arc<Entry>]) -> u64 {
     let bytes = entries

@@ -1,7 +1,7 @@
 //! Nothing fails: what clients alone can do to a cluster.
 
 use super::{Plan, Scene, aim};
-use crate::cfg::{Blow, ClientCfg, Target};
+use crate::cfg::{Blow, ChainCfg, ClientCfg, Target};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
 use meshos_sim::swarm::Draw;
@@ -33,6 +33,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "a budget far below the traffic, with chains of every class",
         marks: &["chunk held back by the bandwidth budget"],
         fill: bandwidth_starvation,
+    },
+    Scene {
+        name: "many-chains",
+        about: "dozens of chains share heartbeats whose rows do not fit one message",
+        marks: &[],
+        fill: many_chains,
     },
 ];
 
@@ -125,4 +131,34 @@ fn bandwidth_starvation(plan: &mut Plan, draw: Draw) {
     };
     plan.cfg.clients = (0..3).map(group).collect();
     plan.liveness_ms = 30_000;
+}
+
+fn many_chains(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("chains");
+    let limits = &mut plan.cfg.limits;
+    limits.entry_bytes_max = 64;
+    limits.message_bytes_max = limits.entry_bytes_max + 1_024;
+    plan.cfg.idle_chains = draw.of("idle").within(45..=60) as u32;
+    let count = 4;
+    let named = |chain| ChainCfg {
+        name: format!("chain-{chain}"),
+        ..ChainCfg::default()
+    };
+    plan.cfg.chains = (0..count).map(named).collect();
+    let group = |chain| ClientCfg {
+        chain,
+        bytes: (0, 64),
+        count: 4,
+        interval_ms: 1_000,
+        start_ms: 3_000,
+        reads_ppm: 500_000,
+        linearizable_ppm: 1_000_000,
+        ..ClientCfg::default()
+    };
+    plan.cfg.clients = (0..count).map(group).collect();
+    if draw.of("blow").chance(500_000) {
+        let at = draw.of("at").within(4_000..=7_000);
+        let span = draw.of("for").within(600..=2_500);
+        aim(plan, at, Target::Leader, Blow::Crash, span);
+    }
 }
