@@ -1,0 +1,333 @@
+//! Messages that no node said: real ones with a field changed, or made from nothing.
+
+use super::World;
+use super::cluster::run_of;
+use super::source::*;
+use meshos_core::chain::entry::{EntryHash, Tip};
+use meshos_core::chain::order::Checkpoint;
+use meshos_core::id::{Attempt, ChainId, Epoch, Gen, Incarnation, NodeId, Number, Replica, Seq};
+use meshos_core::message::{
+    Body, ChainMessage, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose, Round, Row,
+    RowState, Talk,
+};
+use meshos_core::replica::role::Role;
+use meshos_core::time::Wall;
+
+impl World {
+    /// A real message with something else in it.
+    pub(super) fn mutate(&mut self, source: &mut Source<'_>) {
+        if self.queue.is_empty() {
+            return;
+        }
+        let (from, to, message) = self.queue[source.below(self.queue.len())].clone();
+        let mut message = (*message).clone();
+        match &mut message.body {
+            Body::Chain(chain) => {
+                if source.byte() < 100 {
+                    chain.epoch = near_epoch(source, chain.epoch);
+                }
+                mutate_talk(source, &mut chain.talk);
+            }
+            Body::Heartbeat(heartbeat) => {
+                heartbeat.number = Number::new(source.near(heartbeat.number.get()));
+                heartbeat.upto = source.near(heartbeat.upto);
+                heartbeat.after = source.near(heartbeat.after);
+                for row in &mut heartbeat.rows {
+                    if let Some(state) = &mut row.state {
+                        state.epoch = near_epoch(source, state.epoch);
+                        state.commit = source.seq(state.commit);
+                    }
+                }
+            }
+            Body::Confirm(confirms) | Body::Confirmed(confirms) => {
+                for confirm in confirms {
+                    confirm.epoch = near_epoch(source, confirm.epoch);
+                    confirm.attempt.number = Number::new(source.near(confirm.attempt.number.get()));
+                }
+            }
+            Body::Forward(forward) => {
+                forward.epoch = near_epoch(source, forward.epoch);
+                forward.attempt.number = Number::new(source.near(forward.attempt.number.get()));
+            }
+            Body::Forwarded { attempt, .. } => {
+                attempt.number = Number::new(source.near(attempt.number.get()));
+            }
+        }
+        message.from.incarnation = Incarnation::new(source.near(1));
+        self.hear(from, to, &message);
+    }
+
+    /// A message that nobody sent, as wrong as its sender likes.
+    pub(super) fn forge(&mut self, source: &mut Source<'_>) {
+        let to = source.below(3);
+        let from = (to + 1 + source.below(2)) % 3;
+        let chain = chain_of(source);
+        let body = self.body(source, to, from, chain);
+        let message = Message {
+            cluster: self.config.cluster(),
+            from: run_of(from),
+            to: run_of(to).store,
+            body,
+        };
+        self.hear(from, to, &message);
+    }
+
+    fn body(&self, source: &mut Source<'_>, to: usize, from: usize, chain: ChainId) -> Body {
+        let present = self.nodes[to].chain(chain);
+        let epoch = present.map_or(Epoch::default(), |chain| chain.epoch());
+        let node = if source.byte() < 200 {
+            NodeId::new(from as u64 + 1)
+        } else {
+            NodeId::new(source.near(1))
+        };
+        let epoch = Epoch {
+            n: source.near(epoch.n),
+            node,
+        };
+        let generation = Gen::default();
+        match source.below(12) {
+            0 | 1 => Body::Heartbeat(self.heartbeat(source, chain, epoch)),
+            2 => Body::Confirm(vec![confirm(source, chain, epoch)]),
+            3 => Body::Confirmed(vec![confirm(source, chain, epoch)]),
+            4 => Body::Forward(Forward {
+                chain,
+                generation,
+                epoch,
+                attempt: any_attempt(source),
+                ask: match source.below(5) {
+                    0 => ForwardAsk::OpenClient,
+                    1 => ForwardAsk::ReadIndex,
+                    2 => ForwardAsk::Transfer { to: target(source) },
+                    _ => ForwardAsk::Append {
+                        level: level(source),
+                        request: request(source),
+                        payload: payload(source),
+                    },
+                },
+            }),
+            5 => Body::Forwarded {
+                attempt: any_attempt(source),
+                answer: match source.below(4) {
+                    0 => Forwarded::Unknown,
+                    1 => Forwarded::Acked {
+                        seq: source.seq(Seq::ZERO),
+                        epoch,
+                    },
+                    2 => Forwarded::NotLeader {
+                        hint: target(source),
+                    },
+                    _ => Forwarded::ReadIndex {
+                        commit: source.seq(Seq::ZERO),
+                    },
+                },
+            },
+            _ => Body::Chain(ChainMessage {
+                chain,
+                generation,
+                from: Replica::new(1),
+                to: Replica::new(1),
+                epoch,
+                talk: self.talk(source, to, chain, epoch),
+            }),
+        }
+    }
+
+    fn heartbeat(&self, source: &mut Source<'_>, chain: ChainId, epoch: Epoch) -> Heartbeat {
+        let after = source.near(0);
+        let state = RowState {
+            epoch,
+            role: [Role::Leader, Role::Leader, Role::Replica, Role::Candidate][source.below(4)],
+            distance: Some(0),
+            durable: (source.byte() < 200).then(|| source.seq(Seq::ZERO)),
+            commit: source.seq(Seq::ZERO),
+        };
+        let row = Row {
+            chain,
+            generation: Gen::default(),
+            replica: Replica::new(1),
+            state: (source.byte() < 240).then_some(state),
+        };
+        Heartbeat {
+            number: Number::new(source.near(1000)),
+            echo: Some((Incarnation::new(1), Number::new(source.near(1)))),
+            acknowledged: Some((Incarnation::new(1), source.near(1))),
+            wall: Wall::from_ms(source.near(0)),
+            after,
+            upto: source.near(after).max(after),
+            rows: vec![row],
+        }
+    }
+
+    fn talk(&self, source: &mut Source<'_>, to: usize, chain: ChainId, epoch: Epoch) -> Talk {
+        let held = self.nodes[to].chain(chain);
+        let end = held.map_or(Seq::ZERO, |chain| chain.log().end());
+        let at = source.seq(end);
+        let tip = held.and_then(|chain| chain.log().tip_at(at));
+        let since = tip.unwrap_or(Tip {
+            end: at,
+            epoch,
+            hash: EntryHash(1),
+        });
+        let attempt = self.live_attempt(source, to, chain);
+        match source.below(15) {
+            0 => Talk::VoteRequest {
+                round: if source.byte() < 128 {
+                    Round::Pre
+                } else {
+                    Round::Real
+                },
+                purpose: if source.byte() < 128 {
+                    Purpose::Silence
+                } else {
+                    Purpose::Transfer
+                },
+                asked: near_epoch(source, epoch),
+                last_epoch: near_epoch(source, since.epoch),
+                tail: source.seq(end),
+                attempt,
+            },
+            1 => Talk::VoteReply {
+                round: if source.byte() < 128 {
+                    Round::Pre
+                } else {
+                    Round::Real
+                },
+                asked: near_epoch(source, epoch),
+                granted: source.byte() < 200,
+                attempt,
+            },
+            2 => Talk::Pull {
+                since,
+                durable: (source.byte() < 200).then(|| source.seq(end)),
+                attempt,
+                number: Number::new(source.near(100)),
+            },
+            3..=6 => Talk::Chunk {
+                attempt,
+                since,
+                entries: entries(source, since, epoch),
+                commit: source.seq(end),
+                floor: source.seq(Seq::ZERO),
+            },
+            7 => Talk::Conflict {
+                attempt,
+                failed: source.seq(end),
+                hint: source.seq(end),
+                hint_epoch: near_epoch(source, epoch),
+            },
+            8 | 9 => self.reset(source, since, attempt),
+            10 => Talk::Outdated,
+            11 => Talk::Regressed {
+                acknowledged: source.seq(end),
+            },
+            12 => Talk::TransferNow,
+            13 => Talk::Fetch {
+                from: source.seq(end),
+                end: source.seq(end),
+                attempt,
+            },
+            _ => Talk::Fetched {
+                attempt,
+                since,
+                entries: entries(source, since, epoch),
+            },
+        }
+    }
+
+    /// A checkpoint at a floor that may be linked to anything.
+    fn reset(&self, source: &mut Source<'_>, since: Tip, attempt: Attempt) -> Talk {
+        let mut checkpoint = self.config.founding(&self.config.chains()[0]);
+        if source.byte() > 128 {
+            checkpoint.membership = membership(source);
+        }
+        checkpoint.floor = Tip {
+            end: source.seq(since.end),
+            ..since
+        };
+        let encoded = checkpoint_bytes(&checkpoint);
+        let hash = meshos_core::chain::checkpoint::digest(&encoded);
+        let length = encoded.len() as u32;
+        let length = if source.byte() > 230 {
+            u32::MAX
+        } else {
+            length
+        };
+        Talk::Reset {
+            attempt,
+            floor: checkpoint.floor,
+            checkpoint: hash,
+            length,
+            offset: source.near(0).min(u64::from(u32::MAX)) as u32,
+            part: encoded.into(),
+        }
+    }
+
+    /// The stream or round that the node has open, if it still is on its way to somebody.
+    fn live_attempt(&self, source: &mut Source<'_>, node: usize, chain: ChainId) -> Attempt {
+        let asked = self.queue.iter().rev().filter(|(from, ..)| *from == node);
+        let found = asked.filter_map(|(_, _, message)| match &message.body {
+            Body::Chain(message) if message.chain == chain => match &message.talk {
+                Talk::Pull { attempt, .. }
+                | Talk::VoteRequest { attempt, .. }
+                | Talk::Fetch { attempt, .. } => Some(*attempt),
+                _ => None,
+            },
+            _ => None,
+        });
+        match found.take(4).nth(source.below(2)) {
+            Some(attempt) if source.byte() < 230 => attempt,
+            _ => any_attempt(source),
+        }
+    }
+}
+
+fn mutate_talk(source: &mut Source<'_>, talk: &mut Talk) {
+    match talk {
+        Talk::VoteRequest { asked, tail, .. } => {
+            *asked = near_epoch(source, *asked);
+            *tail = source.seq(*tail);
+        }
+        Talk::VoteReply { granted, .. } => *granted = !*granted,
+        Talk::Pull {
+            since,
+            durable,
+            number,
+            ..
+        } => {
+            since.end = source.seq(since.end);
+            *durable = durable.map(|end| source.seq(end));
+            *number = Number::new(source.near(number.get()));
+        }
+        Talk::Chunk {
+            since,
+            entries: list,
+            commit,
+            ..
+        } => {
+            *commit = source.seq(*commit);
+            if source.byte() < 128 {
+                let epoch = near_epoch(source, since.epoch);
+                *list = entries(source, *since, epoch);
+            }
+        }
+        Talk::Conflict { failed, hint, .. } => {
+            *failed = source.seq(*failed);
+            *hint = source.seq(*hint);
+        }
+        Talk::Reset { floor, offset, .. } => {
+            floor.end = source.seq(floor.end);
+            *offset = source.near(u64::from(*offset)) as u32;
+        }
+        Talk::Regressed { acknowledged } => *acknowledged = source.seq(*acknowledged),
+        Talk::Fetch { from, end, .. } => {
+            *from = source.seq(*from);
+            *end = source.seq(*end);
+        }
+        Talk::Fetched { since, .. } => since.end = source.seq(since.end),
+        Talk::Outdated | Talk::TransferNow => {}
+    }
+}
+
+fn checkpoint_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
+    postcard::to_allocvec(checkpoint).expect("a checkpoint is plain data")
+}
