@@ -1,0 +1,87 @@
+//! Echoes and suspicion.
+
+use super::*;
+
+#[test]
+fn echoes_count_when_they_are_new_and_ours() {
+    let (mut a, _) = pair();
+    for _ in 0..3 {
+        regular(&mut a);
+    }
+    assert_eq!(a.last_echo(B), None);
+    let mut number = 0;
+    let mut echo = |incarnation, echoed, ms| {
+        number += 1;
+        let echo = Some((run(incarnation), Number::new(echoed)));
+        let heard = a.on_heartbeat(
+            B,
+            run(1),
+            &Heartbeat {
+                echo,
+                ..heartbeat(number)
+            },
+            at(ms),
+        );
+        (heard.expect("it is newer").echoed, a.last_echo(B))
+    };
+    assert_eq!(echo(1, 2, 10), (true, Some(at(10))));
+    assert_eq!(echo(1, 2, 20), (false, Some(at(10))), "repeated");
+    assert_eq!(echo(1, 1, 30), (false, Some(at(10))), "older");
+    assert_eq!(echo(0, 3, 40), (false, Some(at(10))), "a former life");
+    assert_eq!(echo(1, 4, 50), (false, Some(at(10))), "never sent");
+    assert_eq!(echo(1, 3, 60), (true, Some(at(60))));
+}
+
+#[test]
+fn silence_of_one_window_is_suspected() {
+    let (mut a, _) = pair();
+    assert_eq!(a.suspicion_due(), Some(at(1500)));
+    assert_eq!(suspected(&mut a, 1499), (vec![], 0));
+    a.on_heartbeat(B, run(1), &heartbeat(1), at(1499));
+    assert_eq!(a.suspicion_due(), Some(at(2999)));
+    assert_eq!(suspected(&mut a, 2998), (vec![], 0));
+    assert!(!a.is_suspected(B));
+    assert_eq!(suspected(&mut a, 2999), (vec![B], 0));
+    assert!(a.is_suspected(B));
+    assert_eq!(
+        (a.suspicion_due(), suspected(&mut a, 9000)),
+        (None, (vec![], 0))
+    );
+    let recovered = Heard {
+        recovered: true,
+        ..HEARD
+    };
+    assert_eq!(
+        a.on_heartbeat(B, run(1), &heartbeat(2), at(9000)),
+        Some(recovered)
+    );
+    assert!(!a.is_suspected(B));
+    assert_eq!(a.suspicion_due(), Some(at(10_500)));
+    assert!(a.is_suspected(C), "a stranger is not live");
+}
+
+#[test]
+fn a_late_wake_up_excuses_silence_once() {
+    let mut a = Liveness::new(run(1), [B, C], timing(2), at(0));
+    assert_eq!(suspected(&mut a, 2001), (vec![], 2), "501 ms late");
+    assert_eq!(a.suspicion_due(), Some(at(3501)));
+    a.on_heartbeat(C, run(1), &heartbeat(1), at(2002));
+    assert_eq!(
+        suspected(&mut a, 9000),
+        (vec![B], 1),
+        "late again, believed of B; new of C"
+    );
+    let mut a = Liveness::new(run(1), [B, C], timing(2), at(0));
+    assert_eq!(suspected(&mut a, 2000), (vec![B, C], 0), "500 ms late");
+}
+
+#[test]
+fn the_earliest_suspicion_is_known_without_looking() {
+    let mut a = Liveness::new(run(1), [B, C], timing(2), at(0));
+    a.on_heartbeat(B, run(1), &heartbeat(1), at(100));
+    assert_eq!(a.suspicion_due(), Some(at(1500)));
+    a.on_heartbeat(C, run(1), &heartbeat(1), at(200));
+    assert_eq!(a.suspicion_due(), Some(at(1600)));
+    a.on_heartbeat(B, run(1), &heartbeat(2), at(300));
+    assert_eq!(a.suspicion_due(), Some(at(1700)));
+}
