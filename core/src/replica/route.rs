@@ -5,7 +5,7 @@ use super::role::Role;
 use super::{Chain, Cx, same_member};
 use crate::count::Count;
 use crate::id::{Member, NodeId, Replica, Run};
-use crate::message::{Body, ChainMessage, Confirm, Purpose, RowState, Talk};
+use crate::message::{Body, ChainMessage, Confirm, Purpose, Round, RowState, Talk};
 
 impl Chain {
     /// A message of this chain and creation of it arrived from a founding store.
@@ -263,9 +263,21 @@ fn is_of_leader(talk: &Talk) -> bool {
     }
 }
 
-/// Whether a message means the same in every epoch: the hash link alone judges what it brings.
+/// Whether a message means the same in every epoch: what it brings is judged by its hash link, or
+/// by the epoch that was asked for, of which a query leaves its voter behind.
 fn is_epochless(talk: &Talk) -> bool {
-    matches!(talk, Talk::Fetch { .. } | Talk::Fetched { .. })
+    match talk {
+        Talk::Fetch { .. } | Talk::Fetched { .. } => true,
+        Talk::VoteReply { round, granted, .. } => *round == Round::Pre && *granted,
+        Talk::VoteRequest { .. }
+        | Talk::Pull { .. }
+        | Talk::Chunk { .. }
+        | Talk::Conflict { .. }
+        | Talk::Reset { .. }
+        | Talk::Outdated
+        | Talk::Regressed { .. }
+        | Talk::TransferNow => false,
+    }
 }
 
 /// Whether the sender of such a message of an older epoch is told ours.

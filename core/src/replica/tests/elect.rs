@@ -165,6 +165,28 @@ fn a_refusal_of_a_higher_epoch_is_asked_again_in_the_next_one() {
 }
 
 #[test]
+fn a_voter_that_is_epochs_behind_may_still_answer_a_query() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.row(3, follows(5));
+    bench.done(Ok(()));
+    bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+    let (asked, attempt) = (led(6, 1), bench.attempt());
+    let reply = |round, granted| Talk::VoteReply {
+        round,
+        asked,
+        granted,
+        attempt,
+    };
+    // Nothing else that it says in an older epoch counts.
+    for (round, granted) in [(Round::Pre, false), (Round::Real, true)] {
+        assert_eq!(bench.hear(2, 1, reply(round, granted)), []);
+    }
+    assert_eq!(bench.count(Count::OlderEpoch), 2);
+    let said = bench.hear(2, 1, reply(Round::Pre, true));
+    assert_eq!(said, [bench.ordered(record(asked, Some(1)))]);
+}
+
+#[test]
 fn a_leader_that_hears_of_a_higher_epoch_stops_leading_at_once() {
     let mut bench = Start::of(1, &[]).settled().leading();
     let said = bench.row(3, follows(2));
