@@ -57,6 +57,14 @@ fn a_leader_that_hears_nobody_steps_down() {
 }
 
 #[test]
+fn disks_that_take_most_of_a_round_of_votes_hold_no_election_off() {
+    let mut plan = story();
+    plan.disk_us = (600_000, 700_000);
+    plan.cfg.clients[0].patience_ms = 4_000;
+    holds(&plan);
+}
+
+#[test]
 fn all_nodes_crash_at_once_with_everything_unsynced_lost() {
     let mut plan = story();
     for node in (0..3).map(NodeIndex) {

@@ -102,12 +102,13 @@ impl Chain {
             may_repeat: true,
         };
         self.campaign = Some(campaign);
-        let end = cx.now.after(cx.config.heartbeat() * 2);
-        cx.deadlines.arm(self.index, Kind::Round, end);
+        cx.deadlines.disarm(self.index, Kind::Round);
         self.ask_votes(cx);
     }
 
     /// Sends the requests of the present round, the binding ones once the own vote is durable.
+    /// The round ends that long after: a disk that takes longer would otherwise end every one
+    /// before anybody is asked.
     fn ask_votes(&mut self, cx: &mut Cx<'_>) {
         let settled = self.is_settled();
         let Some(campaign) = &mut self.campaign else {
@@ -117,6 +118,8 @@ impl Chain {
             return;
         }
         campaign.asked_all = true;
+        let end = cx.now.after(cx.config.heartbeat() * 2);
+        cx.deadlines.arm(self.index, Kind::Round, end);
         let durable = self.log.durable();
         let talk = Talk::VoteRequest {
             round: campaign.round,

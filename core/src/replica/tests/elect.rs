@@ -1,9 +1,10 @@
 //! Votes granted and refused, adoption, and the loss of the quorum.
 
-use super::bench::{Start, attempt, follows, leads, led, note};
+use super::bench::{Bench, Start, attempt, follows, leads, led, note};
 use crate::action::Note;
 use crate::chain::order::{Order, StoreError, Vote};
 use crate::count::Count;
+use crate::deadline::Kind;
 use crate::id::{Epoch, NodeId, Seq};
 use crate::message::{Purpose, Round, Talk};
 use crate::replica::role::{Role, Signal};
@@ -150,6 +151,29 @@ fn a_candidate_asks_for_votes_only_with_its_own_on_disk() {
 }
 
 #[test]
+fn a_round_lasts_as_long_as_others_have_to_answer_it() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let round = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Kind::Round);
+    bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+    let span = Duration::from_secs(1);
+    assert_eq!(round(&bench), Some(bench.now.after(span)));
+    let granted = Talk::VoteReply {
+        round: Round::Pre,
+        asked: led(2, 1),
+        granted: true,
+        attempt: attempt(1),
+    };
+    bench.hear(2, 1, granted);
+    // Its own vote takes a disk longer than a round.
+    assert_eq!(round(&bench), None);
+    bench.pass(span * 3);
+    assert_eq!(bench.done(Ok(())).len(), 2);
+    assert_eq!(round(&bench), Some(bench.now.after(span)));
+    bench.act(|chain, cx| chain.on_round_due(cx));
+    assert_eq!(bench.chain.role(), Role::Replica);
+}
+
+#[test]
 fn a_refusal_of_a_higher_epoch_is_asked_again_in_the_next_one() {
     let mut bench = Start::of(1, &[1]).settled();
     bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
@@ -231,9 +255,7 @@ fn a_full_store_holds_a_vote_back_and_a_broken_one_ends_the_replica() {
     bench.hear(2, 2, request(Round::Real, asked, 1, 1));
     assert_eq!(bench.done(Err(StoreError::Full)), []);
     bench.pass(Duration::from_millis(500));
-    bench
-        .deadlines
-        .disarm(bench.chain.index, crate::deadline::Kind::Retry);
+    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
     let said = bench.settle();
     assert_eq!(said, [bench.ordered(record(asked, Some(2)))]);
     let said = bench.done(Err(StoreError::Broken));
