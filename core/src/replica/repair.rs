@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Repair {
     asked: Option<Attempt>,
+    /// Who was asked last.
+    turn: Option<NodeId>,
     incoming: Option<Incoming>,
     /// A peer's checkpoint that makes the unknown entries below its floor needless.
     checkpoint: Option<Arc<Checkpoint>>,
@@ -39,26 +41,28 @@ impl Chain {
         let Some(first) = self.log.first_unknown(self.log.floor()) else {
             return;
         };
-        let live = |member: &Member| !cx.liveness.is_suspected(member.node);
-        let peers: Vec<NodeId> = self
-            .peers()
-            .into_iter()
-            .filter(live)
-            .map(|member| member.node)
-            .collect();
-        if peers.is_empty() {
+        let Some(next) = self.next_live_peer(self.repair.turn, cx) else {
             return;
-        }
+        };
         let attempt = cx.attempt();
         self.repair.asked = Some(attempt);
-        let turn = attempt.number.get() % peers.len() as u64;
+        self.repair.turn = Some(next);
         let end = self.unknown_end(first);
         let talk = Talk::Fetch {
             from: first,
             end,
             attempt,
         };
-        self.say_to(peers[turn as usize], talk, cx);
+        self.say_to(next, talk, cx);
+    }
+
+    /// The live peer behind `last` in the circle of nodes; behind this node to begin with. So
+    /// everybody has a turn, whatever else the node asks and whoever comes and goes meanwhile.
+    fn next_live_peer(&self, last: Option<NodeId>, cx: &Cx<'_>) -> Option<NodeId> {
+        let last = last.unwrap_or(self.me.node);
+        let nodes = self.peers().into_iter().map(|member| member.node);
+        let live = nodes.filter(|&node| !cx.liveness.is_suspected(node));
+        live.min_by_key(|&node| (node <= last, node))
     }
 
     /// The end of the run of unknown entries that starts at `first`.

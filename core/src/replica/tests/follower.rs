@@ -5,6 +5,7 @@ use crate::action::Action;
 use crate::chain::entry::{Kind, Membership};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
+use crate::deadline::Kind as Timer;
 use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
 use crate::message::Talk;
 use alloc::sync::Arc;
@@ -257,14 +258,14 @@ fn a_run_of_unknown_entries_is_repaired_from_its_end_in_parts() {
         end: Seq::new(end),
         attempt: bench.attempt(),
     };
-    assert_eq!(said, [bench.said(3, fetch(&bench, 3))]);
+    assert_eq!(said, [bench.said(2, fetch(&bench, 3))]);
     let fetched = |bench: &Bench, at: usize| Talk::Fetched {
         attempt: bench.attempt(),
         since: behind(&entries[at - 1]),
         entries: entries[at..at + 1].into(),
     };
     // Without its successor nothing tells that it is the one.
-    assert_eq!(bench.hear(3, 1, fetched(&bench, 1)), []);
+    assert_eq!(bench.hear(2, 1, fetched(&bench, 1)), []);
     assert_eq!(bench.count(Count::ChunkUnsound), 1);
     // Nor is one believed that its successor does not name.
     let other = Arc::new(entry(behind(&entries[1]), 1, Kind::Empty));
@@ -273,18 +274,39 @@ fn a_run_of_unknown_entries_is_repaired_from_its_end_in_parts() {
         since: behind(&entries[1]),
         entries: [other].into(),
     };
-    assert_eq!(bench.hear(3, 1, forged), []);
+    assert_eq!(bench.hear(2, 1, forged), []);
     assert_eq!(bench.count(Count::ChunkUnsound), 2);
-    let said = bench.hear(3, 1, fetched(&bench, 2));
+    let said = bench.hear(2, 1, fetched(&bench, 2));
     assert_eq!(
         said,
         [
-            bench.said(2, fetch(&bench, 2)),
+            bench.said(3, fetch(&bench, 2)),
             bench.ordered(Order::Repair(entries[2..3].into()))
         ]
     );
-    bench.hear(2, 1, fetched(&bench, 1));
+    bench.hear(3, 1, fetched(&bench, 1));
     assert_eq!(bench.chain.log().unknown(), 0);
+}
+
+#[test]
+fn every_live_peer_is_asked_in_turn_for_unknown_entries() {
+    let mut bench = Start::of(2, &[1, 1]).unknown(&[0]).build();
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        let said = bench.settle();
+        asked.extend([1, 3].into_iter().filter(|&peer| {
+            let talk = Talk::Fetch {
+                from: Seq::ZERO,
+                end: Seq::new(1),
+                attempt: bench.attempt(),
+            };
+            said == [bench.said(peer, talk)]
+        }));
+        // Another chain of the node asks as often.
+        bench.attempts.advance();
+        bench.deadlines.disarm(bench.chain.index, Timer::Repair);
+    }
+    assert_eq!(asked, [3, 1, 3, 1]);
 }
 
 /// The leader says that what a pull from `failed` named is not its own, but its entry `hint`
