@@ -96,7 +96,7 @@ pub enum Reason {
     /// Too many requests are waiting.
     #[error("too many requests are waiting")]
     Busy,
-    /// The leader is handing over.
+    /// The leader is handing over, and not to the node named if one was.
     #[error("leadership is being handed over")]
     Transferring,
     /// The store is full.

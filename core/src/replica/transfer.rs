@@ -33,14 +33,17 @@ impl Chain {
         let Some(target) = self.transfer_target(to, cx) else {
             return self.answer(origin, Forwarded::Rejected(Reason::NoSuchTarget), cx);
         };
-        self.begin_transfer(target, cx);
-        let transfer = self.lead.as_mut().and_then(|lead| lead.transfer.as_mut());
-        let waiting = &mut transfer.expect("it was just begun").waiting;
-        if waiting.len() < cx.config.limits().requests_max as usize {
-            waiting.push(origin);
+        let transfer = self.begin_transfer(target, cx);
+        let transfer = transfer.expect("only a leader hands over");
+        // Who wants another target than the one under way would get that one's outcome.
+        let refusal = if to.is_some_and(|to| to != transfer.target) {
+            Reason::Transferring
+        } else if transfer.waiting.len() >= cx.config.limits().requests_max as usize {
+            Reason::Busy
         } else {
-            self.answer(origin, Forwarded::Rejected(Reason::Busy), cx);
-        }
+            return transfer.waiting.push(origin);
+        };
+        self.answer(origin, Forwarded::Rejected(refusal), cx);
     }
 
     /// The voter asked for, or the live one that is furthest; never one that is suspected.
@@ -61,17 +64,18 @@ impl Chain {
         }
     }
 
-    fn begin_transfer(&mut self, target: NodeId, cx: &mut Cx<'_>) {
-        let Some(lead) = &mut self.lead else { return };
+    /// Begins a transfer unless one is under way; gives the one that then is.
+    fn begin_transfer(&mut self, target: NodeId, cx: &mut Cx<'_>) -> Option<&mut Transfer> {
+        let lead = self.lead.as_mut()?;
         if lead.transfer.is_none() {
-            lead.transfer = Some(Transfer {
-                target,
-                told: false,
-                waiting: Vec::new(),
-            });
             let end = cx.now.after(cx.config.heartbeat() * 8);
             cx.deadlines.arm(self.index, Kind::Transfer, end);
         }
+        Some(lead.transfer.get_or_insert(Transfer {
+            target,
+            told: false,
+            waiting: Vec::new(),
+        }))
     }
 
     /// Tells the target to seek election once it holds everything.

@@ -298,6 +298,29 @@ fn requests_to_hand_over_are_bounded() {
 }
 
 #[test]
+fn another_target_than_the_one_under_way_is_refused() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let pull = bench.pull(1, 0, 1);
+    bench.hear(2, 1, pull);
+    let pull = bench.pull(1, 1, 1);
+    bench.hear(3, 1, pull);
+    let to = |node| Ask::Transfer {
+        to: Some(NodeId::new(node)),
+    };
+    assert_eq!(bench.ask(1, to(2)), []);
+    let refused = replied(2, Answer::Rejected(Reason::Transferring));
+    assert_eq!(bench.ask(2, to(3)), [refused]);
+    // Who wants the same one, or anybody, waits for it, too.
+    assert_eq!(bench.ask(3, to(2)), []);
+    assert_eq!(bench.ask(4, Ask::Transfer { to: None }), []);
+    let said = bench.act(|chain, cx| chain.on_transfer_due(cx));
+    assert_eq!(
+        said,
+        [1, 3, 4].map(|ticket| replied(ticket, Answer::Unknown))
+    );
+}
+
+#[test]
 fn nobody_who_cannot_take_over_is_asked_to() {
     let mut bench = Start::of(1, &[]).settled().leading();
     let to = Some(NodeId::new(3));
