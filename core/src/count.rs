@@ -74,6 +74,8 @@ counts! {
     RequestRepeatedInherited,
     /// A repeated request was answered though retention had dropped its entry.
     RequestRepeatedRetained,
+    /// A leader could not answer a request in time.
+    RequestLate,
     /// A forwarded try came twice.
     ForwardRepeated,
     /// An unknown entry was repaired from a peer.

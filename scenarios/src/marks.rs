@@ -39,6 +39,7 @@ const REQUIRED: &[&str] = &[
     "retry against a new leader while the first copy is uncommitted",
     "retry after retention and reset",
     "request repeated",
+    "request that a leader could not answer in time",
     "wiped voter while the leader dies",
     "half-deaf leader stepping down",
     "crash during catch-up",
@@ -216,6 +217,7 @@ fn reach(count: Count) {
             reached!("retry against a new leader while the first copy is uncommitted");
         }
         Count::RequestRepeated => reached!("request repeated"),
+        Count::RequestLate => reached!("request that a leader could not answer in time"),
         Count::QuorumLost => reached!("half-deaf leader stepping down"),
         Count::Repaired => reached!("corrupt entry repaired from a peer"),
         Count::SuspicionRearmed => reached!("suspicion armed again after a pause"),

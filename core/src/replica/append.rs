@@ -9,6 +9,7 @@ use crate::client::{Answer, Level, Reason};
 use crate::count::Count;
 use crate::id::{Attempt, Epoch, Run, Seq, Ticket};
 use crate::message::{Body, Forwarded};
+use crate::time::Instant;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub(super) struct Waiting {
     pub(super) origin: Origin,
     pub(super) level: Level,
     pub(super) epoch: Epoch,
+    pub(super) deadline: Instant,
 }
 
 impl Chain {
@@ -64,14 +66,7 @@ impl Chain {
             Err(outcome) => self.answer(origin, outcome, cx),
             Ok(()) => {
                 let seq = self.append_entry(Kind::OpenClient, Payload::empty(), cx);
-                self.wait(
-                    seq,
-                    Waiting {
-                        origin,
-                        level: Level::Committed,
-                        epoch: self.epoch,
-                    },
-                );
+                self.wait(seq, (origin, Level::Committed, self.epoch), cx);
             }
         }
     }
@@ -95,15 +90,7 @@ impl Chain {
             let refusal = match self.log.clients().lookup(request) {
                 Lookup::New => None,
                 Lookup::Known { seq, epoch } => {
-                    return self.on_repeat(
-                        seq,
-                        Waiting {
-                            origin,
-                            level,
-                            epoch,
-                        },
-                        cx,
-                    );
+                    return self.on_repeat(seq, (origin, level, epoch), cx);
                 }
                 Lookup::TooOld => Some(Reason::TooOld),
                 Lookup::UnknownClient => Some(Reason::UnknownClient),
@@ -113,33 +100,27 @@ impl Chain {
             }
         }
         let seq = self.append_entry(Kind::Data(request), payload, cx);
-        self.wait(
-            seq,
-            Waiting {
-                origin,
-                level,
-                epoch: self.epoch,
-            },
-        );
+        self.wait(seq, (origin, level, self.epoch), cx);
     }
 
-    fn on_repeat(&mut self, seq: Seq, waiting: Waiting, cx: &mut Cx<'_>) {
+    fn on_repeat(
+        &mut self,
+        seq: Seq,
+        (origin, level, epoch): (Origin, Level, Epoch),
+        cx: &mut Cx<'_>,
+    ) {
         cx.count(Count::RequestRepeated);
         if seq >= self.commit {
             cx.count(Count::RequestRepeatedUncommitted);
-            if waiting.epoch.n < self.epoch.n {
+            if epoch.n < self.epoch.n {
                 cx.count(Count::RequestRepeatedInherited);
             }
-            return self.wait(seq, waiting);
+            return self.wait(seq, (origin, level, epoch), cx);
         }
         if seq < self.log.floor() {
             cx.count(Count::RequestRepeatedRetained);
         }
-        let outcome = Forwarded::Acked {
-            seq,
-            epoch: waiting.epoch,
-        };
-        self.answer(waiting.origin, outcome, cx);
+        self.answer(origin, Forwarded::Acked { seq, epoch }, cx);
     }
 
     fn may_append(&self, payload: &Payload, cx: &Cx<'_>) -> Result<(), Forwarded> {
@@ -165,11 +146,18 @@ impl Chain {
         Err(Forwarded::Rejected(reason))
     }
 
-    fn wait(&mut self, seq: Seq, waiting: Waiting) {
+    fn wait(&mut self, seq: Seq, (origin, level, epoch): (Origin, Level, Epoch), cx: &mut Cx<'_>) {
+        let deadline = self.request_deadline(cx);
         let lead = self.lead.as_mut().expect("only a leader takes appends");
-        let list = match waiting.level {
+        let list = match level {
             Level::Committed => &mut lead.waiting,
             Level::Local => &mut lead.waiting_local,
+        };
+        let waiting = Waiting {
+            origin,
+            level,
+            epoch,
+            deadline,
         };
         list.entry(seq).or_default().push(waiting);
         lead.waiting_count += 1;
@@ -197,6 +185,37 @@ impl Chain {
             };
             self.answer(waiting.origin, outcome, cx);
         }
+    }
+
+    /// Ends what waited here for longer than a request may; when the oldest of the rest has.
+    pub(super) fn end_late_requests(&mut self, cx: &mut Cx<'_>) -> Option<Instant> {
+        let lead = self.lead.as_mut()?;
+        let (now, mut late, mut next) = (cx.now, Vec::new(), None);
+        let mut keeps = |origin: Origin, deadline: Instant| {
+            if deadline <= now {
+                late.push(origin);
+                return false;
+            }
+            next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
+            true
+        };
+        for waiting in [&mut lead.waiting, &mut lead.waiting_local] {
+            waiting.retain(|_, list| {
+                list.retain(|waiting| keeps(waiting.origin, waiting.deadline));
+                !list.is_empty()
+            });
+        }
+        lead.reads.retain_mut(|round| {
+            round.reads.retain(|read| keeps(read.origin, read.deadline));
+            !round.reads.is_empty()
+        });
+        let lists = lead.waiting.values().chain(lead.waiting_local.values());
+        lead.waiting_count = lists.map(|list| list.len() as u32).sum();
+        for origin in late {
+            cx.count(Count::RequestLate);
+            self.answer(origin, Forwarded::Unknown, cx);
+        }
+        next
     }
 
     pub(super) fn answer_all_unknown(&mut self, lead: Lead, cx: &mut Cx<'_>) {

@@ -2,11 +2,11 @@
 //! (D15).
 //!
 //! A try is judged at most once by one leadership, so a copy of it that the network made never
-//! appends after a refusal. A forwarder that hears nothing in time answers `Unknown`.
+//! appends after a refusal. Whoever waits too long, here or at the leader, is told `Unknown`.
 
 use super::append::Origin;
 use super::lead::Judged;
-use super::read::{Range, Read};
+use super::read::Range;
 use super::{Chain, Cx};
 use crate::client::{Answer, Ask, Reason};
 use crate::count::Count;
@@ -79,13 +79,7 @@ impl Chain {
                 match consistency {
                     crate::client::Consistency::Stale => self.read_stale(ticket, range, cx),
                     crate::client::Consistency::Linearizable => {
-                        self.on_read(
-                            Read {
-                                origin,
-                                range: Some(range),
-                            },
-                            cx,
-                        );
+                        self.on_read(origin, Some(range), cx);
                     }
                 }
             }
@@ -135,9 +129,7 @@ impl Chain {
             return cx.reply(ticket, Answer::Rejected(Reason::Busy));
         }
         let attempt = cx.attempt();
-        let deadline = cx
-            .now
-            .after(Duration::from_millis(cx.config.timing().request_ms));
+        let deadline = self.request_deadline(cx);
         self.forwards.tries.insert(
             attempt.number,
             Try {
@@ -146,7 +138,6 @@ impl Chain {
                 deadline,
             },
         );
-        cx.deadlines.arm_by(self.index, Kind::Requests, deadline);
         let (chain, generation, epoch) = (self.id, self.generation, self.epoch);
         cx.send(
             leader,
@@ -182,13 +173,7 @@ impl Chain {
             return self.answer(origin, outcome, cx);
         }
         if let ForwardAsk::ReadIndex = ask {
-            return self.on_read(
-                Read {
-                    origin,
-                    range: None,
-                },
-                cx,
-            );
+            return self.on_read(origin, None, cx);
         }
         if attempt.incarnation != from.incarnation || !self.judge_once(from, attempt, cx) {
             return cx.count(Count::ForwardRepeated);
@@ -287,6 +272,14 @@ impl Chain {
         }
     }
 
+    /// When a request that begins to wait now is answered `Unknown` at the latest.
+    pub(super) fn request_deadline(&self, cx: &mut Cx<'_>) -> Instant {
+        let span = Duration::from_millis(cx.config.timing().request_ms);
+        let deadline = cx.now.after(span);
+        cx.deadlines.arm_by(self.index, Kind::Requests, deadline);
+        deadline
+    }
+
     /// The oldest waiting request ran out of time.
     pub(crate) fn on_requests_due(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now;
@@ -307,8 +300,11 @@ impl Chain {
             cx.reply(ticket, Answer::Unknown);
         }
         let tries = self.forwards.tries.values().map(|request| request.deadline);
-        let next = tries
-            .chain(self.forwards.reads.iter().map(|reach| reach.deadline))
+        let reads = self.forwards.reads.iter().map(|reach| reach.deadline);
+        let forwarded = tries.chain(reads).min();
+        let next = forwarded
+            .into_iter()
+            .chain(self.end_late_requests(cx))
             .min();
         if let Some(at) = next {
             cx.deadlines.arm(self.index, Kind::Requests, at);

@@ -8,6 +8,7 @@ use crate::client::Answer;
 use crate::count::Count;
 use crate::id::{Attempt, Member, Number, Run, Seq, Ticket};
 use crate::message::{Confirm, Forwarded};
+use crate::time::Instant;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,7 @@ pub(super) struct Read {
     pub(super) origin: Origin,
     /// What to answer with here; a forwarder reads for itself.
     pub(super) range: Option<Range>,
+    pub(super) deadline: Instant,
 }
 
 /// Reads that share one round of confirms.
@@ -56,11 +58,11 @@ impl Chain {
     }
 
     /// Takes a linearizable read; it joins the next round.
-    pub(super) fn on_read(&mut self, read: Read, cx: &mut Cx<'_>) {
+    pub(super) fn on_read(&mut self, origin: Origin, range: Option<Range>, cx: &mut Cx<'_>) {
         let limit = cx.config.limits().requests_max as usize;
         let hint = self.leader_hint(cx);
-        let Some(lead) = &mut self.lead else {
-            return self.answer(read.origin, Forwarded::NotLeader { hint }, cx);
+        let Some(lead) = &self.lead else {
+            return self.answer(origin, Forwarded::NotLeader { hint }, cx);
         };
         if lead
             .reads
@@ -70,8 +72,15 @@ impl Chain {
             >= limit
         {
             let busy = Forwarded::Rejected(crate::client::Reason::Busy);
-            return self.answer(read.origin, busy, cx);
+            return self.answer(origin, busy, cx);
         }
+        let deadline = self.request_deadline(cx);
+        let lead = self.lead.as_mut().expect("it was seen above");
+        let read = Read {
+            origin,
+            range,
+            deadline,
+        };
         match lead.reads.back_mut() {
             Some(round) if round.number.is_none() => round.reads.push(read),
             Some(_) | None => {

@@ -25,7 +25,10 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "client-retries",
         about: "clients pipeline, lose patience, repeat themselves and meet changing leaders",
-        marks: &["request repeated"],
+        marks: &[
+            "request repeated",
+            "request that a leader could not answer in time",
+        ],
         fill: client_retries,
     },
     Scene {

@@ -9,8 +9,9 @@ use crate::client::{Answer, Ask, Consistency, Level, Reason};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
-use crate::message::{Confirm, Talk};
+use crate::message::{Confirm, ForwardAsk, Forwarded, Talk};
 use crate::replica::role::{Role, Signal};
+use core::time::Duration;
 
 fn chunk(bench: &Bench, from: u64, end: u64) -> Talk {
     let chain = &bench.chain;
@@ -191,6 +192,50 @@ fn whoever_waits_when_a_leadership_ends_is_told_that_nothing_is_known() {
             lost
         ]
     );
+}
+
+#[test]
+fn whoever_waits_too_long_at_a_leader_is_told_that_nothing_is_known() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let read = Ask::Read {
+        consistency: Consistency::Linearizable,
+        from: Seq::ZERO,
+        bytes_max: 9,
+    };
+    let span = Duration::from_secs(5);
+    let due = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Timer::Requests);
+    bench.ask(1, append(Level::Committed));
+    let first = bench.now.after(span);
+    bench.pass(span / 2);
+    bench.ask(2, append(Level::Local));
+    bench.ask(3, read);
+    let forward = ForwardAsk::Append {
+        level: Level::Committed,
+        request: None,
+        payload: payload("x"),
+    };
+    bench.forward(2, led(1, 1), 4, forward);
+    assert_eq!(due(&bench), Some(first));
+    bench.pass(span / 2);
+    bench.deadlines.disarm(bench.chain.index, Timer::Requests);
+    let said = bench.act(|chain, cx| chain.on_requests_due(cx));
+    assert_eq!(said, [replied(1, Answer::Unknown)]);
+    assert_eq!(due(&bench), Some(first.after(span / 2)));
+    bench.pass(span / 2);
+    bench.deadlines.disarm(bench.chain.index, Timer::Requests);
+    let said = bench.act(|chain, cx| chain.on_requests_due(cx));
+    let forwarded = bench.answered(2, 4, Forwarded::Unknown);
+    let late = [replied(2, Answer::Unknown), replied(3, Answer::Unknown)];
+    assert_eq!(said, [&[forwarded], &late[..]].concat());
+    assert_eq!((due(&bench), bench.count(Count::RequestLate)), (None, 4));
+    // Nobody is answered a second time once it commits.
+    bench.done(Ok(()));
+    bench.done(Ok(()));
+    let pull = bench.pull(4, 4, 1);
+    let end = Seq::new(4);
+    let told = bench.hear(2, 1, pull);
+    assert_eq!(told[..1], [note(Note::Commit { end })]);
+    assert_eq!(told[1..], [bench.said(2, chunk(&bench, 4, 4))]);
 }
 
 #[test]
