@@ -7,7 +7,7 @@ use crate::cfg::{Aim, Blow, Cfg, Target};
 use crate::model::{Ask, Host, Op};
 use meshos_core::id::ChainId;
 use meshos_core::replica::role::Role;
-use meshos_sim::fault::{Fault, Unsynced};
+use meshos_sim::fault::{Fault, Unsynced, Weather};
 use meshos_sim::hook::{Hook, Schedule};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
@@ -136,6 +136,14 @@ impl Aims {
                     }
                 }
             }
+            Blow::Lag => {
+                let us = aim.for_ms.saturating_mul(500);
+                let (from, to) = (None, Some(node));
+                let weather = Some(Weather::latency_us(us, us.saturating_add(LAG_JITTER_US)));
+                later.fault(now, Fault::Weather { from, to, weather });
+                let weather = None;
+                later.fault(end, Fault::Weather { from, to, weather });
+            }
             Blow::ClockBack => {
                 let ms = -i64::try_from(aim.for_ms).unwrap_or(i64::MAX);
                 later.fault(now, Fault::ClockStep { node, ms });
@@ -149,6 +157,8 @@ impl Aims {
     }
 }
 
+/// Messages that lag hardly overtake each other.
+const LAG_JITTER_US: u64 = 2_000;
 /// How long a node that is shut down has to hand over.
 const HAND_OVER: Duration = Duration::from_millis(1_500);
 /// Tickets of aims; clients and plans stay below.

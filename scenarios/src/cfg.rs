@@ -215,6 +215,8 @@ pub enum Blow {
     Deafen,
     /// It hears but nobody hears it.
     Mute,
+    /// What others send to it travels for half of that time.
+    Lag,
     /// Its wall clock steps back by `for_ms`.
     ClockBack,
     /// Its clocks stop.

@@ -42,6 +42,7 @@ const REQUIRED: &[&str] = &[
     "request that a leader could not answer in time",
     "wiped voter while the leader dies",
     "half-deaf leader stepping down",
+    "confirm asked for by a replaced leader",
     "crash during catch-up",
     "crash during a reset",
     "crash between write and sync",
@@ -89,16 +90,17 @@ struct Seen {
     /// For each batch under way, the places of its first write and of the sync behind it.
     batches: VecDeque<Option<(u64, u64)>>,
     /// The message under way is one of these.
-    answer: Option<AnswerKind>,
+    heard: Option<Heard>,
     is_torn: bool,
     was_reset: bool,
     is_wiped: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum AnswerKind {
+enum Heard {
     Conflict,
     Reset,
+    Confirm,
 }
 
 #[derive(Clone, Debug)]
@@ -190,14 +192,14 @@ impl Marks {
                 reach(count);
             }
         }
-        if rose(Count::ConflictIgnored)
-            && seen.answer == Some(AnswerKind::Conflict)
-            && acknowledged()
-        {
+        if rose(Count::ConflictIgnored) && seen.heard == Some(Heard::Conflict) && acknowledged() {
             reached!("duplicate conflict after an acknowledgement");
         }
-        if rose(Count::ResetIgnored) && seen.answer == Some(AnswerKind::Reset) && acknowledged() {
+        if rose(Count::ResetIgnored) && seen.heard == Some(Heard::Reset) && acknowledged() {
             reached!("duplicate reset after an acknowledgement");
+        }
+        if rose(Count::OlderEpoch) && seen.heard == Some(Heard::Confirm) {
+            reached!("confirm asked for by a replaced leader");
         }
         if rose(Count::RequestRepeatedRetained) && seen.was_reset {
             reached!("retry after retention and reset");
@@ -264,11 +266,11 @@ fn write_and_sync(ops: &[FileOp]) -> Option<(u64, u64)> {
 
 impl Hook<Host> for Marks {
     fn on_input(&mut self, _: View<'_, Host>, node: NodeIndex, _: Now, input: &Input<Host>) {
-        let answer = match input {
+        let heard = match input {
             Input::Message { message, .. } => match &message.message.body {
                 Body::Chain(chain) => match chain.talk {
-                    Talk::Conflict { .. } => Some(AnswerKind::Conflict),
-                    Talk::Reset { .. } => Some(AnswerKind::Reset),
+                    Talk::Conflict { .. } => Some(Heard::Conflict),
+                    Talk::Reset { .. } => Some(Heard::Reset),
                     Talk::VoteRequest { .. }
                     | Talk::VoteReply { .. }
                     | Talk::Pull { .. }
@@ -279,15 +281,15 @@ impl Hook<Host> for Marks {
                     | Talk::Fetch { .. }
                     | Talk::Fetched { .. } => None,
                 },
+                Body::Confirm(_) => Some(Heard::Confirm),
                 Body::Heartbeat(_)
-                | Body::Confirm(_)
                 | Body::Confirmed(_)
                 | Body::Forward(_)
                 | Body::Forwarded { .. } => None,
             },
             Input::Wake | Input::Op(_) | Input::Disk { .. } => None,
         };
-        self.nodes[usize::from(node.0)].answer = answer;
+        self.nodes[usize::from(node.0)].heard = heard;
     }
 
     fn on_step(&mut self, step: &Step<'_, Host>, _: &mut Schedule<Host>) -> Result<(), Violation> {

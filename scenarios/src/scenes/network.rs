@@ -43,6 +43,12 @@ pub(super) const SCENES: &[Scene] = &[
         marks: &["half-deaf leader stepping down"],
         fill: half_deaf_leader,
     },
+    Scene {
+        name: "lagging-leader",
+        about: "a leader is read from while it does not know yet that another one was elected",
+        marks: &["confirm asked for by a replaced leader"],
+        fill: lagging_leader,
+    },
 ];
 
 fn partition_heal(plan: &mut Plan, draw: Draw) {
@@ -184,5 +190,32 @@ fn half_deaf_leader(plan: &mut Plan, draw: Draw) {
     if draw.of("mute").chance(300_000) {
         let at = at + draw.of("later").within(500..=4_000);
         aim(plan, at, Target::Leader, Blow::Mute, 2_000);
+    }
+}
+
+fn lagging_leader(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("lagging");
+    let client = &mut plan.cfg.clients[0];
+    client.sessions = 2;
+    client.start_ms = 2_000;
+    client.interval_ms = draw.of("interval").within(40..=120);
+    client.count = 80;
+    client.reads_ppm = 700_000;
+    client.linearizable_ppm = 1_000_000;
+    client.sticky_ppm = *draw.of("sticky").pick(&[0, 300_000]);
+    (client.pipeline, client.patience_ms) = (16, 400);
+    let mut at = draw.of("first").within(3_000..=4_500);
+    for number in 0..draw.of("count").within(1..=3) {
+        let draw = draw.nth(number);
+        // The followers agree on another leader while their older answers are still on the way:
+        // at its own wish, or because its clock stands still and it falls silent.
+        let (lag, blow, later) = match draw.of("stop").chance(300_000) {
+            false => (draw.of("lag").within(600..=1_800), Blow::Transfer, 300),
+            true => (draw.of("lag").within(5_000..=9_000), Blow::ClockStop, 1),
+        };
+        aim(plan, at, Target::Leader, Blow::Lag, lag);
+        let later = draw.of("later").below(later);
+        aim(plan, at + later, Target::Leader, blow, lag);
+        at += lag + draw.of("between").within(500..=2_000);
     }
 }
