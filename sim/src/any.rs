@@ -8,7 +8,7 @@ use crate::marks::Mark;
 use crate::plan::{Expect, FileError, Plan};
 use crate::report::{Finding, Report};
 use crate::run::{Watch, run_seed, run_watched};
-use crate::scenario::{OpOf, Scenario};
+use crate::scenario::{PlanOf, Scenario};
 use std::path::Path;
 
 /// A scenario whose types are hidden; every [`Scenario`] is one.
@@ -69,13 +69,13 @@ impl<S: Scenario> AnyScenario for S {
         text: &str,
         watch: &Watch,
     ) -> Result<(Report, Expect), FileError> {
-        let plan = Plan::<OpOf<S>, S::Cfg>::parse(file, text)?;
+        let plan: PlanOf<S> = Plan::read(self, file, text)?;
         let report = run_watched(self, &plan, watch);
         Ok((report, plan.expect))
     }
 
     fn check_text(&self, file: &Path, text: &str) -> Result<Expect, FileError> {
-        Plan::<OpOf<S>, S::Cfg>::parse(file, text).map(|plan| plan.expect)
+        Plan::read(self, file, text).map(|plan: PlanOf<S>| plan.expect)
     }
 
     fn text(&self, seed: u64, expect: Expect) -> String {

@@ -10,8 +10,8 @@ use std::time::Duration;
 /// A broken property, in a form that outlives the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Id of the property, or one of the engine's own: [`PANIC`], [`STUCK`], [`REPLAY`], or a
-    /// budget of [`violation`](crate::violation).
+    /// Id of the property, or one of the engine's own: [`PANIC`], [`PLAN`], [`STUCK`], [`REPLAY`], or
+    /// a budget of [`violation`](crate::violation).
     pub property: String,
     /// Where it broke: the check's own word, or file and line of a panic.
     pub site: String,
@@ -25,6 +25,8 @@ pub struct Finding {
 
 /// The checked code panicked.
 pub const PANIC: &str = "panic";
+/// The plan has a value that cannot be meant.
+pub const PLAN: &str = "plan";
 /// A call of the checked code did not return.
 pub const STUCK: &str = "step-returns";
 /// The same plan ran twice with different digests.

@@ -7,9 +7,9 @@ use crate::fault::{Fault, Unsynced};
 use crate::hook::Hook;
 use crate::machine::{Input, Machine, NodeIndex};
 use crate::marks;
-use crate::plan::Plan;
+use crate::plan::{Mistake, Plan};
 use crate::quiet::{self, Panic};
-use crate::report::{Finding, PANIC, Report};
+use crate::report::{Finding, PANIC, PLAN, Report};
 use crate::scenario::{NotChecked, PlanOf, Scenario};
 use crate::time::{Instant, Now};
 use crate::trace::{Event, Line, stored};
@@ -193,6 +193,16 @@ fn panicked(panic: Panic, at: Instant) -> Finding {
     }
 }
 
+fn mistaken(mistake: &Mistake) -> Finding {
+    Finding {
+        property: PLAN.to_owned(),
+        site: mistake.key.clone(),
+        node: None,
+        at: Instant::ZERO,
+        message: mistake.to_string(),
+    }
+}
+
 /// A run in progress, and what it is made from.
 struct Session<'a, S: Scenario> {
     scenario: &'a S,
@@ -206,6 +216,8 @@ struct Session<'a, S: Scenario> {
 impl<S: Scenario> Session<'_, S> {
     fn play(&mut self, not_checked: &mut NotChecked) -> Result<Option<Duration>, Finding> {
         let (scenario, plan) = (self.scenario, self.plan);
+        let checked = plan.check().and_then(|()| scenario.check(plan));
+        checked.map_err(|mistake| mistaken(&mistake))?;
         let mut world = World::new(setup(scenario, plan));
         if self.watch.trace_lines > 0 {
             world.set_trace(self.watch.trace_lines);

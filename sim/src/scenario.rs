@@ -3,7 +3,7 @@
 use crate::hook::Hook;
 use crate::machine::{Machine, NodeIndex};
 use crate::marks::Mark;
-use crate::plan::Plan;
+use crate::plan::{Mistake, Plan};
 use crate::violation::Violation;
 use crate::world::World;
 use serde::Serialize;
@@ -39,6 +39,19 @@ pub trait Scenario: Send + Sync + 'static {
     fn plan(&self, seed: u64) -> PlanOf<Self>
     where
         Self: Sized;
+
+    /// Looks for values of the scenario's part of a plan, `cfg` and `ops`, that cannot be meant.
+    /// Only a plan without any is run; what it refuses, the other methods never see.
+    ///
+    /// # Errors
+    /// The first such value, by a key that begins with `cfg` or `ops`.
+    fn check(&self, plan: &PlanOf<Self>) -> Result<(), Mistake>
+    where
+        Self: Sized,
+    {
+        let _ = plan;
+        Ok(())
+    }
 
     /// What node `node` is started with.
     fn config(&self, plan: &PlanOf<Self>, node: NodeIndex) -> <Self::Machine as Machine>::Config

@@ -4,7 +4,7 @@ use super::ping_pong::Player;
 use crate::hook::{Hook, Schedule};
 use crate::machine::NodeIndex;
 use crate::marks::Mark;
-use crate::plan::Nothing;
+use crate::plan::{Mistake, NODES_MAX, Nothing};
 use crate::reached;
 use crate::scenario::{Blocked, PlanOf, Scenario};
 use crate::storm::Family;
@@ -43,6 +43,10 @@ impl Scenario for Rally {
         plan.liveness_ms = 2_000;
         plan.storm(&[Family::PROCESS, Family::NETWORK].concat());
         plan
+    }
+
+    fn check(&self, plan: &PlanOf<Self>) -> Result<(), Mistake> {
+        Mistake::unless_within("nodes", plan.nodes.into(), 2..=NODES_MAX.into())
     }
 
     fn config(&self, _: &PlanOf<Self>, _: NodeIndex) {}

@@ -6,9 +6,13 @@
 //! TOML, `format = 1`, and unknown fields are refused: a misspelt fault that silently does
 //! nothing would be a green run that proves nothing.
 
+mod extremes;
+mod mistake;
 mod text;
 mod timed;
 
+pub use extremes::assert_refuses_or_runs;
+pub use mistake::{MS_MAX, Mistake, NODES_MAX};
 #[cfg(feature = "cli")]
 pub(crate) use text::scenario_of;
 pub use text::{FileError, Place};

@@ -1,7 +1,8 @@
 //! Plans as text: strict reading, and writing with one line for each event.
 
-use super::{FORMAT, Plan};
-use crate::machine::NodeIndex;
+use super::{FORMAT, Mistake, Plan};
+use crate::machine::Machine;
+use crate::scenario::Scenario;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::{self, Write as _};
@@ -80,47 +81,29 @@ impl<Op: DeserializeOwned, Cfg: DeserializeOwned> Plan<Op, Cfg> {
     /// Reads a plan; `file` is only named in errors.
     ///
     /// # Errors
-    /// The text is not TOML, lacks a field, has an unknown one or one of a wrong type, or names
-    /// nodes that the cluster does not have.
+    /// The text is not TOML, lacks a field, has an unknown one or one of a wrong type, or has a
+    /// value that cannot be meant; see [`Plan::check`].
     pub fn parse(file: &Path, text: &str) -> Result<Self, FileError> {
         scenario_of(file, text)?;
         let source = Source { file, text };
         let plan: Self = toml::from_str(text).map_err(|error| source.refuse(&error))?;
-        plan.find_mistake().map_or(Ok(plan), |(key, problem)| {
-            let span = source.table().ok().and_then(|table| find_key(&table, &key));
-            Err(source.error(span, &key, problem))
-        })
+        plan.check().map_err(|mistake| source.mistaken(&mistake))?;
+        Ok(plan)
     }
-}
 
-impl<Op, Cfg> Plan<Op, Cfg> {
-    /// The first contradiction between two fields, with the key of the one to change.
-    fn find_mistake(&self) -> Option<(String, String)> {
-        if self.nodes == 0 {
-            return Some((
-                "nodes".to_owned(),
-                "found 0, expected at least 1".to_owned(),
-            ));
-        }
-        let absent = |node: NodeIndex| {
-            let problem = format!("found {}, expected a node below {}", node.0, self.nodes);
-            (node.0 >= self.nodes).then_some(problem)
-        };
-        let ops = self.ops.iter().enumerate();
-        let mut ops = ops.filter_map(|(i, op)| Some((format!("ops[{i}].node"), absent(op.node)?)));
-        let core = self.core.iter().enumerate();
-        let mut core = core.filter_map(|(i, node)| Some((format!("core[{i}]"), absent(*node)?)));
-        let faults = self.faults.iter().enumerate();
-        let mut faults = faults.filter_map(|(i, fault)| {
-            let node = fault.fault.nodes().find_map(absent)?;
-            Some((format!("faults[{i}]"), node))
-        });
-        let mut late = self.faults.iter().enumerate().filter_map(|(i, fault)| {
-            let problem = format!("found {}, expected a time of the safety phase", fault.at);
-            (fault.at > self.safety()).then(|| (format!("faults[{i}]"), problem))
-        });
-        let nodes = core.next().or_else(|| ops.next()).or_else(|| faults.next());
-        nodes.or_else(|| late.next())
+    /// Reads a plan of a scenario, which has a say in what can be meant; `file` is only named in
+    /// errors.
+    ///
+    /// # Errors
+    /// As for [`Plan::parse`], or the scenario refuses it.
+    pub fn read<S>(scenario: &S, file: &Path, text: &str) -> Result<Self, FileError>
+    where
+        S: Scenario<Machine: Machine<Op = Op>, Cfg = Cfg>,
+    {
+        let plan = Self::parse(file, text)?;
+        let checked = scenario.check(&plan);
+        checked.map_err(|mistake| Source { file, text }.mistaken(&mistake))?;
+        Ok(plan)
     }
 }
 
@@ -214,6 +197,12 @@ impl<'a> Source<'a> {
             },
             problem,
         }
+    }
+
+    fn mistaken(&self, mistake: &Mistake) -> FileError {
+        let table = self.table().ok();
+        let span = table.and_then(|table| find_key(&table, &mistake.key));
+        self.error(span, &mistake.key, mistake.problem.clone())
     }
 
     fn refuse(&self, error: &toml::de::Error) -> FileError {
@@ -316,20 +305,24 @@ fn value_at(value: &Spanned<DeValue<'_>>, offset: usize, path: &mut String) -> b
     inner || value.span().contains(&offset)
 }
 
-/// Where the value of a path such as `ops[2].node` stands.
+/// Where the value of a path such as `ops[2].node` stands, or the table that leaves it out.
 fn find_key(table: &Spanned<DeTable<'_>>, path: &str) -> Option<Range<usize>> {
     let mut parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty());
     let mut value = table.get_ref().get(parts.next()?)?;
     for part in parts {
-        value = match value.get_ref() {
-            DeValue::Table(table) => table.get(part)?,
-            DeValue::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+        let inner = match value.get_ref() {
+            DeValue::Table(table) => table.get(part),
+            DeValue::Array(items) => items.get(part.parse::<usize>().ok()?),
             DeValue::String(_)
             | DeValue::Integer(_)
             | DeValue::Float(_)
             | DeValue::Boolean(_)
-            | DeValue::Datetime(_) => break,
+            | DeValue::Datetime(_) => None,
         };
+        match inner {
+            Some(inner) => value = inner,
+            None => break,
+        }
     }
     Some(value.span())
 }

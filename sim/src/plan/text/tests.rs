@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fault::{Fault, Unsynced, Weather};
+use crate::machine::NodeIndex;
 use crate::plan::{Expect, Nothing};
 use crate::storm::Family;
 use crate::time::Instant;
@@ -207,7 +208,7 @@ fn mistakes_name_file_key_found_and_expected() {
         (
             "nodes = 3",
             "nodes = 0",
-            "some.toml:4: nodes: found 0, expected at least 1",
+            "some.toml:4: nodes: found 0, expected 1 to 2048",
         ),
         (
             "retention = 5",
@@ -233,6 +234,195 @@ fn mistakes_name_file_key_found_and_expected() {
             "{from} -> {to}\n found {found}\nwanted {expected}"
         );
         assert!(found.starts_with("some.toml:"), "{found}");
+    }
+}
+
+/// A plan with every fault whose values have bounds.
+fn rich() -> Plan<Op, Nothing> {
+    let mut plan: Plan<Op, Nothing> = Plan::new("rich", 7, 3, Nothing {});
+    let (node, to) = (NodeIndex(1), NodeIndex(2));
+    plan.op(Instant::from_millis(19_999), 0, Op::Read);
+    plan.weather.loss_ppm = 11;
+    let faults = [
+        Fault::Weather {
+            from: None,
+            to: Some(to),
+            weather: Some(Weather {
+                duplicate_ppm: 12,
+                reorder_ppm: 13,
+                ..Weather::latency_us(14, 15)
+            }),
+        },
+        Fault::ClockRate { node, ppm: 16 },
+        Fault::ClockJump { node, ms: 17 },
+        Fault::LateWake { node, by_ms: 18 },
+        Fault::DiskLatency {
+            node,
+            us_min: 19,
+            us_max: 20,
+        },
+        Fault::CrashAtPersist {
+            node,
+            op: 21,
+            unsynced: Unsynced::Drawn,
+            restart_after_ms: Some(22),
+        },
+        Fault::Flip { node, bits: 23 },
+        Fault::FlipAt {
+            node,
+            file: "log".to_owned(),
+            offset: 24,
+            bit: 6,
+        },
+        Fault::Partition {
+            groups: vec![vec![node], vec![to]],
+        },
+        Fault::Cut { from: node, to },
+    ];
+    for fault in faults {
+        plan.fault(Instant::from_millis(25), fault);
+    }
+    plan
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused() {
+    let huge = "9223372036854775807";
+    let cases = [
+        (
+            "nodes = 3",
+            "nodes = 65535",
+            "nodes: found 65535, expected 1 to 2048",
+        ),
+        (
+            "safety_ms = 10000",
+            &format!("safety_ms = {huge}"),
+            "safety_ms: found 9223",
+        ),
+        (
+            "liveness_ms = 10000",
+            &format!("liveness_ms = {huge}"),
+            "liveness_ms: found 9223",
+        ),
+        (
+            "wall_ms = 1700000000000",
+            &format!("wall_ms = {huge}"),
+            "wall_ms: found 9223",
+        ),
+        (
+            "origin_ms_max = 0",
+            &format!("origin_ms_max = {huge}"),
+            "origin_ms_max: found 9223",
+        ),
+        (
+            "disk_us = [100, 2000]",
+            "disk_us = [2000, 100]",
+            "disk_us: found 2000 and 100, expected",
+        ),
+        (
+            "at_ms = 19999",
+            "at_ms = 20001",
+            "ops[0]: found 20.001000s, expected a time up to",
+        ),
+        (
+            "loss_ppm = 11",
+            "loss_ppm = 1000001",
+            "weather.loss_ppm: found 1000001, expected 0 to",
+        ),
+        (
+            "duplicate_ppm = 12",
+            "duplicate_ppm = 4294967295",
+            "faults[0].weather.duplicate_ppm:",
+        ),
+        (
+            "reorder_ppm = 13",
+            "reorder_ppm = 1000001",
+            "faults[0].weather.reorder_ppm: found 1000",
+        ),
+        (
+            "latency_us_min = 14",
+            "latency_us_min = 16",
+            "faults[0].weather.latency_us_max: found 16",
+        ),
+        (
+            ", ppm = 16",
+            ", ppm = -1000000",
+            "faults[1].ppm: found -1000000, expected more than",
+        ),
+        (
+            ", ms = 17",
+            &format!(", ms = {huge}"),
+            "faults[2].ms: found 9223",
+        ),
+        (
+            "by_ms = 18",
+            &format!("by_ms = {huge}"),
+            "faults[3].by_ms: found 9223",
+        ),
+        (
+            "us_min = 19",
+            "us_min = 21",
+            "faults[4].us_max: found 21 and 20, expected the lower",
+        ),
+        (
+            "us_max = 20",
+            &format!("us_max = {huge}"),
+            "faults[4].us_max: found 19 and 9223",
+        ),
+        (
+            ", op = 21",
+            ", op = 0",
+            "faults[5].op: found 0, expected 1 to",
+        ),
+        (
+            "restart_after_ms = 22",
+            &format!("restart_after_ms = {huge}"),
+            "faults[5].restart_after",
+        ),
+        (
+            "bits = 23",
+            "bits = 4294967295",
+            "faults[6].bits: found 4294967295, expected 0 to",
+        ),
+        (
+            ", bit = 6",
+            ", bit = 8",
+            "faults[7].bit: found 8, expected 0 to 7",
+        ),
+        (
+            "[[1], [2]]",
+            "[[1], [2, 1]]",
+            "faults[8].groups: found node 1 twice, expected each",
+        ),
+        (
+            "[[1], [2]]",
+            "[[1], [3]]",
+            "faults[8]: found 3, expected a node below 3",
+        ),
+        (
+            "from = 1, to = 2",
+            "from = 1, to = 3",
+            "faults[9]: found 3, expected a node below 3",
+        ),
+    ];
+    let text = rich().to_text();
+    let parse = |text: &str| Plan::<Op, Nothing>::parse(Path::new("some.toml"), text);
+    assert_eq!(parse(&text), Ok(rich()));
+    for (from, to, expected) in cases {
+        let broken = text.replacen(from, to, 1);
+        assert_ne!(broken, text, "{from} is in {text}");
+        let found = parse(&broken).expect_err(to).to_string();
+        assert!(
+            found.contains(expected),
+            "{from} -> {to}\n found {found}\nwanted {expected}"
+        );
+        let line = found
+            .strip_prefix("some.toml:")
+            .map(|rest| rest.split(':').next());
+        assert!(
+            line.is_some_and(|line| line.is_some_and(|line| line.parse::<u32>().is_ok())),
+            "{found}"
+        );
     }
 }
 
