@@ -1,6 +1,7 @@
 //! What a plan decides beyond nodes, operations and faults: chains, timing, limits, the clients
 //! and the blows that are aimed at whoever leads.
 
+use crate::mistakes::idle_name;
 use crate::model::{node_id, store_id};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::{
@@ -256,7 +257,7 @@ impl Cfg {
             class: chain.class,
         });
         let idle = (0..self.idle_chains).map(|number| ChainDraft {
-            name: format!("idle-{number}"),
+            name: idle_name(number),
             members: everybody(),
             leader_pinned: None,
             retention: Retention::default(),
@@ -279,7 +280,7 @@ impl Cfg {
     pub fn place(&self, chain: u16) -> u16 {
         let wanted = self.chain_id(chain);
         let named = self.chains.iter().map(|chain| ChainId::of(&chain.name));
-        let idle = (0..self.idle_chains).map(|number| ChainId::of(&format!("idle-{number}")));
+        let idle = (0..self.idle_chains).map(|number| ChainId::of(&idle_name(number)));
         named.chain(idle).filter(|id| Some(*id) < wanted).count() as u16
     }
 }

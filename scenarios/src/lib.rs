@@ -7,6 +7,7 @@ pub mod clients;
 pub mod flips;
 pub mod history;
 pub mod marks;
+pub mod mistakes;
 pub mod model;
 pub mod recordings;
 pub mod scenes;

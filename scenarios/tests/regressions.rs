@@ -13,7 +13,8 @@ fn every_regression_holds() {
     for file in std::fs::read_dir(folder).expect("the folder is there") {
         let path = file.expect("the folder is readable").path();
         let text = std::fs::read_to_string(&path).expect("a regression is a text");
-        let plan = Plan::parse(&path, &text).unwrap_or_else(|error| panic!("{error}"));
+        let plan = Plan::read(&scenes::plain(), &path, &text);
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
         let scene = scenes::named(&plan.scenario).expect("a scenario of that name");
         let report = run(&scene, &plan);
         let wrong = disappointment(&plan.expect, report.finding.as_ref());

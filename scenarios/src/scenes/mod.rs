@@ -17,12 +17,13 @@ use crate::checks::Checks;
 use crate::clients::Clients;
 use crate::flips::Flipping;
 use crate::marks::Marks;
+use crate::mistakes;
 use crate::model::{Host, HostConfig, Op};
 use meshos_core::config::Config;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::marks::Mark;
-use meshos_sim::plan::Plan as SimPlan;
+use meshos_sim::plan::{Mistake, Plan as SimPlan};
 use meshos_sim::scenario::{Blocked, NotChecked, Scenario};
 use meshos_sim::swarm::Draw;
 use meshos_sim::time::Instant;
@@ -84,6 +85,10 @@ impl Scenario for Scene {
         (self.fill)(&mut plan, draw);
         plan.faults.sort_by_key(|fault| fault.at);
         plan
+    }
+
+    fn check(&self, plan: &Plan) -> Result<(), Mistake> {
+        mistakes::check(plan)
     }
 
     fn config(&self, plan: &Plan, _: NodeIndex) -> HostConfig {

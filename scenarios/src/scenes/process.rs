@@ -78,6 +78,9 @@ fn leader_crash(plan: &mut Plan, draw: Draw) {
             draw.of("down").within(10..=4_000),
         );
         at += draw.of("between").within(500..=4_000);
+        if at >= plan.safety_ms {
+            break;
+        }
     }
 }
 
@@ -92,6 +95,9 @@ fn paused_leader(plan: &mut Plan, draw: Draw) {
         let span = draw.of("for").within(100..=5_000);
         aim(plan, at, target, Blow::Pause, span);
         at += draw.of("between").within(500..=4_000);
+        if at >= plan.safety_ms {
+            break;
+        }
     }
 }
 

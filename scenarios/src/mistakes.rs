@@ -1,0 +1,179 @@
+//! What the values of a plan have to keep to beyond their types, so that every plan that is run
+//! means what it says.
+
+use crate::cfg::{Aim, Cfg, ChainCfg, ClientCfg};
+use crate::model::{Ask, Op};
+use crate::scenes::Plan;
+use meshos_core::config::ConfigError;
+use meshos_sim::plan::{MS_MAX, Mistake};
+use std::collections::BTreeSet;
+
+/// Most chains that nobody uses.
+const IDLE_MAX: u64 = 10_000;
+/// Most clients; alarms name them by 16 bits.
+const SESSIONS_MAX: u64 = 65_535;
+/// Longest payload: one byte more than the core takes in under any config.
+const BYTES_MAX: u64 = (64 << 20) + 1;
+/// Tickets of a plan's own operations are below; those of clients and aims are not.
+const TICKET_END: u64 = 1 << 32;
+const MILLION: u64 = 1_000_000;
+
+/// Looks for a value of `cfg` or `ops` that cannot be meant.
+///
+/// # Errors
+/// The first such value.
+pub fn check(plan: &Plan) -> Result<(), Mistake> {
+    let cfg = &plan.cfg;
+    Mistake::unless_within("cfg.idle_chains", cfg.idle_chains.into(), 0..=IDLE_MAX)?;
+    let mut names = (0..cfg.idle_chains).map(idle_name).collect();
+    for (at, chain) in cfg.chains.iter().enumerate() {
+        check_chain(&format!("cfg.chains[{at}]"), chain, plan.nodes, &mut names)?;
+    }
+    if let Err(error) = cfg.config(plan.nodes) {
+        return Err(translated(cfg, error));
+    }
+    let mut sessions = 0;
+    for (at, client) in cfg.clients.iter().enumerate() {
+        let key = format!("cfg.clients[{at}]");
+        check_client(&key, client, cfg.chains.len())?;
+        let most = SESSIONS_MAX - sessions;
+        Mistake::unless_within(key + ".sessions", client.sessions.into(), 1..=most)?;
+        sessions += u64::from(client.sessions);
+    }
+    for (at, aim) in cfg.aims.iter().enumerate() {
+        check_aim(&format!("cfg.aims[{at}]"), aim, plan)?;
+    }
+    let mut tickets = BTreeSet::new();
+    for (at, op) in plan.ops.iter().enumerate() {
+        let key = format!("ops[{at}].op");
+        check_op(&key, &op.op, plan)?;
+        if !tickets.insert(op.op.ticket) {
+            let expected = "a ticket that no operation before it has";
+            return Err(Mistake::new(key + ".ticket", op.op.ticket, expected));
+        }
+    }
+    Ok(())
+}
+
+/// The name of a chain that nobody uses.
+pub(crate) fn idle_name(number: u32) -> String {
+    format!("idle-{number}")
+}
+
+fn check_chain(
+    key: &str,
+    chain: &ChainCfg,
+    nodes: u16,
+    names: &mut BTreeSet<String>,
+) -> Result<(), Mistake> {
+    // Operations on a chain that does not exist go to the chain without a name.
+    if chain.name.is_empty() || !names.insert(chain.name.clone()) {
+        let expected = "a name that no other chain has";
+        return Err(Mistake::new(
+            format!("{key}.name"),
+            format!("{:?}", chain.name),
+            expected,
+        ));
+    }
+    for (at, member) in chain.members.iter().enumerate() {
+        Mistake::unless_node(format!("{key}.members[{at}]"), *member, nodes)?;
+    }
+    match chain.pinned {
+        Some(node) => Mistake::unless_node(format!("{key}.pinned"), node, nodes),
+        None => Ok(()),
+    }
+}
+
+/// What the core has against a config, by its place in the plan.
+fn translated(cfg: &Cfg, error: ConfigError) -> Mistake {
+    let problem = error.to_string();
+    let of_chain = |name: &str, key: &str| {
+        let at = cfg.chains.iter().position(|chain| chain.name == name);
+        // Chains that nobody uses have all nodes as members.
+        at.map_or_else(
+            || "nodes".to_owned(),
+            |at| format!("cfg.chains[{at}].{key}"),
+        )
+    };
+    let key = match error {
+        ConfigError::OutOfBounds {
+            key,
+            found,
+            low,
+            high,
+        } => return Mistake::new(format!("cfg.{key}"), found, format!("{low} to {high}")),
+        ConfigError::MessageBelowEntry { .. } => "cfg.limits.message_bytes_max".to_owned(),
+        ConfigError::NodeTwice(_) | ConfigError::NodeZero => "nodes".to_owned(),
+        ConfigError::ChainTwice(name) => of_chain(&name, "name"),
+        ConfigError::MemberCount { chain, found } => {
+            let key = of_chain(&chain, "members");
+            return Mistake::new(key, format!("{found} members"), "1 or 3 to 16");
+        }
+        ConfigError::MemberTwice { chain, .. } | ConfigError::UnknownMember { chain, .. } => {
+            of_chain(&chain, "members")
+        }
+        ConfigError::PinnedOutside { chain, .. } => of_chain(&chain, "pinned"),
+    };
+    Mistake { key, problem }
+}
+
+fn check_client(key: &str, client: &ClientCfg, chains: usize) -> Result<(), Mistake> {
+    let key = |name: &str| format!("{key}.{name}");
+    check_place(key("chain"), client.chain, chains)?;
+    Mistake::unless_within(key("start_ms"), client.start_ms, 0..=MS_MAX)?;
+    let (low, high) = client.bytes;
+    Mistake::unless_range(key("bytes"), (low.into(), high.into()), BYTES_MAX)?;
+    Mistake::unless_within(key("pipeline"), client.pipeline.into(), 1..=u32::MAX.into())?;
+    // A client that waits for nothing asks again and again at one instant.
+    for (name, ms) in [
+        ("interval_ms", client.interval_ms),
+        ("repeat_ms_max", client.repeat_ms_max),
+        ("patience_ms", client.patience_ms),
+        ("pause_ms", client.pause_ms),
+    ] {
+        Mistake::unless_within(key(name), ms, 1..=MS_MAX)?;
+    }
+    for (name, ppm) in [
+        ("reads_ppm", client.reads_ppm),
+        ("linearizable_ppm", client.linearizable_ppm),
+        ("local_ppm", client.local_ppm),
+        ("anonymous_ppm", client.anonymous_ppm),
+        ("repeat_ppm", client.repeat_ppm),
+        ("sticky_ppm", client.sticky_ppm),
+    ] {
+        Mistake::unless_within(key(name), ppm.into(), 0..=MILLION)?;
+    }
+    Ok(())
+}
+
+fn check_aim(key: &str, aim: &Aim, plan: &Plan) -> Result<(), Mistake> {
+    check_place(format!("{key}.chain"), aim.chain, plan.cfg.chains.len())?;
+    Mistake::unless_within(format!("{key}.for_ms"), aim.for_ms, 0..=MS_MAX)?;
+    if aim.at_ms < plan.safety_ms {
+        return Ok(());
+    }
+    let expected = format!("a time of the safety phase, before {}", plan.safety_ms);
+    Err(Mistake::new(format!("{key}.at_ms"), aim.at_ms, expected))
+}
+
+fn check_op(key: &str, op: &Op, plan: &Plan) -> Result<(), Mistake> {
+    let chains = plan.cfg.chains.len() + plan.cfg.idle_chains as usize;
+    check_place(format!("{key}.chain"), op.chain, chains)?;
+    Mistake::unless_within(format!("{key}.ticket"), op.ticket, 0..=TICKET_END - 1)?;
+    match op.ask {
+        Ask::Append { bytes, .. } => {
+            Mistake::unless_within(format!("{key}.ask.bytes"), bytes.into(), 0..=BYTES_MAX)
+        }
+        Ask::Transfer { to: Some(to) } => {
+            Mistake::unless_node(format!("{key}.ask.to"), to, plan.nodes)
+        }
+        Ask::Open {} | Ask::Read { .. } | Ask::Transfer { to: None } | Ask::HandOver {} => Ok(()),
+    }
+}
+
+fn check_place(key: String, chain: u16, chains: usize) -> Result<(), Mistake> {
+    if usize::from(chain) < chains {
+        return Ok(());
+    }
+    Err(Mistake::new(key, chain, format!("a chain below {chains}")))
+}
