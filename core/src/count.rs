@@ -80,6 +80,8 @@ counts! {
     ForwardRepeated,
     /// An unknown entry was repaired from a peer.
     Repaired,
+    /// An entry came from another member than the leader, to catch up (D20).
+    Helped,
     /// A replica's durable tail was below what it had acknowledged (D13g).
     StoreRegressed,
     /// Leadership was handed over on request.

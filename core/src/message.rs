@@ -236,7 +236,7 @@ pub enum Talk {
     },
     /// Seek election now, in a higher epoch than the header's (D20).
     TransferNow,
-    /// Asks any member for entries, to repair or to catch up (D13f, D20).
+    /// Asks any member for entries in the place of damaged ones (D13f).
     Fetch {
         /// First position wanted.
         from: Seq,
@@ -245,7 +245,7 @@ pub enum Talk {
         /// The request.
         attempt: Attempt,
     },
-    /// Entries that this member holds intact.
+    /// Entries that this member holds intact; none if it cannot help.
     Fetched {
         /// The request it answers.
         attempt: Attempt,
@@ -253,6 +253,14 @@ pub enum Talk {
         since: Tip,
         /// The entries.
         entries: Arc<[Arc<Entry>]>,
+    },
+    /// Asks any member for the committed entries that follow the asker's log, which come as
+    /// `Fetched`; said again under the same request, acknowledges those before `since` (D20).
+    CatchUp {
+        /// Where they start, with epoch and hash before it.
+        since: Tip,
+        /// The request.
+        attempt: Attempt,
     },
 }
 

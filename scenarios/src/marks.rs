@@ -48,6 +48,7 @@ const REQUIRED: &[&str] = &[
     "crash between write and sync",
     "torn record repaired on reopen",
     "corrupt entry repaired from a peer",
+    "entries of another member than the leader appended",
     "suspicion armed again after a pause",
     "clock stepped back while leading",
     "chunk held back by the bandwidth budget",
@@ -222,6 +223,7 @@ fn reach(count: Count) {
         Count::RequestLate => reached!("request that a leader could not answer in time"),
         Count::QuorumLost => reached!("half-deaf leader stepping down"),
         Count::Repaired => reached!("corrupt entry repaired from a peer"),
+        Count::Helped => reached!("entries of another member than the leader appended"),
         Count::SuspicionRearmed => reached!("suspicion armed again after a pause"),
         Count::BudgetWait => reached!("chunk held back by the bandwidth budget"),
         Count::StoreFull => reached!("store full"),
@@ -279,7 +281,8 @@ impl Hook<Host> for Marks {
                     | Talk::Regressed { .. }
                     | Talk::TransferNow
                     | Talk::Fetch { .. }
-                    | Talk::Fetched { .. } => None,
+                    | Talk::Fetched { .. }
+                    | Talk::CatchUp { .. } => None,
                 },
                 Body::Confirm(_) => Some(Heard::Confirm),
                 Body::Heartbeat(_)

@@ -103,6 +103,7 @@ pub(super) fn numbers(draft: &Draft) -> Result<(), ConfigError> {
         limits.chunks_in_flight_max,
         1..=1024,
     )?;
+    within("limits.lag_max", limits.lag_max, 1..=1 << 30)?;
     within(
         "limits.batch_bytes_max",
         limits.batch_bytes_max,

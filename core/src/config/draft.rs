@@ -84,6 +84,8 @@ pub struct Limits {
     pub read_bytes_max: u32,
     /// Chunks under way to one follower.
     pub chunks_in_flight_max: u32,
+    /// Committed entries that a follower may lack before it asks others than the leader.
+    pub lag_max: u32,
     /// Largest sum of payloads that goes to the store in one batch.
     pub batch_bytes_max: u32,
     /// Client requests that wait, per chain.
@@ -113,6 +115,7 @@ impl Default for Limits {
             message_bytes_max: 1 << 20,
             read_bytes_max: 1 << 20,
             chunks_in_flight_max: 8,
+            lag_max: 1024,
             batch_bytes_max: 1 << 20,
             requests_max: 4096,
             uncommitted_max: 65_536,

@@ -1,5 +1,6 @@
 //! The follower's side of replication: pulls, chunks and the one place that cuts (D13a, D13c).
 
+use super::helper::Help;
 use super::reset::Incoming;
 use super::role::Role;
 use super::{Chain, Cx, Entries};
@@ -23,13 +24,14 @@ pub(super) struct Follow {
     /// What the last pull acknowledged.
     reported: Option<Seq>,
     /// End of the furthest chunk of the stream that was seen, taken or not.
-    seen: Seq,
+    pub(super) seen: Seq,
     number: Number,
     /// How often it asked anew without an answer in between: each time it waits twice as long,
     /// or over a slow link every answer would come too late.
     unanswered: u32,
     /// The retention floor that the leader shipped.
     pub(super) floor: Seq,
+    pub(super) help: Help,
     pub(super) incoming: Option<Incoming>,
     /// A complete checkpoint that waits to be installed.
     pub(super) reset: Option<Arc<Checkpoint>>,
@@ -45,6 +47,7 @@ impl Follow {
             number: Number::new(0),
             unanswered: 0,
             floor: Seq::ZERO,
+            help: Help::default(),
             incoming: None,
             reset: None,
         }
@@ -57,6 +60,7 @@ impl Follow {
         self.reported = None;
         self.unanswered = 0;
         self.seen = end;
+        self.help = Help::default();
         self.incoming = None;
     }
 }
@@ -76,10 +80,14 @@ impl Chain {
             self.follow.next = next.expect("it is above the lowest position");
         }
         let durable = self.log.durable().end;
-        let acknowledged = durable.min(self.follow.next);
-        if self.follow.stream.is_some() && self.follow.reported == Some(acknowledged) {
+        let is_told = self.follow.reported == Some(durable.min(self.follow.next));
+        if self.follow.stream.is_some() && is_told && !self.follow.help.is_under_way() {
             return;
         }
+        if self.is_helped(leader, cx) {
+            return;
+        }
+        let acknowledged = durable.min(self.follow.next);
         let Some(since) = self.log.tip_at(self.follow.next) else {
             return;
         };
@@ -115,6 +123,10 @@ impl Chain {
         if self.role != Role::Replica {
             return;
         }
+        if self.follow.help.is_under_way() {
+            return self.on_help_due(cx);
+        }
+        self.follow.help.try_everybody();
         let row = cx
             .liveness
             .row(leader, self.id, self.generation)
@@ -138,7 +150,8 @@ impl Chain {
 
     /// The leader's row shows that something did not arrive.
     pub(super) fn watch_progress(&mut self, row: RowState, cx: &mut Cx<'_>) {
-        if self.is_behind(&row) && self.follow.unanswered == 0 {
+        let is_asked = self.follow.unanswered > 0 || self.follow.help.is_under_way();
+        if self.is_behind(&row) && !is_asked {
             let at = cx.now.after(cx.config.heartbeat() / 4);
             cx.deadlines.arm_by(self.index, Kind::Pull, at);
         }
@@ -191,7 +204,7 @@ impl Chain {
     }
 
     /// Whether the entries are contiguous, linked, and of epochs that may stand here.
-    fn is_sound(&self, since: Tip, entries: &Entries, cx: &Cx<'_>) -> bool {
+    pub(super) fn is_sound(&self, since: Tip, entries: &Entries, cx: &Cx<'_>) -> bool {
         let mut tip = since;
         for entry in entries.iter() {
             let is_next = entry.seq == tip.end && entry.generation == self.generation;

@@ -90,6 +90,32 @@ pub(super) struct Stream {
     pub(super) told: Option<(Seq, Seq)>,
 }
 
+impl Stream {
+    pub(super) fn new(attempt: Attempt, next: Seq) -> Self {
+        let in_flight = VecDeque::new();
+        let told = None;
+        Self {
+            attempt,
+            next,
+            in_flight,
+            told,
+        }
+    }
+
+    /// Everything before `end` arrived.
+    pub(super) fn acknowledge(&mut self, end: Seq) {
+        while self.in_flight.front().is_some_and(|&sent| sent <= end) {
+            self.in_flight.pop_front();
+        }
+    }
+
+    /// Entries up to `end` left.
+    pub(super) fn sent(&mut self, end: Seq) {
+        self.in_flight.push_back(end);
+        self.next = end;
+    }
+}
+
 impl Lead {
     pub(super) fn new(peers: &[Member], first: Seq, floor: Seq, now: Instant) -> Self {
         let follower = |&member: &Member| {
@@ -161,24 +187,8 @@ impl Chain {
             follower.acked = follower.acked.max(since.end.min(durable));
         }
         match &mut follower.stream {
-            Some(stream) if stream.attempt == attempt => {
-                while stream
-                    .in_flight
-                    .front()
-                    .is_some_and(|&end| end <= follower.acked)
-                {
-                    stream.in_flight.pop_front();
-                }
-            }
-            other => {
-                let in_flight = VecDeque::new();
-                *other = Some(Stream {
-                    attempt,
-                    next: since.end,
-                    in_flight,
-                    told: None,
-                });
-            }
+            Some(stream) if stream.attempt == attempt => stream.acknowledge(follower.acked),
+            other => *other = Some(Stream::new(attempt, since.end)),
         }
     }
 

@@ -13,6 +13,7 @@ mod election;
 mod epoch;
 mod follow;
 mod forward;
+mod helper;
 mod lead;
 pub mod log;
 mod read;
@@ -21,6 +22,7 @@ mod reset;
 mod retain;
 pub mod role;
 mod route;
+mod serve;
 mod ship;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ use log::Log;
 use repair::Repair;
 use role::{Role, Signal};
 use serde::{Deserialize, Serialize};
+use serve::Serving;
 use writer::Writer;
 
 /// One chain on one node.
@@ -80,6 +83,7 @@ pub struct Chain {
     lead: Option<Lead>,
     follow: Follow,
     repair: Repair,
+    serving: Serving,
     forwards: Forwards,
     /// The row as peers were last told, or are about to be.
     published: Option<RowState>,
@@ -141,6 +145,7 @@ impl Chain {
             campaign: None,
             lead: None,
             repair: Repair::default(),
+            serving: Serving::default(),
             forwards: Forwards::default(),
             published: None,
             is_stale: false,
@@ -219,6 +224,7 @@ impl Chain {
             self.advance_commit(cx);
             self.answer_reads(cx);
             self.ship(cx);
+            self.serve(cx);
             self.pull(cx);
             self.ask_repair(cx);
             self.hand_over_if_ready(cx);

@@ -7,7 +7,7 @@ use crate::chain::entry::{Entry, Tip};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::count::Count;
 use crate::deadline::Kind;
-use crate::id::{Attempt, Member, NodeId, Seq};
+use crate::id::{Attempt, NodeId, Seq};
 use crate::message::Talk;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -72,32 +72,6 @@ impl Chain {
             end = end.next();
         }
         end
-    }
-
-    /// A member asks for entries: it gets the last ones that are intact here and fit a message,
-    /// for their successor proves them there.
-    pub(super) fn on_fetch(
-        &mut self,
-        asker: &Member,
-        from: Seq,
-        end: Seq,
-        attempt: Attempt,
-        cx: &mut Cx<'_>,
-    ) {
-        if end <= self.log.floor() {
-            return self.send_reset(asker, attempt, cx);
-        }
-        let bytes_max = u64::from(cx.config.limits().message_bytes_max / 2);
-        let entries = self.log.read_back(from, end, bytes_max);
-        let since = entries.first().and_then(|first| self.log.tip_at(first.seq));
-        if let Some(since) = since {
-            let talk = Talk::Fetched {
-                attempt,
-                since,
-                entries,
-            };
-            self.say(asker, talk, cx);
-        }
     }
 
     /// Entries of some member: they fill the end of an unknown run if what follows it names the

@@ -57,7 +57,8 @@ impl Chain {
                 | Talk::Regressed { .. }
                 | Talk::TransferNow
                 | Talk::Fetch { .. }
-                | Talk::Fetched { .. } => self.adopt(message.epoch, cx),
+                | Talk::Fetched { .. }
+                | Talk::CatchUp { .. } => self.adopt(message.epoch, cx),
             }
         }
         if message.epoch.n < self.epoch.n && !is_epochless(&message.talk) {
@@ -145,7 +146,19 @@ impl Chain {
                 since,
                 entries,
             } => {
-                self.on_fetched(*attempt, *since, entries, cx);
+                if self.is_help(from.node, *attempt, entries) {
+                    self.on_help(*since, entries, cx);
+                } else {
+                    self.on_fetched(*attempt, *since, entries, cx);
+                }
+            }
+            &Talk::CatchUp { since, attempt } => {
+                let asker = Member {
+                    node: from.node,
+                    store: from.store,
+                    replica,
+                };
+                self.on_catch_up(&asker, since, attempt, cx);
             }
         }
     }
@@ -259,7 +272,8 @@ fn is_of_leader(talk: &Talk) -> bool {
         | Talk::Regressed { .. }
         | Talk::TransferNow
         | Talk::Fetch { .. }
-        | Talk::Fetched { .. } => false,
+        | Talk::Fetched { .. }
+        | Talk::CatchUp { .. } => false,
     }
 }
 
@@ -267,7 +281,7 @@ fn is_of_leader(talk: &Talk) -> bool {
 /// by the epoch that was asked for, of which a query leaves its voter behind.
 fn is_epochless(talk: &Talk) -> bool {
     match talk {
-        Talk::Fetch { .. } | Talk::Fetched { .. } => true,
+        Talk::Fetch { .. } | Talk::Fetched { .. } | Talk::CatchUp { .. } => true,
         Talk::VoteReply { round, granted, .. } => *round == Round::Pre && *granted,
         Talk::VoteRequest { .. }
         | Talk::Pull { .. }

@@ -1,10 +1,13 @@
 //! Chunks to the followers: pipelined, within the bandwidth budget (D17, D22).
 
+use super::log::ENTRY_OVERHEAD;
 use super::{Chain, Cx, Entries};
+use crate::chain::entry::Entry;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{NodeId, Seq};
 use crate::message::Talk;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Chain {
@@ -61,10 +64,7 @@ impl Chain {
         if entries.is_empty() && stream.told == Some(told) {
             return false;
         }
-        let bytes: u64 = entries
-            .iter()
-            .map(|entry| cost(entry.payload.length()))
-            .sum();
+        let bytes = cost(&entries);
         if let Err(at) = cx.bucket.admit(self.class, bytes, cx.now) {
             cx.counters.add(Count::BudgetWait);
             cx.deadlines.arm_by(self.index, Kind::Budget, at);
@@ -73,9 +73,8 @@ impl Chain {
         let end = Seq::new(since.end.get() + entries.len() as u64);
         let more = !entries.is_empty() && end < self.log.end();
         if !entries.is_empty() {
-            stream.in_flight.push_back(end);
+            stream.sent(end);
         }
-        stream.next = end;
         stream.told = Some(told);
         let (attempt, member) = (stream.attempt, follower.member);
         let (commit, floor) = told;
@@ -94,6 +93,8 @@ impl Chain {
     }
 }
 
-fn cost(payload: u32) -> u64 {
-    u64::from(payload) + super::log::ENTRY_OVERHEAD
+/// What entries cost of the budget.
+pub(super) fn cost(entries: &Entries) -> u64 {
+    let cost = |entry: &Arc<Entry>| u64::from(entry.payload.length()) + ENTRY_OVERHEAD;
+    entries.iter().map(cost).sum()
 }

@@ -4,5 +4,6 @@ mod bench;
 mod client;
 mod elect;
 mod follower;
+mod helper;
 mod leader;
 mod store;

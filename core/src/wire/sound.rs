@@ -178,6 +178,10 @@ fn check_talk(message: &ChainMessage) -> Checked {
         }
         Talk::Outdated | Talk::TransferNow => Ok(()),
         Talk::Regressed { acknowledged } => position(*acknowledged),
+        Talk::CatchUp { since, attempt } => {
+            check_attempt(*attempt)?;
+            position(since.end)
+        }
         Talk::Fetch { from, end, attempt } => {
             check_attempt(*attempt)?;
             position(*end)?;

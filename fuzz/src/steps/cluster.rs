@@ -38,6 +38,7 @@ pub(super) fn config() -> Arc<Config> {
         entry_bytes_max: 64,
         message_bytes_max: 2048,
         chunks_in_flight_max: 2,
+        lag_max: 2,
         requests_max: 4,
         uncommitted_max: 16,
         clients_max: 2,

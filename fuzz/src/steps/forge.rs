@@ -169,7 +169,7 @@ impl World {
             hash: EntryHash(1),
         });
         let attempt = self.live_attempt(source, to, chain);
-        match source.below(15) {
+        match source.below(16) {
             0 => Talk::VoteRequest {
                 round: if source.byte() < 128 {
                     Round::Pre
@@ -226,6 +226,7 @@ impl World {
                 end: source.seq(end),
                 attempt,
             },
+            14 => Talk::CatchUp { since, attempt },
             _ => Talk::Fetched {
                 attempt,
                 since,
@@ -269,7 +270,8 @@ impl World {
             Body::Chain(message) if message.chain == chain => match &message.talk {
                 Talk::Pull { attempt, .. }
                 | Talk::VoteRequest { attempt, .. }
-                | Talk::Fetch { attempt, .. } => Some(*attempt),
+                | Talk::Fetch { attempt, .. }
+                | Talk::CatchUp { attempt, .. } => Some(*attempt),
                 _ => None,
             },
             _ => None,
@@ -323,7 +325,9 @@ fn mutate_talk(source: &mut Source<'_>, talk: &mut Talk) {
             *from = source.seq(*from);
             *end = source.seq(*end);
         }
-        Talk::Fetched { since, .. } => since.end = source.seq(since.end),
+        Talk::Fetched { since, .. } | Talk::CatchUp { since, .. } => {
+            since.end = source.seq(since.end)
+        }
         Talk::Outdated | Talk::TransferNow => {}
     }
 }

@@ -169,7 +169,7 @@ impl Checks {
                 }
                 Ok(())
             }
-            Talk::Chunk { entries, .. } => {
+            Talk::Chunk { entries, .. } | Talk::Fetched { entries, .. } => {
                 let bytes = bytes_of(entries);
                 let now = step.now.instant.as_nanos();
                 self.nodes[step.node.at()].budget.observe(bytes, now)
@@ -194,7 +194,7 @@ impl Checks {
             | Talk::Regressed { .. }
             | Talk::TransferNow
             | Talk::Fetch { .. }
-            | Talk::Fetched { .. } => Ok(()),
+            | Talk::CatchUp { .. } => Ok(()),
         }
     }
 
@@ -372,6 +372,9 @@ fn counts(talk: &Talk) -> Counts {
         | Talk::TransferNow
         | Talk::Fetched { .. }
         | Talk::VoteReply { granted: true, .. } => Counts::Yes,
-        Talk::VoteReply { granted: false, .. } | Talk::Outdated | Talk::Fetch { .. } => Counts::No,
+        Talk::VoteReply { granted: false, .. }
+        | Talk::Outdated
+        | Talk::Fetch { .. }
+        | Talk::CatchUp { .. } => Counts::No,
     }
 }

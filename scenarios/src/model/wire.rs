@@ -50,6 +50,7 @@ impl meshos_sim::machine::Message for Wire {
                 Talk::TransferNow => 18,
                 Talk::Fetch { .. } => 19,
                 Talk::Fetched { .. } => 20,
+                Talk::CatchUp { .. } => 21,
             },
             Body::Confirm(_) => 1,
             Body::Confirmed(_) => 2,

@@ -46,6 +46,12 @@ pub(super) const SCENES: &[Scene] = &[
         fill: behind_retention,
     },
     Scene {
+        name: "far-behind",
+        about: "nodes come back far behind a leader with little bandwidth, and others help",
+        marks: &["entries of another member than the leader appended"],
+        fill: far_behind,
+    },
+    Scene {
         name: "transfer-and-pin",
         about: "leadership is handed over on request, before a stop, and to a pinned node",
         marks: &["leadership handed over on request"],
@@ -236,6 +242,50 @@ fn behind_retention(plan: &mut Plan, draw: Draw) {
             );
         }
     }
+}
+
+fn far_behind(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("far-behind");
+    let limits = &mut plan.cfg.limits;
+    limits.lag_max = draw.of("lag").within(1..=8) as u32;
+    limits.bandwidth_bytes_per_s = draw.of("budget").within(8_000..=60_000);
+    limits.entry_bytes_max = 1_000;
+    limits.message_bytes_max = draw.of("message").within(2_024..=8_000) as u32;
+    limits.chunks_in_flight_max = *draw.of("chunks").pick(&[1, 2, 8]);
+    plan.cfg.chains[0].retention = Retention {
+        entries_max: *draw.of("keep").pick(&[None, None, Some(40)]),
+        ..Retention::default()
+    };
+    let client = &mut plan.cfg.clients[0];
+    (client.interval_ms, client.count, client.start_ms) = (60, 40, 1_500);
+    (client.bytes, client.reads_ppm, client.pipeline) = ((100, 1_000), 50_000, 8);
+    plan.weather.loss_ppm = *draw.of("loss").pick(&[0, 0, 50_000]);
+    plan.weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 200_000]);
+    plan.disk_us.1 = *draw.of("disk").pick(&[2_000, 60_000]);
+    let victim = node(draw.of("victim"), plan.nodes);
+    let at = draw.of("at").within(500..=3_000);
+    let back = at + draw.of("down").within(2_000..=5_000);
+    match draw.of("how").below(3) {
+        0 => {
+            let others = (0..plan.nodes)
+                .map(NodeIndex)
+                .filter(|node| *node != victim);
+            let groups = vec![others.collect(), vec![victim]];
+            plan.fault(ms(at), Fault::Partition { groups });
+            plan.fault(ms(back), Fault::Heal {});
+        }
+        _ => crash(plan, victim, (at, back), Unsynced::Drawn),
+    }
+    // Whoever helps, or leads, may go meanwhile.
+    for (name, target) in [("leader", Target::Leader), ("follower", Target::Follower)] {
+        let draw = draw.of(name);
+        if draw.of("on").chance(300_000) {
+            let at = back + draw.of("at").within(1..=1_500);
+            let blow = *draw.of("blow").pick(&[Blow::Crash, Blow::Isolate]);
+            aim(plan, at, target, blow, draw.of("for").within(100..=3_000));
+        }
+    }
+    plan.liveness_ms = 30_000;
 }
 
 fn transfer_and_pin(plan: &mut Plan, draw: Draw) {

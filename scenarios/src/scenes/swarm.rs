@@ -117,6 +117,7 @@ fn shape(plan: &mut Plan, draw: Draw) {
     limits.entry_bytes_max = *draw.of("entry").pick(&[200, 4_096]);
     limits.message_bytes_max = limits.entry_bytes_max + *draw.of("message").pick(&[1_024, 8_192]);
     limits.chunks_in_flight_max = *draw.of("chunks").pick(&[1, 2, 8]);
+    limits.lag_max = *draw.of("lag").pick(&[1, 4, 1_024]);
     limits.batch_bytes_max = *draw.of("batch").pick(&[1, 500, 1 << 20]);
     limits.uncommitted_max = *draw.of("uncommitted").pick(&[4, 65_536]);
     limits.forwards_max = *draw.of("forwards").pick(&[2, 4_096]);

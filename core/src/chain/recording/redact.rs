@@ -119,6 +119,7 @@ fn redact_talk(talk: &Talk) -> Option<Talk> {
         | Talk::Outdated
         | Talk::Regressed { .. }
         | Talk::TransferNow
-        | Talk::Fetch { .. } => None,
+        | Talk::Fetch { .. }
+        | Talk::CatchUp { .. } => None,
     }
 }

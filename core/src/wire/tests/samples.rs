@@ -238,6 +238,10 @@ pub(super) fn talks() -> Vec<Talk> {
             since: since(),
             entries: entries().into_iter().map(Arc::new).collect(),
         },
+        Talk::CatchUp {
+            attempt,
+            since: since(),
+        },
     ]
 }
 

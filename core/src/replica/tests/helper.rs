@@ -1,0 +1,248 @@
+//! Catching up from another member than the leader, on both sides.
+
+use super::bench::{Bench, Start, attempt, behind, chunk, entry, follows, leads, log};
+use crate::action::Action;
+use crate::chain::entry::{Entry, Kind, Tip};
+use crate::chain::order::Order;
+use crate::count::Count;
+use crate::deadline::Kind as Timer;
+use crate::id::{Number, Seq};
+use crate::message::{RowState, Talk};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A follower with one entry that hears of six committed ones from leader 2 and from member 3,
+/// and may lack two.
+fn lagging() -> Bench {
+    let mut start = Start::of(1, &[1]);
+    start.limits.lag_max = 2;
+    let mut bench = start.settled().following(2, 2);
+    let commit = Seq::new(6);
+    let knows = |row: RowState| RowState {
+        commit,
+        durable: Some(commit),
+        ..row
+    };
+    bench.row(2, knows(leads(2, 2, 0)));
+    bench.row(3, knows(follows(2)));
+    bench
+}
+
+/// The same, after the leader was silent for a while.
+fn helped() -> Bench {
+    let mut bench = lagging();
+    let said = bench.act(|chain, cx| chain.on_pull_due(cx));
+    assert_eq!(said, [bench.said(3, catch_up(&bench))]);
+    bench
+}
+
+fn catch_up(bench: &Bench) -> Talk {
+    Talk::CatchUp {
+        since: bench.chain.log().durable(),
+        attempt: bench.attempt(),
+    }
+}
+
+fn fetched(bench: &Bench, since: Tip, entries: &[Arc<Entry>]) -> Talk {
+    Talk::Fetched {
+        attempt: bench.attempt(),
+        since,
+        entries: entries.into(),
+    }
+}
+
+fn pull(bench: &Bench, number: u64) -> Talk {
+    Talk::Pull {
+        since: bench.chain.log().tip(),
+        durable: Some(bench.chain.log().durable().end),
+        attempt: bench.attempt(),
+        number: Number::new(number),
+    }
+}
+
+#[test]
+fn a_follower_far_behind_catches_up_from_another_member_and_asks_the_leader_for_the_rest() {
+    let entries = log(&[1; 6]);
+    let mut bench = helped();
+    let talk = fetched(&bench, behind(&entries[0]), &entries[1..3]);
+    let said = bench.hear(3, 2, talk);
+    assert_eq!(said, [bench.ordered(Order::Append(entries[1..3].into()))]);
+    assert_eq!(bench.count(Count::Helped), 2);
+    // What became durable makes room for more.
+    assert_eq!(bench.done(Ok(())), [bench.said(3, catch_up(&bench))]);
+    let talk = fetched(&bench, behind(&entries[2]), &entries[3..5]);
+    let said = bench.hear(3, 2, talk);
+    assert_eq!(said[0], bench.said(2, pull(&bench, 2)));
+    let chain = &bench.chain;
+    assert_eq!([chain.verified(), chain.commit()], [Seq::ZERO; 2]);
+    // The leader compares the end, and sends only what follows it.
+    bench.hear(2, 2, chunk(&bench, 5, &entries, 6));
+    assert_eq!(
+        [bench.chain.verified(), bench.chain.commit()],
+        [Seq::new(6); 2]
+    );
+    assert_eq!(bench.count(Count::Cut), 0);
+}
+
+#[test]
+fn only_what_extends_the_log_is_taken_from_another_member() {
+    let other = log(&[1, 2, 2]);
+    let later = log(&[1, 3, 3]);
+    let forged = Arc::new(entry(behind(&other[1]), 2, Kind::Empty));
+    let unlinked = [
+        other[1].clone(),
+        Arc::new(entry(behind(&forged), 2, Kind::Empty)),
+    ];
+    for (since, entries) in [
+        // Behind a predecessor that is not ours.
+        (behind(&other[1]), &other[2..]),
+        // Of a higher epoch than ours.
+        (behind(&other[0]), &later[1..]),
+        // Not linked.
+        (behind(&other[0]), &unlinked[..]),
+    ] {
+        let mut bench = helped();
+        let talk = fetched(&bench, since, entries);
+        let said: Vec<Action> = bench.hear(3, 2, talk);
+        assert_eq!(bench.chain.log().end(), Seq::new(1), "{said:?}");
+        assert_eq!(bench.count(Count::Helped), 0);
+    }
+}
+
+#[test]
+fn another_member_never_makes_a_follower_cut() {
+    let (ours, theirs) = (log(&[1, 1, 1]), log(&[1, 2, 2, 2]));
+    let mut bench = helped();
+    let talk = fetched(&bench, behind(&ours[0]), &ours[1..]);
+    bench.hear(3, 2, talk);
+    let talk = fetched(&bench, behind(&ours[0]), &theirs[1..]);
+    let said = bench.hear(3, 2, talk);
+    assert_eq!(bench.chain.log().tip(), behind(&ours[2]));
+    assert_eq!(bench.count(Count::Cut), 0);
+    // Who of the two is right only the leader can tell.
+    assert_eq!(said, [bench.said(2, pull(&bench, 2))]);
+}
+
+#[test]
+fn who_does_not_help_is_left_for_the_leader() {
+    let entries = log(&[1; 6]);
+    for answers in [true, false] {
+        let mut bench = helped();
+        let due = bench.now.after(Duration::from_secs(1));
+        let armed = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Timer::Pull);
+        assert_eq!(armed(&bench), Some(due));
+        let said = if answers {
+            let talk = fetched(&bench, behind(&entries[0]), &[]);
+            bench.hear(3, 2, talk)
+        } else {
+            bench.act(|chain, cx| chain.on_pull_due(cx))
+        };
+        assert_eq!(said, [bench.said(2, pull(&bench, 2))]);
+        // Its answer may still come.
+        let talk = fetched(&bench, behind(&entries[0]), &entries[1..]);
+        assert_eq!(bench.hear(3, 2, talk), []);
+        assert_eq!(bench.chain.log().end(), Seq::new(1));
+        // A leader that is silent, too, is no better.
+        let said = bench.act(|chain, cx| chain.on_pull_due(cx));
+        assert_eq!(said, [bench.said(3, catch_up(&bench))]);
+    }
+}
+
+#[test]
+fn a_helper_of_which_something_was_lost_is_asked_again() {
+    let entries = log(&[1; 6]);
+    let mut bench = helped();
+    let talk = fetched(&bench, behind(&entries[0]), &entries[1..2]);
+    bench.hear(3, 2, talk);
+    bench.done(Ok(()));
+    let late = fetched(&bench, behind(&entries[1]), &entries[2..3]);
+    let talk = fetched(&bench, behind(&entries[2]), &entries[3..4]);
+    assert_eq!(bench.hear(3, 2, talk), []);
+    assert_eq!(bench.count(Count::ChunkGap), 1);
+    let due = bench.deadlines.armed(bench.chain.index, Timer::Pull);
+    assert!(due < Some(bench.now.after(Duration::from_millis(20))));
+    let said = bench.act(|chain, cx| chain.on_pull_due(cx));
+    assert_eq!(said, [bench.said(3, catch_up(&bench))]);
+    // Nor is what was only late waited for a second time.
+    bench.hear(3, 2, late);
+    assert_eq!(bench.chain.log().tip(), behind(&entries[2]));
+}
+
+#[test]
+fn a_new_epoch_ends_the_help() {
+    let entries = log(&[1; 6]);
+    let mut bench = helped();
+    let talk = fetched(&bench, behind(&entries[0]), &entries[1..3]);
+    bench.row(3, follows(3));
+    assert_eq!(bench.hear(3, 3, talk), []);
+    assert_eq!(bench.chain.log().end(), Seq::new(1));
+}
+
+#[test]
+fn members_give_what_they_know_committed_in_parts() {
+    let entries = log(&[1; 7]);
+    let mut start = Start::of(1, &[1; 6]);
+    // Three entries per message, and one message on its way.
+    (start.limits.entry_bytes_max, start.limits.message_bytes_max) = (1, 1_025);
+    start.limits.chunks_in_flight_max = 1;
+    let mut bench = start.settled().following(2, 2);
+    bench.hear(2, 2, chunk(&bench, 6, &entries, 5));
+    assert_eq!(bench.chain.commit(), Seq::new(5));
+    let floor = bench.chain.log().checkpoint().floor;
+    let ask = |since| Talk::CatchUp {
+        since,
+        attempt: attempt(9),
+    };
+    let give = |since, entries: &[Arc<Entry>]| Talk::Fetched {
+        attempt: attempt(9),
+        since,
+        entries: entries.into(),
+    };
+    let said = bench.hear(3, 1, ask(floor));
+    assert_eq!(said, [bench.said(3, give(floor, &entries[..3]))]);
+    assert_eq!(bench.hear(3, 1, ask(floor)), []);
+    let tip = behind(&entries[2]);
+    let said = bench.hear(3, 1, ask(tip));
+    assert_eq!(said, [bench.said(3, give(tip, &entries[3..5]))]);
+    assert_eq!(bench.hear(3, 1, ask(behind(&entries[4]))), []);
+}
+
+#[test]
+fn members_decline_what_they_cannot_give() {
+    let (ours, other) = (log(&[1, 1]), log(&[2]));
+    for since in [behind(&ours[1]), behind(&other[0])] {
+        let mut bench = Start::of(1, &[1, 1]).settled().following(2, 2);
+        bench.hear(2, 2, chunk(&bench, 2, &ours, 2));
+        let attempt = attempt(9);
+        let said = bench.hear(3, 2, Talk::CatchUp { since, attempt });
+        let entries = [].into();
+        let declined = Talk::Fetched {
+            attempt,
+            since,
+            entries,
+        };
+        assert_eq!(said, [bench.said(3, declined)]);
+    }
+}
+
+#[test]
+fn members_help_within_their_budget() {
+    let entries = log(&[1; 3]);
+    let mut start = Start::of(1, &[1; 2]);
+    start.limits.bandwidth_bytes_per_s = 100;
+    let mut bench = start.settled().following(2, 2);
+    bench.hear(2, 2, chunk(&bench, 2, &entries, 3));
+    let since = bench.chain.log().checkpoint().floor;
+    let ask = |number| Talk::CatchUp {
+        since,
+        attempt: attempt(number),
+    };
+    assert_eq!(bench.hear(3, 2, ask(9)).len(), 1);
+    assert_eq!(bench.hear(3, 2, ask(10)), []);
+    assert_eq!(bench.count(Count::BudgetWait), 1);
+    let at = bench.deadlines.armed(bench.chain.index, Timer::Budget);
+    let at = at.expect("it is tried again");
+    bench.pass(at.since(bench.now));
+    assert_eq!(bench.settle().len(), 1);
+}
