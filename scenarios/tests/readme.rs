@@ -1,5 +1,6 @@
 //! What the README says to type works, and its figures are true.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -59,12 +60,36 @@ fn the_two_commands_are_those_of_ci() {
 }
 
 #[test]
-fn the_number_of_crates_is_true() {
-    let allowed = std::fs::read_to_string(root().join(".ci/allow/sim")).expect("the list of CI");
-    let count = allowed
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .count();
-    let words = format!("it is built from {count} other crates");
+fn the_numbers_of_crates_are_true() {
+    let linked = crates("normal,no-proc-macro", &[]);
+    let built = crates("normal", &[]);
+    let with_cli = crates("normal", &["--features", "cli"]);
+    let words = format!("it is built from {linked} other crates ({built} with those that only run");
     assert!(readme().contains(&words), "the README says: {words}");
+    let simulator = std::fs::read_to_string(root().join("docs/SIMULATOR.md")).expect("it is there");
+    for words in [
+        format!("With default features {built} other crates"),
+        format!("the command line brings {} more", with_cli - built),
+    ] {
+        assert!(simulator.contains(&words), "SIMULATOR.md says: {words}");
+    }
+}
+
+/// How many other crates the simulator needs on this platform.
+fn crates(edges: &str, features: &[&str]) -> usize {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(root())
+        .args(["tree", "--quiet", "--locked"]);
+    cargo.args(["--package", "meshos-sim", "--prefix", "none"]);
+    let output = cargo.args(["--edges", edges]).args(features).output();
+    let output = output.expect("cargo runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let lines = String::from_utf8(output.stdout).expect("names of crates");
+    let names: BTreeSet<&str> = lines
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    names.len() - 1
 }
