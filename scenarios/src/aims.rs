@@ -152,6 +152,18 @@ impl Aims {
                 later.fault(now, Fault::ClockStop { node });
                 later.fault(end, Fault::ClockStart { node });
             }
+            Blow::SlowDisk => {
+                let us_max = aim.for_ms.saturating_mul(1_000);
+                let us_min = us_max / 4 * 3;
+                later.fault(
+                    now,
+                    Fault::DiskLatency {
+                        node,
+                        us_min,
+                        us_max,
+                    },
+                );
+            }
         }
         true
     }

@@ -222,6 +222,9 @@ pub enum Blow {
     ClockBack,
     /// Its clocks stop.
     ClockStop,
+    /// Its disk takes `for_ms` at most for a batch, and three quarters of that at least, until
+    /// the faults end.
+    SlowDisk,
     /// It is asked to hand leadership over.
     Transfer,
 }

@@ -34,6 +34,8 @@ const REQUIRED: &[&str] = &[
     "uncommitted suffix of a crashed leader later truncated",
     "uncommitted suffix of a crashed leader later committed",
     "vote granted while a log write was in flight",
+    "write overtaken by a cut",
+    "duplicate conflict after an acknowledgement",
     "duplicate reset after an acknowledgement",
     "commit named above an unverified suffix",
     "retry against a new leader while the first copy is uncommitted",
@@ -59,7 +61,6 @@ const REQUIRED: &[&str] = &[
 
 const CONFIG: &str = "members of a chain do not change yet";
 const AVAILABLE: &str = "chains have quorum mode only";
-const RARE: &str = "about one run in ten thousand reaches it, too few to demand of a hundred seeds";
 
 const DORMANT: &[(&str, &str)] = &[
     ("leader change with an uncommitted config entry", CONFIG),
@@ -69,8 +70,6 @@ const DORMANT: &[(&str, &str)] = &[
         "chains are not created anew yet",
     ),
     ("fork quarantined", AVAILABLE),
-    ("write overtaken by a cut", RARE),
-    ("duplicate conflict after an acknowledgement", RARE),
 ];
 
 /// Watches a run for the marks.

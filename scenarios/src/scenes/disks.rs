@@ -15,6 +15,12 @@ pub(super) const SCENES: &[Scene] = &[
         fill: slow_disk,
     },
     Scene {
+        name: "cut-off-writer",
+        about: "a leader cut off with a slow disk hears of its successor before its writes end",
+        marks: &["write overtaken by a cut"],
+        fill: cut_off_writer,
+    },
+    Scene {
         name: "full-disk",
         about: "disks have no room for a while",
         marks: &["store full"],
@@ -68,6 +74,23 @@ fn slow_disk(plan: &mut Plan, draw: Draw) {
             draw.of("for").within(100..=3_000),
         );
     }
+}
+
+fn cut_off_writer(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("writer");
+    plan.safety_ms = 8_000;
+    plan.cfg.timing.heartbeat_ms = 200;
+    let client = &mut plan.cfg.clients[0];
+    client.interval_ms = draw.of("interval").within(30..=120);
+    (client.start_ms, client.count) = (1_000, 30);
+    // The batch under way outlasts the leadership, so what gathered behind it is written only in
+    // the epoch of the successor, whose log lacks it.
+    let at = draw.of("at").within(1_200..=2_000);
+    let batch = draw.of("batch").within(1_600..=2_400);
+    aim(plan, at, Target::Leader, Blow::SlowDisk, batch);
+    let at = at + draw.of("before").within(20..=400);
+    let away = draw.of("away").within(1_000..=2_000);
+    aim(plan, at, Target::Leader, Blow::Isolate, away);
 }
 
 fn full_disk(plan: &mut Plan, draw: Draw) {

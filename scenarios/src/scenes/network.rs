@@ -2,6 +2,7 @@
 
 use super::{Plan, Scene, aim, ms, node};
 use crate::cfg::{Blow, Target};
+use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Weather};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
@@ -36,6 +37,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "messages are lost, doubled, delayed and overtaken",
         marks: &[],
         fill: lossy_network,
+    },
+    Scene {
+        name: "late-answers",
+        about: "a leader that comes back is told twice, and late, how far to go back",
+        marks: &["duplicate conflict after an acknowledgement"],
+        fill: late_answers,
     },
     Scene {
         name: "half-deaf-leader",
@@ -174,6 +181,42 @@ fn lossy_network(plan: &mut Plan, draw: Draw) {
             Blow::Crash,
             draw.of("down").within(100..=3_000),
         );
+    }
+}
+
+fn late_answers(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("late");
+    plan.safety_ms = 7_000;
+    plan.cfg.timing.heartbeat_ms = 200;
+    // What it is told is a position, or a checkpoint where little is retained. The second copy
+    // finds a replica that has acknowledged appends of its new leader since.
+    plan.cfg.chains[0].retention = Retention {
+        entries_max: *draw.of("keep").pick(&[None, None, Some(4), Some(12)]),
+        ..Retention::default()
+    };
+    let client = &mut plan.cfg.clients[0];
+    client.interval_ms = draw.of("interval").within(40..=120);
+    (client.start_ms, client.count, client.reads_ppm) = (1_000, 60, 100_000);
+    let weather = Some(Weather {
+        latency_us_max: *draw.of("latency").pick(&[30_000, 60_000, 100_000]),
+        duplicate_ppm: 500_000,
+        reorder_ppm: 500_000,
+        ..Weather::default()
+    });
+    plan.fault(
+        ms(draw.of("from").within(1_000..=2_000)),
+        Fault::Weather {
+            from: None,
+            to: None,
+            weather,
+        },
+    );
+    let mut at = draw.of("first").within(1_500..=2_500);
+    for number in 0..2 {
+        let draw = draw.nth(number);
+        let away = draw.of("away").within(800..=1_800);
+        aim(plan, at, Target::Leader, Blow::Isolate, away);
+        at += away + draw.of("between").within(200..=1_000);
     }
 }
 

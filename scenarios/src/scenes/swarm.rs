@@ -139,6 +139,7 @@ fn aims(plan: &mut Plan, draw: Draw) {
         Blow::Mute,
         Blow::ClockBack,
         Blow::ClockStop,
+        Blow::SlowDisk,
         Blow::Transfer,
     ];
     for number in 0..draw.of("count").within(1..=3) {
