@@ -88,8 +88,13 @@ fn client_retries(plan: &mut Plan, draw: Draw) {
     client.patience_ms = draw.of("patience").within(30..=800);
     client.pause_ms = draw.of("pause").within(20..=400);
     client.repeat_ppm = 500_000;
-    client.anonymous_ppm = 50_000;
+    client.anonymous_ppm = *draw.of("anonymous").pick(&[50_000, 400_000]);
     client.sticky_ppm = 200_000;
+    // Copies of a forwarded request arrive late, some of them after the leadership ended.
+    let weather = &mut plan.weather;
+    weather.loss_ppm = *draw.of("loss").pick(&[0, 100_000]);
+    weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 300_000]);
+    weather.reorder_ppm = *draw.of("reorder").pick(&[0, 300_000]);
     for number in 0..draw.of("changes").below(3) {
         let draw = draw.of("change").nth(number);
         let blow = *draw

@@ -154,6 +154,9 @@ fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
     let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
     let most = usize::from((plan.nodes - 1) / 2);
     plan.cfg.limits.segment_bytes_max = *draw.of("segment").pick(&[4_096, 1 << 20]);
+    if draw.of("alone").chance(250_000) {
+        return damaged_alone(plan, draw.of("meet"), &order);
+    }
     for number in 0..draw.of("count").within(1..=4) {
         let draw = draw.nth(number);
         // Damage shows when a node reads its files, so every flip is followed by a reboot.
@@ -172,4 +175,25 @@ fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
             Unsynced::Drawn,
         );
     }
+}
+
+/// A damaged node meets only nodes that fell behind: none that could repair it, and none whose
+/// log is as good.
+fn damaged_alone(plan: &mut Plan, draw: Draw, order: &[NodeIndex]) {
+    let (victim, others) = (order[0], &order[1..]);
+    let (behind, whole) = others.split_at(others.len() / 2);
+    let groups = vec![behind.to_vec()];
+    plan.fault(
+        ms(draw.of("apart").within(500..=4_000)),
+        Fault::Partition { groups },
+    );
+    let at = draw.of("at").within(5_000..=6_500);
+    let bits = *draw.of("bits").pick(&[1, 8]);
+    plan.fault(ms(at), Fault::Flip { node: victim, bits });
+    crash(plan, victim, (at + 1, at + 50), Unsynced::Drawn);
+    let back = at + draw.of("down").within(100..=3_400);
+    for &node in whole {
+        crash(plan, node, (at + 1, back), Unsynced::Drawn);
+    }
+    plan.fault(ms(at + 10), Fault::Heal {});
 }

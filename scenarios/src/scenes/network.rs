@@ -256,8 +256,11 @@ fn lagging_leader(plan: &mut Plan, draw: Draw) {
             false => (draw.of("lag").within(600..=1_800), Blow::Transfer, 300),
             true => (draw.of("lag").within(5_000..=9_000), Blow::ClockStop, 1),
         };
-        aim(plan, at, Target::Leader, Blow::Lag, lag);
         let later = draw.of("later").below(later);
+        if at + later >= plan.safety_ms {
+            break;
+        }
+        aim(plan, at, Target::Leader, Blow::Lag, lag);
         aim(plan, at + later, Target::Leader, blow, lag);
         at += lag + draw.of("between").within(500..=2_000);
     }

@@ -141,6 +141,27 @@ fn crash_at_persist(plan: &mut Plan, draw: Draw) {
         let at = draw.of("leader-at").within(3_000..=8_000);
         aim(plan, at, Target::Leader, Blow::CrashAtPersist, 300);
     }
+    if draw.of("twice").chance(400_000) {
+        crash_twice(plan, draw.of("both"));
+    }
+}
+
+/// While the others elect, the process of a voter dies at one of the file operations of its vote
+/// and leaves what it wrote unsynced; a later crash takes whatever the boot between them did not
+/// sync.
+fn crash_twice(plan: &mut Plan, draw: Draw) {
+    let at = draw.of("at").within(2_500..=4_500);
+    aim(plan, at, Target::Leader, Blow::Crash, 4_000);
+    let node = node(draw.of("node"), plan.nodes);
+    let fault = Fault::CrashAtPersist {
+        node,
+        op: draw.of("op").within(1..=8),
+        unsynced: Unsynced::Kept,
+        restart_after_ms: Some(draw.of("down").within(1..=100)),
+    };
+    plan.fault(ms(at + 100), fault);
+    let again = at + draw.of("again").within(2_000..=5_000);
+    crash(plan, node, (again, again + 100), Unsynced::Lost);
 }
 
 fn wiped_voter(plan: &mut Plan, draw: Draw) {
