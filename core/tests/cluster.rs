@@ -1,125 +1,17 @@
-//! The smallest driver there is: some nodes, a fixed latency, a store that never fails.
+//! What a cluster does for its clients, with the smallest driver there is.
 
 mod common;
 
 use bytes::Bytes;
-use common::{config, start};
-use meshos_core::action::{Action, Actions};
+use common::cluster::{Cluster, MS};
+use common::config;
 use meshos_core::chain::entry::Request;
 use meshos_core::chain::payload::Payload;
-use meshos_core::client::{Answer, Ask, ClientRequest, Consistency, Level};
+use meshos_core::client::{Answer, Ask, Consistency, Level};
 use meshos_core::config::Retention;
-use meshos_core::event::{Event, Input};
-use meshos_core::id::{ChainId, ClientId, RequestNumber, Seq, Ticket};
-use meshos_core::node::Node;
-use meshos_core::replica::role::Role;
-use meshos_core::time::{Instant, Wall};
-use std::collections::{BTreeMap, BTreeSet};
+use meshos_core::id::{ClientId, RequestNumber, Seq, Ticket};
+use std::collections::BTreeSet;
 use std::time::Duration;
-
-const MS: u64 = 1_000_000;
-
-struct Cluster {
-    now: Instant,
-    nodes: Vec<Node>,
-    queue: BTreeMap<(Instant, u64), (usize, Input)>,
-    posted: u64,
-    cut_off: BTreeSet<usize>,
-    latency: u64,
-    answers: BTreeMap<Ticket, Answer>,
-    tickets: u64,
-}
-
-impl Cluster {
-    fn new(nodes: u64, retention: Retention) -> Self {
-        let config = config(nodes, retention);
-        Self {
-            now: Instant::ZERO,
-            nodes: (1..=nodes).map(|node| start(node, &config)).collect(),
-            queue: BTreeMap::new(),
-            posted: 0,
-            cut_off: BTreeSet::new(),
-            latency: 5 * MS,
-            answers: BTreeMap::new(),
-            tickets: 0,
-        }
-    }
-
-    fn post(&mut self, after: u64, node: usize, input: Input) {
-        self.posted += 1;
-        let at = self.now.after(Duration::from_nanos(after));
-        self.queue.insert((at, self.posted), (node, input));
-    }
-
-    fn run(&mut self, span: Duration) {
-        let end = self.now.after(span);
-        loop {
-            let timer = (0..self.nodes.len())
-                .filter_map(|node| Some((self.nodes[node].poll_timeout()?, node)))
-                .min();
-            let event = self.queue.first_key_value().map(|(&(at, _), _)| at);
-            let next = [timer.map(|(at, _)| at), event].into_iter().flatten().min();
-            let Some(at) = next.filter(|&at| at <= end) else {
-                break;
-            };
-            self.now = self.now.max(at);
-            let (node, input) = match (event, timer) {
-                (Some(event), _) if event == at => self.queue.pop_first().unwrap().1,
-                (_, Some((_, node))) => (node, Input::Wake),
-                (_, None) => unreachable!("one of the two is next"),
-            };
-            self.step(node, input);
-        }
-        self.now = end;
-    }
-
-    fn step(&mut self, node: usize, input: Input) {
-        let mut out = Actions::new();
-        let wall = Wall::from_ms(self.now.as_nanos() / MS);
-        self.nodes[node].step(self.now, Event { wall, input }, &mut out);
-        let from = self.nodes[node].me().node;
-        for action in out.drain() {
-            match action {
-                Action::Send { to, message } => {
-                    let to = to.get() as usize - 1;
-                    if !self.cut_off.contains(&node) && !self.cut_off.contains(&to) {
-                        self.post(self.latency, to, Input::Peer { from, message });
-                    }
-                }
-                Action::Store { op, .. } => {
-                    self.post(MS, node, Input::Done { op, result: Ok(()) });
-                }
-                Action::Reply { ticket, answer } => {
-                    self.answers.insert(ticket, answer);
-                }
-                Action::Note { .. } => {}
-            }
-        }
-    }
-
-    fn ask(&mut self, node: usize, ask: Ask) -> Ticket {
-        self.tickets += 1;
-        let ticket = Ticket::new(self.tickets);
-        let request = ClientRequest {
-            chain: ChainId::of("c"),
-            ask,
-        };
-        self.step(node, Input::Client { ticket, request });
-        ticket
-    }
-
-    fn leader(&self) -> usize {
-        let leads = |node: &usize| self.nodes[*node].chains()[0].role() == Role::Leader;
-        let live = |node: &usize| !self.cut_off.contains(node);
-        let leaders: Vec<usize> = (0..self.nodes.len()).filter(live).filter(leads).collect();
-        assert_eq!(leaders.len(), 1, "one leader");
-        leaders[0]
-    }
-
-    fn answer(&self, ticket: Ticket) -> &Answer {
-        self.answers.get(&ticket).expect("answered")
-    }
-}
 
 fn append(text: &str) -> Ask {
     let payload = Payload::new(Bytes::copy_from_slice(text.as_bytes()));
@@ -140,7 +32,7 @@ fn read() -> Ask {
 
 #[test]
 fn an_append_through_any_node_is_committed_everywhere() {
-    let mut cluster = Cluster::new(3, Retention::default());
+    let mut cluster = Cluster::new(&config(3, Retention::default()));
     cluster.run(Duration::from_secs(10));
     let tickets: Vec<Ticket> = (0..30)
         .map(|n| cluster.ask(n % 3, append(&format!("entry {n}"))))
@@ -162,7 +54,7 @@ fn an_append_through_any_node_is_committed_everywhere() {
 
 #[test]
 fn a_lost_leader_is_replaced_and_catches_up_when_it_returns() {
-    let mut cluster = Cluster::new(5, Retention::default());
+    let mut cluster = Cluster::new(&config(5, Retention::default()));
     cluster.run(Duration::from_secs(10));
     let old = cluster.leader();
     cluster.cut_off.insert(old);
@@ -185,7 +77,7 @@ fn a_lost_leader_is_replaced_and_catches_up_when_it_returns() {
 
 #[test]
 fn a_linearizable_read_sees_what_was_acknowledged() {
-    let mut cluster = Cluster::new(3, Retention::default());
+    let mut cluster = Cluster::new(&config(3, Retention::default()));
     cluster.run(Duration::from_secs(10));
     let ticket = cluster.ask(0, append("x"));
     cluster.run(Duration::from_millis(200));
@@ -206,7 +98,7 @@ fn a_linearizable_read_sees_what_was_acknowledged() {
 
 #[test]
 fn a_repeated_request_appends_once() {
-    let mut cluster = Cluster::new(3, Retention::default());
+    let mut cluster = Cluster::new(&config(3, Retention::default()));
     cluster.run(Duration::from_secs(10));
     let opened = cluster.ask(0, Ask::OpenClient);
     cluster.run(Duration::from_secs(1));
@@ -238,7 +130,7 @@ fn a_repeated_request_appends_once() {
 
 #[test]
 fn a_transfer_makes_the_target_leader() {
-    let mut cluster = Cluster::new(3, Retention::default());
+    let mut cluster = Cluster::new(&config(3, Retention::default()));
     cluster.run(Duration::from_secs(10));
     let old = cluster.leader();
     let target = (old + 1) % 3;
@@ -255,7 +147,7 @@ fn a_node_behind_the_retained_log_starts_from_a_checkpoint() {
         entries_max: Some(20),
         ..Retention::default()
     };
-    let mut cluster = Cluster::new(3, retention);
+    let mut cluster = Cluster::new(&config(3, retention));
     cluster.run(Duration::from_secs(10));
     let away = (cluster.leader() + 1) % 3;
     cluster.cut_off.insert(away);
@@ -275,7 +167,7 @@ fn a_node_behind_the_retained_log_starts_from_a_checkpoint() {
 
 #[test]
 fn a_single_voter_leads_alone() {
-    let mut cluster = Cluster::new(1, Retention::default());
+    let mut cluster = Cluster::new(&config(1, Retention::default()));
     cluster.run(Duration::from_secs(10));
     let ticket = cluster.ask(0, append("alone"));
     let reading = cluster.ask(0, read());
@@ -286,7 +178,7 @@ fn a_single_voter_leads_alone() {
 
 #[test]
 fn followers_catch_up_over_links_slower_than_a_heartbeat() {
-    let mut cluster = Cluster::new(3, Retention::default());
+    let mut cluster = Cluster::new(&config(3, Retention::default()));
     cluster.latency = 350 * MS;
     cluster.run(Duration::from_secs(30));
     let leader = cluster.leader();

@@ -9,6 +9,8 @@ use meshos_sim::machine::NodeIndex;
 use meshos_sim::run::run;
 use meshos_sim::scenario::Scenario;
 use meshos_sim::world::{Setup, World};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Every workload.
@@ -77,21 +79,21 @@ pub fn idle(chains: u32) -> World<Host> {
 
 fn idle_measured(chains: u32) -> Measure {
     thread_local! {
-        static SETTLED: std::cell::RefCell<std::collections::BTreeMap<u32, World<Host>>> =
-            const { std::cell::RefCell::new(std::collections::BTreeMap::new()) };
+        static WORLDS: RefCell<BTreeMap<u32, World<Host>>> = const { RefCell::new(BTreeMap::new()) };
     }
-    // Elections are no part of what is measured.
-    let mut world = SETTLED
-        .with_borrow_mut(|worlds| worlds.entry(chains).or_insert_with(|| idle(chains)).clone());
-    let before = world.steps();
-    let simulated = Duration::from_secs(600);
-    let ran = world.run_until(world.now().after(simulated), &mut ());
-    assert!(ran.is_ok(), "nobody checks: {ran:?}");
-    Measure {
-        steps: world.steps() - before,
-        simulated,
-        seeds: 1,
-    }
+    // Elections are no part of what is measured, so each round goes on where the last one ended.
+    WORLDS.with_borrow_mut(|worlds| {
+        let world = worlds.entry(chains).or_insert_with(|| idle(chains));
+        let before = world.steps();
+        let simulated = Duration::from_secs(600);
+        let ran = world.run_until(world.now().after(simulated), &mut ());
+        assert!(ran.is_ok(), "nobody checks: {ran:?}");
+        Measure {
+            steps: world.steps() - before,
+            simulated,
+            seeds: 1,
+        }
+    })
 }
 
 fn measured(plan: &Plan) -> Measure {

@@ -657,6 +657,24 @@ fn liveness_bites() {
 }
 
 #[test]
+fn touched_bites() {
+    let config = config(3, None);
+    let mut world = world(&config, 1, Weather::default());
+    world
+        .run_until(Instant::from_secs(10), &mut ())
+        .expect("nobody checks");
+    let host = world.node(NodeIndex(0)).expect("it is up");
+    let replica = &host.node().expect("it runs").chains()[0];
+    let seen = Glance::of(replica);
+    touched::observe(&seen, replica).expect("it is as it was");
+    let other = Glance {
+        verified: seen.verified.next(),
+        ..seen
+    };
+    bites(touched::observe(&other, replica), touched::ID);
+}
+
+#[test]
 fn runs_that_differ_in_payload_bytes_take_the_same_steps() {
     let shape = |salt: u64, every_us| {
         let config = config(3, Some(30));

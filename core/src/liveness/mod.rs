@@ -61,6 +61,8 @@ pub struct Liveness {
     heartbeat_due: Instant,
     /// The earliest deadline of a peer that is not suspected, so that asking costs nothing.
     suspicion_due: Option<(Instant, NodeId)>,
+    /// Whether some peer may have to be told something at once.
+    urgent: bool,
 }
 
 /// What a heartbeat that was newer than the last one meant.
@@ -94,6 +96,7 @@ impl Liveness {
             peers,
             heartbeat_due: now,
             suspicion_due: None,
+            urgent: false,
         };
         liveness.seek_suspicion_due();
         liveness
@@ -136,6 +139,7 @@ impl Liveness {
                 peer.outbox.put(version, key, urgency);
             }
         }
+        self.urgent |= urgency == Urgency::AtOnce;
         urgency == Urgency::AtOnce
     }
 
@@ -150,6 +154,7 @@ impl Liveness {
     ) -> Option<Heard> {
         let peer = self.peers.get_mut(&from)?;
         let mut heard = peer.on_heartbeat(from, incarnation, heartbeat, &self.own, now)?;
+        self.urgent |= peer.outbox.is_urgent();
         if let Some((me, number)) = heartbeat.echo
             && me == self.me
         {
@@ -206,6 +211,9 @@ impl Liveness {
     /// A heartbeat to each peer that has not been sent the newest urgent row, with all rows that
     /// it has never been sent. Repeating them is left to the regular ones.
     pub fn urgent_heartbeats(&mut self, wall: Wall, out: &mut Vec<(NodeId, Heartbeat)>) {
+        if !core::mem::take(&mut self.urgent) {
+            return;
+        }
         for (&id, peer) in &mut self.peers {
             if !peer.outbox.is_urgent() {
                 continue;
@@ -214,6 +222,7 @@ impl Liveness {
             outbox.urgent(&self.own, self.timing.rows_max(), |page: Page| {
                 out.push((id, peer.heartbeat(page, wall)));
             });
+            self.urgent |= outbox.is_urgent();
             peer.outbox = outbox;
         }
     }
@@ -260,6 +269,16 @@ impl Liveness {
     /// before, which shows that both directions work (D12).
     pub fn last_echo(&self, peer: NodeId) -> Option<Instant> {
         self.peers.get(&peer)?.last_echo
+    }
+
+    /// Looks at all echoes: whether the last one of some peer was less than `window` old at the
+    /// last look, and is not any more.
+    pub fn poll_contact(&mut self, now: Instant, window: Duration) -> bool {
+        let mut is_lost = false;
+        for peer in self.peers.values_mut() {
+            is_lost |= peer.poll_contact(now, window);
+        }
+        is_lost
     }
 
     /// The incarnation of `peer` that was heard last in this run.

@@ -6,6 +6,7 @@ use crate::id::{Incarnation, NodeId, Number};
 use crate::message::{Heartbeat, Row};
 use crate::time::{Instant, Wall};
 use alloc::collections::BTreeMap;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One peer.
@@ -23,6 +24,8 @@ pub(super) struct Peer {
     echoed: Number,
     /// When it first echoed that one.
     pub(super) last_echo: Option<Instant>,
+    /// Whether that was recent at the last look.
+    in_contact: bool,
     /// Since when it is silent.
     silent_since: Instant,
     suspicion: Suspicion,
@@ -63,6 +66,7 @@ impl Peer {
             rows: BTreeMap::new(),
             echoed: Number::new(0),
             last_echo: None,
+            in_contact: false,
             silent_since: now,
             suspicion: Suspicion::None,
             sent: Number::new(0),
@@ -151,6 +155,13 @@ impl Peer {
         self.echoed = number;
         self.last_echo = Some(now);
         true
+    }
+
+    /// Whether its last echo was recent at the last look and is not any more.
+    pub(super) fn poll_contact(&mut self, now: Instant, window: Duration) -> bool {
+        let was = self.in_contact;
+        self.in_contact = self.last_echo.is_some_and(|at| now.since(at) < window);
+        was && !self.in_contact
     }
 
     fn remember(&mut self, heartbeat: &Heartbeat) {

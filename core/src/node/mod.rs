@@ -23,6 +23,7 @@ use crate::wire;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 /// A node and all of its chains, as a value.
@@ -46,17 +47,28 @@ pub struct Node {
     under_way: BTreeMap<Number, ChainIndex>,
     /// Chains that something happened to in this step, in the order in which it did.
     touched: Touched,
+    /// Chains whose leadership is looked after with every heartbeat; no other one has to be.
+    watched: BTreeSet<ChainIndex>,
     /// Chains whose row changed since the last heartbeat.
     stale: Vec<ChainIndex>,
     leaving: bool,
 }
 
-/// A set of chains in the order of insertion.
-#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+/// A set of chains in the order of insertion, which starts anew with every step.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Touched {
     list: Vec<ChainIndex>,
     /// Which chains the list holds, by index.
     holds: Vec<bool>,
+    /// The list of the last step, which decides nothing.
+    #[serde(skip)]
+    last: Vec<ChainIndex>,
+}
+
+impl Hash for Touched {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.list.hash(state);
+    }
 }
 
 impl Touched {
@@ -64,6 +76,7 @@ impl Touched {
         Self {
             list: Vec::new(),
             holds: alloc::vec![false; chains],
+            last: Vec::new(),
         }
     }
 
@@ -75,14 +88,12 @@ impl Touched {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    fn clear(&mut self) {
-        for index in self.list.drain(..) {
+    fn end_step(&mut self) {
+        for index in &self.list {
             self.holds[index.0 as usize] = false;
         }
+        core::mem::swap(&mut self.list, &mut self.last);
+        self.list.clear();
     }
 }
 
@@ -153,6 +164,7 @@ impl Node {
             chains,
             under_way: BTreeMap::new(),
             touched,
+            watched: BTreeSet::new(),
             stale: Vec::new(),
             leaving: false,
             config,
@@ -202,18 +214,12 @@ impl Node {
         if self.chains.is_empty() {
             return None;
         }
-        if !self.touched.is_empty() {
-            return Some(self.now);
-        }
-        let liveness = [
+        let due = [
             Some(self.liveness.heartbeat_due()),
             self.liveness.suspicion_due(),
+            self.deadlines.earliest(),
         ];
-        liveness
-            .into_iter()
-            .chain([self.deadlines.earliest()])
-            .flatten()
-            .min()
+        due.into_iter().flatten().min()
     }
 
     /// Digest of everything that can influence a future action.
@@ -234,6 +240,12 @@ impl Node {
     /// The chains, in ascending order of their ids.
     pub fn chains(&self) -> &[Chain] {
         &self.chains
+    }
+
+    /// The places in [`Self::chains`] of those that the last step may have changed. The others it
+    /// did not change: a chain is lent out to be changed in one place, which notes it.
+    pub fn touched(&self) -> impl Iterator<Item = usize> {
+        self.touched.last.iter().map(|index| index.0 as usize)
     }
 
     /// A chain by its id.
@@ -314,7 +326,7 @@ impl Node {
         act(&mut self.chains[index.0 as usize], &mut cx)
     }
 
-    /// Does something to every chain that is led here.
+    /// Does something to every chain that is led here: for what happens seldom.
     fn each_led(&mut self, wall: Wall, out: &mut Actions, act: impl Fn(&mut Chain, &mut Cx<'_>)) {
         for at in 0..self.chains.len() {
             if self.chains[at].role() == Role::Leader {

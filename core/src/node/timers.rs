@@ -7,7 +7,6 @@ use crate::count::Count;
 use crate::deadline::{ChainIndex, Class, Kind};
 use crate::id::NodeId;
 use crate::message::{Body, Confirm};
-use crate::replica::role::Role;
 use crate::replica::{Chain, Cx};
 use crate::time::Wall;
 use crate::wire;
@@ -51,15 +50,29 @@ impl Node {
             self.touch_led_by(peer);
         }
         if self.liveness.heartbeat_due() <= self.now {
-            self.each_led(wall, out, Chain::check_quorum);
-            self.each_led(wall, out, Chain::consider_transfer);
-            let led = self
-                .chains
-                .iter()
-                .filter(|chain| chain.role() == Role::Leader);
-            let asking = led.map(|chain| chain.index).collect();
-            self.ask_confirms(asking, wall, out);
+            self.look_after_led(wall, out);
         }
+    }
+
+    /// What leaders do with every heartbeat: count their quorum, hand over, ask for confirms again.
+    ///
+    /// An idle chain costs nothing here. Its voters do not change while it is led, so a leadership
+    /// that counted its quorum by echoes alone keeps it until some peer's echo becomes too old, and
+    /// then every leader counts again. Whatever else a leader has to look after again makes its
+    /// chain a watched one when it is settled.
+    fn look_after_led(&mut self, wall: Wall, out: &mut Actions) {
+        let window = self.config.suspicion();
+        if self.liveness.poll_contact(self.now, window) {
+            self.each_led(wall, out, Chain::check_quorum);
+        }
+        let watched: Vec<ChainIndex> = self.watched.iter().copied().collect();
+        for &index in &watched {
+            self.with(index, wall, out, |chain, cx| {
+                chain.check_quorum(cx);
+                chain.consider_transfer(cx);
+            });
+        }
+        self.ask_confirms(watched, wall, out);
     }
 
     /// Settles every touched chain, then tells the peers what they have to know.
@@ -67,18 +80,22 @@ impl Node {
         for at in 0..self.touched.list.len() {
             let index = self.touched.list[at];
             self.with(index, wall, out, Chain::settle);
+            if self.chains[index.0 as usize].is_watched(self.leaving) {
+                self.watched.insert(index);
+            } else {
+                self.watched.remove(&index);
+            }
         }
         let chains = &mut self.chains;
         let begun = |index: &ChainIndex| chains[index.0 as usize].take_new_round();
         let asking = self.touched.list.iter().copied().filter(begun).collect();
         self.ask_confirms(asking, wall, out);
-        self.touched.clear();
         if self.liveness.heartbeat_due() <= self.now {
             for index in core::mem::take(&mut self.stale) {
                 self.with(index, wall, out, Chain::publish_row);
             }
-            self.touched.clear();
         }
+        self.touched.end_step();
         let mut heartbeats = Vec::new();
         self.liveness
             .poll_heartbeats(self.now, wall, &mut heartbeats);

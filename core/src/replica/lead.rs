@@ -38,6 +38,9 @@ pub(crate) struct Lead {
     pub(super) round_is_new: bool,
     pub(super) transfer: Option<Transfer>,
     pub(super) pinned_at: Option<Instant>,
+    /// Whether a quorum was counted by echoes alone, when the leadership itself was too old to
+    /// stand for one.
+    has_quorum: bool,
 }
 
 /// The tries of the newest run of a forwarder; those of its earlier ones all count as judged.
@@ -146,6 +149,7 @@ impl Lead {
             round_is_new: false,
             transfer: None,
             pinned_at: None,
+            has_quorum: false,
         }
     }
 }
@@ -230,7 +234,7 @@ impl Chain {
 
     /// Checks that a quorum still answers; a leader without one stops claiming at once (D12).
     pub(crate) fn check_quorum(&mut self, cx: &mut Cx<'_>) {
-        let Some(lead) = &self.lead else { return };
+        let Some(lead) = &mut self.lead else { return };
         let window = cx.config.suspicion();
         let has_contact = |member: &&Member| {
             let echoed = cx
@@ -241,12 +245,25 @@ impl Chain {
         };
         let membership = self.log.membership();
         if membership.voters.iter().filter(has_contact).count() >= membership.majority() {
+            lead.has_quorum = cx.now.since(lead.since) >= window;
             return;
         }
         cx.count(Count::QuorumLost);
         self.leader_seen = cx.now;
         self.abandon_leadership(cx);
         self.set_role(Role::Replica, Signal::PeerLeaderObserved, cx);
+    }
+
+    /// Whether this replica leads and has to look after that with the next heartbeat, although
+    /// nothing happens until then.
+    pub(crate) fn is_watched(&self, leaving: bool) -> bool {
+        let Some(lead) = &self.lead else { return false };
+        let is_wanted_elsewhere = self.pinned.is_some_and(|pinned| pinned != self.me.node);
+        !lead.has_quorum
+            || !lead.reads.is_empty()
+            || lead.transfer.is_some()
+            || is_wanted_elsewhere
+            || leaving
     }
 
     /// Ends a leadership: whoever waits is told that the outcome is not known.

@@ -1,5 +1,9 @@
 //! A founding node of a small cluster, as tests of the core start it.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
+pub(crate) mod cluster;
+
 use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
 use meshos_core::event::{Boot, Seed};
 use meshos_core::id::{NodeId, StoreId};
@@ -9,20 +13,29 @@ use std::sync::Arc;
 
 /// A cluster of nodes 1.. with one chain "c" of all of them.
 pub(crate) fn config(nodes: u64, retention: Retention) -> Arc<Config> {
-    let founder = |node| Founder {
-        node: NodeId::new(node),
-        store: StoreId::new(node.into()),
-    };
-    let chain = ChainDraft {
-        name: "c".into(),
+    config_of(nodes, vec![chain("c", nodes, retention)])
+}
+
+/// A chain of nodes 1..=`nodes`.
+pub(crate) fn chain(name: &str, nodes: u64, retention: Retention) -> ChainDraft {
+    ChainDraft {
+        name: name.into(),
         members: (1..=nodes).map(NodeId::new).collect(),
         leader_pinned: None,
         retention,
         class: Default::default(),
+    }
+}
+
+/// A cluster of nodes 1.. with these chains.
+pub(crate) fn config_of(nodes: u64, chains: Vec<ChainDraft>) -> Arc<Config> {
+    let founder = |node| Founder {
+        node: NodeId::new(node),
+        store: StoreId::new(node.into()),
     };
     let draft = Draft {
         nodes: (1..=nodes).map(founder).collect(),
-        chains: vec![chain],
+        chains,
         timing: Timing::default(),
         limits: Limits::default(),
     };

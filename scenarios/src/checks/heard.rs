@@ -118,8 +118,12 @@ impl Checks {
             return;
         }
         for row in &beat.rows {
-            let chain = self.chains.iter().position(|chain| chain.id == row.chain);
-            let Some(chain) = chain else { continue };
+            let Ok(chain) = self
+                .chains
+                .binary_search_by_key(&row.chain, |chain| chain.id)
+            else {
+                continue;
+            };
             let leads = row.state.filter(|state| state.role == Role::Leader);
             track.ear.peers[from.at()].claims[chain] = leads.map(|state| state.epoch.n);
         }

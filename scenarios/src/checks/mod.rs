@@ -3,7 +3,7 @@
 //! One file per property holds a pure judgement over small plain values; the files of this
 //! folder that are no property collect those values. The checks see ground truth: every node's
 //! state, every disk, every message that leaves and every answer; they influence nothing. A step
-//! that changed no replica and sent nothing costs one comparison per chain.
+//! costs as much as it touches, whatever number of chains there is (*touched*).
 
 pub mod ack_kept;
 pub mod amnesia;
@@ -31,6 +31,7 @@ pub mod role_table;
 mod said;
 pub mod stale_prefix;
 mod step;
+pub mod touched;
 mod track;
 pub mod truth;
 pub mod vote_once;

@@ -32,11 +32,13 @@ impl Checks {
         if !step.effects.is_empty() {
             self.hear_notes(step)?;
         }
-        for (place, chain) in node.chains().iter().enumerate() {
+        for place in node.touched() {
+            let chain = &node.chains()[place];
             if !self.nodes[at].replicas[place].glance.is_of(chain) {
                 self.changed(step, place, chain)?;
             }
         }
+        self.nodes[at].look_around(node)?;
         if !step.effects.is_empty() {
             self.hear_effects(step, node)?;
         }
@@ -52,11 +54,11 @@ impl Checks {
             let Effect::Output(Output::Note { chain, note }) = effect else {
                 continue;
             };
+            let Some(place) = self.place(&self.nodes[step.node.at()], *chain) else {
+                continue;
+            };
             let track = &mut self.nodes[step.node.at()];
-            let chains = &self.chains;
-            let mut replicas = track.replicas.iter_mut();
-            let replica = replicas.find(|replica| chains[replica.chain].id == *chain);
-            let Some(replica) = replica else { continue };
+            let replica = &mut track.replicas[place];
             match note {
                 Note::Role { role, signal, .. } => {
                     role_table::observe(&mut replica.role, *role, *signal)?;

@@ -10,11 +10,13 @@ use super::one_leader_per_epoch::Leaders;
 use super::rate_limits::Budget;
 use super::recover::Harm;
 use super::stale_prefix::Shown;
+use super::touched;
 use super::truth::Truth;
 use super::vote_once::Promises;
 use meshos_core::chain::entry::{Membership, Tip};
 use meshos_core::config::{ChainDraft, Config};
 use meshos_core::id::{ChainId, Gen, Incarnation, NodeId, Run};
+use meshos_core::node::Node;
 use meshos_core::replica::role::Role;
 use meshos_sim::violation::Violation;
 use std::sync::Arc;
@@ -109,6 +111,8 @@ pub(super) struct NodeTrack {
     pub(super) ear: Ear,
     /// A mistake of the workload that the next step reports.
     pub(super) misuse: Option<Violation>,
+    /// The replica that is looked at next although no step names it.
+    turn: usize,
 }
 
 impl NodeTrack {
@@ -124,6 +128,7 @@ impl NodeTrack {
             budget: Budget::new(config.limits().bandwidth_bytes_per_s, 0),
             ear: Ear::new(nodes, chains.len()),
             misuse: None,
+            turn: 0,
         };
         track.format(chains);
         track
@@ -152,6 +157,19 @@ impl NodeTrack {
                 shown: Shown::default(),
             })
             .collect();
+    }
+
+    /// Looks at one replica more than those that the step named, each in its turn.
+    #[inline]
+    pub(super) fn look_around(&mut self, node: &Node) -> Result<(), Violation> {
+        let place = core::mem::take(&mut self.turn);
+        if place + 1 < self.replicas.len() {
+            self.turn = place + 1;
+        }
+        match node.chains().get(place) {
+            Some(chain) => touched::observe(&self.replicas[place].glance, chain),
+            None => Ok(()),
+        }
     }
 
     /// Whether a later run of the same store follows the last one.

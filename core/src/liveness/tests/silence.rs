@@ -85,3 +85,28 @@ fn the_earliest_suspicion_is_known_without_looking() {
     a.on_heartbeat(B, run(1), &heartbeat(2), at(300));
     assert_eq!(a.suspicion_due(), Some(at(1700)));
 }
+
+#[test]
+fn contact_is_lost_once_when_the_last_echo_becomes_too_old() {
+    let window = Duration::from_millis(1_500);
+    let mut liveness = Liveness::new(run(1), [B, C], timing(8), at(0));
+    assert!(!liveness.poll_contact(at(0), window));
+    let sent = regular(&mut liveness);
+    for (peer, _) in sent {
+        let echo = Heartbeat {
+            echo: Some((run(1), Number::new(1))),
+            ..heartbeat(1)
+        };
+        let echoed =
+            liveness.on_heartbeat(peer, run(1), &echo, at(if peer == B { 10 } else { 20 }));
+        assert!(echoed.is_some_and(|heard| heard.echoed));
+    }
+    assert!(!liveness.poll_contact(at(500), window));
+    // Heartbeats that echo nothing new prove one direction only.
+    liveness.on_heartbeat(B, run(1), &heartbeat(2), at(1_000));
+    assert!(!liveness.poll_contact(at(1_509), window));
+    assert!(liveness.poll_contact(at(1_510), window));
+    assert!(!liveness.poll_contact(at(1_519), window));
+    assert!(liveness.poll_contact(at(1_520), window));
+    assert!(!liveness.poll_contact(at(9_000), window));
+}

@@ -224,6 +224,8 @@ fn a_leader_without_echoes_steps_down() {
     let mut bench = Start::of(1, &[]).settled().leading();
     bench.pass(Duration::from_millis(1_499));
     assert_eq!(bench.act(|chain, cx| chain.check_quorum(cx)), []);
+    let is_watched = bench.chain.is_watched(false);
+    assert!(is_watched, "its age stood for the echoes");
     bench.pass(Duration::from_millis(1));
     let said = bench.act(|chain, cx| chain.check_quorum(cx));
     assert_eq!(
