@@ -49,6 +49,8 @@ pub struct Node {
     touched: Touched,
     /// Chains whose leadership is looked after with every heartbeat; no other one has to be.
     watched: BTreeSet<ChainIndex>,
+    /// Chains that wait for answers to what they forwarded; no other one does.
+    asking: BTreeSet<ChainIndex>,
     /// Chains whose row changed since the last heartbeat.
     stale: Vec<ChainIndex>,
     leaving: bool,
@@ -165,6 +167,7 @@ impl Node {
             under_way: BTreeMap::new(),
             touched,
             watched: BTreeSet::new(),
+            asking: BTreeSet::new(),
             stale: Vec::new(),
             leaving: false,
             config,

@@ -152,9 +152,10 @@ impl Node {
 
     fn on_forwarded(&mut self, attempt: Attempt, answer: Forwarded, wall: Wall, out: &mut Actions) {
         let is_mine = attempt.incarnation == self.me.incarnation;
-        let mut chains = self.chains.iter();
-        match chains.position(|chain| is_mine && chain.awaits(attempt.number)) {
-            Some(at) => self.with(ChainIndex(at as u32), wall, out, |chain, cx| {
+        let awaits =
+            |at: &&ChainIndex| is_mine && self.chains[at.0 as usize].awaits(attempt.number);
+        match self.asking.iter().find(awaits).copied() {
+            Some(index) => self.with(index, wall, out, |chain, cx| {
                 chain.on_forwarded(attempt, answer, cx);
             }),
             None => self.counters.add(Count::StaleAnswer),

@@ -10,7 +10,7 @@ use crate::message::{Body, Confirm};
 use crate::replica::{Chain, Cx};
 use crate::time::Wall;
 use crate::wire;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 impl Node {
@@ -80,11 +80,9 @@ impl Node {
         for at in 0..self.touched.list.len() {
             let index = self.touched.list[at];
             self.with(index, wall, out, Chain::settle);
-            if self.chains[index.0 as usize].is_watched(self.leaving) {
-                self.watched.insert(index);
-            } else {
-                self.watched.remove(&index);
-            }
+            let chain = &self.chains[index.0 as usize];
+            set(&mut self.watched, index, chain.is_watched(self.leaving));
+            set(&mut self.asking, index, chain.is_asking());
         }
         let chains = &mut self.chains;
         let begun = |index: &ChainIndex| chains[index.0 as usize].take_new_round();
@@ -123,6 +121,15 @@ impl Node {
                 self.send(peer, Body::Confirm(page.to_vec()), out);
             }
         }
+    }
+}
+
+/// Puts a chain into a set, or takes it out.
+fn set(chains: &mut BTreeSet<ChainIndex>, index: ChainIndex, is_in: bool) {
+    if is_in {
+        chains.insert(index);
+    } else {
+        chains.remove(&index);
     }
 }
 

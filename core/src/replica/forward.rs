@@ -251,6 +251,11 @@ impl Chain {
         }
     }
 
+    /// Whether any try waits here.
+    pub(crate) fn is_asking(&self) -> bool {
+        !self.forwards.tries.is_empty()
+    }
+
     /// Whether a try of that number waits here.
     pub(crate) fn awaits(&self, number: Number) -> bool {
         self.forwards.tries.contains_key(&number)

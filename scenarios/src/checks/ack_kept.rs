@@ -9,7 +9,7 @@ use crate::history::{Asked, Key};
 use meshos_core::chain::entry::{Entry, Kind};
 use meshos_core::id::{Epoch, Seq};
 use meshos_sim::violation::Violation;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// Id of the property.
 pub const ID: &str = "ack-kept";
@@ -48,7 +48,9 @@ impl Request {
 
 #[derive(Clone, Debug, Default)]
 struct Numbers {
-    recent: VecDeque<(u64, Seq)>,
+    /// Positions by number.
+    recent: BTreeMap<u64, Seq>,
+    /// The highest number that was forgotten.
     low: u64,
 }
 
@@ -142,8 +144,7 @@ impl Ledger {
             self.clients.pop_first();
         }
         let numbers = self.clients.entry(client).or_default();
-        let twin = numbers.recent.iter().find(|(known, _)| *known == number);
-        if let Some((_, first)) = twin {
+        if let Some(first) = numbers.recent.insert(number, seq) {
             return broken(format!(
                 "request {number} of client {client} is committed at {first} and at {seq}"
             ));
@@ -154,12 +155,10 @@ impl Ledger {
                 numbers.low
             ));
         }
-        numbers.recent.push_back((number, seq));
-        if numbers.recent.len() > NUMBERS_MAX {
-            let lowest = (0..numbers.recent.len()).min_by_key(|at| numbers.recent[*at].0);
-            if let Some((low, _)) = lowest.and_then(|at| numbers.recent.remove(at)) {
-                numbers.low = numbers.low.max(low);
-            }
+        if numbers.recent.len() > NUMBERS_MAX
+            && let Some((low, _)) = numbers.recent.pop_first()
+        {
+            numbers.low = low;
         }
         Ok(())
     }
@@ -213,9 +212,8 @@ impl Ledger {
         let Some(numbers) = self.clients.get(&client) else {
             return Ok(());
         };
-        let known = numbers.recent.iter().find(|(known, _)| *known == number);
-        match known {
-            Some((_, first)) if *first != seq => broken(format!(
+        match numbers.recent.get(&number) {
+            Some(first) if *first != seq => broken(format!(
                 "request {number} of client {client} is acknowledged at {seq} and stands at \
                  {first}"
             )),

@@ -80,6 +80,8 @@ struct Running {
     node: Node,
     layout: Layout,
     orders: BTreeMap<u64, (ChainId, Gen)>,
+    /// Empty between steps: only its memory is kept.
+    actions: Actions,
 }
 
 const BOOT: u64 = 0;
@@ -122,6 +124,7 @@ impl Host {
                     node,
                     layout,
                     orders,
+                    actions: Actions::new(),
                 }));
                 self.feed(now, Input::Wake, out);
             }
@@ -133,7 +136,7 @@ impl Host {
         let State::Running(running) = &mut self.state else {
             return;
         };
-        let mut actions = Actions::new();
+        let mut actions = core::mem::take(&mut running.actions);
         let wall = Wall::from_ms(now.wall_ms);
         running
             .node
@@ -141,6 +144,7 @@ impl Host {
         for action in actions.drain() {
             running.perform(action, out);
         }
+        running.actions = actions;
     }
 
     fn on_boot_disk(&mut self, result: Result<(), DiskError>, now: Now, out: &mut Outbox<Self>) {
