@@ -99,7 +99,11 @@ counts! {
 }
 
 /// How often each thing happened in this run.
+///
+/// What is read may have been written by a build that counts less, or more: no count decides
+/// anything, so those that it lacks are zero and those that are unknown here are dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "alloc::vec::Vec<u64>")]
 pub struct Counters {
     counts: alloc::vec::Vec<u64>,
 }
@@ -109,6 +113,13 @@ impl Default for Counters {
         Self {
             counts: alloc::vec![0; Count::ALL.len()],
         }
+    }
+}
+
+impl From<alloc::vec::Vec<u64>> for Counters {
+    fn from(mut counts: alloc::vec::Vec<u64>) -> Self {
+        counts.resize(Count::ALL.len(), 0);
+        Self { counts }
     }
 }
 

@@ -5,6 +5,7 @@
 //! and found.
 
 use crate::action::{Action, Actions};
+use crate::chain::record::Fault;
 use crate::chain::recording::{Recorded, Said, Start, Step, runs};
 use crate::chain::recover::{Damage, Files};
 use crate::chain::store::FileName;
@@ -84,8 +85,6 @@ pub enum What {
         /// Now.
         found: StateHash,
     },
-    /// The image of the node is not one that this build reads.
-    Image,
 }
 
 impl fmt::Display for Difference {
@@ -121,7 +120,6 @@ impl fmt::Display for Difference {
                 ": expected state {:016x}, found {:016x}",
                 expected.0, found.0
             ),
-            What::Image => write!(f, ": expected an image of the node that this build reads"),
         }
     }
 }
@@ -218,16 +216,30 @@ impl Replayer {
     fn start(&mut self, start: &Start) -> Result<(), Verdict> {
         self.file = crate::chain::recording::file_name(start.run.incarnation, start.file);
         self.next = start.step;
-        let image: Option<Node> = postcard::from_bytes(&start.image).ok();
-        let image = image.ok_or_else(|| self.differs(None, What::Image))?;
-        if self.node.is_some() {
-            return self.compare_state(image.state_hash(), None);
+        if self.report.run.is_some_and(|run| run != start.run) {
+            return Err(self.unreadable("a file of the same node and store as the one before"));
         }
         self.report.run = Some(start.run);
         self.report.build.clone_from(&start.build);
+        let Some(image) = image(start) else {
+            return Err(self.unreadable("an image of a node in the state that this build keeps"));
+        };
+        if self.node.is_some() {
+            return self.compare_state(start.state, None);
+        }
         self.report.first = start.step;
         self.node = Some(image);
         Ok(())
+    }
+
+    /// The start of the present file cannot be used.
+    fn unreadable(&self, expected: &'static str) -> Verdict {
+        Verdict::Unreadable(Damage {
+            file: self.file.clone(),
+            offset: 0,
+            length: 0,
+            fault: Fault::Body { expected },
+        })
     }
 
     fn step(&mut self, step: Step) -> Result<(), Verdict> {
@@ -252,7 +264,7 @@ impl Replayer {
             }
         }
         self.actions.drain();
-        self.next = step.number + 1;
+        self.next = step.number.saturating_add(1);
         Ok(())
     }
 
@@ -278,5 +290,16 @@ impl Replayer {
             file: self.file.clone(),
             what,
         }))
+    }
+}
+
+/// The node of an image, unless this build keeps other state than the one that recorded.
+fn image(start: &Start) -> Option<Node> {
+    match postcard::take_from_bytes::<Node>(&start.image) {
+        Ok((node, [])) => {
+            let is_same = node.me() == start.run && node.state_hash() == start.state;
+            is_same.then_some(node)
+        }
+        Ok(_) | Err(_) => None,
     }
 }

@@ -161,7 +161,8 @@ impl Journal<Node> for FileJournal {
             if recording.recorder.is_due() {
                 recording.hand_over()?;
                 let image = recording.image(node);
-                let name = recording.recorder.begin(image, &mut recording.buffer);
+                let recorder = &mut recording.recorder;
+                let name = recorder.begin(image, node.state_hash(), &mut recording.buffer);
                 recording
                     .queue
                     .send(Piece::Begin(name))

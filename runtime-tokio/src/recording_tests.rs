@@ -276,7 +276,7 @@ fn another_behaviour_is_named_by_step_event_and_action() {
                     file_bytes_max: u64::MAX,
                     state_every: 1,
                 });
-                forged = Some(fresh.begin(start.image.clone(), &mut out));
+                forged = Some(fresh.begin(start.image.clone(), start.state, &mut out));
                 let node: Node = postcard::from_bytes(&start.image).unwrap();
                 recorder = Some((fresh, node));
             }

@@ -34,12 +34,16 @@ impl Recordings for NodeRecordings {
             match &report.verdict {
                 Verdict::Identical => notes.push(note(&report)),
                 Verdict::Differs(_) => {
-                    let difference = report.to_string();
+                    let difference = format!("{report}\nrecorded by build {}", report.build);
                     let steps = steps.saturating_sub(1);
                     return Ok(Replayed::Diverged { steps, difference });
                 }
                 Verdict::Unreadable(damage) => {
-                    return Err(format!("{}: {damage}", directory.display()));
+                    let mut error = format!("{}: {damage}", directory.display());
+                    if !report.build.is_empty() {
+                        error += &format!(" (recorded by build {})", report.build);
+                    }
+                    return Err(error);
                 }
             }
         }

@@ -36,6 +36,15 @@ fn node() -> Node {
 /// Records a single node that elects itself on a disk without delay. What is recorded of step
 /// `forged` is what the node would have done at another wall time.
 fn record(directory: &Path, forged: Option<u64>) -> PathBuf {
+    record_from(directory, forged, |image| image)
+}
+
+/// Like [`record`], with a change to the image that the file starts with.
+fn record_from(
+    directory: &Path,
+    forged: Option<u64>,
+    change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+) -> PathBuf {
     let mut node = node();
     let mut recorder = Recorder::new(Settings {
         build: "test".to_owned(),
@@ -45,8 +54,9 @@ fn record(directory: &Path, forged: Option<u64>) -> PathBuf {
         state_every: 4,
     });
     let mut out = Vec::new();
-    let image = postcard_image(&node);
-    let file = directory.join(&*recorder.begin(image.into(), &mut out));
+    let image = change(postcard_image(&node));
+    let name = recorder.begin(image.into(), node.state_hash(), &mut out);
+    let file = directory.join(&*name);
     let mut inputs = VecDeque::from([Input::Wake]);
     let mut now = Instant::ZERO;
     for step in 1..=40 {
@@ -147,6 +157,74 @@ fn a_flipped_byte_is_named_with_file_and_offset() {
         let name = file.file_name().unwrap().to_str().unwrap();
         assert!(error.contains(name) && error.contains("offset"), "{error}");
     }
+}
+
+/// What `find` is in the image replaced by `other`.
+fn replaced(image: &[u8], find: &[u8], other: &[u8]) -> Vec<u8> {
+    let places: Vec<usize> = (0..image.len())
+        .filter(|at| image[*at..].starts_with(find))
+        .collect();
+    assert_eq!(places.len(), 1, "it is there once");
+    let (before, behind) = (&image[..places[0]], &image[places[0] + find.len()..]);
+    [before, other, behind].concat()
+}
+
+#[test]
+fn a_build_that_counted_less_or_more_recorded_as_well() {
+    let counts = postcard::to_allocvec(node().counters()).unwrap();
+    for others in [0, 1, 100] {
+        let directory = tempfile::tempdir().unwrap();
+        let other = postcard::to_allocvec(&vec![0_u64; others]).unwrap();
+        record_from(directory.path(), None, |image| {
+            replaced(&image, &counts, &other)
+        });
+        let replayed = replayed(directory.path());
+        assert!(
+            matches!(replayed, Ok(Replayed::Identical { steps: 40, .. })),
+            "{replayed:?}"
+        );
+    }
+}
+
+#[test]
+fn an_image_that_this_build_does_not_keep_is_named() {
+    let refused = |change: &dyn Fn(Vec<u8>) -> Vec<u8>| {
+        let directory = tempfile::tempdir().unwrap();
+        record_from(directory.path(), None, change);
+        replayed(directory.path()).expect_err("it is no image of this build")
+    };
+    let length = postcard_image(&node()).len();
+    for end in 0..length {
+        let error = refused(&|image| image[..end].to_vec());
+        for part in ["recording-000001-000001", "expected an image", "build test"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    refused(&|image| [image, vec![0]].concat());
+}
+
+#[test]
+fn an_image_with_another_byte_stops_no_node() {
+    let length = postcard_image(&node()).len();
+    let mut refused = 0;
+    for at in 0..length {
+        for mask in [1, 0x80, 0xff] {
+            let directory = tempfile::tempdir().unwrap();
+            record_from(directory.path(), None, |mut image| {
+                image[at] ^= mask;
+                image
+            });
+            match replayed(directory.path()) {
+                Ok(Replayed::Identical { .. }) => {}
+                // What follows from the entries is no part of the state's digest.
+                Ok(Replayed::Diverged { difference, .. }) => {
+                    assert!(!difference.contains("the node stopped"), "{difference}");
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 2 * length, "{refused} were refused");
 }
 
 #[test]

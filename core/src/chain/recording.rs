@@ -64,6 +64,9 @@ pub struct Start {
     pub step: u64,
     /// The postcard image of the node before that step.
     pub image: Bytes,
+    /// The state of that node. A build that keeps other state may find an image that it can read
+    /// all the same, but not one in this state.
+    pub state: StateHash,
 }
 
 /// What a node did in one step.
@@ -144,8 +147,8 @@ impl Recorder {
         self.length >= self.due
     }
 
-    /// Begins a file with the image of the node as it is between two steps.
-    pub fn begin(&mut self, image: Bytes, out: &mut Vec<u8>) -> FileName {
+    /// Begins a file with the image and the state of the node as it is between two steps.
+    pub fn begin(&mut self, image: Bytes, state: StateHash, out: &mut Vec<u8>) -> FileName {
         self.file += 1;
         self.length = 0;
         let start = Start {
@@ -155,6 +158,7 @@ impl Recorder {
             file: self.file,
             step: self.step,
             image,
+            state,
         };
         self.write(Kind::Recording, &start, out);
         let behind = self.length.max(self.settings.file_bytes_max);

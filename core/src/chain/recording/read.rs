@@ -178,7 +178,7 @@ impl Replay<'_> {
                 let (now, event) = body(&frame, "an event").map_err(wrong)?;
                 self.at = end;
                 let outcome = self.outcome()?;
-                self.step = Some(number + 1);
+                self.step = Some(number.saturating_add(1));
                 Ok(Some(Said::Step(Step {
                     number,
                     now,

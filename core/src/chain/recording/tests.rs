@@ -75,7 +75,7 @@ fn record(steps: u64, ends: bool) -> Files {
     for step in 1..=steps {
         if recorder.is_due() {
             files.insert(name, Bytes::from(core::mem::take(&mut bytes)));
-            name = recorder.begin(image(step), &mut bytes);
+            name = recorder.begin(image(step), StateHash(step), &mut bytes);
         }
         recorder.event(now(step), &event(step), &mut bytes);
         recorder.outcome(&actions(step), || StateHash(step), &mut bytes);
