@@ -1,7 +1,13 @@
-//! Which bytes may flip: sealed ones, and never all copies of one entry.
+//! Which bytes may flip: sealed ones, and never all copies of one committed entry.
 //!
 //! A chain can repair any copy but the last, and no crash may meet a flip in a batch that is not
 //! sealed yet, where damage cannot be told from a torn write.
+//!
+//! Striped flips hit every node and are within that budget all the same. The position of an entry
+//! decides on which node its copy may flip, and it is one node for the whole run, whatever is cut,
+//! repaired or appended again there. A committed entry is on the disks of a majority of voters,
+//! which are at least two unless the chain has one voter only; such a chain is left alone. So one
+//! copy of it stays whole, for no plan that flips bits wipes stores.
 
 use crate::cfg::{Cfg, Flips};
 use crate::model::Host;
@@ -35,10 +41,10 @@ impl Flipping {
         let (layout, running) = (host.layout()?, host.node()?);
         let mut ranges = Vec::new();
         // A replica that stopped may have failed to write what its layout counts as sealed.
-        let healthy = running
-            .chains()
-            .iter()
-            .filter(|chain| chain.fault().is_none());
+        let healthy = running.chains().iter().filter(|chain| {
+            let voters = &chain.log().membership().voters;
+            chain.fault().is_none() && voters.len() > 1
+        });
         for chain in healthy {
             let (id, generation, log) = (chain.id(), chain.generation(), chain.log());
             let seqs = (log.floor().get()..log.end().get()).map(Seq::new);

@@ -109,3 +109,20 @@ fn a_hook_is_fresh_for_each_run() {
     let (one, other) = (hook(&plan), hook(&plan));
     assert_eq!(format!("{one:?}"), format!("{other:?}"));
 }
+
+#[test]
+fn clocks_that_drift_for_ever_are_borne_within_the_bound_and_missed_beyond_it() {
+    let drifting = |clock_ppm: [i32; 3]| {
+        let mut plan = story();
+        plan.cfg.quiet = true;
+        plan.clock_ppm = clock_ppm.to_vec();
+        plan.liveness_ms = 30_000;
+        plan
+    };
+    holds(&drifting([-300_000, 400_000, 400_000]));
+    holds(&drifting([-300_000, -300_000, 400_000]));
+    // This node hears its peers less often than it takes to suspect them.
+    let beyond = drifting([400_000, -900_000, -900_000]);
+    let finding = run(&plain(), &beyond).finding;
+    assert!(finding.is_some_and(|finding| finding.at > beyond.safety()));
+}

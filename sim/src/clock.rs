@@ -18,6 +18,8 @@ pub struct Clock {
     steady: bool,
     stopped: bool,
     rate_ppm: i32,
+    /// The rate of the clock when nothing is wrong with it.
+    drift_ppm: i32,
     /// True and own time at the last change of an unsteady clock.
     anchor_true: u64,
     anchor_own: u64,
@@ -27,14 +29,16 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that shows `origin` when the run starts, with a true wall clock.
-    pub(crate) fn new(origin: Instant, wall_ms: u64) -> Self {
+    /// A clock that shows `origin` when the run starts, with a true wall clock, and runs
+    /// `drift_ppm` parts of a million fast.
+    pub(crate) fn new(origin: Instant, wall_ms: u64, drift_ppm: i32) -> Self {
         let own = origin.as_nanos();
         let mut clock = Self {
             shift: 0,
             steady: false,
             stopped: false,
-            rate_ppm: 0,
+            rate_ppm: drift_ppm,
+            drift_ppm,
             anchor_true: 0,
             anchor_own: own,
             wall_shift: saturated(i128::from(wall_ms) * 1_000_000 - i128::from(own)),
@@ -170,10 +174,10 @@ impl Clock {
         self.late = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
     }
 
-    /// Ends drift, stop and late wake-ups; what the clocks show stays.
+    /// Ends other drift than its own, stop and late wake-ups; what the clocks show stays.
     pub(crate) fn recover(&mut self, at: Instant) {
         self.settle(at);
-        self.rate_ppm = 0;
+        self.rate_ppm = self.drift_ppm;
         self.stopped = false;
         self.late = 0;
         self.resteady();

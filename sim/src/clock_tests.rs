@@ -8,7 +8,7 @@ fn ms(millis: u64) -> Instant {
 }
 
 fn clock() -> Clock {
-    Clock::new(ms(5_000), WALL)
+    Clock::new(ms(5_000), WALL, 0)
 }
 
 #[test]
@@ -66,6 +66,17 @@ fn a_jump_moves_both_clocks_forwards() {
     assert_eq!(now.wall_ms, WALL + 60_020);
     clock.jump(ms(20), Duration::MAX);
     assert_eq!(clock.own(ms(30)), Instant::MAX);
+}
+
+#[test]
+fn a_clock_recovers_to_its_own_drift() {
+    let mut clock = Clock::new(ms(5_000), WALL, 400_000);
+    assert_eq!(clock.own(ms(100)), ms(5_140));
+    clock.set_rate(ms(100), -500_000);
+    assert_eq!(clock.own(ms(200)), ms(5_190));
+    clock.recover(ms(200));
+    assert_eq!(clock.own(ms(300)), ms(5_330));
+    assert_eq!(clock.noticed(ms(5_470), ms(300)), Some(ms(400)));
 }
 
 #[test]

@@ -263,7 +263,7 @@ pub enum Fault {
     },
     /// Ends every fault of some nodes and of the links between them: they are up, their links
     /// have the weather the run began with, their disks work and their clocks run, shifted but
-    /// at the true rate.
+    /// at the rate the run began with.
     Recover {
         /// The nodes; all when empty.
         #[serde(default)]

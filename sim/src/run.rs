@@ -318,6 +318,7 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
         weather,
         disk_us,
         wall_ms,
+        clock_ppm,
         origin_ms_max,
         steps_max,
         ..
@@ -325,6 +326,7 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
     setup.weather = *weather;
     setup.disk_us = *disk_us;
     setup.wall_ms = *wall_ms;
+    setup.clock_ppm.clone_from(clock_ppm);
     setup.origin_ms_max = *origin_ms_max;
     setup.steps_max = *steps_max;
     setup

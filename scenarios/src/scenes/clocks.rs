@@ -5,14 +5,41 @@ use crate::cfg::{Blow, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::Fault;
 use meshos_sim::machine::NodeIndex;
+use meshos_sim::storm::Family;
 use meshos_sim::swarm::Draw;
 
-pub(super) const SCENES: &[Scene] = &[Scene {
-    name: "clocks",
-    about: "clocks stop, jump, drift and step, and deadlines are noticed late",
-    marks: &["clock stepped back while leading"],
-    fill: clocks,
-}];
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "clocks",
+        about: "clocks stop, jump, drift and step, and deadlines are noticed late",
+        marks: &["clock stepped back while leading"],
+        fill: clocks,
+    },
+    Scene {
+        name: "drifting-clocks",
+        about: "clocks run at 0.7 to 1.4 of the true rate for ever, and processes and links fail",
+        marks: &[],
+        fill: drifting_clocks,
+    },
+];
+
+/// No fault ends the drift, so the cluster has to converge and to fall silent in spite of it.
+fn drifting_clocks(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("drift");
+    // The ends of the range are where periods and suspicions of two nodes differ most.
+    let rate = |node| {
+        let draw = draw.of("rate").nth(node);
+        match draw.of("kind").below(4) {
+            0 => -300_000,
+            1 => 400_000,
+            _ => draw.of("ppm").within(0..=700_000) as i32 - 300_000,
+        }
+    };
+    plan.clock_ppm = (0..u64::from(plan.nodes)).map(rate).collect();
+    plan.storm(&[Family::NETWORK, Family::PROCESS].concat());
+    plan.cfg.quiet = true;
+    plan.liveness_ms = 30_000;
+}
 
 fn clocks(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("clocks");

@@ -25,6 +25,12 @@ pub(super) const SCENES: &[Scene] = &[
         fill: paused_leader,
     },
     Scene {
+        name: "overloaded-node",
+        about: "nodes get little done at a time, so all that comes in is worked on late",
+        marks: &[],
+        fill: overloaded_node,
+    },
+    Scene {
         name: "crash-at-persist",
         about: "nodes crash at drawn file operations, from the very first one on",
         marks: &[
@@ -103,6 +109,31 @@ fn paused_leader(plan: &mut Plan, draw: Draw) {
         at += draw.of("between").within(500..=4_000);
         if at >= plan.safety_ms {
             break;
+        }
+    }
+}
+
+/// A process without a share of the processor: it stands still for most of the time and then works
+/// off messages, completions, requests and deadlines in one go, each of them as late as the other.
+fn overloaded_node(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("overload");
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=300);
+    let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
+    let count = draw.of("count").within(1..=u64::from(plan.nodes)) as usize;
+    for (number, &node) in order[..count].iter().enumerate() {
+        let draw = draw.of("node").nth(number as u64);
+        let mut at = draw.of("from").within(0..=5_000);
+        let end = at + draw.of("for").within(1_000..=9_000);
+        let stands = draw.of("stands").within(20..=900);
+        for turn in 0.. {
+            let draw = draw.nth(turn);
+            let back = at + draw.of("stands").within(stands / 2..=stands);
+            if back >= end.min(plan.safety_ms) {
+                break;
+            }
+            plan.fault(ms(at), Fault::Pause { node });
+            plan.fault(ms(back), Fault::Resume { node });
+            at = back + draw.of("runs").within(1..=stands / 4);
         }
     }
 }

@@ -106,6 +106,17 @@ impl<Op, Cfg> Plan<Op, Cfg> {
         Mistake::unless_within("origin_ms_max", self.origin_ms_max, 0..=MS_MAX)?;
         check_weather("weather", &self.weather)?;
         Mistake::unless_range("disk_us", self.disk_us, US_MAX)?;
+        if !self.clock_ppm.is_empty() && self.clock_ppm.len() != usize::from(self.nodes) {
+            let found = format!("{} rates", self.clock_ppm.len());
+            return Err(Mistake::new(
+                "clock_ppm",
+                found,
+                format!("none or {}", self.nodes),
+            ));
+        }
+        for (at, ppm) in self.clock_ppm.iter().enumerate() {
+            check_rate(format!("clock_ppm[{at}]"), *ppm)?;
+        }
         for (at, node) in self.core.iter().enumerate() {
             Mistake::unless_node(format!("core[{at}]"), *node, self.nodes)?;
         }
@@ -141,9 +152,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             Fault::Weather { weather, .. } => weather
                 .iter()
                 .try_for_each(|weather| check_weather("weather", weather)),
-            Fault::ClockRate { ppm, .. } if i64::from(*ppm) <= -(MILLION as i64) => {
-                Err(Mistake::new("ppm", ppm, "more than -1000000"))
-            }
+            Fault::ClockRate { ppm, .. } => check_rate("ppm".to_owned(), *ppm),
             Fault::ClockJump { ms, .. } => Mistake::unless_within("ms", *ms, 0..=MS_MAX),
             Fault::LateWake { by_ms, .. } => Mistake::unless_within("by_ms", *by_ms, 0..=MS_MAX),
             Fault::DiskLatency { us_min, us_max, .. } => {
@@ -163,8 +172,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             }
             Fault::FlipAt { bit, .. } => Mistake::unless_within("bit", (*bit).into(), 0..=7),
             Fault::Partition { groups } => check_groups(groups),
-            Fault::ClockRate { .. }
-            | Fault::Crash { .. }
+            Fault::Crash { .. }
             | Fault::Restart { .. }
             | Fault::Pause { .. }
             | Fault::Resume { .. }
@@ -183,6 +191,13 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             | Fault::DiskSyncError { .. }
             | Fault::Recover { .. } => Ok(()),
         }
+    }
+}
+
+fn check_rate(key: String, ppm: i32) -> Result<(), Mistake> {
+    match ppm > -1_000_000 {
+        true => Ok(()),
+        false => Err(Mistake::new(key, ppm, "more than -1000000")),
     }
 }
 

@@ -67,6 +67,10 @@ pub struct Plan<Op, Cfg = Nothing> {
     /// What every wall clock shows when the run begins, in milliseconds since the Unix epoch.
     #[serde(default = "wall_ms")]
     pub wall_ms: u64,
+    /// Parts of a million by which the clocks of each node run fast unless a fault says otherwise;
+    /// all are true when empty.
+    #[serde(default)]
+    pub clock_ppm: Vec<i32>,
     /// Monotonic clocks start at a drawn time below this.
     #[serde(default)]
     pub origin_ms_max: u64,
@@ -129,6 +133,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             weather: Weather::default(),
             disk_us: disk_us(),
             wall_ms: wall_ms(),
+            clock_ppm: Vec::new(),
             origin_ms_max: 0,
             cfg,
             ops: Vec::new(),

@@ -128,6 +128,9 @@ impl<Op: Serialize, Cfg: Serialize> Plan<Op, Cfg> {
         put(&mut out, "weather", &self.weather);
         put(&mut out, "disk_us", &self.disk_us);
         put(&mut out, "wall_ms", &self.wall_ms);
+        if !self.clock_ppm.is_empty() {
+            put(&mut out, "clock_ppm", &self.clock_ppm);
+        }
         put(&mut out, "origin_ms_max", &self.origin_ms_max);
         put(&mut out, "cfg", &self.cfg);
         put_lines(&mut out, "ops", &self.ops);

@@ -121,7 +121,8 @@ impl<M: Machine> World<M> {
         let hosts = (0..nodes).map(|node| {
             let span = setup.origin_ms_max.saturating_mul(1_000_000);
             let origin = draw.below(Site::Origin, node as u64, 0, span);
-            let clock = Clock::new(Instant::from_nanos(origin), setup.wall_ms);
+            let drift = setup.clock_ppm.get(node).copied().unwrap_or_default();
+            let clock = Clock::new(Instant::from_nanos(origin), setup.wall_ms, drift);
             Host::new(clock, Drive::new(setup.disk_us))
         });
         let mut world = Self {

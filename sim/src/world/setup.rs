@@ -17,6 +17,9 @@ pub struct Setup<M: Machine> {
     pub disk_us: (u64, u64),
     /// What every wall clock shows at time zero.
     pub wall_ms: u64,
+    /// Parts of a million by which the clocks of each node run fast; nodes that it does not name
+    /// have true clocks.
+    pub clock_ppm: Vec<i32>,
     /// Monotonic clocks start at a drawn time below this; zero lets all start at zero.
     pub origin_ms_max: u64,
     /// Events after which the run is a violation.
@@ -37,6 +40,7 @@ impl<M: Machine> Setup<M> {
             weather: Weather::latency_us(1_000, 10_000),
             disk_us: (100, 2_000),
             wall_ms: 1_700_000_000_000,
+            clock_ppm: Vec::new(),
             origin_ms_max: 0,
             steps_max: u64::MAX,
             instant_steps_max: 100_000,

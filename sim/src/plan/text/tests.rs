@@ -243,6 +243,7 @@ fn rich() -> Plan<Op, Nothing> {
     let (node, to) = (NodeIndex(1), NodeIndex(2));
     plan.op(Instant::from_millis(19_999), 0, Op::Read);
     plan.weather.loss_ppm = 11;
+    plan.clock_ppm = vec![-31, 0, 32];
     let faults = [
         Fault::Weather {
             from: None,
@@ -328,6 +329,16 @@ fn values_that_cannot_be_meant_are_refused() {
             "loss_ppm = 11",
             "loss_ppm = 1000001",
             "weather.loss_ppm: found 1000001, expected 0 to",
+        ),
+        (
+            "clock_ppm = [-31, 0, 32]",
+            "clock_ppm = [-31, 0]",
+            "clock_ppm: found 2 rates, expected none or 3",
+        ),
+        (
+            "[-31, 0, 32]",
+            "[0, -1000000, 0]",
+            "clock_ppm[1]: found -1000000, expected more than -1000000",
         ),
         (
             "duplicate_ppm = 12",
