@@ -230,19 +230,29 @@ fn wiped_voter(plan: &mut Plan, draw: Draw) {
     leave_out(plan, wiped);
 }
 
-fn behind_retention(plan: &mut Plan, draw: Draw) {
-    let draw = draw.of("behind");
-    let keep = draw.of("keep").within(1..=8);
-    plan.cfg.chains[0].retention = match draw.of("kind").below(3) {
+/// Little is kept. Where nothing is, a log goes on from its checkpoint alone.
+fn scarce(draw: Draw) -> Retention {
+    let keep = draw.of("keep").within(0..=8);
+    let all = Retention::default();
+    match draw.of("kind").below(4) {
         0 | 1 => Retention {
             entries_max: Some(keep),
-            ..Retention::default()
+            ..all
+        },
+        2 => Retention {
+            bytes_max: Some(keep * 60),
+            ..all
         },
         _ => Retention {
-            bytes_max: Some(keep * 60),
-            ..Retention::default()
+            age_max_ms: Some(keep * 20),
+            ..all
         },
-    };
+    }
+}
+
+fn behind_retention(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("behind");
+    plan.cfg.chains[0].retention = scarce(draw);
     plan.cfg.limits.segment_bytes_max = 4_096;
     let client = &mut plan.cfg.clients[0];
     (client.interval_ms, client.count, client.start_ms) = (80, 30, 1_500);
@@ -276,6 +286,13 @@ fn behind_retention(plan: &mut Plan, draw: Draw) {
             restart_after_ms: Some(100),
         };
         plan.fault(ms(back), fault);
+    }
+    if draw.of("everybody").chance(200_000) {
+        let at = draw.of("everybody-at").within(4_000..=8_500);
+        let down = draw.of("everybody-down").within(1..=1_000);
+        for node in (0..plan.nodes).map(NodeIndex) {
+            crash(plan, node, (at, at + down), Unsynced::Drawn);
+        }
     }
     // Whoever was reset leads next, and meets requests that it never saw.
     for number in 0..2 {
