@@ -2,9 +2,9 @@
 //!
 //! Orders that wait together are performed together: appends of one chain that follow each other
 //! become one batch with one sync, and each order is answered when everything it did is durable.
-//! The orders of one chain keep their order; chains share no file. An append that finds no space
-//! leaves nothing behind. After any other failure the chain is stopped for good: what a failed
-//! sync left on the disk is not known, so every later order of that chain is answered
+//! The orders of one chain keep their order; chains share no file. An order whose first write finds
+//! no space counts as not given. After any other failure the chain is stopped for good: what a
+//! failed sync left on the disk is not known, so every later order of that chain is answered
 //! [`StoreError::Broken`] and not tried (upholds *recover*).
 
 use crate::inbox::Sender;
@@ -165,12 +165,13 @@ impl<F: Files> GroupCommit<F> {
 
     fn perform_all(&mut self, key: ChainKey, ops: &[FileOp]) -> Result<(), StoreError> {
         let (chain, generation) = key;
-        for op in ops {
+        for (index, op) in ops.iter().enumerate() {
             let Err(error) = perform(&mut self.files, op) else {
                 continue;
             };
-            // A sync that finds no space is a failed sync: nobody knows what it left.
-            if matches!(op, FileOp::Append { .. }) && is_full(&error) {
+            // Nothing of an order counts before its first write is synced, so that write can be
+            // taken back. A sync that finds no space is a failed sync: nobody knows what it left.
+            if index == 0 && is_write(op) && is_full(&error) {
                 let undo = self.layout.revert(chain, generation);
                 if undo.iter().all(|op| perform(&mut self.files, op).is_ok()) {
                     tracing::warn!(%chain, "no space left on the store");
@@ -222,6 +223,17 @@ fn take_appends(
 fn payload_bytes(entries: &[Arc<Entry>]) -> u64 {
     let payloads = entries.iter().map(|e| u64::from(e.payload.length()));
     payloads.sum()
+}
+
+fn is_write(op: &FileOp) -> bool {
+    match op {
+        FileOp::Append { .. } | FileOp::Write { .. } => true,
+        FileOp::Truncate { .. }
+        | FileOp::Sync { .. }
+        | FileOp::Rename { .. }
+        | FileOp::Remove { .. }
+        | FileOp::SyncDir => false,
+    }
 }
 
 fn is_full(error: &io::Error) -> bool {

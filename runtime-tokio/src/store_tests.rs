@@ -20,7 +20,7 @@ struct MemoryFiles {
     files: BTreeMap<FileName, Vec<u8>>,
     durable: BTreeMap<FileName, Vec<u8>>,
     log: Vec<String>,
-    /// Bytes that may still be appended.
+    /// Bytes by which files may still grow.
     space: Option<usize>,
     /// Files whose sync fails from now on, by a part of the name.
     unsyncable: Option<String>,
@@ -59,8 +59,16 @@ impl Files for MemoryFiles {
         self.log.push(format!("write {file}"));
         let place = self.files.entry(file.clone()).or_default();
         let end = offset as usize + bytes.len();
+        let room = self.space.unwrap_or(usize::MAX);
+        let growth = end.saturating_sub(place.len());
+        let written = bytes.len() - growth.saturating_sub(room);
+        self.space = self.space.map(|space| space.saturating_sub(growth));
+        let end = offset as usize + written;
         place.resize(place.len().max(end), 0);
-        place[offset as usize..end].copy_from_slice(bytes);
+        place[offset as usize..end].copy_from_slice(&bytes[..written]);
+        if written < bytes.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         Ok(())
     }
 
@@ -357,6 +365,36 @@ fn a_vote_is_written_on_a_full_disk() {
     store.files.space = Some(0);
     let outcomes = store.commit([a.append(1), a.vote()]);
     assert_eq!(results(&outcomes), [Err(StoreError::Full), Ok(())]);
+}
+
+#[test]
+fn retention_waits_for_space_on_a_full_disk_and_then_frees_it() {
+    let mut store = opened(&["a"]);
+    let mut a = Author::new("a");
+    store.commit([a.append(3)]);
+    let floor = Tip {
+        end: a.end,
+        epoch: Epoch {
+            n: 1,
+            node: NodeId::new(1),
+        },
+        hash: a.hash,
+    };
+    let checkpoint = Checkpoint {
+        floor,
+        ..founding("a").checkpoint
+    };
+    let retain = Order::Retain(Arc::new(checkpoint));
+    for room in [0, 10] {
+        store.files.space = Some(room);
+        let outcomes = store.commit([a.work(retain.clone())]);
+        assert_eq!(results(&outcomes), [Err(StoreError::Full)]);
+        assert_eq!(kept(&store.files.crashed(), "a"), 3);
+    }
+    store.files.space = None;
+    let outcomes = store.commit([a.work(retain), a.append(1)]);
+    assert_eq!(results(&outcomes), [Ok(()); 2]);
+    assert_eq!(kept(&store.files.crashed(), "a"), 1);
 }
 
 #[test]
