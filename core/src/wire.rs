@@ -16,7 +16,7 @@ mod sound;
 #[cfg(test)]
 mod tests;
 
-pub use sound::Unsound;
+pub use sound::{Unsound, check_client};
 
 use crate::message::Message;
 use alloc::vec::Vec;

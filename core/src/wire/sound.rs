@@ -2,6 +2,7 @@
 
 use crate::chain::entry::{Entry, Kind, Membership, Request, Tip};
 use crate::chain::payload::Payload;
+use crate::client::{Ask, ClientRequest};
 use crate::id::{Attempt, Epoch, Gen, Member, Number, Seq};
 use crate::message::{
     Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Talk,
@@ -112,12 +113,26 @@ fn check_forward(forward: &Forward) -> Checked {
     }
 }
 
+/// Whether a client can have meant what it asks, told as for a peer's message: a request that fails
+/// this could be neither stored nor forwarded.
+pub fn check_client(request: &ClientRequest) -> Result<(), Unsound> {
+    match &request.ask {
+        Ask::OpenClient | Ask::Read { .. } | Ask::Transfer { .. } => Ok(()),
+        Ask::Append {
+            request, payload, ..
+        } => {
+            request.map_or(Ok(()), check_request)?;
+            check_payload(payload)
+        }
+    }
+}
+
 fn check_request(request: Request) -> Checked {
     ensure(request.number.get() > 0, Unsound::Zero)?;
     position(request.client.0)
 }
 
-/// Only recordings leave the bytes out; a peer that took such an entry could not store it.
+/// Only recordings leave the bytes out; whoever took such an entry could not store it.
 fn check_payload(payload: &Payload) -> Checked {
     ensure(payload.bytes().is_some(), Unsound::Payload)
 }

@@ -5,14 +5,17 @@ use crate::desk::FrontDesk;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{SinkExt, StreamExt};
+use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::id::NodeId;
+use meshos_core::wire::check_client;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::codec::Framed;
@@ -20,8 +23,9 @@ use tokio_util::codec::Framed;
 /// Most questions of one connection that wait for their answers; more are left in the socket.
 const IN_FLIGHT_MAX: usize = 1024;
 
-/// Most connections at a time.
-const CONNECTIONS_MAX: usize = 1024;
+/// Most connections at a time. Together with the files of the store and the connections of peers
+/// they stay below 1024 descriptors, the usual limit: a store that cannot open a file has failed.
+const CONNECTIONS_MAX: usize = 256;
 
 /// A bound control socket, which is removed when this is dropped.
 #[derive(Debug)]
@@ -39,7 +43,16 @@ pub struct ControlServer {
 pub fn serve(path: &Path, node: NodeId, desk: FrontDesk) -> io::Result<ControlServer> {
     match StdUnixStream::connect(path) {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+        // A file that is no socket refuses connections, too.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            if !fs::symlink_metadata(path)?.file_type().is_socket() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "found something that is no socket, expected a stale socket or nothing",
+                ));
+            }
+            fs::remove_file(path)?;
+        }
         Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
@@ -82,6 +95,13 @@ impl Drop for ControlServer {
     }
 }
 
+/// Asks what a client can have meant, and nothing else: what the node cannot store or forward would
+/// take it down.
+fn ask_node(desk: &FrontDesk, request: ClientRequest) -> Result<Receiver<Answer>, String> {
+    check_client(&request).map_err(|unsound| unsound.to_string())?;
+    desk.ask(request).map_err(|refused| refused.to_string())
+}
+
 async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk) {
     let (mut sink, mut source) = Framed::new(stream, codec()).split();
     let mut waiting = FuturesUnordered::new();
@@ -98,15 +118,12 @@ async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk) {
                         number,
                         answer: Reply::Status { node, chains: desk.status() },
                     },
-                    Ask::Chain(request) => match desk.ask(request) {
+                    Ask::Chain(request) => match ask_node(&desk, request) {
                         Ok(receiver) => {
                             waiting.push(async move { (number, receiver.await) });
                             continue;
                         }
-                        Err(refused) => Answered {
-                            number,
-                            answer: Reply::Refused(refused.to_string()),
-                        },
+                        Err(refused) => Answered { number, answer: Reply::Refused(refused) },
                     },
                 }
             }

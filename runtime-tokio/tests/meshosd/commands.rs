@@ -1,9 +1,14 @@
 //! The command line of `meshosd` and its exit codes, with real processes on loopback.
 
-use super::common::{Cluster, meshosd, run, wait_for};
+use super::common::{Cluster, PATIENCE, meshosd, run, wait_for};
+use meshos_core::chain::payload::Payload;
+use meshos_core::client::{self, ClientRequest, Level};
+use meshos_core::id::ChainId;
+use meshos_runtime_tokio::control::{Ask, Client, Reply};
 use serde_json::Value;
 use std::fs;
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 
 fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -85,6 +90,79 @@ fn a_store_that_is_in_use_is_left_alone() {
     assert!(complaint(&output).contains("in use by another process"));
     // Nobody else is there to lead anything.
     assert!(cluster.stop(1).success());
+}
+
+#[test]
+fn a_file_in_the_place_of_the_control_socket_is_left_alone() {
+    let cluster = Cluster::new("full");
+    let precious = cluster.socket(1);
+    fs::write(&precious, "precious").unwrap();
+    let output = meshosd(["run", "--format", "--config"])
+        .arg(cluster.config(1))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let complaint = complaint(&output);
+    assert!(complaint.contains("expected a stale socket"), "{complaint}");
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+}
+
+#[test]
+fn a_request_that_could_not_be_stored_is_refused_and_the_node_goes_on() {
+    let mut cluster = Cluster::new("full");
+    cluster.start_all();
+    let leader = wait_for("a leader", || cluster.leader());
+    let ask = client::Ask::Append {
+        level: Level::Committed,
+        request: None,
+        payload: Payload::new(b"bytes".to_vec().into()).redacted(),
+    };
+    let chain = ChainId::of("orders");
+    let asking = async {
+        let mut client = Client::connect(&cluster.socket(leader)).await.unwrap();
+        let ask = Ask::Chain(ClientRequest { chain, ask });
+        client.ask(ask, PATIENCE).await.unwrap()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let reply = runtime.block_on(asking);
+    assert!(
+        matches!(&reply, Reply::Refused(why) if why.contains("without its bytes")),
+        "{reply:?}"
+    );
+    let endpoint = format!("--endpoint={}", cluster.socket(leader).display());
+    run(["chain", "append", "--chain", "orders", "hello", &endpoint]);
+    assert_eq!(cluster.status(leader).unwrap()["role"], "leader");
+}
+
+#[test]
+fn results_that_cannot_be_written_are_a_failure_and_a_reader_that_left_is_none() {
+    let mut cluster = Cluster::new("full");
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    let endpoint = format!("--endpoint={}", cluster.socket(1).display());
+    let forever = format!("--patience={}", u64::MAX);
+    let many = ["chain", "append", "--chain", "orders", "--count", "20"];
+    run(many.into_iter().chain([&*forever, &*endpoint]));
+    let read = [
+        "chain",
+        "read",
+        "--chain",
+        "orders",
+        &endpoint,
+        "--json=/dev/full",
+    ];
+    let output = meshosd(read).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", complaint(&output));
+
+    let tail = ["chain", "tail", "--chain", "orders", &endpoint];
+    let mut tail = meshosd(tail).stdout(Stdio::piped()).spawn().unwrap();
+    let mut reader = BufReader::new(tail.stdout.take().unwrap());
+    reader.read_line(&mut String::new()).unwrap();
+    drop(reader);
+    assert!(wait_for("the tail to end", || tail.try_wait().unwrap()).success());
 }
 
 #[test]
