@@ -59,6 +59,9 @@ pub enum RunError {
     /// A part of the node stopped by itself; the log says why.
     #[error("the {0} stopped by itself")]
     Ended(&'static str),
+    /// A signal came while it waited for its disks.
+    #[error("stopped by another signal before everything under way was written")]
+    CutShort,
 }
 
 /// Whether a run may make a store where there is none.
@@ -135,23 +138,51 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let (node, cluster) = (identity.node, identity.cluster.get());
     tracing::info!(%node, %incarnation, cluster = format!("{cluster:032x}"), "node is up");
 
-    tokio::select! {
-        () = signals.next() => {}
-        _ = &mut driving => return Err(RunError::Ended("driver")),
-        _ = &mut storing.ended => return Err(RunError::Ended("store")),
-    }
     let patience = Duration::from_millis(settings.file.node.hand_over_ms);
-    tokio::select! {
-        () = hand_over(&sender, leading, patience) => {}
-        () = signals.next() => tracing::warn!("second signal, not waiting any longer"),
-        _ = &mut driving => return Err(RunError::Ended("driver")),
-        _ = &mut storing.ended => return Err(RunError::Ended("store")),
+    let ended = tokio::select! {
+        () = asked_to_stop(&mut signals, &sender, leading, patience) => None,
+        _ = &mut driving => Some("driver"),
+        _ = &mut storing.ended => Some("store"),
+    };
+    if let Some(part) = ended {
+        // The event that stopped it may still wait to be written, and is the one to look at.
+        driving.abort();
+        if let Some(thread) = recorder {
+            let _ = timeout(FINISH_MIN, join(thread, "recording")).await;
+        }
+        return Err(RunError::Ended(part));
     }
     sender.close();
-    finish(driving, storing.thread, recorder).await?;
+    tokio::select! {
+        finished = finish(driving, storing.thread, recorder) => finished?,
+        () = cut_short(&mut signals) => return Err(RunError::CutShort),
+    }
     tasks.shutdown().await;
     tracing::info!(%node, "node is down");
     Ok(())
+}
+
+/// Time that is left for writing down what is under way, whatever signals come.
+const FINISH_MIN: Duration = Duration::from_secs(5);
+
+/// Waits for a signal, and then until nobody misses this node; a second signal ends that wait.
+async fn asked_to_stop(
+    signals: &mut Signals,
+    inbox: &Sender,
+    leading: tokio::sync::watch::Receiver<usize>,
+    patience: Duration,
+) {
+    signals.next().await;
+    tokio::select! {
+        () = hand_over(inbox, leading, patience) => {}
+        () = signals.next() => tracing::warn!("second signal, not waiting any longer"),
+    }
+}
+
+/// Waits for a signal that is not to be put off: a disk that hangs would hold the process for ever.
+async fn cut_short(signals: &mut Signals) {
+    sleep(FINISH_MIN).await;
+    signals.next().await;
 }
 
 /// Asks the node to leave, and waits until nobody misses it.

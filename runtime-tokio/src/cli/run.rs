@@ -50,13 +50,14 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::failed)?;
-    runtime
-        .block_on(daemon::run(settings, formatting))
-        .map_err(|error| match error {
-            RunError::Store(_) | RunError::Start(_) => Failure::unusable(error),
-            RunError::Listen { .. } | RunError::Control { .. } | RunError::Recording(_) => {
-                Failure::unusable(error)
-            }
-            RunError::System { .. } | RunError::Ended(_) => Failure::failed(error),
-        })
+    let ended = runtime.block_on(daemon::run(settings, formatting));
+    // What still blocks a thread, such as a name that is being looked up, is not waited for.
+    runtime.shutdown_background();
+    ended.map_err(|error| match error {
+        RunError::Store(_) | RunError::Start(_) => Failure::unusable(error),
+        RunError::Listen { .. } | RunError::Control { .. } | RunError::Recording(_) => {
+            Failure::unusable(error)
+        }
+        RunError::System { .. } | RunError::Ended(_) | RunError::CutShort => Failure::failed(error),
+    })
 }
