@@ -43,7 +43,7 @@ pub(super) struct AppendArgs {
     )]
     prefix: String,
     /// Writes one line of JSON for each acknowledged append, as soon as it is
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, requires = "count", value_name = "FILE")]
     acked: Option<PathBuf>,
     /// Longest time for one append with all its attempts, in seconds
     #[arg(long, default_value_t = 60, value_name = "S")]

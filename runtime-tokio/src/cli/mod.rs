@@ -123,7 +123,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match dispatch(cli.command, &output) {
+    match dispatch(cli.command, &output).and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(&failure.to_string());

@@ -3,10 +3,11 @@
 use super::Failure;
 use clap::ValueEnum;
 use meshos_core::chain::entry::{Entry, Kind};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 /// When to colour.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,9 +28,12 @@ pub(super) enum Tone {
     Faint,
 }
 
-/// The two outputs of a command. A reader that went away is no error: there is nobody to tell.
+/// The two outputs of a command. A reader that went away is no error: there is nobody to tell. A
+/// result that cannot be written is one.
 pub(super) struct Output {
     json: Option<Mutex<Box<dyn Write + Send>>>,
+    /// The first write that failed.
+    failed: OnceLock<io::Error>,
     /// Whether JSON has standard output, so that text goes to standard error.
     json_on_stdout: bool,
     color: bool,
@@ -60,6 +64,7 @@ impl Output {
         };
         Ok(Self {
             json: json.map(Mutex::new),
+            failed: OnceLock::new(),
             json_on_stdout,
             color,
         })
@@ -67,18 +72,54 @@ impl Output {
 
     /// One line for people.
     pub(super) fn line(&self, line: &str) {
-        let _ = if self.json_on_stdout {
-            writeln!(io::stderr(), "{line}")
+        if self.json_on_stdout {
+            let _ = writeln!(io::stderr(), "{line}");
         } else {
-            writeln!(io::stdout(), "{line}")
-        };
+            self.keep(writeln!(io::stdout(), "{line}"));
+        }
     }
 
     /// One line for programs.
     pub(super) fn json(&self, value: &Value) {
         if let Some(json) = &self.json {
             let mut json = json.lock().expect("no writer panics");
-            let _ = writeln!(json, "{value}").and_then(|()| json.flush());
+            self.keep(writeln!(json, "{value}").and_then(|()| json.flush()));
+        }
+    }
+
+    fn keep(&self, written: io::Result<()>) {
+        if let Err(error) = written
+            && !(self.has_file() && error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            let _ = self.failed.set(error);
+        }
+    }
+
+    /// Whether the result goes to a file, whoever reads standard output.
+    fn has_file(&self) -> bool {
+        self.json.is_some() && !self.json_on_stdout
+    }
+
+    /// Whether there is still somebody to write for. Whoever reads a pipe may leave while there is
+    /// nothing to write.
+    pub(super) fn is_wanted(&self) -> bool {
+        if self.has_file() {
+            return self.failed.get().is_none();
+        }
+        let stdout = io::stdout();
+        let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+        let answered = poll(&mut polled, Some(&Timespec::default()));
+        let is_gone = answered.is_ok() && polled[0].revents().contains(PollFlags::ERR);
+        !is_gone && self.failed.get().is_none()
+    }
+
+    /// Says whether everything was written that somebody wanted to read.
+    pub(super) fn finish(&self) -> Result<(), Failure> {
+        match self.failed.get() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unusable(
+                format!("the result cannot be written: {error}"),
+            )),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -112,7 +112,7 @@ pub(super) async fn read(args: ReadArgs, output: &Output) -> Result<(), Failure>
     let mut next = Seq::new(args.from);
     // What is appended while this reads is not waited for.
     let mut end = None;
-    while left > 0 {
+    while left > 0 && output.is_wanted() {
         let read = chunk(&mut session, consistency, next).await?;
         let end = *end.get_or_insert(read.commit);
         for entry in read.entries.iter() {
@@ -139,7 +139,7 @@ pub(super) async fn tail(args: TailArgs, output: &Output) -> Result<(), Failure>
     let ends = chunk(&mut session, Consistency::Stale, far).await?;
     let first = ends.commit.get().saturating_sub(args.lines);
     let mut next = Seq::new(first.max(ends.floor.get()));
-    loop {
+    while output.is_wanted() {
         let read = chunk(&mut session, Consistency::Stale, next).await?;
         for entry in read.entries.iter() {
             output.entry(entry);
@@ -152,6 +152,7 @@ pub(super) async fn tail(args: TailArgs, output: &Output) -> Result<(), Failure>
             sleep(TAIL_PAUSE).await;
         }
     }
+    Ok(())
 }
 
 pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Failure> {

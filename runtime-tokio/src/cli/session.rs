@@ -73,7 +73,7 @@ impl Session {
 
     /// Asks until there is an answer that is not only for now.
     pub(super) async fn until_answered(&mut self, ask: client::Ask) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + self.patience;
+        let asked = Instant::now();
         loop {
             let why = match self.attempt(ask.clone()).await {
                 Ok(answer) => match &answer {
@@ -88,7 +88,7 @@ impl Session {
                 },
                 Err(why) => why,
             };
-            if Instant::now() >= deadline {
+            if asked.elapsed() >= self.patience {
                 return Err(Failure::Failed(format!("no answer in time: {why}")));
             }
             self.repeated += 1;
