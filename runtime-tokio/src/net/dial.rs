@@ -8,6 +8,7 @@ use futures::{SinkExt, StreamExt};
 use meshos_core::id::NodeId;
 use meshos_core::message::Message;
 use meshos_core::wire;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -118,6 +119,10 @@ impl Dialler {
                         Err(error) => tracing::info!(peer = %self.to, %error, "disconnected"),
                     }
                 }
+                // It is there, and will not have this node: one of the two configs is wrong.
+                Err(error @ HelloError::Refused(_)) => {
+                    tracing::warn!(peer = %self.to, %error, "cannot connect");
+                }
                 Err(error) => tracing::debug!(peer = %self.to, %error, "cannot connect"),
             }
             let pause = self.network.backoff.pause(failures);
@@ -137,6 +142,11 @@ impl Dialler {
         let stream = timeout(within, TcpStream::connect(address)).await;
         let stream = stream.map_err(|_| HelloError::Timeout)??;
         stream.set_nodelay(true)?;
+        // Without it a peer that lost its power holds what is sent to it for minutes after it is
+        // back: the system asks ever more rarely whether it is there.
+        let unanswered = self.network.write_timeout.as_millis();
+        let unanswered = u32::try_from(unanswered).unwrap_or(u32::MAX);
+        set_tcp_user_timeout(&stream, unanswered).map_err(io::Error::from)?;
         let mut wire = Framed::new(stream, codec(&self.network));
         let introduced = timeout(within, introduce(&mut wire, &self.network, self.to)).await;
         introduced.map_err(|_| HelloError::Timeout)??;
@@ -154,26 +164,32 @@ impl Dialler {
             let Some(message) = message else {
                 return Ok(());
             };
-            let write = write_waiting(&mut wire, &mut self.waiting, &message);
-            let written = timeout(self.network.write_timeout, write).await;
-            written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let limit = self.network.write_timeout;
+            write_waiting(&mut wire, &mut self.waiting, &message, limit).await?;
         }
     }
 }
 
-/// Writes a message and what waits behind it, then flushes once.
+/// Writes a message and what waits behind it, then flushes once. Each has its own `limit`: a slow
+/// connection is not one that is dead.
 async fn write_waiting(
     wire: &mut Wire,
     waiting: &mut mpsc::Receiver<Arc<Message>>,
     first: &Message,
+    limit: Duration,
 ) -> io::Result<()> {
     const IN_A_ROW_MAX: u32 = 64;
-    wire.feed(Bytes::from(wire::encode(first))).await?;
+    within(limit, wire.feed(Bytes::from(wire::encode(first)))).await?;
     for _ in 0..IN_A_ROW_MAX {
         let Ok(message) = waiting.try_recv() else {
             break;
         };
-        wire.feed(Bytes::from(wire::encode(&message))).await?;
+        within(limit, wire.feed(Bytes::from(wire::encode(&message)))).await?;
     }
-    SinkExt::<Bytes>::flush(wire).await
+    within(limit, SinkExt::<Bytes>::flush(wire)).await
+}
+
+async fn within(limit: Duration, write: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let written = timeout(limit, write).await;
+    written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

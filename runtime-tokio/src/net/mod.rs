@@ -48,7 +48,8 @@ pub struct Network {
     pub backoff: Backoff,
     /// Longest time for connecting and for the hello, each.
     pub hello_timeout: Duration,
-    /// Longest time for which a connection may take no bytes before it is given up.
+    /// Longest time that a connection may take over one message, or leave bytes unacknowledged,
+    /// before it is given up.
     pub write_timeout: Duration,
 }
 
