@@ -113,6 +113,25 @@ impl Settings {
                 expected,
             }
         };
+        for (index, entry) in file.cluster.nodes.iter().enumerate() {
+            let key = format!("cluster.nodes[{index}].address");
+            if !is_address(&entry.address) {
+                let expected = "host:port".to_owned();
+                return Err(contradiction(&key, entry.address.clone(), expected));
+            }
+            let before = &file.cluster.nodes[..index];
+            if let Some(twin) = before.iter().find(|other| other.address == entry.address) {
+                let expected = format!("another address than that of node {}", twin.id);
+                return Err(contradiction(&key, entry.address.clone(), expected));
+            }
+        }
+        if let Some(listen) = file.node.listen.as_ref().filter(|text| !is_address(text)) {
+            return Err(contradiction(
+                "node.listen",
+                listen.clone(),
+                "host:port".to_owned(),
+            ));
+        }
         let node = NodeId::new(file.node.id);
         let Some(store) = core.store_of(node) else {
             let expected = "the id of one of cluster.nodes".to_owned();
@@ -158,6 +177,12 @@ impl Settings {
             segment_bytes_max: self.core.limits().segment_bytes_max.into(),
         }
     }
+}
+
+/// Whether this can be an address; only dialling tells whether somebody is there.
+fn is_address(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 fn parse_file(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {

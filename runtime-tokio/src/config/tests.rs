@@ -151,6 +151,19 @@ fn contradictions_name_key_found_and_expected() {
             "node.toml: chain \"audit\" has 2 members, expected 1 or 3 to 16",
         ),
         (
+            ("10.0.0.3:7000", "10.0.0.3"),
+            "node.toml: cluster.nodes[2].address: found 10.0.0.3, expected host:port",
+        ),
+        (
+            ("10.0.0.3:7000", "10.0.0.1:7000"),
+            "node.toml: cluster.nodes[2].address: found 10.0.0.1:7000, \
+             expected another address than that of node 1",
+        ),
+        (
+            ("[store]", "listen = \":7000\"\n[store]"),
+            "node.toml: node.listen: found :7000, expected host:port",
+        ),
+        (
             ("[store]", "[timing]\nheartbeat_ms = 1\n[store]"),
             "node.toml: timing.heartbeat_ms is 1, expected 100 to 300000",
         ),
