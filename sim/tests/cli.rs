@@ -112,6 +112,27 @@ fn a_violation_is_told_with_all_that_is_needed_and_its_plan_replays() {
 }
 
 #[test]
+fn a_violation_whose_plan_cannot_be_written_is_told_all_the_same() {
+    let tryout = Tryout::new("unwritten");
+    let plan = "failures/breaks-3-few-ticks.toml";
+    fs::create_dir_all(tryout.path(plan)).expect("writable");
+    let (out, _) = tryout.expect(1, "run breaks --seeds 10");
+    for part in [
+        "breaks, seed 3: few-ticks",
+        "no plan  failures/breaks-3-few-ticks.toml: Is a directory",
+        "again    sim-tryout trace breaks --seed 3",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    let run = tryout.json(1, "run breaks --seeds 10");
+    let violation = &run["scenarios"][0]["violations"][0];
+    assert_eq!(
+        (&violation["seed"], &violation["plan"]),
+        (&3.into(), &Value::Null)
+    );
+}
+
+#[test]
 fn a_panic_is_a_violation_with_its_seed_and_site() {
     let tryout = Tryout::new("panics");
     let (out, err) = tryout.expect(1, "run panics --seeds 3,4");
@@ -212,7 +233,14 @@ fn a_full_sweep_that_never_saw_a_mark_fails() {
         (&true.into(), &"violated".into())
     );
     let junit = fs::read_to_string(tryout.path("junit.xml")).expect("written");
-    assert!(junit.contains("type=\"reached\""), "{junit}");
+    for part in [
+        "failures=\"2\"",
+        "<testcase name=\"unmarked\">\n    <failure type=\"reached\"",
+        "<testcase name=\"all scenarios\">\n    <failure type=\"reached\" \
+         message=\"never: a state that no scenario reaches\"/>",
+    ] {
+        assert!(junit.contains(part), "{part}\n{junit}");
+    }
 }
 
 #[test]

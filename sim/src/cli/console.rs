@@ -1,6 +1,7 @@
 //! Where text goes and what it looks like.
 
 use super::args::Color;
+use crate::sweep::flight::write_in;
 use serde_json::Value;
 use std::fmt::Display;
 use std::fs;
@@ -133,9 +134,11 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<(), String> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    let made = parent.map_or(Ok(()), fs::create_dir_all);
-    made.and_then(|()| fs::write(path, text))
-        .map_err(|error| format!("{}: {error}", path.display()))
+    let written = match parent {
+        Some(parent) => write_in(parent, path, text.as_bytes()),
+        None => fs::write(path, text),
+    };
+    written.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// A number with its thousands apart.

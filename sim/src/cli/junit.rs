@@ -1,4 +1,4 @@
-//! The JUnit report: one case for each scenario.
+//! The JUnit report: one case for each scenario, and one for the marks that none of them reached.
 
 use super::run::Sweep;
 use std::fmt::Write as _;
@@ -12,7 +12,13 @@ pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {
             .any(|case| case.scenario == tallies[index].scenario)
             || (sweep.full && !sweep.missing_of(index).is_empty())
     };
-    let failures = (0..tallies.len()).filter(|index| bad(*index)).count();
+    let unreached = if sweep.full {
+        sweep.missing()
+    } else {
+        Vec::new()
+    };
+    let joint = usize::from(!unreached.is_empty());
+    let failures = (0..tallies.len()).filter(|index| bad(*index)).count() + joint;
     let skipped = tallies.iter().filter(|tally| tally.seeds == 0).count();
     let ms = sweep.outcome.elapsed.as_millis();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -21,7 +27,7 @@ pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {
         "<testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skipped}\" \
          time=\"{}.{:03}\">",
         escape(program),
-        tallies.len(),
+        tallies.len() + joint,
         ms / 1000,
         ms % 1000
     );
@@ -46,18 +52,27 @@ pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {
             );
         }
         if sweep.full {
-            for mark in sweep.missing_of(index) {
-                let mark = escape(mark);
-                let _ = writeln!(
-                    out,
-                    "    <failure type=\"reached\" message=\"never: {mark}\"/>"
-                );
-            }
+            unreached_failures(&mut out, &sweep.missing_of(index));
         }
+        out.push_str("  </testcase>\n");
+    }
+    if !unreached.is_empty() {
+        out.push_str("  <testcase name=\"all scenarios\">\n");
+        unreached_failures(&mut out, &unreached);
         out.push_str("  </testcase>\n");
     }
     out.push_str("</testsuite>\n");
     out
+}
+
+fn unreached_failures(out: &mut String, marks: &[&str]) {
+    for mark in marks {
+        let mark = escape(mark);
+        let _ = writeln!(
+            out,
+            "    <failure type=\"reached\" message=\"never: {mark}\"/>"
+        );
+    }
 }
 
 /// Text as XML carries it; control characters that XML does not know become blanks.

@@ -21,19 +21,21 @@ pub(super) struct Case {
     pub(super) seed: u64,
     pub(super) finding: Finding,
     pub(super) count: u64,
-    pub(super) plan: PathBuf,
+    /// Where its plan is, or why it could not be written.
+    pub(super) plan: Result<PathBuf, String>,
     pub(super) reproduce: String,
     pub(super) trace: Vec<Line>,
 }
 
-/// Runs the seed of a violation again for its trace and writes its plan into `directory`.
+/// Runs the seed of a violation again for its trace and writes its plan into `directory`. A plan
+/// that cannot be written takes nothing from what was found: the seed is enough to go on.
 pub(super) fn case(
     program: &Program,
     scenario: &Arc<dyn AnyScenario>,
     (seed, finding, count): (u64, &Finding, u64),
     directory: &Path,
     stuck_after: Duration,
-) -> Result<Case, String> {
+) -> Case {
     let again = Arc::clone(scenario);
     let (trace, digest) = match guard(TAIL, stuck_after, move |watch| again.run_seed(seed, watch)) {
         Guarded::Returned(Report { trace, digest, .. }) => (trace, Some(digest)),
@@ -46,16 +48,20 @@ pub(super) fn case(
         digest: digest.map(|digest| format!("{digest:016x}")),
         build: digest.map(|_| program.build.clone()),
     };
-    write_file(&plan, &scenario.text(seed, expect))?;
-    Ok(Case {
+    let plan = write_file(&plan, &scenario.text(seed, expect)).map(|()| plan);
+    let reproduce = match &plan {
+        Ok(plan) => format!("{} replay {}", program.name, plan.display()),
+        Err(_) => format!("{} trace {} --seed {seed}", program.name, scenario.name()),
+    };
+    Case {
         scenario: scenario.name().to_owned(),
         seed,
         finding: finding.clone(),
         count,
-        reproduce: format!("{} replay {}", program.name, plan.display()),
+        reproduce,
         plan,
         trace,
-    })
+    }
 }
 
 impl Case {
@@ -80,6 +86,9 @@ impl Case {
             ));
         }
         print_trace(console, &self.trace);
+        if let Err(problem) = &self.plan {
+            console.painted(Look::Warning, format!("  no plan  {problem}"));
+        }
         console.line(format!(
             "  again    {}",
             console.paint(Look::Strong, &self.reproduce)
@@ -91,7 +100,8 @@ impl Case {
         value["scenario"] = json!(self.scenario);
         value["seed"] = json!(self.seed);
         value["count"] = json!(self.count);
-        value["plan"] = json!(self.plan.display().to_string());
+        let plan = self.plan.as_ref().ok();
+        value["plan"] = json!(plan.map(|plan| plan.display().to_string()));
         value["reproduce"] = json!(self.reproduce);
         value["trace"] = json!(self.trace);
         value

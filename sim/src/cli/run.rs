@@ -33,7 +33,7 @@ pub(super) fn run(program: &Program, console: &mut Console, args: &Run) -> Resul
     });
     drop(meter);
     let outcome = outcome.map_err(|error| format!("{}: {error}", args.out.display()))?;
-    let cases = cases(program, &scenarios, &outcome, args)?;
+    let cases = cases(program, &scenarios, &outcome, args);
     let full = outcome.end == End::Complete
         && scenarios.len() == program.scenarios.len()
         && options.seeds.count() >= FULL;
@@ -154,7 +154,7 @@ fn cases(
     scenarios: &[Arc<dyn AnyScenario>],
     outcome: &Outcome,
     args: &Run,
-) -> Result<Vec<Case>, String> {
+) -> Vec<Case> {
     let tallies = scenarios.iter().zip(&outcome.scenarios);
     let buckets = tallies
         .flat_map(|(scenario, tally)| tally.buckets.iter().map(move |bucket| (scenario, bucket)));
@@ -186,7 +186,7 @@ impl Sweep<'_> {
     }
 
     /// The required marks of the whole program that no scenario saw.
-    fn missing(&self) -> Vec<&'static str> {
+    pub(super) fn missing(&self) -> Vec<&'static str> {
         let tallies = &self.outcome.scenarios;
         let seen = |mark: &str| tallies.iter().any(|tally| tally.marks.contains_key(mark));
         unseen(&self.program.marks, seen)

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// Length of a worker's line; a longer scenario name is cut.
 const LINE: usize = 96;
 const PREFIX: &str = "in-flight-";
+const DRAFT: &str = "starting-";
 
 /// The file of this process; removed when the sweep ends in order.
 #[derive(Debug)]
@@ -38,15 +39,17 @@ pub struct Lost {
 impl Flight {
     /// Opens the file of this process in `directory` with a line for each of `workers`.
     pub(crate) fn open(directory: &Path, workers: usize) -> io::Result<(Self, Vec<Slot>)> {
-        fs::create_dir_all(directory)?;
         let id = std::process::id();
         // Two sweeps of one process, as in a test, have different files.
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let path = directory.join(format!("{PREFIX}{id}-{number}"));
-        let mut file = File::create(&path)?;
-        writeln!(file, "{:<width$}", owner(id), width = LINE - 1)?;
-        file.write_all(blank().repeat(workers).as_bytes())?;
+        let draft = directory.join(format!("{DRAFT}{id}-{number}"));
+        let head = format!("{:<width$}\n", owner(id), width = LINE - 1);
+        let text = head + &blank().repeat(workers);
+        write_in(directory, &draft, text.as_bytes())?;
+        // Without its first line it would look like the file of a sweep that is gone.
+        fs::rename(&draft, &path)?;
         let slot = |index: usize| {
             let file = OpenOptions::new().write(true).open(&path)?;
             Ok(Slot {
@@ -107,17 +110,45 @@ pub(crate) fn collect_lost(directory: &Path) -> io::Result<Vec<Lost>> {
             continue;
         };
         let id = rest.split('-').next().and_then(|id| id.parse().ok());
-        let text = fs::read_to_string(&path)?;
+        // Another sweep may have ended, or have found the file first.
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            read => read?,
+        };
         let mut lines = text.lines();
         if id.is_some_and(|id| lines.next().map(str::trim_end) == Some(owner(id).as_str())) {
             continue;
         }
         lost.extend(lines.filter_map(parse));
-        fs::remove_file(&path)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
     }
     lost.sort_unstable();
     lost.dedup();
     Ok(lost)
+}
+
+/// Writes a file and the directory that it is in.
+pub(crate) fn write_in(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A sweep that ends removes the directory when it is empty, at any moment.
+    const ATTEMPTS: u32 = 100;
+    let mut attempt = 1;
+    loop {
+        match fs::create_dir_all(directory).and_then(|()| fs::write(path, bytes)) {
+            Err(error)
+                if attempt < ATTEMPTS
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                    ) =>
+            {
+                attempt += 1;
+            }
+            written => return written,
+        }
+    }
 }
 
 fn parse(line: &str) -> Option<Lost> {
@@ -204,5 +235,22 @@ mod tests {
         fs::write(directory.join("in-flight-1-0"), text).expect("writable");
         assert_eq!(collect_lost(&directory).expect("readable"), []);
         fs::remove_dir_all(&directory).expect("removable");
+    }
+
+    #[test]
+    fn sweeps_in_one_directory_leave_each_other_alone() {
+        let directory = directory("shared");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for seed in 0..200 {
+                        assert_eq!(collect_lost(&directory).expect("readable"), []);
+                        let (_flight, mut slots) = Flight::open(&directory, 1).expect("writable");
+                        slots[0].enter("swarm", seed).expect("writable");
+                    }
+                });
+            }
+        });
+        assert!(!directory.exists(), "nothing was left in it");
     }
 }

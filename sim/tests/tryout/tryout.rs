@@ -10,6 +10,7 @@ mod misfit;
 
 use meshos_sim::cli::{Measure, Program, Recordings, Replayed, Workload, main as run};
 use meshos_sim::machines::rally::Rally;
+use meshos_sim::marks::Mark;
 use meshos_sim::scenario::Scenario as _;
 use misfit::{Kind, Misfit};
 use std::path::Path;
@@ -53,6 +54,9 @@ fn main() -> ExitCode {
         if wanted == "all" || wanted == misfit.name() {
             program = program.scenario(misfit);
         }
+    }
+    if wanted == "unmarked" {
+        program = program.marks([Mark::required("a state that no scenario reaches")]);
     }
     run(program
         .workload(workload.yardstick("idle", 1, move || measure(1_000)))
