@@ -202,7 +202,8 @@ impl Drop for Cluster {
     }
 }
 
-fn terminate(child: &Child) {
+/// Asks a process to stop in order.
+pub(crate) fn terminate(child: &Child) {
     let id = child.id().to_string();
     let status = Command::new("kill").args(["-TERM", &id]).status().unwrap();
     assert!(status.success());

@@ -4,3 +4,4 @@
 mod cluster;
 mod commands;
 mod common;
+mod readme;
