@@ -92,7 +92,6 @@ fn client_retries(plan: &mut Plan, draw: Draw) {
     client.sticky_ppm = 200_000;
     // Copies of a forwarded request arrive late, some of them after the leadership ended.
     let weather = &mut plan.weather;
-    weather.loss_ppm = *draw.of("loss").pick(&[0, 100_000]);
     weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 300_000]);
     weather.reorder_ppm = *draw.of("reorder").pick(&[0, 300_000]);
     for number in 0..draw.of("changes").below(3) {
