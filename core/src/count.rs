@@ -54,6 +54,8 @@ counts! {
     ResetIgnored,
     /// A reset was installed.
     ResetInstalled,
+    /// Parts of a checkpoint that came before a loss were kept, and the rest was asked for.
+    ResetContinued,
     /// A suffix was cut.
     Cut,
     /// A write completed after a cut had overtaken it (D13b).

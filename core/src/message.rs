@@ -262,6 +262,15 @@ pub enum Talk {
         /// The request.
         attempt: Attempt,
     },
+    /// Asks for the rest of a checkpoint of which the first part came.
+    Parts {
+        /// The request that brought it.
+        attempt: Attempt,
+        /// Hash of the whole encoded checkpoint.
+        checkpoint: EntryHash,
+        /// Where the rest starts.
+        offset: u32,
+    },
 }
 
 /// One chain of a shared confirmation round (D16).

@@ -57,6 +57,7 @@ const REQUIRED: &[&str] = &[
     "store full",
     "leadership handed over on request",
     "prefix dropped by retention",
+    "checkpoint continued behind the parts that came",
 ];
 
 const CONFIG: &str = "members of a chain do not change yet";
@@ -227,6 +228,7 @@ fn reach(count: Count) {
         Count::BudgetWait => reached!("chunk held back by the bandwidth budget"),
         Count::StoreFull => reached!("store full"),
         Count::Transferred => reached!("leadership handed over on request"),
+        Count::ResetContinued => reached!("checkpoint continued behind the parts that came"),
         Count::Retained => reached!("prefix dropped by retention"),
         Count::WrongCluster
         | Count::WrongStore
@@ -281,7 +283,8 @@ impl Hook<Host> for Marks {
                     | Talk::TransferNow
                     | Talk::Fetch { .. }
                     | Talk::Fetched { .. }
-                    | Talk::CatchUp { .. } => None,
+                    | Talk::CatchUp { .. }
+                    | Talk::Parts { .. } => None,
                 },
                 Body::Confirm(_) => Some(Heard::Confirm),
                 Body::Heartbeat(_)

@@ -47,6 +47,7 @@ impl Chain {
         self.verified = Seq::ZERO;
         self.owed = None;
         self.campaign = None;
+        self.serving.parcels.clear();
         self.follow.restart(self.log.end());
     }
 

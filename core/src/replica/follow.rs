@@ -28,7 +28,7 @@ pub(super) struct Follow {
     number: Number,
     /// How often it asked anew without an answer in between: each time it waits twice as long,
     /// or over a slow link every answer would come too late.
-    unanswered: u32,
+    pub(super) unanswered: u32,
     /// The retention floor that the leader shipped.
     pub(super) floor: Seq,
     pub(super) help: Help,
@@ -106,7 +106,7 @@ impl Chain {
 
     /// Asks anew after a heartbeat without progress, as long as there is something to wait for;
     /// much sooner when a later chunk overtook one that is missing.
-    fn expect_progress(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn expect_progress(&mut self, cx: &mut Cx<'_>) {
         let heartbeat = cx.config.heartbeat();
         if self.follow.next < self.follow.seen {
             cx.deadlines

@@ -3,6 +3,7 @@
 
 use super::append::Waiting;
 use super::read::Round;
+use super::reset::Parcel;
 use super::role::{Role, Signal};
 use super::transfer::Transfer;
 use super::{Chain, Cx, same_member};
@@ -186,6 +187,10 @@ impl Chain {
         }
         if self.log.tip_at(since.end) != Some(since) {
             return self.refuse_pull(&member, since, attempt, cx);
+        }
+        let parcels = &mut self.serving.parcels;
+        if parcels.get(&from.node).is_some_and(Parcel::is_sent) {
+            parcels.remove(&from.node);
         }
         if let Some(durable) = durable {
             follower.acked = follower.acked.max(since.end.min(durable));

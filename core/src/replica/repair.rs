@@ -1,7 +1,7 @@
 //! Unknown entries: asked of any member, and taken only if the hash link proves them (D13f, R13).
 
 use super::follow::admits;
-use super::reset::{Incoming, gather};
+use super::reset::Incoming;
 use super::{Chain, Cx, Entries};
 use crate::chain::entry::{Entry, Tip};
 use crate::chain::order::{Checkpoint, Slot};
@@ -27,7 +27,8 @@ pub(super) struct Repair {
 impl Chain {
     /// Asks the next member in turn for the first unknown entries, once per heartbeat.
     pub(super) fn ask_repair(&mut self, cx: &mut Cx<'_>) {
-        if self.log.unknown() == 0 {
+        // A checkpoint that comes from the leader takes the place of all entries.
+        if self.log.unknown() == 0 || self.follow.incoming.is_some() {
             return cx.deadlines.disarm(self.index, Kind::Repair);
         }
         if cx.deadlines.armed(self.index, Kind::Repair).is_some() {
@@ -136,10 +137,15 @@ impl Chain {
 
     /// A member retains none of the unknown entries any more: its checkpoint takes their place,
     /// provided that our log holds the floor's position.
-    pub(super) fn on_repair_part(&mut self, talk: &Talk, cx: &mut Cx<'_>) {
-        if let Some(checkpoint) = gather(&mut self.repair.incoming, talk, cx) {
+    pub(super) fn on_repair_part(&mut self, from: NodeId, talk: &Talk, cx: &mut Cx<'_>) {
+        let mut incoming = self.repair.incoming.take();
+        if let Some(checkpoint) = self.take_part(from, &mut incoming, talk, cx) {
             self.repair.checkpoint = Some(checkpoint);
         }
+        self.repair.incoming = incoming;
+        // Nobody else is asked while parts come.
+        let at = cx.now.after(cx.config.heartbeat());
+        cx.deadlines.arm(self.index, Kind::Repair, at);
     }
 
     /// A peer's checkpoint that may take the place of our prefix now.

@@ -1,16 +1,18 @@
-//! A start from the leader's checkpoint, where its log no longer reaches back (D17).
+//! A start from the leader's checkpoint, where its log no longer reaches back (D17). Its parts wait
+//! for the bandwidth budget, and what is lost of them alone is sent again.
 
 use super::{Chain, Cx};
 use crate::chain::entry::{EntryHash, Tip};
 use crate::chain::order::Checkpoint;
 use crate::chain::payload::leading;
 use crate::count::Count;
-use crate::id::{Attempt, Member};
+use crate::id::{Attempt, Member, NodeId};
 use crate::message::Talk;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 /// Largest encoded checkpoint that is taken from a peer.
@@ -24,35 +26,159 @@ pub(super) struct Incoming {
     length: u32,
     parts: BTreeMap<u32, Vec<u8>>,
     received: u32,
+    /// The request under which the rest was asked for.
+    asked: Option<Attempt>,
 }
 
-impl Chain {
-    /// Sends the checkpoint at the floor, in parts that fit a message.
-    pub(super) fn send_reset(&self, to: &Member, attempt: Attempt, cx: &mut Cx<'_>) {
-        let checkpoint = self.log.checkpoint();
-        let bytes = postcard::to_allocvec(&**checkpoint).expect("a checkpoint is plain data");
-        let bytes = Bytes::from(bytes);
-        let hash = EntryHash(leading(&blake3::hash(&bytes)));
-        let length = u32::try_from(bytes.len()).expect("the request table is bounded");
-        let step = cx.config.limits().message_bytes_max / 2;
-        let mut offset = 0;
-        while offset < length {
-            let end = length.min(offset.saturating_add(step));
-            let talk = Talk::Reset {
-                attempt,
-                floor: checkpoint.floor,
-                checkpoint: hash,
-                length,
-                offset,
-                part: bytes.slice(offset as usize..end as usize),
-            };
-            self.say(to, talk, cx);
-            offset = end;
+impl Incoming {
+    /// End of what is there without a gap.
+    fn end(&self) -> u32 {
+        let mut end = 0;
+        for (&offset, part) in &self.parts {
+            if offset != end {
+                break;
+            }
+            end += part.len() as u32;
+        }
+        end
+    }
+}
+
+/// A checkpoint on its way to a member: the first part unasked, the rest when it is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Parcel {
+    pub(super) attempt: Attempt,
+    floor: Tip,
+    checkpoint: EntryHash,
+    bytes: Bytes,
+    next: u32,
+    end: u32,
+}
+
+impl Hash for Parcel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The hash of the bytes stands for them.
+        (self.attempt, self.floor, self.checkpoint).hash(state);
+        (self.next, self.end).hash(state);
+    }
+}
+
+impl Parcel {
+    fn of(checkpoint: &Checkpoint, attempt: Attempt) -> Self {
+        let bytes = postcard::to_allocvec(checkpoint).expect("a checkpoint is plain data");
+        assert!(
+            u32::try_from(bytes.len()).is_ok(),
+            "the request table is bounded"
+        );
+        Self {
+            attempt,
+            floor: checkpoint.floor,
+            checkpoint: EntryHash(leading(&blake3::hash(&bytes))),
+            bytes: bytes.into(),
+            next: 0,
+            end: 0,
         }
     }
 
+    fn length(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+
+    /// Whether all of it left.
+    pub(super) fn is_sent(&self) -> bool {
+        self.next == self.length()
+    }
+
+    /// How long its next part of at most `step` bytes is.
+    pub(super) fn due(&self, step: u32) -> u32 {
+        self.end.saturating_sub(self.next).min(step)
+    }
+
+    /// Its next part.
+    pub(super) fn take(&mut self, length: u32) -> Talk {
+        let (offset, end) = (self.next, self.next + length);
+        self.next = end;
+        Talk::Reset {
+            attempt: self.attempt,
+            floor: self.floor,
+            checkpoint: self.checkpoint,
+            length: self.length(),
+            offset,
+            part: self.bytes.slice(offset as usize..end as usize),
+        }
+    }
+}
+
+impl Chain {
+    /// Sends the first part of the checkpoint at the floor.
+    pub(super) fn send_reset(&mut self, to: &Member, attempt: Attempt, cx: &Cx<'_>) {
+        let mut parcel = Parcel::of(self.log.checkpoint(), attempt);
+        parcel.end = part_max(cx).min(parcel.length());
+        self.serving.parcels.insert(to.node, parcel);
+    }
+
+    /// A member holds the part of our checkpoint before `offset`. If retention dropped that
+    /// checkpoint it asks anew after a while.
+    pub(super) fn on_parts(
+        &mut self,
+        asker: &Member,
+        attempt: Attempt,
+        (checkpoint, offset): (EntryHash, u32),
+        cx: &mut Cx<'_>,
+    ) {
+        let kept = self.serving.parcels.get(&asker.node);
+        let kept = kept.filter(|parcel| parcel.checkpoint == checkpoint);
+        let present = || Parcel::of(self.log.checkpoint(), attempt);
+        let parcel = kept.cloned().unwrap_or_else(present);
+        if parcel.checkpoint != checkpoint || offset > parcel.length() {
+            return cx.count(Count::StaleAnswer);
+        }
+        let end = parcel.length();
+        let rest = Parcel {
+            attempt,
+            next: offset,
+            end,
+            ..parcel
+        };
+        self.serving.parcels.insert(asker.node, rest);
+    }
+
+    /// Asks once per request for what is missing of a checkpoint.
+    fn ask_parts(&self, from: NodeId, incoming: &mut Incoming, attempt: Attempt, cx: &mut Cx<'_>) {
+        if incoming.asked == Some(attempt) {
+            return;
+        }
+        incoming.asked = Some(attempt);
+        let offset = incoming.end();
+        if offset > part_max(cx) {
+            cx.count(Count::ResetContinued);
+        }
+        let checkpoint = incoming.checkpoint;
+        let talk = Talk::Parts {
+            attempt,
+            checkpoint,
+            offset,
+        };
+        self.say_to(from, talk, cx);
+    }
+
+    /// Takes one part of a checkpoint that `from` sends, and asks for the rest.
+    pub(super) fn take_part(
+        &self,
+        from: NodeId,
+        incoming: &mut Option<Incoming>,
+        talk: &Talk,
+        cx: &mut Cx<'_>,
+    ) -> Option<Arc<Checkpoint>> {
+        let whole = gather(incoming, talk, cx);
+        if let (Talk::Reset { attempt, .. }, Some(incoming)) = (talk, incoming) {
+            self.ask_parts(from, incoming, *attempt, cx);
+        }
+        whole
+    }
+
     /// One part of the leader's checkpoint arrived.
-    pub(super) fn on_reset_part(&mut self, talk: &Talk, cx: &mut Cx<'_>) {
+    pub(super) fn on_reset_part(&mut self, from: NodeId, talk: &Talk, cx: &mut Cx<'_>) {
         let &Talk::Reset { attempt, floor, .. } = talk else {
             return;
         };
@@ -66,14 +192,17 @@ impl Chain {
             // nothing behind what failed is shared: the comparison goes on from there.
             self.follow.next = next;
             self.follow.stream = None;
+            self.follow.incoming = None;
             return;
         }
         if self.follow.stream != Some(attempt) || self.is_resetting() || !is_news {
             return cx.count(Count::ResetIgnored);
         }
-        if let Some(checkpoint) = gather(&mut self.follow.incoming, talk, cx) {
-            self.follow.reset = Some(checkpoint);
-        }
+        let mut incoming = self.follow.incoming.take();
+        self.follow.reset = self.take_part(from, &mut incoming, talk, cx);
+        self.follow.incoming = incoming;
+        self.follow.unanswered = 0;
+        self.expect_progress(cx);
     }
 
     /// The checkpoint is durable and the old log is gone from the store.
@@ -90,7 +219,7 @@ impl Chain {
 }
 
 /// Takes one part of a checkpoint; gives the checkpoint once all of it is there and sound.
-pub(super) fn gather(
+fn gather(
     incoming: &mut Option<Incoming>,
     talk: &Talk,
     cx: &mut Cx<'_>,
@@ -121,6 +250,7 @@ pub(super) fn gather(
             length,
             parts,
             received: 0,
+            asked: None,
         });
     }
     let whole = incoming.as_mut()?;
@@ -143,4 +273,9 @@ pub(super) fn gather(
         cx.count(Count::ResetIgnored);
     }
     decoded.map(Arc::new)
+}
+
+/// The longest part of a checkpoint in one message.
+pub(super) fn part_max(cx: &Cx<'_>) -> u32 {
+    cx.config.limits().message_bytes_max / 2
 }

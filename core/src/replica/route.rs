@@ -42,7 +42,7 @@ impl Chain {
             return self.on_vote_request(from, message.from, request, cx);
         }
         if is_member && self.is_repair(&message.talk) {
-            return self.on_repair_part(&message.talk, cx);
+            return self.on_repair_part(from.node, &message.talk, cx);
         }
         if message.epoch.n > self.epoch.n && (is_member || is_of_leader(&message.talk)) {
             match message.talk {
@@ -58,7 +58,8 @@ impl Chain {
                 | Talk::TransferNow
                 | Talk::Fetch { .. }
                 | Talk::Fetched { .. }
-                | Talk::CatchUp { .. } => self.adopt(message.epoch, cx),
+                | Talk::CatchUp { .. }
+                | Talk::Parts { .. } => self.adopt(message.epoch, cx),
             }
         }
         if message.epoch.n < self.epoch.n && !is_epochless(&message.talk) {
@@ -73,6 +74,11 @@ impl Chain {
 
     fn on_talk(&mut self, from: Run, message: &ChainMessage, cx: &mut Cx<'_>) {
         let replica = message.from;
+        let sender = Member {
+            node: from.node,
+            store: from.store,
+            replica,
+        };
         match &message.talk {
             // Requests for votes were taken before; an `Outdated` did all it can by its epoch.
             Talk::VoteRequest { .. } | Talk::Outdated => {}
@@ -116,7 +122,7 @@ impl Chain {
             }
             Talk::Reset { .. } => {
                 if self.hears_leader(from, message, cx) {
-                    self.on_reset_part(&message.talk, cx);
+                    self.on_reset_part(from.node, &message.talk, cx);
                 }
             }
             &Talk::Regressed { acknowledged } => {
@@ -134,12 +140,7 @@ impl Chain {
                 end,
                 attempt,
             } => {
-                let asker = Member {
-                    node: from.node,
-                    store: from.store,
-                    replica,
-                };
-                self.on_fetch(&asker, first, end, attempt, cx);
+                self.on_fetch(&sender, first, end, attempt, cx);
             }
             Talk::Fetched {
                 attempt,
@@ -153,13 +154,13 @@ impl Chain {
                 }
             }
             &Talk::CatchUp { since, attempt } => {
-                let asker = Member {
-                    node: from.node,
-                    store: from.store,
-                    replica,
-                };
-                self.on_catch_up(&asker, since, attempt, cx);
+                self.on_catch_up(&sender, since, attempt, cx);
             }
+            &Talk::Parts {
+                attempt,
+                checkpoint,
+                offset,
+            } => self.on_parts(&sender, attempt, (checkpoint, offset), cx),
         }
     }
 
@@ -273,7 +274,8 @@ fn is_of_leader(talk: &Talk) -> bool {
         | Talk::TransferNow
         | Talk::Fetch { .. }
         | Talk::Fetched { .. }
-        | Talk::CatchUp { .. } => false,
+        | Talk::CatchUp { .. }
+        | Talk::Parts { .. } => false,
     }
 }
 
@@ -282,6 +284,7 @@ fn is_of_leader(talk: &Talk) -> bool {
 fn is_epochless(talk: &Talk) -> bool {
     match talk {
         Talk::Fetch { .. } | Talk::Fetched { .. } | Talk::CatchUp { .. } => true,
+        Talk::Parts { .. } => true,
         Talk::VoteReply { round, granted, .. } => *round == Round::Pre && *granted,
         Talk::VoteRequest { .. }
         | Talk::Pull { .. }

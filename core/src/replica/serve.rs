@@ -1,7 +1,8 @@
 //! Entries for members that ask for them, whoever leads: to repair theirs, or to catch up
-//! without the leader (D13f, D20). They wait for the bandwidth budget like chunks (D22).
+//! without the leader (D13f, D20); and checkpoints (D17). They wait for the bandwidth budget like chunks (D22).
 
 use super::lead::Stream;
+use super::reset::{Parcel, part_max};
 use super::ship::cost;
 use super::{Chain, Cx, Entries};
 use crate::chain::entry::Tip;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Serving {
     asked: BTreeMap<NodeId, Errand>,
+    pub(super) parcels: BTreeMap<NodeId, Parcel>,
 }
 
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
@@ -99,6 +101,10 @@ impl Chain {
         for node in askers {
             while self.serve_one(node, cx) {}
         }
+        let receivers: Vec<NodeId> = self.serving.parcels.keys().copied().collect();
+        for node in receivers {
+            while self.send_part(node, cx) {}
+        }
     }
 
     /// Sends one message; whether another one may follow.
@@ -134,10 +140,7 @@ impl Chain {
             self.serving.asked.remove(&node);
             return false;
         };
-        let bytes = cost(&entries);
-        if let Err(at) = cx.bucket.admit(self.class, bytes, cx.now) {
-            cx.count(Count::BudgetWait);
-            cx.deadlines.arm_by(self.index, Kind::Budget, at);
+        if !self.admit(cost(&entries), cx) {
             return false;
         }
         let more = match self.serving.asked.get_mut(&node) {
@@ -157,5 +160,29 @@ impl Chain {
         };
         self.say(&asker, talk, cx);
         more
+    }
+
+    /// Sends one part of a checkpoint; whether another one may follow.
+    fn send_part(&mut self, node: NodeId, cx: &mut Cx<'_>) -> bool {
+        let parcel = self.serving.parcels.get(&node);
+        let length = parcel.map_or(0, |parcel| parcel.due(part_max(cx)));
+        if length == 0 || !self.admit(u64::from(length), cx) {
+            return false;
+        }
+        if let Some(parcel) = self.serving.parcels.get_mut(&node) {
+            let part = parcel.take(length);
+            self.say_to(node, part, cx);
+        }
+        true
+    }
+
+    /// Whether the bandwidth budget has that much; if not it is looked at again when it will.
+    pub(super) fn admit(&self, bytes: u64, cx: &mut Cx<'_>) -> bool {
+        let granted = cx.bucket.admit(self.class, bytes, cx.now);
+        if let Err(at) = granted {
+            cx.count(Count::BudgetWait);
+            cx.deadlines.arm_by(self.index, Kind::Budget, at);
+        }
+        granted.is_ok()
     }
 }

@@ -6,4 +6,5 @@ mod elect;
 mod follower;
 mod helper;
 mod leader;
+mod reset;
 mod store;

@@ -193,6 +193,7 @@ fn check_talk(message: &ChainMessage) -> Checked {
         }
         Talk::Outdated | Talk::TransferNow => Ok(()),
         Talk::Regressed { acknowledged } => position(*acknowledged),
+        Talk::Parts { attempt, .. } => check_attempt(*attempt),
         Talk::CatchUp { since, attempt } => {
             check_attempt(*attempt)?;
             position(since.end)

@@ -169,7 +169,7 @@ impl World {
             hash: EntryHash(1),
         });
         let attempt = self.live_attempt(source, to, chain);
-        match source.below(16) {
+        match source.below(17) {
             0 => Talk::VoteRequest {
                 round: if source.byte() < 128 {
                     Round::Pre
@@ -227,6 +227,11 @@ impl World {
                 attempt,
             },
             14 => Talk::CatchUp { since, attempt },
+            15 => Talk::Parts {
+                attempt,
+                checkpoint: EntryHash(source.near(0).into()),
+                offset: source.near(0) as u32,
+            },
             _ => Talk::Fetched {
                 attempt,
                 since,
@@ -328,6 +333,7 @@ fn mutate_talk(source: &mut Source<'_>, talk: &mut Talk) {
         Talk::Fetched { since, .. } | Talk::CatchUp { since, .. } => {
             since.end = source.seq(since.end)
         }
+        Talk::Parts { offset, .. } => *offset = source.near(u64::from(*offset)) as u32,
         Talk::Outdated | Talk::TransferNow => {}
     }
 }

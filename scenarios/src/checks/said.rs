@@ -170,10 +170,9 @@ impl Checks {
                 Ok(())
             }
             Talk::Chunk { entries, .. } | Talk::Fetched { entries, .. } => {
-                let bytes = bytes_of(entries);
-                let now = step.now.instant.as_nanos();
-                self.nodes[step.node.at()].budget.observe(bytes, now)
+                self.spend(step, bytes_of(entries))
             }
+            Talk::Reset { part, .. } => self.spend(step, part.len() as u64),
             Talk::VoteRequest {
                 round: Round::Real,
                 asked,
@@ -189,13 +188,19 @@ impl Checks {
             Talk::VoteRequest { .. }
             | Talk::VoteReply { .. }
             | Talk::Conflict { .. }
-            | Talk::Reset { .. }
             | Talk::Outdated
             | Talk::Regressed { .. }
             | Talk::TransferNow
             | Talk::Fetch { .. }
-            | Talk::CatchUp { .. } => Ok(()),
+            | Talk::CatchUp { .. }
+            | Talk::Parts { .. } => Ok(()),
         }
+    }
+
+    /// That much of entries or of a checkpoint leaves the node.
+    fn spend(&mut self, step: &Step<'_, Host>, bytes: u64) -> Result<(), Violation> {
+        let now = step.now.instant.as_nanos();
+        self.nodes[step.node.at()].budget.observe(bytes, now)
     }
 
     /// A candidate asks for binding votes, which is its own vote.
@@ -375,6 +380,7 @@ fn counts(talk: &Talk) -> Counts {
         Talk::VoteReply { granted: false, .. }
         | Talk::Outdated
         | Talk::Fetch { .. }
-        | Talk::CatchUp { .. } => Counts::No,
+        | Talk::CatchUp { .. }
+        | Talk::Parts { .. } => Counts::No,
     }
 }

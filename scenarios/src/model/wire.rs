@@ -51,6 +51,7 @@ impl meshos_sim::machine::Message for Wire {
                 Talk::Fetch { .. } => 19,
                 Talk::Fetched { .. } => 20,
                 Talk::CatchUp { .. } => 21,
+                Talk::Parts { .. } => 22,
             },
             Body::Confirm(_) => 1,
             Body::Confirmed(_) => 2,

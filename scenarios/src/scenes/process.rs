@@ -4,7 +4,7 @@ use super::{Plan, Scene, aim, crash, leave_out, ms, node};
 use crate::cfg::{Blow, Target};
 use crate::model::{Ask, Op};
 use meshos_core::config::Retention;
-use meshos_sim::fault::{Fault, Unsynced};
+use meshos_sim::fault::{Fault, Unsynced, Weather};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
 
@@ -48,7 +48,10 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "behind-retention",
         about: "nodes come back far behind what is still retained",
-        marks: &["prefix dropped by retention"],
+        marks: &[
+            "prefix dropped by retention",
+            "checkpoint continued behind the parts that came",
+        ],
         fill: behind_retention,
     },
     Scene {
@@ -253,10 +256,25 @@ fn scarce(draw: Draw) -> Retention {
 fn behind_retention(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("behind");
     plan.cfg.chains[0].retention = scarce(draw);
-    plan.cfg.limits.segment_bytes_max = 4_096;
+    let limits = &mut plan.cfg.limits;
+    limits.segment_bytes_max = 4_096;
     let client = &mut plan.cfg.clients[0];
     (client.interval_ms, client.count, client.start_ms) = (80, 30, 1_500);
     (client.repeat_ppm, client.repeat_ms_max, client.reads_ppm) = (700_000, 6_000, 100_000);
+    if draw.of("parts").chance(400_000) {
+        // A checkpoint takes several messages, of which some are lost, and more than a moment.
+        (limits.entry_bytes_max, limits.message_bytes_max) = (1, 1_025);
+        limits.bandwidth_bytes_per_s = *draw.of("budget").pick(&[100_000, 1_000_000]);
+        (client.sessions, client.interval_ms, client.count) = (24, 200, 20);
+        client.bytes = (0, 1);
+        let weather = Weather {
+            loss_ppm: *draw.of("loss").pick(&[100_000, 200_000]),
+            ..plan.weather
+        };
+        let (from, to, weather) = (None, None, Some(weather));
+        plan.fault(ms(0), Fault::Weather { from, to, weather });
+        plan.liveness_ms = 30_000;
+    }
     // The weather doubles messages of a reset, and the disk is slow enough to crash in one.
     plan.weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 200_000]);
     plan.disk_us.1 = *draw.of("disk").pick(&[2_000, 60_000]);

@@ -120,6 +120,7 @@ fn redact_talk(talk: &Talk) -> Option<Talk> {
         | Talk::Regressed { .. }
         | Talk::TransferNow
         | Talk::Fetch { .. }
-        | Talk::CatchUp { .. } => None,
+        | Talk::CatchUp { .. }
+        | Talk::Parts { .. } => None,
     }
 }

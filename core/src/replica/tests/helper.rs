@@ -88,6 +88,7 @@ fn a_follower_far_behind_catches_up_from_another_member_and_asks_the_leader_for_
 #[test]
 fn only_what_extends_the_log_is_taken_from_another_member() {
     let other = log(&[1, 2, 2]);
+    let fork = log(&[2, 2]);
     let later = log(&[1, 3, 3]);
     let forged = Arc::new(entry(behind(&other[1]), 2, Kind::Empty));
     let unlinked = [
@@ -97,6 +98,7 @@ fn only_what_extends_the_log_is_taken_from_another_member() {
     for (since, entries) in [
         // Behind a predecessor that is not ours.
         (behind(&other[1]), &other[2..]),
+        (behind(&fork[0]), &fork[1..]),
         // Of a higher epoch than ours.
         (behind(&other[0]), &later[1..]),
         // Not linked.
@@ -206,6 +208,15 @@ fn members_give_what_they_know_committed_in_parts() {
     let said = bench.hear(3, 1, ask(tip));
     assert_eq!(said, [bench.said(3, give(tip, &entries[3..5]))]);
     assert_eq!(bench.hear(3, 1, ask(behind(&entries[4]))), []);
+    // Another question; what is not known committed is not given.
+    let (since, attempt) = (behind(&entries[3]), attempt(10));
+    let said = bench.hear(3, 1, Talk::CatchUp { since, attempt });
+    let last = Talk::Fetched {
+        attempt,
+        since,
+        entries: entries[4..5].into(),
+    };
+    assert_eq!(said, [bench.said(3, last)]);
 }
 
 #[test]

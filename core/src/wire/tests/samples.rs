@@ -242,6 +242,11 @@ pub(super) fn talks() -> Vec<Talk> {
             attempt,
             since: since(),
         },
+        Talk::Parts {
+            attempt,
+            checkpoint: since().hash,
+            offset: 7,
+        },
     ]
 }
 

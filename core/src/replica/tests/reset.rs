@@ -1,0 +1,136 @@
+//! Checkpoints of several parts, on both sides.
+
+use super::bench::{Bench, Start, attempt, behind, entry, log};
+use crate::action::Action;
+use crate::chain::entry::{Kind, Tip};
+use crate::chain::order::{Checkpoint, Order};
+use crate::count::Count;
+use crate::deadline::Kind as Timer;
+use crate::id::{Attempt, Number, Seq};
+use crate::message::Talk;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Parts have 512 bytes here.
+fn start(bandwidth_bytes_per_s: u64) -> Start {
+    let mut start = Start::of(1, &[1]);
+    (start.limits.entry_bytes_max, start.limits.message_bytes_max) = (1, 1_025);
+    start.limits.bandwidth_bytes_per_s = bandwidth_bytes_per_s;
+    start
+}
+
+/// A checkpoint of three parts.
+fn large(bench: &Bench) -> Checkpoint {
+    let mut checkpoint = (**bench.chain.log().checkpoint()).clone();
+    let limits = bench.config.client_limits();
+    for seq in 0..250 {
+        let tip = Tip {
+            end: Seq::new(seq),
+            ..checkpoint.floor
+        };
+        let open = entry(tip, 1, Kind::OpenClient);
+        checkpoint.clients.apply(&open, limits);
+    }
+    checkpoint.floor = behind(&log(&[1, 1, 1])[2]);
+    checkpoint
+}
+
+fn parts(checkpoint: &Checkpoint, attempt: Attempt) -> Vec<Talk> {
+    let encoded = postcard::to_allocvec(checkpoint).unwrap();
+    let parts = encoded.chunks(512).enumerate();
+    let talk = |(at, part): (usize, &[u8])| Talk::Reset {
+        attempt,
+        floor: checkpoint.floor,
+        checkpoint: crate::chain::checkpoint::digest(&encoded),
+        length: encoded.len() as u32,
+        offset: at as u32 * 512,
+        part: part.to_vec().into(),
+    };
+    let parts: Vec<Talk> = parts.map(talk).collect();
+    assert_eq!(parts.len(), 3);
+    parts
+}
+
+fn rest(checkpoint: &Checkpoint, attempt: Attempt, offset: u32) -> Talk {
+    let encoded = postcard::to_allocvec(checkpoint).unwrap();
+    Talk::Parts {
+        attempt,
+        checkpoint: crate::chain::checkpoint::digest(&encoded),
+        offset,
+    }
+}
+
+#[test]
+fn what_came_of_a_checkpoint_is_not_asked_for_again() {
+    let mut bench = start(1 << 20).settled().following(2, 2);
+    let checkpoint = large(&bench);
+    let first = bench.attempt();
+    let sent = parts(&checkpoint, first);
+    let said = bench.hear(2, 2, sent[0].clone());
+    assert_eq!(said, [bench.said(2, rest(&checkpoint, first, 512))]);
+    assert_eq!(bench.hear(2, 2, sent[0].clone()), []);
+    assert_eq!(bench.hear(2, 2, sent[1].clone()), []);
+    // The last part is lost.
+    bench.act(|chain, cx| chain.on_pull_due(cx));
+    let second = bench.attempt();
+    assert_ne!(first, second);
+    assert_eq!(bench.hear(2, 2, sent[2].clone()), []);
+    assert_eq!(bench.count(Count::ResetIgnored), 1);
+    let sent = parts(&checkpoint, second);
+    let said = bench.hear(2, 2, sent[0].clone());
+    assert_eq!(said, [bench.said(2, rest(&checkpoint, second, 1_024))]);
+    assert_eq!(bench.count(Count::ResetContinued), 1);
+    let said = bench.hear(2, 2, sent[2].clone());
+    let order = Order::Reset(Arc::new(checkpoint));
+    assert_eq!(said, [bench.ordered(order)]);
+}
+
+#[test]
+fn parts_that_come_are_progress() {
+    let mut bench = start(1 << 20).settled().following(2, 2);
+    let checkpoint = large(&bench);
+    let due = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Timer::Pull);
+    for part in &parts(&checkpoint, bench.attempt())[..2] {
+        bench.pass(bench.config.heartbeat() / 2);
+        bench.hear(2, 2, part.clone());
+        assert_eq!(due(&bench), Some(bench.now.after(bench.config.heartbeat())));
+    }
+}
+
+#[test]
+fn a_checkpoint_waits_for_the_bandwidth_budget() {
+    let mut bench = start(600).settled().leading();
+    let checkpoint = large(&bench);
+    bench.chain.log.reset(Arc::new(checkpoint.clone()));
+    let pull = Talk::Pull {
+        since: Tip {
+            end: Seq::ZERO,
+            ..checkpoint.floor
+        },
+        durable: Some(Seq::ZERO),
+        attempt: attempt(9),
+        number: Number::new(1),
+    };
+    let sent = parts(&checkpoint, attempt(9));
+    let send = |bench: &Bench, at: usize| -> [Action; 1] { [bench.said(2, sent[at].clone())] };
+    assert_eq!(bench.hear(2, 2, pull), send(&bench, 0));
+    assert_eq!(bench.settle(), [], "the rest has to be asked for");
+    // The floor rises meanwhile, and what was begun is still there.
+    let mut later = checkpoint.clone();
+    later.floor.end = later.floor.end.next();
+    bench.chain.log.reset(Arc::new(later));
+    let said = bench.hear(2, 2, rest(&checkpoint, attempt(9), 512));
+    assert_eq!(said, []);
+    for at in 1..3 {
+        assert_eq!(bench.count(Count::BudgetWait), at as u64);
+        let due = bench.deadlines.armed(bench.chain.index, Timer::Budget);
+        let due = due.expect("it is tried again");
+        bench.pass(due.since(bench.now));
+        bench.deadlines.disarm(bench.chain.index, Timer::Budget);
+        assert_eq!(bench.settle(), send(&bench, at));
+    }
+    assert_eq!(bench.settle(), []);
+    let unknown = rest(&large(&Start::of(2, &[]).build()), attempt(9), 5_000);
+    assert_eq!(bench.hear(2, 2, unknown), []);
+    assert_eq!(bench.count(Count::StaleAnswer), 1);
+}
