@@ -27,9 +27,10 @@ pub(super) struct AppendArgs {
     /// Appends this many payloads that are all different, instead of one that is given
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// How many clients append at the same time; they start at different endpoints
+    /// How many clients append at the same time; they start at different endpoints, and a node
+    /// takes no more than 256
     #[arg(long, default_value_t = 1, requires = "count", value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=256))]
     clients: u64,
     /// Length of each payload that is made up
     #[arg(long, default_value_t = 64, requires = "count", value_name = "BYTES")]
