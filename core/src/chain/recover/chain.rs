@@ -306,7 +306,12 @@ impl Cx<'_> {
             let file = last.name.clone();
             repairs.push(FileOp::Sync { file });
         }
-        // Nor may a repair that was read.
+        // What a cut or a copy replaced may still be there, and would contradict the log if the
+        // header that replaced it were damaged.
+        for (first, upto) in &log.replaced {
+            layout.drop_between(*first, *upto, repairs);
+        }
+        // A repair that was read may not be durable either.
         if layout.repairs_length.is_some() {
             let file = layout.names.repairs.clone();
             repairs.push(FileOp::Sync { file });

@@ -69,6 +69,8 @@ pub(super) struct Log {
     pub(super) gaps: Vec<Gap>,
     /// The first damage behind the last batch head.
     pub(super) torn: Option<Spot>,
+    /// From where up to which segment the log is replaced by that segment.
+    pub(super) replaced: Vec<(Spot, u64)>,
 }
 
 /// The limits of what one log may claim.
@@ -157,7 +159,7 @@ impl Reader<'_> {
         match item {
             Err(fault) => self.skip(source, frame.start..frame.end(), fault),
             Ok(Item::Header(Header { base, .. })) => {
-                self.turn_back(base.end);
+                self.turn_back(source.number, base.end);
                 self.batch(source, frame, base)?;
             }
             Ok(Item::Seal(tip)) => self.batch(source, frame, tip)?,
@@ -215,15 +217,19 @@ impl Reader<'_> {
 
     /// A segment that starts before the end of what was read replaces it from there on: a cut
     /// made it, or an earlier boot that copied the unsealed part, and it is complete.
-    fn turn_back(&mut self, end: Seq) {
+    fn turn_back(&mut self, segment: u64, end: Seq) {
         if self.next.is_none_or(|next| end >= next) {
             return;
         }
         let log = &mut self.log;
         let kept = log.found.partition_point(|found| found.seq() < end);
+        let entry = log.found.get(kept).map(|found| found.spot);
         log.found.truncate(kept);
         let kept = log.batches.partition_point(|batch| batch.tip.end <= end);
+        let head = log.batches.get(kept).map(|batch| batch.spot);
         log.batches.truncate(kept);
+        let first = entry.into_iter().chain(head).min();
+        log.replaced.extend(first.map(|first| (first, segment)));
         log.gaps.retain_mut(|gap| {
             gap.lost.end = gap.lost.end.min(end);
             gap.lost.start < gap.lost.end

@@ -7,7 +7,7 @@ use crate::chain::payload::Payload;
 use crate::chain::record::{Kind, Salt};
 use crate::chain::recover::{Files, RecoverError, Recovered, recover};
 use crate::chain::segment::{ENTRY_BYTES_MIN, write_entry};
-use crate::chain::store::{Identity, Layout, Limits, format};
+use crate::chain::store::{FileOp, Identity, Layout, Limits, format};
 use crate::id::{Seq, StoreId};
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -328,6 +328,32 @@ fn a_lost_segment_leaves_unknown_entries() {
             assert!(!unknown(&image).is_empty());
         }
     }
+}
+
+#[test]
+fn what_an_interrupted_cut_left_is_not_brought_back_by_a_flip() {
+    let append = |salt| Step {
+        what: What::Append,
+        salt,
+    };
+    let (mut disk, mut layout, mut model) = play(&[append(3)]);
+    let cut = Order::Cut(Seq::new(1));
+    let ops = layout.perform(chain(), GENERATION, &cut);
+    let named = ops.iter().position(|op| *op == FileOp::SyncDir).unwrap();
+    disk.perform(&ops[..=named]);
+    model.apply(&cut);
+    // The second boot copies what was appended, and the last batch seals the copy.
+    for salt in [2, 1] {
+        layout = boot(&mut disk).layout;
+        let order = model.order(append(salt));
+        disk.perform(&layout.perform(chain(), GENERATION, &order));
+        model.apply(&order);
+    }
+    let (located, _) = layout.locate(chain(), GENERATION, Seq::new(1)).unwrap();
+    let files = flipped(&disk.files(), &located.file, 20);
+    let image = recover(&files, &LIMITS).unwrap().boot.images[0].clone();
+    assert_never_wrong(&image, &model);
+    assert_eq!(unknown(&image), [0; 0]);
 }
 
 fn flipped(files: &Files, name: &str, offset: usize) -> Files {
