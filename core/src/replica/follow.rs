@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Follow {
     /// First position wanted: everything below was compared, or is still assumed equal.
     pub(super) next: Seq,
+    /// No entry of ours from here on is the leader's.
+    pub(super) shared: Seq,
     /// The stream of chunks that is open; the only one whose answers count.
     pub(super) stream: Option<Attempt>,
     /// What the last pull acknowledged.
@@ -41,6 +43,7 @@ impl Follow {
     pub(super) fn new(end: Seq) -> Self {
         Self {
             next: end,
+            shared: end,
             stream: None,
             reported: None,
             seen: end,
@@ -56,6 +59,7 @@ impl Follow {
     /// Forgets the stream: nothing of an older epoch or leader is waited for.
     pub(super) fn restart(&mut self, end: Seq) {
         self.next = end;
+        self.shared = end;
         self.stream = None;
         self.reported = None;
         self.unanswered = 0;
@@ -157,7 +161,7 @@ impl Chain {
         }
     }
 
-    fn is_live(&self, attempt: Attempt) -> bool {
+    pub(super) fn is_live(&self, attempt: Attempt) -> bool {
         self.follow.stream == Some(attempt)
     }
 
@@ -195,6 +199,7 @@ impl Chain {
             self.follow.reported = None;
         }
         self.follow.next = self.follow.next.max(end).min(self.log.end());
+        self.follow.shared = self.follow.shared.max(self.follow.next);
         self.verified = self.verified.max(end);
         self.follow.floor = self.follow.floor.max(floor);
         self.follow.incoming = None;
@@ -329,6 +334,7 @@ impl Chain {
             return cx.count(Count::ConflictIgnored);
         }
         self.follow.next = next;
+        self.follow.shared = next;
         self.follow.stream = None;
     }
 

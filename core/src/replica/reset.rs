@@ -3,7 +3,7 @@
 
 use super::{Chain, Cx};
 use crate::chain::entry::{EntryHash, Tip};
-use crate::chain::order::Checkpoint;
+use crate::chain::order::{Checkpoint, Slot};
 use crate::chain::payload::leading;
 use crate::count::Count;
 use crate::id::{Attempt, Member, NodeId};
@@ -198,11 +198,28 @@ impl Chain {
         if self.follow.stream != Some(attempt) || self.is_resetting() || !is_news {
             return cx.count(Count::ResetIgnored);
         }
+        if self.may_hold(floor) {
+            // Ours may be committed from the floor on: whoever holds it repairs it first.
+            self.follow.next = self.follow.shared;
+            return cx.count(Count::ResetIgnored);
+        }
         let mut incoming = self.follow.incoming.take();
         self.follow.reset = self.take_part(from, &mut incoming, talk, cx);
         self.follow.incoming = incoming;
         self.follow.unanswered = 0;
         self.expect_progress(cx);
+    }
+
+    /// Whether the entry before the floor is unknown here and may be the leader's, and so may
+    /// those that follow it.
+    fn may_hold(&self, floor: Tip) -> bool {
+        let last = floor.end.before().and_then(|last| self.log.slot(last));
+        let next = self.unknown_end(floor.end);
+        let highest = self.log.entry(next).map(|entry| entry.epoch);
+        let highest = highest.unwrap_or(self.log.tip().epoch);
+        last == Some(&Slot::Unknown)
+            && floor.end < self.follow.shared.min(self.log.end())
+            && floor.epoch.n <= highest.n
     }
 
     /// The checkpoint is durable and the old log is gone from the store.

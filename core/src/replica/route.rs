@@ -120,8 +120,12 @@ impl Chain {
                     self.on_conflict(attempt, failed, hint, hint_epoch, cx);
                 }
             }
-            Talk::Reset { .. } => {
-                if self.hears_leader(from, message, cx) {
+            Talk::Reset { attempt, .. } => {
+                // Whoever was asked for a repair says this, too, so only an answer to what the
+                // leader was asked shows a leader.
+                if !self.is_live(*attempt) {
+                    cx.count(Count::ResetIgnored);
+                } else if self.hears_leader(from, message, cx) {
                     self.on_reset_part(from.node, &message.talk, cx);
                 }
             }

@@ -7,7 +7,7 @@ use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
-use crate::message::Talk;
+use crate::message::{Body, Talk};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -339,4 +339,82 @@ fn a_chunk_that_brings_nothing_is_answered_with_what_is_durable() {
         number: Number::new(2),
     };
     assert_eq!(said, [bench.said(2, pull)]);
+}
+
+#[test]
+fn a_checkpoint_does_not_replace_unknown_entries_that_may_be_committed() {
+    let entries = log(&[1, 1, 1, 1, 1]);
+    let mut bench = Start::of(1, &[1, 1, 1, 1, 1]).unknown(&[2, 3]).settled();
+    bench = bench.following(2, 2);
+    // Ours and the leader's are the same before 4, so 3 may be committed by our copy of it.
+    conflict(&mut bench, 5, 3);
+    let below = checkpoint(&bench, &[1, 1, 1]);
+    assert_eq!(bench.hear(2, 2, reset(&bench, &below)), []);
+    assert_eq!(bench.count(Count::ResetIgnored), 1);
+    assert!(!bench.chain.is_resetting());
+    // Once it is repaired, the comparison goes on behind it.
+    let fetched = Talk::Fetched {
+        attempt: bench.attempt(),
+        since: behind(&entries[2]),
+        entries: entries[3..4].into(),
+    };
+    bench.hear(3, 2, fetched);
+    let attempt = bench.chain.follow.stream.unwrap();
+    let mut again = reset(&bench, &below);
+    let Talk::Reset { attempt: named, .. } = &mut again else {
+        unreachable!("it is a part of a checkpoint");
+    };
+    *named = attempt;
+    let said = bench.hear(2, 2, again);
+    let pull = |action: &Action| match action {
+        Action::Send { message, .. } => match &message.body {
+            Body::Chain(message) => match message.talk {
+                Talk::Pull { since, .. } => Some(since),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    };
+    let since: Vec<_> = said.iter().filter_map(pull).collect();
+    assert_eq!(since, [behind(&entries[3])]);
+}
+
+#[test]
+fn a_checkpoint_from_where_the_logs_part_replaces_unknown_entries() {
+    let mut bench = Start::of(1, &[1, 1, 1, 1, 1]).unknown(&[2, 3]).settled();
+    bench = bench.following(2, 2);
+    conflict(&mut bench, 5, 3);
+    let behind = checkpoint(&bench, &[1, 1, 1, 1]);
+    bench.hear(2, 2, reset(&bench, &behind));
+    assert!(bench.chain.is_resetting());
+}
+
+#[test]
+fn a_checkpoint_of_a_higher_epoch_replaces_unknown_entries() {
+    let mut bench = Start::of(1, &[1, 1, 1]).unknown(&[0, 1]).settled();
+    bench = bench.following(2, 2);
+    let other = checkpoint(&bench, &[2]);
+    bench.hear(2, 2, reset(&bench, &other));
+    assert!(bench.chain.is_resetting());
+}
+
+#[test]
+fn a_late_checkpoint_for_a_repair_shows_no_leader() {
+    let mut bench = Start::of(1, &[1, 1, 1]).unknown(&[1]).settled();
+    let asked = bench.attempt();
+    bench = bench.following(2, 2);
+    bench.deadlines.disarm(bench.chain.index, Timer::Repair);
+    bench.settle();
+    let mut late = reset(&bench, &checkpoint(&bench, &[1, 1]));
+    let Talk::Reset { attempt, .. } = &mut late else {
+        unreachable!("it is a part of a checkpoint");
+    };
+    assert_ne!(*attempt, asked);
+    *attempt = asked;
+    // A candidate that was not elected in the present epoch names itself in it.
+    assert_eq!(bench.hear(3, 2, late), []);
+    assert_eq!(bench.count(Count::ResetIgnored), 1);
+    assert_eq!(bench.chain.fault(), None);
+    assert_eq!(bench.chain.leader(), Some(NodeId::new(2)));
 }
