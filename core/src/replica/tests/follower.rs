@@ -366,15 +366,17 @@ fn a_checkpoint_does_not_replace_unknown_entries_that_may_be_committed() {
     };
     *named = attempt;
     let said = bench.hear(2, 2, again);
-    let pull = |action: &Action| match action {
-        Action::Send { message, .. } => match &message.body {
-            Body::Chain(message) => match message.talk {
-                Talk::Pull { since, .. } => Some(since),
-                _ => None,
-            },
-            _ => None,
-        },
-        _ => None,
+    let pull = |action: &Action| {
+        let Action::Send { message, .. } = action else {
+            return None;
+        };
+        let Body::Chain(message) = &message.body else {
+            return None;
+        };
+        let Talk::Pull { since, .. } = message.talk else {
+            return None;
+        };
+        Some(since)
     };
     let since: Vec<_> = said.iter().filter_map(pull).collect();
     assert_eq!(since, [behind(&entries[3])]);
