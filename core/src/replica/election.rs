@@ -61,8 +61,7 @@ impl Chain {
     pub(super) fn campaign(&mut self, purpose: Purpose, cx: &mut Cx<'_>) {
         self.set_role(Role::Candidate, Signal::MissedHeartbeats, cx);
         cx.deadlines.disarm(self.index, Kind::Election);
-        // Whoever leads when this ends, its chunks are asked for anew.
-        self.follow.stream = None;
+        self.stop_asking();
         let asked = Epoch {
             n: self.epoch.n.saturating_add(1),
             node: self.me.node,

@@ -148,6 +148,14 @@ impl Chain {
         }
     }
 
+    /// What comes is not taken for a while, so whoever leads or helps after it is asked anew.
+    pub(super) fn stop_asking(&mut self) {
+        self.follow.stream = None;
+        if self.follow.help.is_under_way() {
+            self.end_help();
+        }
+    }
+
     fn is_behind(&self, leader: &RowState) -> bool {
         leader.commit > self.commit || leader.durable.is_some_and(|end| end > self.log.end())
     }

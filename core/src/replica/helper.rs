@@ -130,7 +130,7 @@ impl Chain {
     }
 
     /// The leader is asked from the end of the log on, which may not be its own.
-    fn end_help(&mut self) {
+    pub(super) fn end_help(&mut self) {
         self.follow.help.asked = None;
         self.follow.stream = None;
         self.follow.next = self.log.end();

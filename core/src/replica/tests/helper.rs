@@ -7,7 +7,7 @@ use crate::chain::order::Order;
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{Number, Seq};
-use crate::message::{RowState, Talk};
+use crate::message::{Purpose, RowState, Talk};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -256,4 +256,14 @@ fn members_help_within_their_budget() {
     let at = at.expect("it is tried again");
     bench.pass(at.since(bench.now));
     assert_eq!(bench.settle().len(), 1);
+}
+
+#[test]
+fn whoever_sought_election_in_between_asks_anew() {
+    let mut bench = helped();
+    bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+    // What was waited for falls due while nobody is followed.
+    assert_eq!(bench.act(|chain, cx| chain.on_pull_due(cx)), []);
+    let said = bench.act(|chain, cx| chain.on_round_due(cx));
+    assert_eq!(said.last(), Some(&bench.said(3, catch_up(&bench))));
 }
