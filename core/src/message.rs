@@ -2,7 +2,12 @@
 //!
 //! Every message names both stores, and every message of a chain names its creation and both
 //! memberships, so nothing sent by or to an earlier life of a store counts (D1, D23). The types
-//! are the wire format: `wire` encodes them as they stand.
+//! are the wire format: `wire` encodes them as they stand. What follows for a message from its kind
+//! alone is said in [`traits`].
+
+mod traits;
+
+pub use traits::Lane;
 
 use crate::chain::entry::{Entry, EntryHash, Request, Tip};
 use crate::chain::payload::Payload;

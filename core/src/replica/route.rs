@@ -5,7 +5,7 @@ use super::role::Role;
 use super::{Chain, Cx, same_member};
 use crate::count::Count;
 use crate::id::{Member, NodeId, Replica, Run};
-use crate::message::{Body, ChainMessage, Confirm, Purpose, Round, RowState, Talk};
+use crate::message::{Body, ChainMessage, Confirm, Purpose, RowState, Talk};
 
 impl Chain {
     /// A message of this chain and creation of it arrived from a founding store.
@@ -22,6 +22,7 @@ impl Chain {
             replica: message.from,
         };
         let is_member = self.member(from.node) == Some(&sender);
+        let traits = message.talk.traits();
         if let Talk::VoteRequest {
             round,
             purpose,
@@ -44,27 +45,16 @@ impl Chain {
         if is_member && self.is_repair(&message.talk) {
             return self.on_repair_part(from.node, &message.talk, cx);
         }
-        if message.epoch.n > self.epoch.n && (is_member || is_of_leader(&message.talk)) {
-            match message.talk {
-                Talk::VoteReply { granted: false, .. } => self.ask_again(message.epoch, cx),
-                Talk::VoteReply { .. }
-                | Talk::VoteRequest { .. }
-                | Talk::Pull { .. }
-                | Talk::Chunk { .. }
-                | Talk::Conflict { .. }
-                | Talk::Reset { .. }
-                | Talk::Outdated
-                | Talk::Regressed { .. }
-                | Talk::TransferNow
-                | Talk::Fetch { .. }
-                | Talk::Fetched { .. }
-                | Talk::CatchUp { .. }
-                | Talk::Parts { .. } => self.adopt(message.epoch, cx),
+        if message.epoch.n > self.epoch.n && (is_member || traits.is_of_leader) {
+            if let Talk::VoteReply { granted: false, .. } = message.talk {
+                self.ask_again(message.epoch, cx);
+            } else {
+                self.adopt(message.epoch, cx);
             }
         }
-        if message.epoch.n < self.epoch.n && !is_epochless(&message.talk) {
+        if message.epoch.n < self.epoch.n && !traits.is_epochless {
             cx.count(Count::OlderEpoch);
-            if is_answered_when_outdated(&message.talk) {
+            if traits.is_answered_when_outdated {
                 self.say(&sender, Talk::Outdated, cx);
             }
             return;
@@ -262,46 +252,4 @@ impl Chain {
             self.say(&member, talk, cx);
         }
     }
-}
-
-/// Whether only a leader says this; its epoch is adopted whatever config the receiver holds.
-fn is_of_leader(talk: &Talk) -> bool {
-    match talk {
-        Talk::Chunk { .. } => true,
-        Talk::VoteRequest { .. }
-        | Talk::VoteReply { .. }
-        | Talk::Pull { .. }
-        | Talk::Conflict { .. }
-        | Talk::Reset { .. }
-        | Talk::Outdated
-        | Talk::Regressed { .. }
-        | Talk::TransferNow
-        | Talk::Fetch { .. }
-        | Talk::Fetched { .. }
-        | Talk::CatchUp { .. }
-        | Talk::Parts { .. } => false,
-    }
-}
-
-/// Whether a message means the same in every epoch: what it brings is judged by its hash link, or
-/// by the epoch that was asked for, of which a query leaves its voter behind.
-fn is_epochless(talk: &Talk) -> bool {
-    match talk {
-        Talk::Fetch { .. } | Talk::Fetched { .. } | Talk::CatchUp { .. } => true,
-        Talk::Parts { .. } => true,
-        Talk::VoteReply { round, granted, .. } => *round == Round::Pre && *granted,
-        Talk::VoteRequest { .. }
-        | Talk::Pull { .. }
-        | Talk::Chunk { .. }
-        | Talk::Conflict { .. }
-        | Talk::Reset { .. }
-        | Talk::Outdated
-        | Talk::Regressed { .. }
-        | Talk::TransferNow => false,
-    }
-}
-
-/// Whether the sender of such a message of an older epoch is told ours.
-fn is_answered_when_outdated(talk: &Talk) -> bool {
-    matches!(talk, Talk::Chunk { .. } | Talk::Pull { .. })
 }
