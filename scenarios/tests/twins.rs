@@ -115,3 +115,19 @@ fn a_mistyped_cfg_is_refused_with_its_place() {
     let error = Plan::parse(Path::new("plan.toml"), &text).expect_err("nam is no key");
     assert!(error.to_string().contains("nam"), "{error}");
 }
+
+/// What a peer reads is what was said, so encoding and decoding it changes nothing.
+#[test]
+fn the_codec_influences_nothing() {
+    for name in ["swarm", "zones"] {
+        let scene = named(name).expect("it is a scenario");
+        for seed in 0..6 {
+            let mut plan = scene.plan(seed);
+            plan.codec = true;
+            let coded = run(&scene, &plan);
+            plan.codec = false;
+            let plain = run(&scene, &plan);
+            assert_eq!(coded.digest, plain.digest, "{name}, seed {seed}");
+        }
+    }
+}

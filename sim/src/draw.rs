@@ -30,6 +30,8 @@ pub enum Site {
     Boot = 10,
     /// Where a node's monotonic clock starts.
     Origin = 11,
+    /// Whether a message is damaged (low half), and how (high half).
+    Corrupt = 20,
 }
 
 /// A source of draws for one seed.

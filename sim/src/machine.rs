@@ -47,6 +47,29 @@ pub trait Message {
     fn size(&self) -> u32 {
         0
     }
+
+    /// What the receiver reads when nothing happened to the message on the way: with a codec, what
+    /// decoding makes of what encoding made. Asked for in runs whose plan says `codec`.
+    ///
+    /// # Panics
+    /// When it cannot be read: then no message of its kind ever arrives.
+    #[must_use]
+    fn decoded(self) -> Self
+    where
+        Self: Sized,
+    {
+        self
+    }
+
+    /// What the receiver reads when bytes of the message were damaged on the way, as `bits` say;
+    /// `None` when it cannot be read, as with a checksum.
+    fn corrupt(&self, bits: u64) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        let _ = bits;
+        None
+    }
 }
 
 /// A deterministic state machine under test.
@@ -73,6 +96,13 @@ pub trait Machine: Clone {
 
     /// Hash of the whole state; asked for when the digest of a run is taken.
     fn state_hash(&self) -> u64;
+
+    /// Whether a message that arrived can be read; one that cannot is dropped, as something that
+    /// was damaged is.
+    #[inline]
+    fn can_read(&self, _message: &Self::Message) -> bool {
+        true
+    }
 
     /// Hash of an output, for the digest of the run.
     #[inline]

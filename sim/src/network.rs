@@ -6,7 +6,7 @@
 //! of a link without faults is one draw.
 
 use crate::draw::{Draw, Site, hits, scale};
-use crate::fault::Weather;
+use crate::fault::{LinkWeather, Weather};
 use crate::machine::NodeIndex;
 use crate::queue::Tie;
 
@@ -53,6 +53,8 @@ pub(crate) enum Route {
     Once(u64, Tie),
     /// Twice.
     Twice([(u64, Tie); 2]),
+    /// Once, with damaged bytes, as these bits say.
+    Damaged(u64, Tie, u64),
     /// When the link is unclogged.
     Held(Tie),
     /// Never.
@@ -66,6 +68,8 @@ pub(crate) struct Network {
     links: Vec<Link>,
     /// The first one is the weather the run began with.
     profiles: Vec<Profile>,
+    /// What links of their own weather have at least, by their place; empty when no link has one.
+    base: Vec<Option<Weather>>,
     filters: Vec<Filter>,
     /// When each link has carried what it was given; empty until a link has a bandwidth.
     busy_until: Vec<u64>,
@@ -75,14 +79,24 @@ pub(crate) struct Network {
 const PROFILES_MAX: usize = 64;
 
 impl Network {
-    pub(crate) fn new(nodes: usize, weather: Weather) -> Self {
-        Self {
+    pub(crate) fn new(nodes: usize, weather: Weather, matrix: &[LinkWeather]) -> Self {
+        let mut network = Self {
             nodes,
             links: vec![Link::default(); nodes * nodes],
             profiles: vec![Profile::new(weather)],
+            base: Vec::new(),
             filters: Vec::new(),
             busy_until: Vec::new(),
+        };
+        if !matrix.is_empty() {
+            let own = |(from, to)| matrix.iter().rev().find(|links| links.names(from, to));
+            let base = network
+                .pairs()
+                .map(|pair| own(pair).map(|links| links.weather));
+            network.base = base.collect();
+            network.set_weather(None, |_, _| true);
         }
+        network
     }
 
     /// Decides when a message sent at `now` arrives.
@@ -133,6 +147,8 @@ impl Network {
         if link.flags & CLOGGED != 0 {
             return Route::Held(tie);
         }
+        let damage = draw.bits(Site::Corrupt, lane, counter);
+        let is_damaged = hits(damage as u32, weather.corrupt_ppm);
         let late = Self::reorder(draw, &weather, lane, counter);
         let copy = hits((bits >> 32) as u32, weather.duplicate_ppm).then(|| {
             let bits = draw.bits(Site::Duplicate, lane, counter);
@@ -140,6 +156,9 @@ impl Network {
         });
         let queued = self.carry(place, now, size, weather.bytes_per_ms);
         let at = at + late + queued;
+        if is_damaged {
+            return Route::Damaged(at, tie, damage >> 32);
+        }
         match copy {
             None => Route::Once(at, tie),
             Some(latency) => {
@@ -253,7 +272,8 @@ impl Network {
         }
     }
 
-    /// Gives the links that `chosen` names other weather, or that of the beginning.
+    /// Gives the links that `chosen` names other weather, or that of the beginning. A link with
+    /// weather of its own never gets better than that.
     pub(crate) fn set_weather(
         &mut self,
         weather: Option<Weather>,
@@ -262,7 +282,13 @@ impl Network {
         let profile = weather.map_or(0, |weather| self.intern(weather));
         for (from, to) in self.pairs() {
             if chosen(from, to) {
-                self.links[from.at() * self.nodes + to.at()].profile = profile;
+                let place = from.at() * self.nodes + to.at();
+                let own = self.base.get(place).copied().flatten();
+                self.links[place].profile = match (own, weather) {
+                    (None, _) => profile,
+                    (Some(own), None) => self.intern(own),
+                    (Some(own), Some(weather)) => self.intern(own.worse(weather)),
+                };
             }
         }
     }
@@ -306,6 +332,7 @@ impl Profile {
             rough: weather.loss_ppm > 0
                 || weather.duplicate_ppm > 0
                 || weather.reorder_ppm > 0
+                || weather.corrupt_ppm > 0
                 || weather.bytes_per_ms > 0,
             weather,
         }

@@ -13,7 +13,7 @@ struct Lab {
 impl Lab {
     fn new(weather: Weather) -> Self {
         Self {
-            network: Network::new(3, weather),
+            network: Network::new(3, weather, &[]),
             draw: Draw::new(7),
         }
     }
@@ -25,7 +25,7 @@ impl Lab {
     fn latency(&mut self, from: NodeIndex, to: NodeIndex) -> Option<u64> {
         match self.route(from, to) {
             Route::Once(at, _) => Some(at - 1_000),
-            Route::Twice(_) | Route::Held(_) | Route::Lost => None,
+            Route::Twice(_) | Route::Damaged(..) | Route::Held(_) | Route::Lost => None,
         }
     }
 }
@@ -56,7 +56,7 @@ fn loss_and_duplication_are_as_frequent_as_they_say() {
                 twice += 1;
             }
             Route::Once(..) => {}
-            Route::Held(_) => panic!("nothing is clogged"),
+            Route::Held(_) | Route::Damaged(..) => panic!("nothing is clogged or damaged"),
         }
     }
     assert!((900..1_100).contains(&lost), "{lost}");
@@ -171,4 +171,68 @@ fn weather_is_per_link_and_its_table_is_bounded() {
     assert!(lab.network.tables_len() <= PROFILES_MAX);
     lab.network.set_weather(None, |_, _| true);
     assert_eq!(lab.latency(A, B), Some(1_000));
+}
+
+#[test]
+fn what_a_link_has_of_its_own_is_there_in_any_weather_and_after_it() {
+    let zones = [vec![A, B], vec![C]];
+    let far = Weather {
+        loss_ppm: 7,
+        ..Weather::latency_us(40_000, 40_000)
+    };
+    let matrix = LinkWeather::between(&zones, far);
+    let mut lab = Lab {
+        network: Network::new(3, Weather::latency_us(1_000, 1_000), &matrix),
+        draw: Draw::new(7),
+    };
+    let see = |lab: &mut Lab| [(A, B), (A, C), (C, B)].map(|(from, to)| lab.latency(from, to));
+    let calm = [1_000_000, 40_000_000, 40_000_000].map(Some);
+    assert_eq!(see(&mut lab), calm);
+    let storm = Weather::latency_us(20_000, 20_000);
+    lab.network.set_weather(Some(storm), |_, _| true);
+    assert_eq!(
+        see(&mut lab),
+        [20_000_000, 40_000_000, 40_000_000].map(Some)
+    );
+    let storm = Weather::latency_us(60_000, 60_000);
+    lab.network.set_weather(Some(storm), |_, _| true);
+    assert_eq!(see(&mut lab), [Some(60_000_000); 3]);
+    lab.network.set_weather(None, |_, _| true);
+    assert_eq!(see(&mut lab), calm);
+}
+
+#[test]
+fn messages_are_damaged_as_often_as_the_weather_says() {
+    let weather = Weather {
+        corrupt_ppm: 100_000,
+        ..Weather::default()
+    };
+    let mut lab = Lab::new(weather);
+    let damaged = |route| matches!(route, Route::Damaged(..));
+    let count = (0..10_000).filter(|_| damaged(lab.route(A, B))).count();
+    assert!((900..1_100).contains(&count), "{count}");
+}
+
+#[test]
+fn the_worse_of_two_weathers_is_worse_in_every_respect() {
+    let narrow = Weather {
+        bytes_per_ms: 50,
+        loss_ppm: 1,
+        ..Weather::latency_us(1, 9)
+    };
+    let long = Weather {
+        bytes_per_ms: 80,
+        corrupt_ppm: 2,
+        ..Weather::latency_us(5, 6)
+    };
+    let worse = Weather {
+        bytes_per_ms: 50,
+        loss_ppm: 1,
+        corrupt_ppm: 2,
+        ..Weather::latency_us(5, 9)
+    };
+    assert_eq!(narrow.worse(long), worse);
+    assert_eq!(long.worse(narrow), worse);
+    let unlimited = Weather::latency_us(1, 1);
+    assert_eq!(unlimited.worse(narrow).bytes_per_ms, 50);
 }

@@ -316,6 +316,8 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
     let mut setup = Setup::new(plan.seed, configs);
     let Plan {
         weather,
+        matrix,
+        codec,
         disk_us,
         wall_ms,
         clock_ppm,
@@ -324,6 +326,8 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
         ..
     } = plan;
     setup.weather = *weather;
+    setup.matrix.clone_from(matrix);
+    setup.codec = *codec;
     setup.disk_us = *disk_us;
     setup.wall_ms = *wall_ms;
     setup.clock_ppm.clone_from(clock_ppm);

@@ -295,6 +295,7 @@ fn weather(draw: Draw) -> Weather {
         loss_ppm: part("loss", 300_000),
         duplicate_ppm: part("duplicate", 200_000),
         reorder_ppm: part("reorder", 300_000),
+        corrupt_ppm: part("corrupt", 30_000),
         bytes_per_ms: 0,
     }
 }

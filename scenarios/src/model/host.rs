@@ -326,6 +326,10 @@ impl Machine for Host {
         self.node().map_or(0, |node| node.state_hash().0)
     }
 
+    fn can_read(&self, message: &Wire) -> bool {
+        message.fits(self.config.limits().message_bytes_max)
+    }
+
     fn output_fingerprint(output: &Output) -> u64 {
         stable_hash(output).0
     }

@@ -1,7 +1,9 @@
-//! A peer message as the simulated network carries it: shared, hashed once, never encoded.
+//! A peer message as the simulated network carries it: shared, hashed once, and encoded where the
+//! run says so or bytes are damaged.
 
 use meshos_core::hash::stable_hash;
-use meshos_core::message::{Body, Message, Talk};
+use meshos_core::message::{Body, ForwardAsk, Message, Talk};
+use meshos_core::wire;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,6 +23,13 @@ impl Wire {
             message,
             fingerprint,
         }
+    }
+
+    /// Whether its body has at most `bytes_max` bytes.
+    pub fn fits(&self, bytes_max: u32) -> bool {
+        // What is estimated to be small is far from any limit, and need not be measured.
+        let estimate = meshos_sim::machine::Message::size(self);
+        estimate <= bytes_max / 4 || wire::encoded_length(&self.message) <= bytes_max as usize
     }
 }
 
@@ -61,15 +70,56 @@ impl meshos_sim::machine::Message for Wire {
     }
 
     fn size(&self) -> u32 {
-        let entries = self.message.body.entries();
-        let payloads = entries.into_iter().flat_map(|entries| entries.iter());
-        HEAD + payloads
-            .map(|entry| ENTRY + entry.payload.length())
-            .sum::<u32>()
+        let items = |count: usize| HEAD + ITEM * count as u32;
+        match &self.message.body {
+            Body::Heartbeat(beat) => items(beat.rows.len()),
+            Body::Confirm(asked) | Body::Confirmed(asked) => items(asked.len()),
+            Body::Forward(forward) => match &forward.ask {
+                ForwardAsk::Append { payload, .. } => HEAD + payload.length(),
+                ForwardAsk::OpenClient | ForwardAsk::ReadIndex | ForwardAsk::Transfer { .. } => {
+                    HEAD
+                }
+            },
+            Body::Forwarded { .. } => HEAD,
+            Body::Chain(chain) => {
+                if let Talk::Reset { part, .. } = &chain.talk {
+                    return HEAD + part.len() as u32;
+                }
+                let entries = self.message.body.entries();
+                let payloads = entries.into_iter().flat_map(|entries| entries.iter());
+                HEAD + payloads
+                    .map(|entry| ENTRY + entry.payload.length())
+                    .sum::<u32>()
+            }
+        }
+    }
+
+    fn decoded(self) -> Self {
+        let frame = wire::encode(&self.message);
+        match wire::decode(&frame, u32::MAX) {
+            Ok(message) => Self {
+                message: Arc::new(message),
+                ..self
+            },
+            Err(error) => panic!("a node says what its peers can read: {error}: {self:?}"),
+        }
+    }
+
+    fn corrupt(&self, bits: u64) -> Option<Self> {
+        let mut frame = wire::encode(&self.message);
+        let place = (bits >> 5) as usize % frame.len();
+        match bits & 3 {
+            0 => frame.truncate(place),
+            _ => frame[place] ^= 1 << (bits >> 2 & 7),
+        }
+        let message = wire::decode(&frame, u32::MAX).ok()?;
+        Some(Self::new(Arc::new(message)))
     }
 }
 
 /// About what a message costs on the wire without its entries.
 const HEAD: u32 = 100;
+/// About what one row or confirm costs.
+const ITEM: u32 = 25;
 /// About what an entry costs without its payload.
 const ENTRY: u32 = 120;

@@ -39,6 +39,12 @@ pub(super) const SCENES: &[Scene] = &[
         fill: lossy_network,
     },
     Scene {
+        name: "zones",
+        about: "two zones with a long and even way between them, and bytes that are damaged on it",
+        marks: &[],
+        fill: zones,
+    },
+    Scene {
         name: "late-answers",
         about: "a leader that comes back is told twice, and late, how far to go back",
         marks: &["duplicate conflict after an acknowledgement"],
@@ -161,6 +167,7 @@ fn lossy_network(plan: &mut Plan, draw: Draw) {
         loss_ppm: part("loss", 300_000),
         duplicate_ppm: part("duplicate", 300_000),
         reorder_ppm: part("reorder", 300_000),
+        corrupt_ppm: part("corrupt", 50_000),
         bytes_per_ms: *draw.of("bytes").pick(&[0, 0, 20, 200]),
     };
     let weather = Some(weather);
@@ -181,6 +188,33 @@ fn lossy_network(plan: &mut Plan, draw: Draw) {
             Blow::Crash,
             draw.of("down").within(100..=3_000),
         );
+    }
+}
+
+fn zones(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("zones");
+    super::swarm::zones(plan, draw);
+    for links in &mut plan.matrix {
+        links.weather.corrupt_ppm = *draw.of("corrupt").pick(&[0, 2_000, 50_000]);
+    }
+    plan.weather = *draw.of("near").pick(&[
+        Weather::latency_us(200, 200),
+        Weather::latency_us(1_000, 1_000),
+        Weather::default(),
+    ]);
+    let number = draw.of("count").within(0..=2);
+    let mut at = draw.of("first").within(2_000..=5_000);
+    for number in 0..number {
+        let draw = draw.nth(number);
+        let (target, blow) = *draw.of("what").pick(&[
+            (Target::Leader, Blow::Crash),
+            (Target::Leader, Blow::Isolate),
+            (Target::Follower, Blow::Crash),
+            (Target::Leader, Blow::Transfer),
+        ]);
+        let length = draw.of("for").within(500..=4_000);
+        aim(plan, at, target, blow, length);
+        at = (at + length + 1_000).min(plan.safety_ms - 1);
     }
 }
 

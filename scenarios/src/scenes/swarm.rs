@@ -5,7 +5,7 @@ use crate::cfg::{Blow, ChainCfg, ClientCfg, Flips, Target};
 use crate::model::{Ask, Op};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
-use meshos_sim::fault::Fault;
+use meshos_sim::fault::{Fault, LinkWeather, Weather};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::plan::FaultAt;
 use meshos_sim::storm::Family;
@@ -47,6 +47,9 @@ fn swarm(plan: &mut Plan, draw: Draw) {
     }
     let wiped = hit(plan, |fault| matches!(fault, Fault::Wipe { .. }));
     leave_out(plan, &wiped);
+    if swarm.on("zones") {
+        zones(plan, draw.of("zones"));
+    }
     if swarm.on("aims") {
         aims(plan, draw.of("aims"));
     }
@@ -79,6 +82,18 @@ fn within_budget(faults: Vec<FaultAt>, nodes: u16) -> Vec<FaultAt> {
         !is_wipe || node.is_some_and(|node| wiped.contains(&node))
     };
     faults.into_iter().filter(is_left).collect()
+}
+
+/// Two zones, far from each other.
+pub(super) fn zones(plan: &mut Plan, draw: Draw) {
+    let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
+    let size = draw.of("size").within(1..=u64::from(plan.nodes) - 1) as usize;
+    let (near, far) = order.split_at(size);
+    let latency = draw.of("latency").within(5_000..=90_000);
+    // Latency is often the same for all: then nothing overtakes anything.
+    let jitter = *draw.of("jitter").pick(&[0, 0, 5_000]);
+    let weather = Weather::latency_us(latency, latency + jitter);
+    plan.matrix = LinkWeather::between(&[near.to_vec(), far.to_vec()], weather);
 }
 
 /// Chains, limits and clients.

@@ -105,6 +105,15 @@ impl<Op, Cfg> Plan<Op, Cfg> {
         Mistake::unless_within("wall_ms", self.wall_ms, 0..=WALL_MS_MAX)?;
         Mistake::unless_within("origin_ms_max", self.origin_ms_max, 0..=MS_MAX)?;
         check_weather("weather", &self.weather)?;
+        for (at, links) in self.matrix.iter().enumerate() {
+            check_weather(&format!("matrix[{at}].weather"), &links.weather)?;
+            for (name, nodes) in [("from", &links.from), ("to", &links.to)] {
+                for (place, node) in nodes.iter().enumerate() {
+                    let key = format!("matrix[{at}].{name}[{place}]");
+                    Mistake::unless_node(key, *node, self.nodes)?;
+                }
+            }
+        }
         Mistake::unless_range("disk_us", self.disk_us, US_MAX)?;
         if !self.clock_ppm.is_empty() && self.clock_ppm.len() != usize::from(self.nodes) {
             let found = format!("{} rates", self.clock_ppm.len());
@@ -208,6 +217,7 @@ fn check_weather(prefix: &str, weather: &Weather) -> Result<(), Mistake> {
         loss_ppm,
         duplicate_ppm,
         reorder_ppm,
+        corrupt_ppm,
         bytes_per_ms: _,
     } = *weather;
     let key = |name: &str| format!("{prefix}.{name}");
@@ -220,6 +230,7 @@ fn check_weather(prefix: &str, weather: &Weather) -> Result<(), Mistake> {
         ("loss_ppm", loss_ppm),
         ("duplicate_ppm", duplicate_ppm),
         ("reorder_ppm", reorder_ppm),
+        ("corrupt_ppm", corrupt_ppm),
     ] {
         Mistake::unless_within(key(name), ppm.into(), 0..=MILLION)?;
     }

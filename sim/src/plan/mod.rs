@@ -18,7 +18,7 @@ pub(crate) use text::scenario_of;
 pub use text::{FileError, Place};
 pub use timed::{FaultAt, OpAt};
 
-use crate::fault::{Fault, Weather};
+use crate::fault::{Fault, LinkWeather, Weather};
 use crate::machine::NodeIndex;
 use crate::time::Instant;
 use serde::de::DeserializeOwned;
@@ -60,6 +60,13 @@ pub struct Plan<Op, Cfg = Nothing> {
     /// How messages travel unless a fault says otherwise.
     #[serde(default)]
     pub weather: Weather,
+    /// Weather that some links have of their own, such as those between zones; of two that name a
+    /// link, the later one counts.
+    #[serde(default)]
+    pub matrix: Vec<LinkWeather>,
+    /// Whether messages are encoded and decoded on the way, where the machine has a codec.
+    #[serde(default)]
+    pub codec: bool,
     /// Shortest and longest time that a disk takes for a batch, in microseconds, unless a fault
     /// says otherwise.
     #[serde(default = "disk_us")]
@@ -131,6 +138,8 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             core: Vec::new(),
             expect: Expect::default(),
             weather: Weather::default(),
+            matrix: Vec::new(),
+            codec: false,
             disk_us: disk_us(),
             wall_ms: wall_ms(),
             clock_ppm: Vec::new(),

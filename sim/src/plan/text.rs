@@ -126,6 +126,10 @@ impl<Op: Serialize, Cfg: Serialize> Plan<Op, Cfg> {
             put(&mut out, "core", &self.core);
         }
         put(&mut out, "weather", &self.weather);
+        put_lines(&mut out, "matrix", &self.matrix);
+        if self.codec {
+            put(&mut out, "codec", &self.codec);
+        }
         put(&mut out, "disk_us", &self.disk_us);
         put(&mut out, "wall_ms", &self.wall_ms);
         if !self.clock_ppm.is_empty() {

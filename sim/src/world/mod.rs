@@ -78,6 +78,8 @@ pub struct World<M: Machine> {
     disk_us: (u64, u64),
     wall_ms: u64,
     seed: u64,
+    /// Whether messages pass through their codec.
+    codec: bool,
     trace: Option<Box<Trace>>,
 }
 
@@ -136,7 +138,7 @@ impl<M: Machine> World<M> {
             queue: Queue::new(setup.queue, nodes),
             timers: Timers::new(nodes),
             hosts: hosts.collect(),
-            network: Network::new(nodes, setup.weather),
+            network: Network::new(nodes, setup.weather, &setup.matrix),
             letters: Slab::new(),
             ops: Slab::new(),
             faults: Slab::new(),
@@ -150,6 +152,7 @@ impl<M: Machine> World<M> {
             disk_us: setup.disk_us,
             wall_ms: setup.wall_ms,
             seed: setup.seed,
+            codec: setup.codec,
             trace: None,
         };
         for node in 0..nodes as u64 {

@@ -1,6 +1,6 @@
 //! What a world starts from.
 
-use crate::fault::Weather;
+use crate::fault::{LinkWeather, Weather};
 use crate::machine::Machine;
 use crate::queue::QueueKind;
 
@@ -13,6 +13,8 @@ pub struct Setup<M: Machine> {
     pub configs: Vec<M::Config>,
     /// The weather on every link.
     pub weather: Weather,
+    /// Weather that some links have of their own; of two that name a link, the later one counts.
+    pub matrix: Vec<LinkWeather>,
     /// Shortest and longest time that a disk takes for a batch, in microseconds.
     pub disk_us: (u64, u64),
     /// What every wall clock shows at time zero.
@@ -26,6 +28,10 @@ pub struct Setup<M: Machine> {
     pub steps_max: u64,
     /// Events at one instant after which the run is a violation.
     pub instant_steps_max: u32,
+    /// Whether messages pass through their codec; see [`Message::decoded`].
+    ///
+    /// [`Message::decoded`]: crate::machine::Message::decoded
+    pub codec: bool,
     /// The container of events; changes no run.
     pub queue: QueueKind,
 }
@@ -38,12 +44,14 @@ impl<M: Machine> Setup<M> {
             seed,
             configs,
             weather: Weather::latency_us(1_000, 10_000),
+            matrix: Vec::new(),
             disk_us: (100, 2_000),
             wall_ms: 1_700_000_000_000,
             clock_ppm: Vec::new(),
             origin_ms_max: 0,
             steps_max: u64::MAX,
             instant_steps_max: 100_000,
+            codec: false,
             queue: QueueKind::Auto,
         }
     }

@@ -35,6 +35,7 @@ impl<M: Machine> Clone for World<M> {
             disk_us: self.disk_us,
             wall_ms: self.wall_ms,
             seed: self.seed,
+            codec: self.codec,
             trace: self.trace.clone(),
         }
     }

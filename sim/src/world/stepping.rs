@@ -46,6 +46,9 @@ impl<M: Machine> World<M> {
             return Ok(());
         }
         let message = self.take_letter(entry.handle);
+        if self.refuses(from, to, &message) {
+            return Ok(());
+        }
         self.step(
             to,
             Input::Message { from, message },
@@ -227,6 +230,11 @@ impl<M: Machine> World<M> {
         self.digest
             .fold(SENT | u64::from(to.0), message.fingerprint());
         let what = (message.kind(), message.size());
+        let message = if self.codec {
+            message.decoded()
+        } else {
+            message
+        };
         let handle = self.letters.insert(Letter { message, copies: 1 });
         let copies = self.post(from, to, what, handle);
         self.set_copies(handle, copies);
@@ -237,6 +245,11 @@ impl<M: Machine> World<M> {
     fn broadcast(&mut self, from: NodeIndex, message: M::Message) {
         self.digest.fold(BROADCAST, message.fingerprint());
         let what = (message.kind(), message.size());
+        let message = if self.codec {
+            message.decoded()
+        } else {
+            message
+        };
         let handle = self.letters.insert(Letter { message, copies: 0 });
         let mut copies = 0;
         for to in 0..self.hosts.len() as u16 {
@@ -271,6 +284,10 @@ impl<M: Machine> World<M> {
                 }
                 2
             }
+            Route::Damaged(at, tie, bits) => {
+                self.post_damaged(at, tie, bits, handle);
+                0
+            }
             Route::Held(tie) => {
                 self.held.push((tie, handle));
                 1
@@ -280,6 +297,37 @@ impl<M: Machine> World<M> {
                 0
             }
         }
+    }
+
+    /// Lets what a receiver makes of damaged bytes arrive, if it can make anything of them.
+    #[cold]
+    fn post_damaged(&mut self, at: u64, tie: Tie, bits: u64, handle: u32) {
+        let message = self.letters.get_mut(handle).message.corrupt(bits);
+        match message {
+            Some(message) => {
+                let handle = self.letters.insert(Letter { message, copies: 1 });
+                self.queue.push(Entry { at, tie, handle });
+            }
+            None => self.record_lost(tie.sender(), tie.receiver(), handle),
+        }
+    }
+
+    /// Whether a message is of no use to its receiver.
+    #[inline(always)]
+    pub(super) fn refuses(&mut self, from: NodeIndex, to: NodeIndex, message: &M::Message) -> bool {
+        let machine = self.hosts[to.at()].machine.as_ref();
+        let refuses = machine.is_some_and(|machine| !machine.can_read(message));
+        if refuses {
+            self.record_unreadable(from, to, message);
+        }
+        refuses
+    }
+
+    #[cold]
+    fn record_unreadable(&mut self, from: NodeIndex, to: NodeIndex, message: &M::Message) {
+        self.record(Some(to), || Event::Refused {
+            what: format!("unreadable {message:?} from {from}"),
+        });
     }
 
     /// Schedules what the hook asked for.

@@ -200,6 +200,9 @@ impl<M: Machine> World<M> {
                 Parked::Message(tie, handle) => {
                     let from = tie.sender();
                     let message = self.take_letter(handle);
+                    if self.refuses(from, node, &message) {
+                        continue;
+                    }
                     (Input::Message { from, message }, Cause::Message { from })
                 }
                 Parked::Op(handle) => (Input::Op(self.ops.take(handle).1), Cause::Op),

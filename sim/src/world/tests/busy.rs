@@ -34,7 +34,25 @@ impl Message for Word {
     fn size(&self) -> u32 {
         100
     }
+
+    fn decoded(self) -> Self {
+        match self {
+            Self::Hello(number) => Self::Hello(number | CODED),
+            Self::Answer(_) => self,
+        }
+    }
+
+    fn corrupt(&self, bits: u64) -> Option<Self> {
+        (bits & 1 == 0).then_some(Self::Hello(GARBLED))
+    }
 }
+
+/// What a codec leaves in a number that passed through it.
+pub(super) const CODED: u64 = 1 << 40;
+/// What is heard of a word that was damaged and can still be read.
+pub(super) const GARBLED: u64 = 1 << 41;
+/// A number of a word that nobody can read.
+pub(super) const UNREADABLE: u64 = 1 << 42;
 
 /// What a busy machine reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,5 +184,9 @@ impl Machine for Busy {
 
     fn state_hash(&self) -> u64 {
         self.hash
+    }
+
+    fn can_read(&self, word: &Word) -> bool {
+        !matches!(word, Word::Hello(UNREADABLE))
     }
 }

@@ -2,6 +2,7 @@ mod budgets;
 mod busy;
 mod determinism;
 mod processes;
+mod words;
 
 use super::{Setup, View, World};
 use crate::fault::{Fault, Unsynced, Weather};
