@@ -8,13 +8,15 @@ mod draft;
 mod tests;
 
 pub use check::ConfigError;
-pub use draft::{ChainDraft, Draft, Founder, Limits, Retention, Timing};
+pub use draft::{ChainDraft, Draft, Founder, Limits, PeerLimits, Retention, Timing};
 
 use crate::chain::clients::ClientLimits;
 use crate::chain::entry::{EntryHash, Membership, Tip};
 use crate::chain::order::Checkpoint;
 use crate::chain::store::Founding;
-use crate::id::{ChainId, ClusterId, Epoch, Gen, Member, NodeId, Replica, Seq, StoreId};
+use crate::id::{
+    ChainId, ClusterId, DeploymentId, Epoch, Gen, Member, NodeId, Replica, Seq, StoreId,
+};
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -61,10 +63,15 @@ impl From<Config> for Draft {
 }
 
 impl Config {
-    /// The cluster that this genesis founds: a hash over its nodes, its chains and the limits that
-    /// have to be equal everywhere.
+    /// The cluster that this genesis founds: a hash over its deployment, its nodes, its chains and
+    /// the limits of the request tables, which are part of the chains.
     pub fn cluster(&self) -> ClusterId {
         self.cluster
+    }
+
+    /// Which deployment of this genesis it is.
+    pub fn deployment(&self) -> DeploymentId {
+        self.draft.deployment
     }
 
     /// The founding nodes, in ascending order.
@@ -166,7 +173,8 @@ impl Config {
 
 fn cluster_of(draft: &Draft) -> ClusterId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(b"meshos cluster 1");
+    hasher.update(b"meshos cluster 2");
+    hasher.update(&draft.deployment.get().to_le_bytes());
     for founder in &draft.nodes {
         hasher.update(&founder.node.get().to_le_bytes());
         hasher.update(&founder.store.get().to_le_bytes());

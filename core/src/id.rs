@@ -40,8 +40,21 @@ newtype! {
     StoreId(u128)
 }
 newtype! {
+    /// One formatting of a store, drawn at random by the driver: a store that is formatted anew
+    /// under its old id has another one.
+    FormatNonce(u64)
+}
+newtype! {
     /// How many times a store has been booted; durable before the first action of the run.
     Incarnation(u64)
+}
+newtype! {
+    /// One run of a store: two boots that count to the same incarnation have different ones.
+    RunNonce(u64)
+}
+newtype! {
+    /// One deployment, minted once: two that are made from one template have different ones.
+    DeploymentId(u128)
 }
 newtype! {
     /// A cluster: the leading bytes of BLAKE3 over its genesis.

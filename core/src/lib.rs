@@ -18,6 +18,7 @@ pub mod count;
 mod deadline;
 pub mod event;
 pub mod hash;
+pub mod hello;
 pub mod id;
 pub mod liveness;
 pub mod message;

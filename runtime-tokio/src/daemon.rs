@@ -12,6 +12,7 @@ use crate::ports::Clock;
 use crate::recording::{FileJournal, RecordingError};
 use crate::store::StoreThread;
 use meshos_core::event::{Input, Seed};
+use meshos_core::id::FormatNonce;
 use meshos_core::node::{Node, StartError};
 use std::io;
 use std::sync::Arc;
@@ -85,7 +86,8 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     match formatting {
         Formatting::Refuse => {}
         Formatting::Format => {
-            format_store(path, &settings.identity, &settings.foundings())?;
+            let nonce = FormatNonce::new(u64::from_le_bytes(random()?));
+            format_store(path, &settings.identity, nonce, &settings.foundings())?;
             tracing::info!(path = %path.display(), "store formatted");
         }
     }

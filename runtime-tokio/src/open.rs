@@ -5,9 +5,11 @@
 
 use crate::directory::{Directory, DirectoryError};
 use crate::store::{GroupCommit, perform};
+use meshos_core::chain::peers::PeerMemory;
 use meshos_core::chain::recover::{Damage, RecoverError, recover};
 use meshos_core::chain::store::{FileOp, Founding, Identity, Limits, Named, Part, format};
 use meshos_core::event::Boot;
+use meshos_core::id::FormatNonce;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -88,6 +90,10 @@ impl std::fmt::Display for Shown<'_> {
 pub struct Opened {
     /// What the node starts from.
     pub boot: Boot,
+    /// Which formatting of the store it is.
+    pub format: FormatNonce,
+    /// What earlier runs learned of the stores of peers.
+    pub peers: PeerMemory,
     /// Takes the node's orders.
     pub store: GroupCommit<Directory>,
     /// What was not as it was written.
@@ -96,13 +102,14 @@ pub struct Opened {
     pub torn: Vec<Damage>,
 }
 
-/// Formats the empty or missing directory at `path`.
+/// Formats the empty or missing directory at `path`; `nonce` is drawn for it alone.
 ///
 /// # Errors
 /// When there is something in it but the leavings of an interrupted attempt.
 pub fn format_store(
     path: &Path,
     identity: &Identity,
+    nonce: FormatNonce,
     foundings: &[Founding],
 ) -> Result<(), OpenError> {
     let failed = |source| OpenError::Io {
@@ -118,7 +125,7 @@ pub fn format_store(
                 Part::Vote(_) | Part::Checkpoint | Part::Draft => true,
                 Part::Segment(_) | Part::Repairs => false,
             },
-            Some(Named::Identity(_)) | None => false,
+            Some(Named::Identity(_) | Named::Peers(_)) | None => false,
         };
         if !is_leaving {
             return Err(OpenError::NotEmpty {
@@ -127,7 +134,7 @@ pub fn format_store(
             });
         }
     }
-    perform_all(&mut directory, &format(identity, foundings)).map_err(failed)?;
+    perform_all(&mut directory, &format(identity, nonce, foundings)).map_err(failed)?;
     // The name of the directory itself.
     let parent = path
         .parent()
@@ -172,6 +179,8 @@ pub fn open_store(path: &Path, identity: &Identity, limits: &Limits) -> Result<O
     perform_all(&mut directory, &recovered.repairs).map_err(failed)?;
     Ok(Opened {
         boot: recovered.boot,
+        format: recovered.format,
+        peers: recovered.peers,
         store: GroupCommit::new(directory, recovered.layout),
         damage: recovered.damage,
         torn: recovered.torn,

@@ -5,8 +5,8 @@ use meshos_core::chain::entry::{Membership, Tip};
 use meshos_core::chain::order::{Checkpoint, Order, Vote};
 use meshos_core::chain::store::FileName;
 use meshos_core::id::{
-    ChainId, ClusterId, Epoch, Gen, Incarnation, Member, NodeId, Number, OpId, Replica, Seq,
-    StoreId,
+    ChainId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId, Number, OpId,
+    Replica, Seq, StoreId,
 };
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ fn open(path: &Path) -> Result<Opened, OpenError> {
 fn a_formatted_store_opens_once_at_a_time_and_counts_its_boots() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("store");
-    format_store(&path, &identity(1), &foundings()).unwrap();
+    format_store(&path, &identity(1), FormatNonce::new(1), &foundings()).unwrap();
     let first = open(&path).unwrap();
     assert_eq!(first.boot.incarnation, Incarnation::new(1));
     assert_eq!(first.boot.images.len(), 1);
@@ -63,7 +63,7 @@ fn a_formatted_store_opens_once_at_a_time_and_counts_its_boots() {
 fn what_was_committed_is_there_at_the_next_start() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("store");
-    format_store(&path, &identity(1), &foundings()).unwrap();
+    format_store(&path, &identity(1), FormatNonce::new(1), &foundings()).unwrap();
     let mut opened = open(&path).unwrap();
     let vote = Vote {
         epoch: Epoch {
@@ -104,19 +104,42 @@ fn a_wiped_disk_does_not_come_back_by_itself() {
 #[test]
 fn only_an_empty_directory_is_formatted() {
     let parent = tempfile::tempdir().unwrap();
-    format_store(parent.path(), &identity(1), &foundings()).unwrap();
-    let again = format_store(parent.path(), &identity(2), &foundings());
+    format_store(
+        parent.path(),
+        &identity(1),
+        FormatNonce::new(1),
+        &foundings(),
+    )
+    .unwrap();
+    let again = format_store(
+        parent.path(),
+        &identity(2),
+        FormatNonce::new(1),
+        &foundings(),
+    );
     assert!(matches!(again, Err(OpenError::NotEmpty { .. })));
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("photo.jpg"), b"x").unwrap();
-    let error = format_store(other.path(), &identity(1), &foundings()).unwrap_err();
+    let error = format_store(
+        other.path(),
+        &identity(1),
+        FormatNonce::new(1),
+        &foundings(),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("photo.jpg"), "{error}");
 }
 
 #[test]
 fn an_interrupted_formatting_is_done_again() {
     let whole = tempfile::tempdir().unwrap();
-    format_store(whole.path(), &identity(1), &foundings()).unwrap();
+    format_store(
+        whole.path(),
+        &identity(1),
+        FormatNonce::new(1),
+        &foundings(),
+    )
+    .unwrap();
     let files = read_files(whole.path()).unwrap();
     let partial = tempfile::tempdir().unwrap();
     for (name, bytes) in files
@@ -129,14 +152,26 @@ fn an_interrupted_formatting_is_done_again() {
         open(partial.path()),
         Err(OpenError::Unformatted { .. })
     ));
-    format_store(partial.path(), &identity(1), &foundings()).unwrap();
+    format_store(
+        partial.path(),
+        &identity(1),
+        FormatNonce::new(1),
+        &foundings(),
+    )
+    .unwrap();
     open(partial.path()).unwrap();
 }
 
 #[test]
 fn a_foreign_store_is_refused_and_not_touched() {
     let parent = tempfile::tempdir().unwrap();
-    format_store(parent.path(), &identity(2), &foundings()).unwrap();
+    format_store(
+        parent.path(),
+        &identity(2),
+        FormatNonce::new(1),
+        &foundings(),
+    )
+    .unwrap();
     let before = read_files(parent.path()).unwrap();
     let error = open(parent.path()).unwrap_err();
     assert!(matches!(error, OpenError::Foreign { .. }), "{error}");

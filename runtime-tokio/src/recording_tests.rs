@@ -9,7 +9,7 @@ use meshos_core::chain::payload::Payload;
 use meshos_core::client::{Answer, Ask, ClientRequest, Level};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder};
 use meshos_core::event::{Boot, Input, Seed};
-use meshos_core::id::{ChainId, Incarnation, NodeId, StoreId, Ticket};
+use meshos_core::id::{ChainId, DeploymentId, Incarnation, NodeId, StoreId, Ticket};
 use meshos_core::message::Message;
 use meshos_core::replay::{Report, Verdict, What, replay_all};
 use meshos_core::time::Wall;
@@ -89,6 +89,7 @@ fn node(incarnation: u64) -> Node {
         class: Default::default(),
     };
     let draft = Draft {
+        deployment: DeploymentId::new(1),
         nodes: vec![Founder { node: id, store }],
         chains: vec![chain],
         ..Draft::default()

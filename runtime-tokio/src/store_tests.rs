@@ -9,7 +9,7 @@ use meshos_core::chain::recover::{Recovered, recover};
 use meshos_core::chain::store::{Founding, Identity, Limits, format};
 use meshos_core::event::Input;
 use meshos_core::id::{
-    ClusterId, Epoch, Incarnation, Member, NodeId, Number, Replica, Seq, StoreId,
+    ClusterId, Epoch, FormatNonce, Incarnation, Member, NodeId, Number, Replica, Seq, StoreId,
 };
 use meshos_core::time::Wall;
 use std::future::poll_fn;
@@ -149,7 +149,7 @@ fn reopened(files: &BTreeMap<FileName, Bytes>) -> Recovered {
 fn opened(chains: &[&str]) -> GroupCommit<MemoryFiles> {
     let foundings: Vec<Founding> = chains.iter().map(|name| founding(name)).collect();
     let mut files = MemoryFiles::default();
-    for op in format(&identity(), &foundings) {
+    for op in format(&identity(), FormatNonce::new(1), &foundings) {
         perform(&mut files, &op).unwrap();
     }
     let recovered = reopened(&files.crashed());

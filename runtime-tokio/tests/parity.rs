@@ -12,7 +12,7 @@ use meshos_core::chain::store::Identity;
 use meshos_core::client::{self, Answer, ClientRequest, Reason};
 use meshos_core::config::Config;
 use meshos_core::event::{Input, Seed};
-use meshos_core::id::{ChainId, NodeId, Seq, Ticket};
+use meshos_core::id::{ChainId, FormatNonce, NodeId, Seq, Ticket};
 use meshos_core::message::Message;
 use meshos_core::node::Node;
 use meshos_core::replica::Chain;
@@ -226,7 +226,7 @@ fn start(config: &Arc<Config>, nodes: u16, directory: &Path) -> Cluster {
             store: store_id(index, 1),
         };
         let path = directory.join(me.to_string());
-        format_store(&path, &identity, &config.foundings(me)).unwrap();
+        format_store(&path, &identity, FormatNonce::new(1), &config.foundings(me)).unwrap();
         let opened = open_store(&path, &identity, &Host::store_limits(config)).unwrap();
         let clock = SystemClock::start();
         let (now, seed) = (clock.now(), Seed([index.0 as u8; 32]));

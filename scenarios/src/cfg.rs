@@ -7,7 +7,7 @@ use meshos_core::bandwidth::Class;
 use meshos_core::config::{
     ChainDraft, Config, ConfigError, Draft, Founder, Limits, Retention, Timing,
 };
-use meshos_core::id::ChainId;
+use meshos_core::id::{ChainId, DeploymentId};
 use meshos_sim::machine::NodeIndex;
 use serde::{Deserialize, Serialize};
 
@@ -267,6 +267,7 @@ impl Cfg {
             class: Class::default(),
         });
         Config::try_from(Draft {
+            deployment: DeploymentId::new(1),
             nodes: all().map(founder).collect(),
             chains: chains.chain(idle).collect(),
             timing: self.timing,

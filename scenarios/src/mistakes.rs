@@ -103,7 +103,9 @@ fn translated(cfg: &Cfg, error: ConfigError) -> Mistake {
             high,
         } => return Mistake::new(format!("cfg.{key}"), found, format!("{low} to {high}")),
         ConfigError::MessageBelowEntry { .. } => "cfg.limits.message_bytes_max".to_owned(),
-        ConfigError::NodeTwice(_) | ConfigError::NodeZero => "nodes".to_owned(),
+        ConfigError::NodeTwice(_) | ConfigError::NodeZero | ConfigError::DeploymentZero => {
+            "nodes".to_owned()
+        }
         ConfigError::ChainTwice(name) => of_chain(&name, "name"),
         ConfigError::MemberCount { chain, found } => {
             let key = of_chain(&chain, "members");

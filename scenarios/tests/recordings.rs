@@ -4,7 +4,7 @@ use meshos_core::action::{Action, Actions};
 use meshos_core::chain::recording::{PayloadMode, Recorder, Settings};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder};
 use meshos_core::event::{Boot, Event, Input, Seed};
-use meshos_core::id::{NodeId, StoreId};
+use meshos_core::id::{DeploymentId, NodeId, StoreId};
 use meshos_core::node::Node;
 use meshos_core::time::{Instant, Wall};
 use meshos_scenarios::recordings::NodeRecordings;
@@ -24,6 +24,7 @@ fn node() -> Node {
         class: Default::default(),
     };
     let draft = Draft {
+        deployment: DeploymentId::new(1),
         nodes: vec![Founder { node: id, store }],
         chains: vec![chain],
         ..Draft::default()

@@ -7,6 +7,7 @@ mod fields;
 mod layout;
 pub mod order;
 pub mod payload;
+pub mod peers;
 pub mod read;
 pub mod record;
 pub mod recording;

@@ -130,7 +130,7 @@ pub fn dump(files: &Files, chain: ChainId) -> Result<Vec<Line>, RecoverError> {
             Some(Named::Chain {
                 chain: of, part, ..
             }) if of == chain => part,
-            Some(Named::Chain { .. } | Named::Identity(_)) | None => continue,
+            Some(Named::Chain { .. } | Named::Identity(_) | Named::Peers(_)) | None => continue,
         };
         let salt = Salt::of_store(&counted.value.identity, file);
         let mut whole = |content: Result<Content, Fault>| {

@@ -43,6 +43,8 @@ pub enum Kind {
     Vote,
     /// One place of the store's identity.
     Identity,
+    /// One place of what is remembered of peers.
+    Peers,
     /// The first record of a recording's file.
     Recording,
     /// An event fed to a node.
@@ -54,7 +56,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Segment,
         Self::Seal,
         Self::Entry,
@@ -62,6 +64,7 @@ impl Kind {
         Self::Checkpoint,
         Self::Vote,
         Self::Identity,
+        Self::Peers,
         Self::Recording,
         Self::Event,
         Self::Outcome,
@@ -78,6 +81,7 @@ impl Kind {
             Self::Checkpoint => 5,
             Self::Vote => 6,
             Self::Identity => 7,
+            Self::Peers => 8,
             Self::Recording => 16,
             Self::Event => 17,
             Self::Outcome => 18,

@@ -12,13 +12,14 @@ mod assemble;
 mod chain;
 mod log;
 
+use super::peers::{self, PeerMemory};
 use super::record::{Fault, Salt};
 use super::store::{
     FileName, FileOp, Identity, Layout, Limits, Named, Part, identity_name, write_identity,
 };
 use super::vote::{self, Booted, Counted, Place};
 use crate::event::Boot;
-use crate::id::{ChainId, Gen, Incarnation};
+use crate::id::{ChainId, FormatNonce, Gen, Incarnation};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -31,6 +32,10 @@ pub type Files = BTreeMap<FileName, Bytes>;
 pub struct Recovered {
     /// Whose store it is.
     pub identity: Identity,
+    /// Which formatting of the store it is.
+    pub format: FormatNonce,
+    /// What earlier runs learned of the stores of peers.
+    pub peers: PeerMemory,
     /// What the node starts from; its incarnation is already raised.
     pub boot: Boot,
     /// Plans the operations of this run.
@@ -89,12 +94,17 @@ pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError
     let (place, counted) = identity(files, &mut damage)?;
     let booted = Booted {
         identity: counted.value.identity,
+        format: counted.value.format,
         incarnation: Incarnation::new(counted.value.incarnation.get() + 1),
     };
     let mut repairs = Vec::new();
     // The place that holds the newest record is overwritten last.
     for place in [place.other(), place] {
         write_identity(&mut repairs, place, counted.counter + 1, &booted);
+    }
+    let mut peers = peers::read(files, &booted.identity, &mut damage);
+    if !peers.is_empty() {
+        repairs.extend(peers.write(&booted.identity));
     }
     // Names may only be in memory yet, when the process died and the machine did not. Nothing
     // is removed for the sake of a file whose name could still be lost.
@@ -120,6 +130,8 @@ pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError
     repairs.push(FileOp::SyncDir);
     Ok(Recovered {
         identity: booted.identity,
+        format: booted.format,
+        peers,
         boot: Boot {
             store: booted.identity.store,
             incarnation: booted.incarnation,

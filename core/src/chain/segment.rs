@@ -283,6 +283,7 @@ pub fn decode(frame: &Frame<'_>) -> Result<Item, Fault> {
         found @ (Kind::Checkpoint
         | Kind::Vote
         | Kind::Identity
+        | Kind::Peers
         | Kind::Recording
         | Kind::Event
         | Kind::Outcome

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! identity.a identity.b            who the store is, its boots
+//! peers.a    peers.b               what is remembered of the stores of peers
 //! CHAIN-GEN.vote.a  .vote.b        the vote record
 //! CHAIN-GEN.checkpoint             the checkpoint at the floor
 //! CHAIN-GEN.segment-NNNNNNNN       the log, by number
@@ -19,7 +20,7 @@ use super::checkpoint;
 use super::order::{Checkpoint, Vote};
 use super::record::Salt;
 use super::vote::{self, Ballot, Booted, Place};
-use crate::id::{ChainId, ClusterId, Gen, Incarnation, NodeId, Replica, StoreId};
+use crate::id::{ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, StoreId};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -115,11 +116,12 @@ impl Default for Limits {
     }
 }
 
-/// The operations that make an empty directory the store of `identity`.
+/// The operations that make an empty directory the store of `identity`; `nonce` is drawn for this
+/// formatting alone.
 ///
 /// The identity comes last: a directory without it is not a store, and may be formatted again
 /// over whatever an interrupted attempt left.
-pub fn format(identity: &Identity, chains: &[Founding]) -> Vec<FileOp> {
+pub fn format(identity: &Identity, nonce: FormatNonce, chains: &[Founding]) -> Vec<FileOp> {
     let mut ops = Vec::new();
     for founding in chains {
         let names = Names::new(founding.chain, founding.generation);
@@ -140,6 +142,7 @@ pub fn format(identity: &Identity, chains: &[Founding]) -> Vec<FileOp> {
     ops.push(FileOp::SyncDir);
     let booted = Booted {
         identity: *identity,
+        format: nonce,
         incarnation: Incarnation::default(),
     };
     for place in [Place::A, Place::B] {
@@ -179,7 +182,7 @@ pub(super) fn write_identity(ops: &mut Vec<FileOp>, place: Place, counter: u64, 
     overwrite(ops, file, bytes);
 }
 
-fn overwrite(ops: &mut Vec<FileOp>, file: FileName, bytes: Vec<u8>) {
+pub(super) fn overwrite(ops: &mut Vec<FileOp>, file: FileName, bytes: Vec<u8>) {
     ops.push(FileOp::Write {
         file: file.clone(),
         offset: 0,
@@ -222,6 +225,11 @@ pub fn identity_name(place: Place) -> FileName {
     format!("identity.{}", place.suffix()).into()
 }
 
+/// Name of one place of what is remembered of peers.
+pub fn peers_name(place: Place) -> FileName {
+    format!("peers.{}", place.suffix()).into()
+}
+
 /// Names of the files of one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
@@ -254,6 +262,8 @@ impl Names {
 pub enum Named {
     /// A place of the identity.
     Identity(Place),
+    /// A place of what is remembered of peers.
+    Peers(Place),
     /// A file of a chain.
     Chain {
         /// The chain.
@@ -286,6 +296,8 @@ impl Named {
         match name {
             "identity.a" => return Some(Self::Identity(Place::A)),
             "identity.b" => return Some(Self::Identity(Place::B)),
+            "peers.a" => return Some(Self::Peers(Place::A)),
+            "peers.b" => return Some(Self::Peers(Place::B)),
             _ => {}
         }
         let (prefix, part) = name.split_once('.')?;

@@ -7,14 +7,14 @@
 //! ```text
 //! Vote      counter u64, chain u64, generation u64, replica u32,
 //!           epoch n u64, epoch node u64, granted u8 (0 or 1), granted to u64
-//! Identity  counter u64, cluster u128, node u64, store u128, incarnation u64
+//! Identity  counter u64, cluster u128, node u64, store u128, format nonce u64, incarnation u64
 //! ```
 
 use super::fields::{Fields, Put};
 use super::order::Vote;
 use super::record::{self, Fault, Kind, Salt};
 use super::store::Identity;
-use crate::id::{ChainId, ClusterId, Gen, Incarnation, NodeId, Replica, StoreId};
+use crate::id::{ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, StoreId};
 use alloc::vec::Vec;
 
 /// One of the two places.
@@ -54,20 +54,20 @@ pub struct Counted<T> {
 }
 
 /// The newest of two places, and which one holds it; `None` when neither is readable.
-pub fn newest<T: Copy, E>(
+pub fn newest<T: Clone, E>(
     a: &Result<Counted<T>, E>,
     b: &Result<Counted<T>, E>,
 ) -> Option<(Place, Counted<T>)> {
     match (a, b) {
-        (Ok(a), Ok(b)) if b.counter > a.counter => Some((Place::B, *b)),
-        (Ok(a), Ok(_) | Err(_)) => Some((Place::A, *a)),
-        (Err(_), Ok(b)) => Some((Place::B, *b)),
+        (Ok(a), Ok(b)) if b.counter > a.counter => Some((Place::B, b.clone())),
+        (Ok(a), Ok(_) | Err(_)) => Some((Place::A, a.clone())),
+        (Err(_), Ok(b)) => Some((Place::B, b.clone())),
         (Err(_), Err(_)) => None,
     }
 }
 
 /// Length of one place of an identity.
-pub(super) const IDENTITY_BYTES: u64 = (record::HEAD + 16 * 2 + 8 * 3) as u64;
+pub(super) const IDENTITY_BYTES: u64 = (record::HEAD + 16 * 2 + 8 * 4) as u64;
 
 /// The vote record of one chain.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -125,17 +125,20 @@ pub fn read_ballot(file: &[u8], salt: Salt) -> Result<Counted<Ballot>, Fault> {
 pub struct Booted {
     /// Who it is.
     pub identity: Identity,
+    /// Which formatting of the store it is.
+    pub format: FormatNonce,
     /// The latest boot; zero before the first.
     pub incarnation: Incarnation,
 }
 
 pub(super) fn write_identity(salt: Salt, counter: u64, booted: &Booted) -> Vec<u8> {
-    let mut out = Vec::with_capacity(record::HEAD + 56);
+    let mut out = Vec::with_capacity(IDENTITY_BYTES as usize);
     record::write(&mut out, salt, 0, Kind::Identity, |out| {
         out.put_u64(counter);
         out.put_u128(booted.identity.cluster.get());
         out.put_u64(booted.identity.node.get());
         out.put_u128(booted.identity.store.get());
+        out.put_u64(booted.format.get());
         out.put_u64(booted.incarnation.get());
     });
     out
@@ -150,11 +153,13 @@ pub fn read_identity(file: &[u8], salt: Salt) -> Result<Counted<Booted>, Fault> 
             node: NodeId::new(fields.u64()?),
             store: StoreId::new(fields.u128()?),
         };
+        let format = FormatNonce::new(fields.u64()?);
         // A count at its end could never be raised.
         let incarnation = fields.u64().filter(|&boots| boots < u64::MAX)?;
         let incarnation = Incarnation::new(incarnation);
         let value = Booted {
             identity,
+            format,
             incarnation,
         };
         Some(Counted { counter, value })
@@ -162,7 +167,7 @@ pub fn read_identity(file: &[u8], salt: Salt) -> Result<Counted<Booted>, Fault> 
     read(file, salt, Kind::Identity, "a store identity", take)
 }
 
-fn read<T>(
+pub(super) fn read<T>(
     file: &[u8],
     salt: Salt,
     kind: Kind,

@@ -34,6 +34,9 @@ pub enum ConfigError {
         /// Largest payload of an entry.
         entry: u32,
     },
+    /// The deployment has no id.
+    #[error("the deployment is called 0, expected an id that was minted for it alone")]
+    DeploymentZero,
     /// Two nodes share an id or a store.
     #[error("node {0} is listed twice, or its store is")]
     NodeTwice(NodeId),
@@ -79,6 +82,9 @@ pub enum ConfigError {
 
 pub(super) fn numbers(draft: &Draft) -> Result<(), ConfigError> {
     let Draft { timing, limits, .. } = draft;
+    if draft.deployment.get() == 0 {
+        return Err(ConfigError::DeploymentZero);
+    }
     within("timing.heartbeat_ms", timing.heartbeat_ms, 100..=300_000)?;
     within("timing.request_ms", timing.request_ms, 1..=3_600_000)?;
     within("timing.pin_ms", timing.pin_ms, 1_000..=86_400_000)?;

@@ -1,7 +1,7 @@
 //! A config as it is written down, before it is checked.
 
 use crate::bandwidth::Class;
-use crate::id::{NodeId, StoreId};
+use crate::id::{DeploymentId, NodeId, StoreId};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -130,10 +130,51 @@ impl Default for Limits {
     }
 }
 
+/// The limits that a node enforces on what its peers send. They have to be equal on all nodes: a
+/// message that one node may send and another refuses would be repeated for ever.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PeerLimits {
+    /// Largest payload of one entry.
+    pub entry_bytes_max: u32,
+    /// Largest peer message.
+    pub message_bytes_max: u32,
+}
+
+impl Limits {
+    /// Those that a node enforces on what its peers send.
+    pub fn of_peers(&self) -> PeerLimits {
+        PeerLimits {
+            entry_bytes_max: self.entry_bytes_max,
+            message_bytes_max: self.message_bytes_max,
+        }
+    }
+}
+
+impl PeerLimits {
+    /// The key of the first limit that differs, its value here, and its value in `other`.
+    pub fn first_difference(&self, other: &Self) -> Option<(&'static str, u32, u32)> {
+        let all = [
+            (
+                "limits.entry_bytes_max",
+                self.entry_bytes_max,
+                other.entry_bytes_max,
+            ),
+            (
+                "limits.message_bytes_max",
+                self.message_bytes_max,
+                other.message_bytes_max,
+            ),
+        ];
+        all.into_iter().find(|(_, here, there)| here != there)
+    }
+}
+
 /// A config as it is written down, to be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draft {
+    /// Which deployment of this genesis it is; never 0.
+    pub deployment: DeploymentId,
     /// The founding nodes.
     pub nodes: Vec<Founder>,
     /// The chains.

@@ -20,6 +20,7 @@ fn chain(name: &str, members: &[u64]) -> ChainDraft {
 
 fn draft() -> Draft {
     Draft {
+        deployment: DeploymentId::new(9),
         nodes: (1..=3).map(founder).collect(),
         chains: [chain("main", &[1, 2, 3])].into(),
         ..Draft::default()

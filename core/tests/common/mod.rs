@@ -6,7 +6,7 @@ pub(crate) mod cluster;
 
 use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
 use meshos_core::event::{Boot, Seed};
-use meshos_core::id::{NodeId, StoreId};
+use meshos_core::id::{DeploymentId, NodeId, StoreId};
 use meshos_core::node::Node;
 use meshos_core::time::Instant;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub(crate) fn config_of(nodes: u64, chains: Vec<ChainDraft>) -> Arc<Config> {
         store: StoreId::new(node.into()),
     };
     let draft = Draft {
+        deployment: DeploymentId::new(1),
         nodes: (1..=nodes).map(founder).collect(),
         chains,
         timing: Timing::default(),

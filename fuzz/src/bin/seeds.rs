@@ -9,8 +9,8 @@ use meshos_core::chain::recover::{Files, recover};
 use meshos_core::chain::store::{Founding, Identity, Limits, format};
 use meshos_core::client::Level;
 use meshos_core::id::{
-    Attempt, ChainId, ClientId, ClusterId, Epoch, Gen, Incarnation, Member, NodeId, Number,
-    Replica, RequestNumber, Run, Seq, StoreId,
+    Attempt, ChainId, ClientId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId,
+    Number, Replica, RequestNumber, Run, Seq, StoreId,
 };
 use meshos_core::message::{
     Body, ChainMessage, Forward, ForwardAsk, Heartbeat, Message, Purpose, Round, Row, Talk,
@@ -138,7 +138,7 @@ fn stores() -> Vec<(&'static str, Files)> {
         recovered.repairs.iter().for_each(|op| perform(files, op));
         recovered.layout
     };
-    for op in format(&identity, &[founding]) {
+    for op in format(&identity, FormatNonce::new(1), &[founding]) {
         perform(&mut files, &op);
     }
     let mut stores = vec![("fresh", files.clone())];

@@ -3,7 +3,7 @@
 use super::{ALONE, SHARED};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
 use meshos_core::event::{Boot, Seed};
-use meshos_core::id::{Incarnation, NodeId, Run, StoreId};
+use meshos_core::id::{DeploymentId, Incarnation, NodeId, Run, StoreId};
 use meshos_core::node::Node;
 use meshos_core::time::Instant;
 use std::sync::Arc;
@@ -50,6 +50,7 @@ pub(super) fn config() -> Arc<Config> {
         ..Limits::default()
     };
     let draft = Draft {
+        deployment: DeploymentId::new(1),
         nodes: (1..=3).map(founder).collect(),
         chains: vec![chain(SHARED, &[1, 2, 3], Some(2)), chain(ALONE, &[1], None)],
         timing: Timing::default(),

@@ -6,6 +6,9 @@ use crate::config::Settings;
 use crate::daemon;
 use clap::{Args, Subcommand};
 use serde_json::json;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -16,6 +19,18 @@ pub(super) enum ConfigCommand {
     Show(Files),
     /// Draws a new store id
     NewStoreId,
+    /// Makes the config files of a new cluster, with ids that nothing else has
+    NewCluster(NewCluster),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewCluster {
+    /// Where each node is reached, as host:port
+    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:7100")]
+    addresses: Vec<String>,
+    /// Writes node-1.toml, node-2.toml, .. into DIR; the file of a single node is printed without it
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -29,14 +44,64 @@ pub(super) fn config(command: ConfigCommand, output: &Output) -> Result<(), Fail
     match command {
         ConfigCommand::Check(files) => check(&files, output),
         ConfigCommand::Show(files) => show(&files, output),
+        ConfigCommand::NewCluster(wanted) => new_cluster(&wanted, output),
         ConfigCommand::NewStoreId => {
-            let bytes = daemon::random::<16>().map_err(Failure::failed)?;
-            let id = format!("{:032x}", u128::from_le_bytes(bytes).max(1));
+            let id = new_id()?;
             output.json(&json!({ "store": id }));
             output.line(&id);
             Ok(())
         }
     }
+}
+
+fn new_id() -> Result<String, Failure> {
+    let bytes = daemon::random::<16>().map_err(Failure::failed)?;
+    Ok(format!("{:032x}", u128::from_le_bytes(bytes).max(1)))
+}
+
+fn new_cluster(wanted: &NewCluster, output: &Output) -> Result<(), Failure> {
+    let deployment = new_id()?;
+    let mut stores = Vec::new();
+    let mut cluster = format!("[cluster]\ndeployment = \"{deployment}\"\n");
+    for (id, address) in (1..).zip(&wanted.addresses) {
+        let store = new_id()?;
+        write!(
+            cluster,
+            "\n[[cluster.nodes]]\nid = {id}\nstore = \"{store}\"\naddress = \"{address}\"\n"
+        )
+        .expect("text can always grow");
+        stores.push(store);
+    }
+    cluster.push_str("\n[[chains]]\nname = \"orders\"\n");
+    output.json(&json!({ "deployment": deployment, "stores": stores }));
+    let many = stores.len() > 1;
+    for (id, store) in (1_u64..).zip(&stores) {
+        let behind = if many {
+            format!("-{id}")
+        } else {
+            String::new()
+        };
+        let text = format!(
+            "[node]\nid = {id}\ncontrol = \"node{behind}.sock\"\n\n\
+             [store]\npath = \"store{behind}\"\nid = \"{store}\"\n\n\
+             [recording]\npath = \"recording{behind}\"\n\n{cluster}"
+        );
+        let path = PathBuf::from(format!("node-{id}.toml"));
+        Settings::parse(&path, &text).map_err(Failure::unusable)?;
+        let Some(directory) = &wanted.out else {
+            if many {
+                let what = "the files of several nodes need a directory, --out DIR";
+                return Err(Failure::unusable(what));
+            }
+            output.line(text.trim_end());
+            return Ok(());
+        };
+        let path = directory.join(path);
+        let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|e| Failure::unusable(format!("{}: {e}", path.display())))?;
+        output.line(&path.display().to_string());
+    }
+    Ok(())
 }
 
 fn check(files: &Files, output: &Output) -> Result<(), Failure> {

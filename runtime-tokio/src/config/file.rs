@@ -3,7 +3,7 @@
 use meshos_core::bandwidth::Class;
 use meshos_core::chain::recording::PayloadMode;
 use meshos_core::config::{Limits, Retention, Timing};
-use meshos_core::id::StoreId;
+use meshos_core::id::{DeploymentId, StoreId};
 use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -60,7 +60,7 @@ pub struct StoreTable {
     /// The directory.
     pub path: PathBuf,
     /// The id that it is formatted with.
-    pub id: StoreText,
+    pub id: IdText,
 }
 
 /// `[recording]`
@@ -119,6 +119,8 @@ impl PayloadText {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterTable {
+    /// Which deployment it is; minted once by `meshosd config new-cluster`, and equal in every file.
+    pub deployment: IdText,
     /// The founding nodes.
     pub nodes: Vec<NodeEntry>,
 }
@@ -130,7 +132,7 @@ pub struct NodeEntry {
     /// The node.
     pub id: u64,
     /// Its store.
-    pub store: StoreText,
+    pub store: IdText,
     /// Where its peers reach it, as `host:port`.
     pub address: String,
 }
@@ -193,35 +195,41 @@ impl From<ClassText> for Class {
     }
 }
 
-/// A store's id as 32 hexadecimal digits.
+/// The id of a store or a deployment, as 32 hexadecimal digits.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct StoreText(u128);
+pub struct IdText(u128);
 
-impl From<StoreText> for StoreId {
-    fn from(text: StoreText) -> Self {
+impl From<IdText> for StoreId {
+    fn from(text: IdText) -> Self {
         Self::new(text.0)
     }
 }
 
-impl From<StoreId> for StoreText {
+impl From<IdText> for DeploymentId {
+    fn from(text: IdText) -> Self {
+        Self::new(text.0)
+    }
+}
+
+impl From<StoreId> for IdText {
     fn from(store: StoreId) -> Self {
         Self(store.get())
     }
 }
 
-impl fmt::Display for StoreText {
+impl fmt::Display for IdText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
     }
 }
 
-impl Serialize for StoreText {
+impl Serialize for IdText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for StoreText {
+impl<'de> Deserialize<'de> for IdText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

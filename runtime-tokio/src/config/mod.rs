@@ -7,8 +7,8 @@
 mod file;
 
 pub use file::{
-    ChainTable, ClassText, ClusterTable, ConfigFile, Consistency, NodeEntry, NodeTable,
-    PayloadText, RecordingTable, StoreTable, StoreText,
+    ChainTable, ClassText, ClusterTable, ConfigFile, Consistency, IdText, NodeEntry, NodeTable,
+    PayloadText, RecordingTable, StoreTable,
 };
 
 use crate::net::Peer;
@@ -138,7 +138,7 @@ impl Settings {
             return Err(contradiction("node.id", node.to_string(), expected));
         };
         if store != file.store.id.into() {
-            let (found, expected) = (file.store.id, StoreText::from(store));
+            let (found, expected) = (file.store.id, IdText::from(store));
             let expected = format!("{expected}, as cluster.nodes says of node {node}");
             return Err(contradiction("store.id", found.to_string(), expected));
         }
@@ -227,6 +227,7 @@ fn draft(path: &Path, file: &ConfigFile) -> Result<Draft, ConfigError> {
         store: entry.store.into(),
     };
     Ok(Draft {
+        deployment: file.cluster.deployment.into(),
         nodes: file.cluster.nodes.iter().map(founder).collect(),
         chains,
         timing: file.timing,

@@ -9,6 +9,9 @@ control = "/run/meshos.sock"
 path = "/var/lib/meshos"
 id = "00000000000000000000000000000b0b"
 
+[cluster]
+deployment = "0000000000000000000000000000d001"
+
 [[cluster.nodes]]
 id = 1
 store = "00000000000000000000000000000a0a"

@@ -48,6 +48,9 @@ pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) 
     String::from_utf8(stdout).unwrap()
 }
 
+/// Ports keep the clusters of these tests apart, so they may share it.
+const DEPLOYMENT: &str = "0000000000000000000000000000d001";
+
 /// Three nodes with one chain called `orders`.
 pub(crate) struct Cluster {
     directory: TempDir,
@@ -80,7 +83,7 @@ impl Cluster {
                  [recording]\npath = {recording:?}\npayload = \"{payload}\"\n\
                  rotate_bytes = 1000000\nfiles_max = 10000\n\
                  [timing]\nheartbeat_ms = 100\n\
-                 [cluster]\nnodes = [\n{nodes}]\n\
+                 [cluster]\ndeployment = \"{DEPLOYMENT}\"\nnodes = [\n{nodes}]\n\
                  [[chains]]\nname = \"orders\"\n"
             );
             fs::write(cluster.config(id), text).unwrap();

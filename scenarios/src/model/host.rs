@@ -13,7 +13,7 @@ use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::config::Config;
 use meshos_core::event::{Boot, Event, Input, Seed};
 use meshos_core::hash::stable_hash;
-use meshos_core::id::{ChainId, Gen, Number, OpId, Ticket};
+use meshos_core::id::{ChainId, FormatNonce, Gen, Number, OpId, Ticket};
 use meshos_core::node::Node;
 use meshos_core::time::{Instant, Wall};
 use meshos_sim::disk::{self, Disk, DiskError};
@@ -354,7 +354,8 @@ fn open(config: &Config, boot: &machine::Boot<'_>) -> Option<(Vec<FileOp>, Recov
                 node,
                 store,
             };
-            let ops = store::format(&identity, &config.foundings(node));
+            let nonce = FormatNonce::new(boot.seed);
+            let ops = store::format(&identity, nonce, &config.foundings(node));
             apply(&mut files, &ops);
             let recovered = recover(&files, &limits).ok()?;
             Some((ops, recovered))

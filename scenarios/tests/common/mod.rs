@@ -4,7 +4,7 @@
 
 use meshos_core::client::{Answer, Reason};
 use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
-use meshos_core::id::NodeId;
+use meshos_core::id::{DeploymentId, NodeId};
 use meshos_scenarios::checks::Checks;
 use meshos_scenarios::model::{Ask, Freshness, Host, Op, Output, node_id, store_id};
 use meshos_sim::fault::{Fault, Unsynced, Weather};
@@ -33,6 +33,7 @@ pub fn config(nodes: u16, entries_max: Option<u64>) -> Arc<Config> {
         class: Default::default(),
     };
     let draft = Draft {
+        deployment: DeploymentId::new(1),
         nodes: founders.collect(),
         chains: vec![chain],
         timing: Timing::default(),

@@ -200,6 +200,7 @@ impl Replay<'_> {
             | Kind::Checkpoint
             | Kind::Vote
             | Kind::Identity
+            | Kind::Peers
             | Kind::Recording
             | Kind::Outcome => Err(wrong(Fault::Misplaced { found: kind })),
         }

@@ -336,6 +336,6 @@ fn is_behind(damage: &Damage, end: Spot) -> bool {
             part: Part::Segment(number),
             ..
         }) => (number, damage.offset) >= (end.segment, end.offset),
-        Some(Named::Chain { .. } | Named::Identity(_)) | None => false,
+        Some(Named::Chain { .. } | Named::Identity(_) | Named::Peers(_)) | None => false,
     }
 }

@@ -1,7 +1,7 @@
 //! A crash at every operation, and at every byte of the last one, of random histories.
 
 use super::disk::{Crash, Disk};
-use super::history::{GENERATION, LIMITS, Model, Step, chain, founding, identity, steps};
+use super::history::{FORMAT, GENERATION, LIMITS, Model, Step, chain, founding, identity, steps};
 use crate::chain::order::{Image, Order, Slot};
 use crate::chain::recover::recover;
 use crate::chain::store::{FileOp, Layout, format};
@@ -121,7 +121,7 @@ fn torture(disk: &Disk, ops: &[FileOp], model: &Model, order: &Order, salt: u64)
 
 fn run(history: &[Step]) {
     let mut disk = Disk::default();
-    disk.perform(&format(&identity(), &[founding()]));
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let mut model = Model::new();
     let (mut disk, mut layout, _) = boot(&disk, &[model.image()], true);
     for step in history {
@@ -158,7 +158,7 @@ proptest! {
 
 #[test]
 fn formatting_can_be_interrupted_and_repeated() {
-    let ops = format(&identity(), &[founding()]);
+    let ops = format(&identity(), FORMAT, &[founding()]);
     let mut disk = Disk::default();
     for op in &ops {
         for crash in crashes(&disk, 5) {
@@ -181,7 +181,7 @@ proptest! {
         interruptions in proptest::collection::vec((0_usize..9, any::<u16>(), any::<bool>()), 1..9),
     ) {
         let mut disk = Disk::default();
-        disk.perform(&format(&identity(), &[founding()]));
+        disk.perform(&format(&identity(), FORMAT, &[founding()]));
         let mut model = Model::new();
         let (mut disk, mut layout, _) = boot(&disk, &[model.image()], false);
         for step in history {

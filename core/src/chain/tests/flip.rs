@@ -1,7 +1,9 @@
 //! Damage: flipped bits, missing files, files cut short.
 
 use super::disk::{Crash, Disk};
-use super::history::{GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps};
+use super::history::{
+    FORMAT, GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps,
+};
 use crate::chain::order::{Image, Order, Slot};
 use crate::chain::payload::Payload;
 use crate::chain::record::{Kind, Salt};
@@ -19,7 +21,7 @@ use std::vec::Vec;
 /// A disk after a history, booted now and then.
 fn play(history: &[Step]) -> (Disk, Layout, Model) {
     let mut disk = Disk::default();
-    disk.perform(&format(&identity(), &[founding()]));
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let mut model = Model::new();
     let mut layout = boot(&mut disk).layout;
     for step in history {
@@ -168,7 +170,7 @@ fn data(model: &Model, payload: Bytes) -> Order {
 /// A store of four entries, the second of which has a payload that depends on where it goes.
 fn planted(owner: &Identity, plant: &dyn Fn(&Disk, u64) -> Bytes) -> (Disk, Layout, Model) {
     let mut disk = Disk::default();
-    disk.perform(&format(owner, &[founding()]));
+    disk.perform(&format(owner, FORMAT, &[founding()]));
     let mut layout = boot(&mut disk).layout;
     let mut model = Model::new();
     for seq in 0..4 {

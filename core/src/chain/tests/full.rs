@@ -1,7 +1,9 @@
 //! Orders for which there was no space.
 
 use super::disk::Disk;
-use super::history::{GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps};
+use super::history::{
+    FORMAT, GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps,
+};
 use crate::chain::order::Order;
 use crate::chain::recover::recover;
 use crate::chain::store::{FileOp, Layout, format};
@@ -46,7 +48,7 @@ proptest! {
     fn an_order_without_space_leaves_nothing(history in steps(1..40)) {
         let mut disk = Disk::default();
         let mut model = Model::new();
-        disk.perform(&format(&identity(), &[founding()]));
+        disk.perform(&format(&identity(), FORMAT, &[founding()]));
         let mut layout = boot(&mut disk, &model);
         for step in history {
             // A vote overwrites in place, which takes no space.
@@ -87,7 +89,7 @@ proptest! {
 fn a_shorter_checkpoint_replaces_what_a_longer_one_left() {
     let mut disk = Disk::default();
     let model = Model::new();
-    disk.perform(&format(&identity(), &[founding()]));
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let mut layout = boot(&mut disk, &model);
     let shorter = super::history::checkpoint(model.floor);
     let mut longer = shorter.clone();
@@ -106,7 +108,7 @@ fn a_shorter_checkpoint_replaces_what_a_longer_one_left() {
 fn a_group_of_appends_is_one_batch() {
     let mut disk = Disk::default();
     let mut model = Model::new();
-    disk.perform(&format(&identity(), &[founding()]));
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let mut layout = boot(&mut disk, &model);
     let mut batches = std::vec::Vec::new();
     for salt in [7, 11, 15] {

@@ -7,8 +7,8 @@ use crate::chain::order::{Checkpoint, Image, Order, Slot, Vote};
 use crate::chain::payload::Payload;
 use crate::chain::store::{Founding, Identity, Limits};
 use crate::id::{
-    ChainId, ClientId, ClusterId, Epoch, Gen, Incarnation, Member, NodeId, Replica, RequestNumber,
-    Seq, StoreId,
+    ChainId, ClientId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId, Replica,
+    RequestNumber, Seq, StoreId,
 };
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -17,6 +17,7 @@ use std::vec;
 use std::vec::Vec;
 
 pub(super) const GENERATION: Gen = Gen::new(3);
+pub(super) const FORMAT: FormatNonce = FormatNonce::new(0xf0);
 pub(super) const LIMITS: Limits = Limits {
     segment_bytes_max: 1_500,
 };

@@ -1,7 +1,7 @@
 //! The plain way: format, orders, boot.
 
 use super::disk::{Crash, Disk};
-use super::history::{GENERATION, LIMITS, Model, Step, What, chain, founding, identity};
+use super::history::{FORMAT, GENERATION, LIMITS, Model, Step, What, chain, founding, identity};
 use crate::chain::order::Image;
 use crate::chain::recover::{RecoverError, recover};
 use crate::chain::store::format;
@@ -25,7 +25,7 @@ fn a_fresh_store_boots_empty() {
         recover(&disk.files(), &LIMITS),
         Err(RecoverError::Unformatted)
     );
-    disk.perform(&format(&identity(), &[founding()]));
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let mut disk = disk.crashed(Crash::Lost);
     for boots in 1..4 {
         let (_, image, incarnation) = boot(&mut disk);
@@ -40,7 +40,7 @@ fn a_fresh_store_boots_empty() {
 fn every_order_survives_a_boot() {
     let mut disk = Disk::default();
     let mut model = Model::new();
-    disk.perform(&format(&identity(), &[founding()]));
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let (mut layout, _, _) = boot(&mut disk);
     let whats = [
         What::Vote,

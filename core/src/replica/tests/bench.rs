@@ -11,8 +11,8 @@ use crate::count::{Count, Counters};
 use crate::deadline::{ChainIndex, Deadlines};
 use crate::event::Seed;
 use crate::id::{
-    Attempt, ChainId, Epoch, Gen, Incarnation, NodeId, Number, OpId, Replica, Run, Seq, StoreId,
-    Ticket,
+    Attempt, ChainId, DeploymentId, Epoch, Gen, Incarnation, NodeId, Number, OpId, Replica, Run,
+    Seq, StoreId, Ticket,
 };
 use crate::liveness::{self, Liveness};
 use crate::message::{
@@ -515,6 +515,7 @@ fn config(voters: u64, limits: Limits) -> Arc<Config> {
         class: Default::default(),
     };
     let draft = Draft {
+        deployment: DeploymentId::new(1),
         nodes: (1..=3).map(founder).collect(),
         chains: alloc::vec![chain],
         timing: Timing::default(),

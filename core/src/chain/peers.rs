@@ -1,0 +1,134 @@
+//! What a node remembers of the stores of its peers, so that one which comes back older, or
+//! formatted anew, is known for it at its first word, also by a node that restarted meanwhile.
+//!
+//! It is kept in two places like an identity, and written lazily: nothing waits for it.
+//!
+//! ```text
+//! Peers  counter u64, then for each peer in ascending order:
+//!        node u64, format nonce u64, incarnation u64, run nonce u64
+//! ```
+
+use super::fields::{Fields, Put};
+use super::record::{self, Kind, Salt};
+use super::recover::{Damage, Files};
+use super::store::{FileOp, Identity, overwrite, peers_name};
+use super::vote::{self, Counted, Place};
+use crate::hello::Hello;
+use crate::id::{FormatNonce, Incarnation, NodeId, RunNonce};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// What is remembered of one peer's store.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Remembered {
+    /// How it was formatted at first contact.
+    pub format: FormatNonce,
+    /// The newest boot of it that was heard.
+    pub incarnation: Incarnation,
+    /// Which run that was.
+    pub run: RunNonce,
+}
+
+/// What is remembered of all peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PeerMemory {
+    counter: u64,
+    peers: BTreeMap<NodeId, Remembered>,
+}
+
+impl PeerMemory {
+    /// Whether no peer was ever heard.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// What is remembered of the store of `node`; `None` before the first contact.
+    pub fn of(&self, node: NodeId) -> Option<&Remembered> {
+        self.peers.get(&node)
+    }
+
+    /// Remembers the sender of a hello that was accepted; whether that is news, to be written.
+    pub fn learn(&mut self, hello: &Hello) -> bool {
+        let heard = Remembered {
+            format: hello.format,
+            incarnation: hello.from.incarnation,
+            run: hello.run,
+        };
+        self.peers.insert(hello.from.node, heard) != Some(heard)
+    }
+
+    /// The operations that make it durable, one place after the other.
+    pub fn write(&mut self, identity: &Identity) -> Vec<FileOp> {
+        self.counter += 1;
+        let mut ops = Vec::new();
+        for place in [Place::A, Place::B] {
+            let file = peers_name(place);
+            let bytes = self.record(Salt::of_store(identity, &file));
+            overwrite(&mut ops, file, bytes);
+        }
+        ops.push(FileOp::SyncDir);
+        ops
+    }
+
+    fn record(&self, salt: Salt) -> Vec<u8> {
+        let mut out = Vec::new();
+        record::write(&mut out, salt, 0, Kind::Peers, |out| {
+            out.put_u64(self.counter);
+            for (node, remembered) in &self.peers {
+                out.put_u64(node.get());
+                out.put_u64(remembered.format.get());
+                out.put_u64(remembered.incarnation.get());
+                out.put_u64(remembered.run.get());
+            }
+        });
+        out
+    }
+}
+
+/// Reads what the files of the store of `identity` remember. A damaged place is reported; if both
+/// are, the peers are met anew.
+pub(super) fn read(files: &Files, identity: &Identity, damage: &mut Vec<Damage>) -> PeerMemory {
+    let mut read = |place| {
+        let file = peers_name(place);
+        let bytes = files.get(&file)?;
+        let salt = Salt::of_store(identity, &file);
+        let read = vote::read(bytes, salt, Kind::Peers, "a memory of peers", take);
+        if let Err(fault) = read {
+            damage.push(Damage {
+                file,
+                offset: 0,
+                length: bytes.len() as u64,
+                fault,
+            });
+        }
+        read.ok()
+    };
+    let (a, b) = (read(Place::A).ok_or(()), read(Place::B).ok_or(()));
+    match vote::newest(&a, &b) {
+        Some((_, Counted { counter, value })) => PeerMemory {
+            counter,
+            peers: value,
+        },
+        None => PeerMemory::default(),
+    }
+}
+
+fn take(fields: &mut Fields<'_>) -> Option<Counted<BTreeMap<NodeId, Remembered>>> {
+    let counter = fields.u64()?;
+    let mut peers = BTreeMap::new();
+    let mut last = None;
+    while !fields.0.is_empty() {
+        let node = NodeId::new(fields.u64()?);
+        let remembered = Remembered {
+            format: FormatNonce::new(fields.u64()?),
+            incarnation: Incarnation::new(fields.u64()?),
+            run: RunNonce::new(fields.u64()?),
+        };
+        if last.replace(node) >= Some(node) {
+            return None;
+        }
+        peers.insert(node, remembered);
+    }
+    let value = peers;
+    Some(Counted { counter, value })
+}

@@ -1,0 +1,275 @@
+//! The first word between two nodes, and whether they will talk at all.
+//!
+//! Everything here is pure, so that connections of every kind judge alike. Each end of a new
+//! connection sends a [`Hello`] and judges the other's with [`Greeter::judge`]; the one that
+//! refuses tells the other its reason. What it accepts it keeps in its [`PeerMemory`].
+//!
+//! The memory is what makes a store that comes back older (an image that was put back) or
+//! formatted anew under its old id known at its first word: its votes and acknowledgements are
+//! gone, and nobody may count them again (*amnesia*). An image that was taken in the newest run
+//! but one counts its boots to the incarnation that peers know; the run's nonce tells them apart.
+
+use crate::chain::payload::leading;
+use crate::chain::peers::PeerMemory;
+use crate::config::{Config, PeerLimits};
+use crate::event::Seed;
+use crate::id::{ClusterId, FormatNonce, Incarnation, NodeId, Run, RunNonce, StoreId};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Raised whenever a hello, or what may follow it, changes its meaning.
+pub const PROTOCOL: u16 = 2;
+
+/// What each end of a connection says first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Hello {
+    /// The cluster that the sender belongs to.
+    pub cluster: ClusterId,
+    /// The sender.
+    pub from: Run,
+    /// How its store was formatted.
+    pub format: FormatNonce,
+    /// Tells its run from any other of the same incarnation.
+    pub run: RunNonce,
+    /// The node that it wants to talk to.
+    pub to: NodeId,
+    /// The store that it expects there.
+    pub to_store: StoreId,
+    /// The limits under which it takes messages.
+    pub limits: PeerLimits,
+}
+
+/// Why bytes are no hello.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HelloError {
+    /// The other end speaks another version.
+    #[error("the other end speaks protocol {theirs}, expected {PROTOCOL}")]
+    Protocol {
+        /// What it speaks.
+        theirs: u16,
+    },
+    /// The bytes mean nothing.
+    #[error("expected an encoded hello")]
+    Malformed,
+}
+
+impl Hello {
+    /// The bytes of a hello; the version comes first, so that every version can tell it.
+    ///
+    /// # Panics
+    /// Never: a hello is made of numbers alone.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_allocvec(&(PROTOCOL, self)).expect("numbers always have an encoding")
+    }
+
+    /// Reads what [`Hello::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are of another version, or no hello.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HelloError> {
+        let (protocol, rest) =
+            postcard::take_from_bytes::<u16>(bytes).map_err(|_| HelloError::Malformed)?;
+        if protocol != PROTOCOL {
+            return Err(HelloError::Protocol { theirs: protocol });
+        }
+        match postcard::take_from_bytes(rest) {
+            Ok((hello, [])) => Ok(hello),
+            Ok(_) | Err(_) => Err(HelloError::Malformed),
+        }
+    }
+}
+
+/// One node that will not talk to another, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("node {by} refuses node {node}: {why}")]
+pub struct Refused {
+    /// Who refuses.
+    pub by: NodeId,
+    /// Who is refused.
+    pub node: NodeId,
+    /// The reason.
+    pub why: Refusal,
+}
+
+/// Why one node will not talk to another: `theirs` is what the refused one says, `ours` what the
+/// refusing one knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Refusal {
+    /// It is of another cluster, or of another deployment of the same template.
+    #[error(
+        "OtherCluster: it is of cluster {:032x}, expected {:032x}; cluster.deployment, the nodes, \
+         the chains, limits.clients_max and limits.client_window have to be equal in all files",
+        theirs.get(),
+        ours.get()
+    )]
+    OtherCluster {
+        /// Its cluster.
+        theirs: ClusterId,
+        /// Ours.
+        ours: ClusterId,
+    },
+    /// It wants to talk to somebody else; an address in its config may be wrong.
+    #[error(
+        "NotHere: it looks for node {node} on store {:032x}, which is not here; see the addresses \
+         in cluster.nodes",
+        store.get()
+    )]
+    NotHere {
+        /// The node it wants.
+        node: NodeId,
+        /// The store it wants.
+        store: StoreId,
+    },
+    /// The genesis has no such node.
+    #[error("UnknownNode: cluster.nodes does not list it")]
+    UnknownNode,
+    /// It runs on a store that is not its own.
+    #[error(
+        "OtherStore: it runs on store {:032x}, expected {:032x} by cluster.nodes",
+        theirs.get(),
+        ours.get()
+    )]
+    OtherStore {
+        /// The store it runs on.
+        theirs: StoreId,
+        /// The store that the genesis names for it.
+        ours: StoreId,
+    },
+    /// Its store was formatted a second time under its old id, so what it promised is forgotten.
+    #[error(
+        "FormattedAnew: its store was formatted as {:016x} at first contact and is formatted as \
+         {:016x} now, so it forgot its votes and acknowledgements; a lost store needs a new store \
+         id in a new cluster config",
+        ours.get(),
+        theirs.get()
+    )]
+    FormattedAnew {
+        /// How it is formatted.
+        theirs: FormatNonce,
+        /// How it was formatted at first contact.
+        ours: FormatNonce,
+    },
+    /// Its store is an older image of itself, so what it promised since is forgotten.
+    #[error(
+        "StoreRegressed: its store is at boot {theirs}, and boot {ours} of it was heard before: an \
+         older image of the store was put back, which forgot its votes and acknowledgements; put \
+         the newest one back, or give the node a new store id in a new cluster config"
+    )]
+    StoreRegressed {
+        /// Its boot.
+        theirs: Incarnation,
+        /// The newest boot that was heard, or a different run of the same boot.
+        ours: Incarnation,
+    },
+    /// Messages that one of the two may send are refused by the other.
+    #[error("OtherLimit: {key} is {theirs} there and {ours} here, and has to be equal everywhere")]
+    OtherLimit {
+        /// The key in the config.
+        key: &'static str,
+        /// Its limit.
+        theirs: u32,
+        /// Ours.
+        ours: u32,
+    },
+}
+
+/// Who one run of a node is to its peers.
+#[derive(Clone, Debug)]
+pub struct Greeter {
+    config: Arc<Config>,
+    me: Run,
+    format: FormatNonce,
+    run: RunNonce,
+}
+
+impl Greeter {
+    /// The run `me` on a store that was formatted as `format`, started with `seed`.
+    pub fn new(config: Arc<Config>, me: Run, format: FormatNonce, seed: &Seed) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"meshos run 1");
+        hasher.update(&seed.0);
+        let nonce = leading(&hasher.finalize()) as u64;
+        Self {
+            config,
+            me,
+            format,
+            run: RunNonce::new(nonce),
+        }
+    }
+
+    /// What to say first to the node `to`.
+    pub fn hello(&self, to: NodeId) -> Hello {
+        Hello {
+            cluster: self.config.cluster(),
+            from: self.me,
+            format: self.format,
+            run: self.run,
+            to,
+            to_store: self.config.store_of(to).unwrap_or_default(),
+            limits: self.config.limits().of_peers(),
+        }
+    }
+
+    /// Whether to talk to the sender of `hello`, by what is known here and remembered in `memory`.
+    ///
+    /// # Errors
+    /// The reason to refuse it; the gravest one where there are several.
+    pub fn judge(&self, memory: &PeerMemory, hello: &Hello) -> Result<(), Refused> {
+        self.reason(memory, hello).map_err(|why| Refused {
+            by: self.me.node,
+            node: hello.from.node,
+            why,
+        })
+    }
+
+    fn reason(&self, memory: &PeerMemory, hello: &Hello) -> Result<(), Refusal> {
+        let Hello {
+            cluster: theirs,
+            from,
+            ..
+        } = *hello;
+        let ours = self.config.cluster();
+        if theirs != ours {
+            return Err(Refusal::OtherCluster { theirs, ours });
+        }
+        if (hello.to, hello.to_store) != (self.me.node, self.me.store) {
+            return Err(Refusal::NotHere {
+                node: hello.to,
+                store: hello.to_store,
+            });
+        }
+        let named = self.config.store_of(from.node);
+        let ours = named.ok_or(Refusal::UnknownNode)?;
+        let theirs = from.store;
+        if theirs != ours {
+            return Err(Refusal::OtherStore { theirs, ours });
+        }
+        self.remembered(memory, hello)?;
+        let ours = self.config.limits().of_peers();
+        match ours.first_difference(&hello.limits) {
+            None => Ok(()),
+            Some((key, ours, theirs)) => Err(Refusal::OtherLimit { key, theirs, ours }),
+        }
+    }
+
+    fn remembered(&self, memory: &PeerMemory, hello: &Hello) -> Result<(), Refusal> {
+        let Some(known) = memory.of(hello.from.node) else {
+            return Ok(());
+        };
+        if hello.format != known.format {
+            return Err(Refusal::FormattedAnew {
+                theirs: hello.format,
+                ours: known.format,
+            });
+        }
+        let (theirs, ours) = (hello.from.incarnation, known.incarnation);
+        if theirs < ours || (theirs == ours && hello.run != known.run) {
+            return Err(Refusal::StoreRegressed { theirs, ours });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
