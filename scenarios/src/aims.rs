@@ -1,7 +1,8 @@
 //! Blows at whoever leads: faults whose victim only the run decides.
 //!
 //! A plan cannot know who will lead; aiming keeps it readable and keeps its meaning when the
-//! elections of a run change. Blows begin in the safety phase only.
+//! elections of a run change. Blows begin and end in the safety phase; what is left of them is
+//! ended by the recovery that the liveness phase begins with.
 
 use crate::cfg::{Aim, Blow, Cfg, Target};
 use crate::model::{Ask, Host, Op};
@@ -61,17 +62,15 @@ impl Aims {
         later.note(Some(node), || format!("{:?} of the {:?}", aim.blow, aim.at));
         let now = view.at();
         let end = now.after(Duration::from_millis(aim.for_ms));
+        let lift = |later: &mut Schedule<Host>, fault| {
+            if end < self.until {
+                later.fault(end, fault);
+            }
+        };
         let (style, others) = (Unsynced::Drawn, view.nodes().filter(|&other| other != node));
         match aim.blow {
             Blow::Crash => {
-                later.fault(
-                    now,
-                    Fault::Crash {
-                        node,
-                        unsynced: style,
-                    },
-                );
-                later.fault(end, Fault::Restart { node });
+                later.crash(now, node, style, end);
             }
             Blow::CrashAtPersist => {
                 let (op, restart) = (draw.of("op").within(1..=24), Some(aim.for_ms));
@@ -98,14 +97,7 @@ impl Aims {
                 );
                 // A node that is leaving leads nothing, so it stops before the faults have to end.
                 let stop = now.after(HAND_OVER).min(self.until);
-                later.fault(
-                    stop,
-                    Fault::Crash {
-                        node,
-                        unsynced: style,
-                    },
-                );
-                later.fault(stop.max(end), Fault::Restart { node });
+                later.crash(stop, node, style, stop.max(end));
             }
             Blow::Transfer => {
                 let ticket = TICKET | index as u64;
@@ -121,7 +113,7 @@ impl Aims {
             }
             Blow::Pause => {
                 later.fault(now, Fault::Pause { node });
-                later.fault(end, Fault::Resume { node });
+                lift(later, Fault::Resume { node });
             }
             Blow::Isolate | Blow::Deafen | Blow::Mute => {
                 for peer in others {
@@ -132,7 +124,7 @@ impl Aims {
                             continue;
                         }
                         later.fault(now, Fault::Cut { from, to });
-                        later.fault(end, Fault::Mend { from, to });
+                        lift(later, Fault::Mend { from, to });
                     }
                 }
             }
@@ -142,7 +134,7 @@ impl Aims {
                 let weather = Some(Weather::latency_us(us, us.saturating_add(LAG_JITTER_US)));
                 later.fault(now, Fault::Weather { from, to, weather });
                 let weather = None;
-                later.fault(end, Fault::Weather { from, to, weather });
+                lift(later, Fault::Weather { from, to, weather });
             }
             Blow::ClockBack => {
                 let ms = -i64::try_from(aim.for_ms).unwrap_or(i64::MAX);
@@ -150,7 +142,7 @@ impl Aims {
             }
             Blow::ClockStop => {
                 later.fault(now, Fault::ClockStop { node });
-                later.fault(end, Fault::ClockStart { node });
+                lift(later, Fault::ClockStart { node });
             }
             Blow::SlowDisk => {
                 let us_max = aim.for_ms.saturating_mul(1_000);

@@ -49,6 +49,28 @@ fn bites<T: std::fmt::Debug>(judgement: Result<T, Violation>, property: &str) {
     assert_eq!(violation.property, property, "{}", violation.detail);
 }
 
+/// Defects of one property are told apart by the lines of the check that find them.
+#[test]
+fn two_defects_of_one_property_have_two_sites() {
+    let glance = |n, voted| Glance {
+        epoch: epoch(n),
+        voted,
+        ..Glance::default()
+    };
+    let site = |before: Glance, after: Glance| {
+        let found = Promises::default().observe(&before, &after);
+        found.expect_err("the check has to see it").place()
+    };
+    let epoch_back = site(glance(5, None), glance(4, None));
+    let vote_changed = site(glance(5, Some(ONE)), glance(5, Some(TWO)));
+    assert_ne!(epoch_back, vote_changed);
+    assert!(epoch_back.contains("vote_once.rs:"), "{epoch_back}");
+    assert!(vote_changed.contains("vote_once.rs:"), "{vote_changed}");
+    let over = |what| bounded::observe(what, u64::MAX, &Limits::default());
+    let rows = over(Measure::Rows).expect_err("too many").place();
+    assert!(rows.contains("checkers_bite.rs:"), "{rows}");
+}
+
 fn epoch(n: u64) -> Epoch {
     Epoch { n, node: ONE }
 }

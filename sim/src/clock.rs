@@ -69,6 +69,12 @@ impl Clock {
         Instant::from_nanos(self.anchor_own.saturating_add(own))
     }
 
+    /// What it shows at a true time, and how it goes on: equal for two clocks that nobody can tell
+    /// apart from then on.
+    pub(crate) fn course(&self, at: Instant) -> (Now, bool, i32, u64) {
+        (self.now(at), self.stopped, self.rate_ppm, self.late)
+    }
+
     /// Both clocks at a true time.
     #[inline]
     pub fn now(&self, at: Instant) -> Now {

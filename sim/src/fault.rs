@@ -1,7 +1,8 @@
 //! The fault vocabulary: plain data that a plan holds and a shrinker may drop one by one.
 //!
-//! Every fault is total: one that does not apply (a crash of a node that is down, an end of a
-//! cut that nobody made) has no effect, so a plan keeps its meaning when another fault is removed.
+//! Every fault is total: one that does not apply (a wipe of a node that is up, an end of a cut
+//! that nobody made) has no effect, so a plan keeps its meaning when another fault is removed. A
+//! run counts such faults, because whoever wrote them meant something.
 
 use crate::machine::NodeIndex;
 use serde::{Deserialize, Serialize};
@@ -143,7 +144,8 @@ fn is_zero(number: &u32) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
-    /// The node loses its memory and, as `unsynced` says, what it had not synced.
+    /// The node loses its memory and, as `unsynced` says, what it had not synced. One that is
+    /// down stays down: no earlier crash restarts it.
     Crash {
         /// The node.
         node: NodeIndex,
@@ -160,7 +162,9 @@ pub enum Fault {
         /// The fate of what was not synced.
         #[serde(default)]
         unsynced: Unsynced,
-        /// How much later the node restarts; without it the node stays down.
+        /// How much later the node restarts; without it the node stays down. The restart belongs
+        /// to this crash: another crash or boot of the node in between voids it, and so does the
+        /// end of the safety phase.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         restart_after_ms: Option<u64>,
     },

@@ -5,7 +5,7 @@
 //! only through its [`Schedule`].
 
 use crate::disk::{Disk, DiskError};
-use crate::fault::Fault;
+use crate::fault::{Fault, Unsynced};
 use crate::machine::{Effect, Input, Machine, NodeIndex};
 use crate::time::{Instant, Now};
 use crate::violation::Violation;
@@ -182,6 +182,7 @@ pub(crate) enum Wish<M: Machine> {
     Op(Instant, NodeIndex, M::Op),
     Alarm(Instant, u64),
     Fault(Instant, Fault),
+    Crash(Instant, NodeIndex, Unsynced, Instant),
     Note(Option<NodeIndex>, String),
 }
 
@@ -206,6 +207,15 @@ impl<M: Machine> Schedule<M> {
     /// Applies `fault` at true time `at`, or now if that is past.
     pub fn fault(&mut self, at: Instant, fault: Fault) {
         self.wishes.push(Wish::Fault(at, fault));
+    }
+
+    /// Crashes `node` at true time `at`, or now if that is past, and restarts it at `restart_at`.
+    ///
+    /// The restart belongs to this crash: another crash or boot of the node in between voids it,
+    /// as the end of the faults does.
+    pub fn crash(&mut self, at: Instant, node: NodeIndex, unsynced: Unsynced, restart_at: Instant) {
+        self.wishes
+            .push(Wish::Crash(at, node, unsynced, restart_at));
     }
 
     /// Adds a line to the trace, if there is one.

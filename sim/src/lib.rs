@@ -45,6 +45,7 @@ pub mod sweep;
 pub mod time;
 mod timers;
 pub mod trace;
+mod twice;
 pub mod violation;
 pub mod world;
 

@@ -73,7 +73,7 @@ pub trait Message {
 }
 
 /// A deterministic state machine under test.
-pub trait Machine: Clone {
+pub trait Machine: Sized {
     /// What a node is started with; the same at every boot.
     type Config;
     /// What nodes send to each other.
@@ -137,7 +137,7 @@ pub struct Boot<'a> {
 }
 
 /// What happens to a machine.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Input<M: Machine> {
     /// The deadline of [`Machine::poll_timeout`] is reached, perhaps late.
     Wake,
@@ -157,6 +157,23 @@ pub enum Input<M: Machine> {
         /// Whether all of it was performed.
         result: Result<(), DiskError>,
     },
+}
+
+impl<M: Machine> Clone for Input<M> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Wake => Self::Wake,
+            Self::Message { from, message } => Self::Message {
+                from: *from,
+                message: message.clone(),
+            },
+            Self::Op(op) => Self::Op(op.clone()),
+            Self::Disk { token, result } => Self::Disk {
+                token: *token,
+                result: *result,
+            },
+        }
+    }
 }
 
 /// What a machine wants done, in the order of the outbox.

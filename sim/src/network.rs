@@ -71,6 +71,8 @@ pub(crate) struct Network {
     /// What links of their own weather have at least, by their place; empty when no link has one.
     base: Vec<Option<Weather>>,
     filters: Vec<Filter>,
+    /// Filters that lost a message.
+    met: Vec<Filter>,
     /// When each link has carried what it was given; empty until a link has a bandwidth.
     busy_until: Vec<u64>,
 }
@@ -86,6 +88,7 @@ impl Network {
             profiles: vec![Profile::new(weather)],
             base: Vec::new(),
             filters: Vec::new(),
+            met: Vec::new(),
             busy_until: Vec::new(),
         };
         if !matrix.is_empty() {
@@ -193,9 +196,41 @@ impl Network {
         *busy - now
     }
 
-    fn is_filtered(&self, link: Link, kind: u16, from: NodeIndex, to: NodeIndex) -> bool {
-        let hit = |filter: &Filter| filter.message == kind && filter.names(from, to);
-        link.flags & FILTERED != 0 && self.filters.iter().any(hit)
+    fn is_filtered(&mut self, link: Link, kind: u16, from: NodeIndex, to: NodeIndex) -> bool {
+        let hit = |filter: &&Filter| filter.message == kind && filter.names(from, to);
+        if link.flags & FILTERED == 0 {
+            return false;
+        }
+        let mut hits = self.filters.iter().filter(hit).peekable();
+        let is_filtered = hits.peek().is_some();
+        for filter in hits {
+            if !self.met.contains(filter) {
+                self.met.push(filter.clone());
+            }
+        }
+        is_filtered
+    }
+
+    /// Whether this filter has lost a message since it was last forgotten.
+    pub(crate) fn is_met(
+        &self,
+        message: u16,
+        from: Option<NodeIndex>,
+        to: Option<NodeIndex>,
+    ) -> bool {
+        self.met.contains(&Filter { message, from, to })
+    }
+
+    /// Forgets that this filter has lost a message; tells whether it had.
+    pub(crate) fn forget_met(
+        &mut self,
+        message: u16,
+        from: Option<NodeIndex>,
+        to: Option<NodeIndex>,
+    ) -> bool {
+        let filter = Filter { message, from, to };
+        let place = self.met.iter().position(|met| *met == filter);
+        place.map(|place| self.met.swap_remove(place)).is_some()
     }
 
     /// When a message that waited on a clogged link arrives, if it leaves at `now`.
@@ -218,21 +253,24 @@ impl Network {
         flags & (CUT | PARTED | CLOGGED) == 0
     }
 
-    fn flag(&mut self, from: NodeIndex, to: NodeIndex, flag: u8, on: bool) {
+    /// Sets or clears flags; tells whether that changed any. So do all functions below that
+    /// change links.
+    fn flag(&mut self, from: NodeIndex, to: NodeIndex, flag: u8, on: bool) -> bool {
         let flags = &mut self.links[from.at() * self.nodes + to.at()].flags;
-        *flags = if on { *flags | flag } else { *flags & !flag };
+        let wanted = if on { *flags | flag } else { *flags & !flag };
+        core::mem::replace(flags, wanted) != wanted
     }
 
-    pub(crate) fn set_cut(&mut self, from: NodeIndex, to: NodeIndex, on: bool) {
-        self.flag(from, to, CUT, on);
+    pub(crate) fn set_cut(&mut self, from: NodeIndex, to: NodeIndex, on: bool) -> bool {
+        self.flag(from, to, CUT, on)
     }
 
-    pub(crate) fn set_clog(&mut self, from: NodeIndex, to: NodeIndex, on: bool) {
-        self.flag(from, to, CLOGGED, on);
+    pub(crate) fn set_clog(&mut self, from: NodeIndex, to: NodeIndex, on: bool) -> bool {
+        self.flag(from, to, CLOGGED, on)
     }
 
     /// Nodes of different groups are cut off from each other; unnamed ones are one more group.
-    pub(crate) fn part(&mut self, groups: &[Vec<NodeIndex>]) {
+    pub(crate) fn part(&mut self, groups: &[Vec<NodeIndex>]) -> bool {
         let mut group_of = vec![usize::MAX; self.nodes];
         for (group, members) in groups.iter().enumerate() {
             for member in members {
@@ -241,16 +279,23 @@ impl Network {
                 }
             }
         }
+        let mut changed = false;
         for (from, to) in self.pairs() {
             let apart = group_of[from.at()] != group_of[to.at()];
-            self.flag(from, to, PARTED, apart);
+            changed |= self.flag(from, to, PARTED, apart);
         }
+        changed
     }
 
-    pub(crate) fn filter(&mut self, message: u16, from: Option<NodeIndex>, to: Option<NodeIndex>) {
+    pub(crate) fn filter(
+        &mut self,
+        message: u16,
+        from: Option<NodeIndex>,
+        to: Option<NodeIndex>,
+    ) -> bool {
         let filter = Filter { message, from, to };
         if self.filters.contains(&filter) {
-            return;
+            return false;
         }
         for (from, to) in self.pairs() {
             if filter.names(from, to) {
@@ -258,18 +303,21 @@ impl Network {
             }
         }
         self.filters.push(filter);
+        true
     }
 
     /// Ends cuts, partitions, clogs and filters on the links that `chosen` names.
-    pub(crate) fn heal(&mut self, chosen: impl Fn(NodeIndex, NodeIndex) -> bool) {
+    pub(crate) fn heal(&mut self, chosen: impl Fn(NodeIndex, NodeIndex) -> bool) -> bool {
+        let mut changed = false;
         for (from, to) in self.pairs() {
             if chosen(from, to) {
-                self.flag(from, to, CUT | PARTED | CLOGGED | FILTERED, false);
+                changed |= self.flag(from, to, CUT | PARTED | CLOGGED | FILTERED, false);
             }
         }
         if self.links.iter().all(|link| link.flags & FILTERED == 0) {
             self.filters.clear();
         }
+        changed
     }
 
     /// Gives the links that `chosen` names other weather, or that of the beginning. A link with
@@ -278,19 +326,23 @@ impl Network {
         &mut self,
         weather: Option<Weather>,
         chosen: impl Fn(NodeIndex, NodeIndex) -> bool,
-    ) {
+    ) -> bool {
         let profile = weather.map_or(0, |weather| self.intern(weather));
+        let mut changed = false;
         for (from, to) in self.pairs() {
             if chosen(from, to) {
                 let place = from.at() * self.nodes + to.at();
                 let own = self.base.get(place).copied().flatten();
-                self.links[place].profile = match (own, weather) {
+                let profile = match (own, weather) {
                     (None, _) => profile,
                     (Some(own), None) => self.intern(own),
                     (Some(own), Some(weather)) => self.intern(own.worse(weather)),
                 };
+                let link = &mut self.links[place];
+                changed |= core::mem::replace(&mut link.profile, profile) != profile;
             }
         }
+        changed
     }
 
     fn intern(&mut self, weather: Weather) -> u16 {

@@ -13,11 +13,19 @@ use std::sync::Once;
 pub(crate) struct Panic {
     pub(crate) site: String,
     pub(crate) message: String,
+    /// The stack, if it was asked for.
+    pub(crate) backtrace: Option<String>,
 }
 
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
+    static STACKS: Cell<bool> = const { Cell::new(false) };
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
+}
+
+/// What panics of this thread bring along from now on: the stack, or not.
+pub(crate) fn want_backtraces(wanted: bool) {
+    STACKS.set(wanted);
 }
 
 /// Calls `job`; what it had borrowed mutably is in any state after a panic.
@@ -30,6 +38,7 @@ pub(crate) fn catch<T>(job: impl FnOnce() -> T) -> Result<T, Panic> {
         let unknown = || Panic {
             site: "unknown".to_owned(),
             message: "panicked".to_owned(),
+            backtrace: None,
         };
         LAST.take().unwrap_or_else(unknown)
     })
@@ -52,7 +61,14 @@ fn install() {
                 .map(|text| (*text).to_owned());
             let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
             let message = message.unwrap_or_else(|| "panicked without a message".to_owned());
-            LAST.set(Some(Panic { site, message }));
+            let backtrace = STACKS
+                .get()
+                .then(|| std::backtrace::Backtrace::force_capture().to_string());
+            LAST.set(Some(Panic {
+                site,
+                message,
+                backtrace,
+            }));
         }));
     });
 }
@@ -67,6 +83,16 @@ mod tests {
         let panic = catch(|| panic!("a rule of {name} is broken")).expect_err("it panics");
         assert_eq!(panic.message, "a rule of something is broken");
         assert!(panic.site.contains("quiet.rs:"), "{}", panic.site);
+        assert_eq!(panic.backtrace, None);
         assert_eq!(catch(|| 5), Ok(5));
+    }
+
+    #[test]
+    fn a_stack_comes_along_when_it_is_wanted() {
+        want_backtraces(true);
+        let panic = catch(|| panic!("here")).expect_err("it panics");
+        want_backtraces(false);
+        let stack = panic.backtrace.expect("it was wanted");
+        assert!(stack.contains("a_stack_comes_along"), "{stack}");
     }
 }

@@ -4,6 +4,7 @@ use crate::machine::NodeIndex;
 use crate::marks::Counts;
 use crate::time::Instant;
 use crate::trace::Line;
+use crate::world::Applied;
 use std::fmt;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ pub struct Finding {
     pub at: Instant,
     /// What was seen.
     pub message: String,
+    /// The input that the node was working on when it panicked.
+    pub input: Option<Box<str>>,
+    /// The stack of a panic, if it was asked for.
+    pub backtrace: Option<Box<str>>,
 }
 
 /// The checked code panicked.
@@ -29,11 +34,11 @@ pub const PANIC: &str = "panic";
 pub const PLAN: &str = "plan";
 /// A call of the checked code did not return.
 pub const STUCK: &str = "step-returns";
-/// The same plan ran twice with different digests.
+/// The same plan ran twice and did different things.
 pub const REPLAY: &str = "replay";
 
 /// The outcome of one run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The first broken property; `None` when all held.
     pub finding: Option<Finding>,
@@ -47,10 +52,31 @@ pub struct Report {
     pub converged_after: Option<Duration>,
     /// Marks that were hit.
     pub marks: Counts,
+    /// Faults that the plan and the hook applied.
+    pub faults: u64,
+    /// How many of them changed nothing.
+    pub faults_inert: u64,
+    /// The first of those, by time.
+    pub inert: Vec<Applied>,
     /// Properties that a check could not decide, with the reason; never a pass.
     pub not_checked: Vec<String>,
     /// The trace, as far as it was asked for.
     pub trace: Vec<Line>,
+}
+
+impl Finding {
+    /// A finding at the beginning of a run, at no node and no site.
+    pub fn new(property: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            property: property.into(),
+            site: String::new(),
+            node: None,
+            at: Instant::ZERO,
+            message: message.into(),
+            input: None,
+            backtrace: None,
+        }
+    }
 }
 
 impl fmt::Display for Finding {

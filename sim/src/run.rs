@@ -9,10 +9,12 @@ use crate::machine::{Input, Machine, NodeIndex};
 use crate::marks;
 use crate::plan::{Mistake, Plan};
 use crate::quiet::{self, Panic};
-use crate::report::{Finding, PANIC, PLAN, Report};
+use crate::report::{Finding, PANIC, PLAN, REPLAY, Report};
 use crate::scenario::{NotChecked, PlanOf, Scenario};
 use crate::time::{Instant, Now};
-use crate::trace::{Event, Line, stored};
+use crate::trace::{Event, Line, Trace, stored};
+pub use crate::twice::is_run_twice;
+use crate::twice::run_again;
 use crate::violation::Violation;
 use crate::world::{Setup, View, World};
 use std::collections::VecDeque;
@@ -34,6 +36,12 @@ pub struct Watch {
     pub tail: Option<Arc<Tail>>,
     /// How many trace lines the report keeps; zero records none.
     pub trace_lines: usize,
+    /// Whether the trace has the hash of a machine's state after each of its steps.
+    pub trace_states: bool,
+    /// Whether a plan that holds is run once more and has to do the same things.
+    pub twice: bool,
+    /// Whether a panic brings its stack along.
+    pub backtrace: bool,
 }
 
 /// A counter that moves as long as a run does.
@@ -93,7 +101,17 @@ pub fn run<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Report {
 
 /// Runs a plan for a watcher.
 pub fn run_watched<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watch) -> Report {
+    let mut report = run_once(scenario, plan, watch);
+    if watch.twice && report.holds() {
+        run_again(scenario, plan, watch, &mut report);
+    }
+    report
+}
+
+/// Runs a plan once, whatever the watcher wants.
+pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watch) -> Report {
     marks::clear();
+    quiet::want_backtraces(watch.backtrace);
     let mut session = Session {
         scenario,
         plan,
@@ -112,34 +130,77 @@ pub fn run_watched<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watch) -
         Ok(Err(finding)) => (Some(finding), None),
         Err(panic) => (Some(panicked(panic, at)), None),
     };
+    let marks = marks::take();
     let digest = |world: &World<S::Machine>| quiet::catch(|| world.digest()).unwrap_or(0);
     let trace = world.as_ref().and_then(World::trace);
-    Report {
+    let (faults_inert, inert) = world.as_ref().map_or((0, Vec::new()), World::faults_inert);
+    let mut report = Report {
         finding,
         digest: world.as_ref().map_or(0, digest),
         steps: world.as_ref().map_or(0, World::steps),
         simulated: at.since(Instant::ZERO),
         converged_after,
-        marks: marks::take(),
+        marks,
+        faults: world.as_ref().map_or(0, World::faults_applied),
+        faults_inert,
+        inert,
         not_checked: not_checked.0,
         trace: trace.map_or_else(Vec::new, |trace| trace.lines().cloned().collect()),
+    };
+    if let (Some(finding), Some(world)) = (&mut report.finding, &world)
+        && finding.property == PANIC
+        && let Some(node) = world.acting()
+    {
+        finding.node = Some(node);
+        // A machine that does not exist yet panicked while it booted.
+        finding.input = match world.node(node) {
+            Some(_) => last_input(scenario, plan, watch, node),
+            None => Some("boot".into()),
+        };
     }
+    report
+}
+
+/// What a node was working on when a run of this plan panicked.
+///
+/// Texts of inputs cost more than the steps that they tell of, so a run that nobody watches is
+/// made once more for the last of them.
+fn last_input<S: Scenario>(
+    scenario: &S,
+    plan: &PlanOf<S>,
+    watch: &Watch,
+    node: NodeIndex,
+) -> Option<Box<str>> {
+    let tail = watch.tail.clone().unwrap_or_else(|| {
+        let tail = Arc::new(Tail::new(1));
+        let again = Watch {
+            pulse: watch.pulse.clone(),
+            tail: Some(Arc::clone(&tail)),
+            ..Watch::default()
+        };
+        run_once(scenario, plan, &again);
+        tail
+    });
+    let last = tail.lines().pop()?;
+    (last.node == Some(node)).then(|| last.event.to_string().into_boxed_str())
 }
 
 /// Generates the plan of `seed` and runs it; a generator that panics is a finding, too.
 pub fn run_seed<S: Scenario>(scenario: &S, seed: u64, watch: &Watch) -> Report {
-    match quiet::catch(|| scenario.plan(seed)) {
-        Ok(plan) => run_watched(scenario, &plan, watch),
-        Err(panic) => Report {
-            finding: Some(panicked(panic, Instant::ZERO)),
-            digest: 0,
-            steps: 0,
-            simulated: Duration::ZERO,
-            converged_after: None,
-            marks: marks::Counts::new(),
-            not_checked: Vec::new(),
-            trace: Vec::new(),
-        },
+    quiet::want_backtraces(watch.backtrace);
+    let generated = quiet::catch(|| {
+        let plan = scenario.plan(seed);
+        let is_fixed = !watch.twice || scenario.plan(seed) == plan;
+        (plan, is_fixed)
+    });
+    let finding = match generated {
+        Ok((plan, true)) => return run_watched(scenario, &plan, watch),
+        Ok((_, false)) => Finding::new(REPLAY, "the same seed gave two plans"),
+        Err(panic) => panicked(panic, Instant::ZERO),
+    };
+    Report {
+        finding: Some(finding),
+        ..Report::default()
     }
 }
 
@@ -148,16 +209,18 @@ pub fn first_violation<S: Scenario>(
     scenario: &S,
     seeds: impl IntoIterator<Item = u64>,
 ) -> Option<(u64, Report)> {
-    let broken = |seed: &u64| !run_seed(scenario, *seed, &Watch::default()).holds();
-    let seed = seeds.into_iter().find(broken)?;
-    let watch = Watch {
-        trace_lines: 30,
+    let watch = |seed, trace_lines| Watch {
+        twice: is_run_twice(seed),
+        trace_lines,
         ..Watch::default()
     };
+    let broken = |seed: &u64| !run_seed(scenario, *seed, &watch(*seed, 0)).holds();
+    let seed = seeds.into_iter().find(broken)?;
+    let watch = watch(seed, 30);
     Some((seed, run_seed(scenario, seed, &watch)))
 }
 
-/// Runs `seeds` inside a plain `#[test]`.
+/// Runs `seeds` inside a plain `#[test]`, a share of them twice; see [`is_run_twice`].
 ///
 /// # Panics
 /// When a property breaks; the message has the seed, the property, the time and the end of the
@@ -183,23 +246,23 @@ pub fn assert_holds<S: Scenario>(scenario: &S, seeds: impl IntoIterator<Item = u
 }
 
 fn panicked(panic: Panic, at: Instant) -> Finding {
-    let Panic { site, message } = panic;
-    Finding {
-        property: PANIC.to_owned(),
+    let Panic {
         site,
-        node: None,
-        at,
         message,
+        backtrace,
+    } = panic;
+    Finding {
+        site,
+        at,
+        backtrace: backtrace.map(String::into_boxed_str),
+        ..Finding::new(PANIC, message)
     }
 }
 
 fn mistaken(mistake: &Mistake) -> Finding {
     Finding {
-        property: PLAN.to_owned(),
         site: mistake.key.clone(),
-        node: None,
-        at: Instant::ZERO,
-        message: mistake.to_string(),
+        ..Finding::new(PLAN, mistake.to_string())
     }
 }
 
@@ -220,7 +283,11 @@ impl<S: Scenario> Session<'_, S> {
         checked.map_err(|mistake| mistaken(&mistake))?;
         let mut world = World::new(setup(scenario, plan));
         if self.watch.trace_lines > 0 {
-            world.set_trace(self.watch.trace_lines);
+            let trace = Trace::new(self.watch.trace_lines);
+            world.record_in(match self.watch.trace_states {
+                true => trace.with_states(),
+                false => trace,
+            });
         }
         for op in &plan.ops {
             world.schedule_op(op.at, op.node, op.op.clone());
@@ -266,20 +333,20 @@ impl<S: Scenario> Session<'_, S> {
     /// Heals the core, takes the others down and waits until the scenario is content.
     fn converge(&mut self) -> Result<Duration, Finding> {
         let core = self.plan.core();
-        if let Some(world) = &mut self.world {
-            for node in (0..self.plan.nodes)
-                .map(NodeIndex)
-                .filter(|node| !core.contains(node))
-            {
-                world.schedule_fault(
-                    world.now(),
-                    Fault::Crash {
-                        node,
-                        unsynced: Unsynced::Drawn,
-                    },
-                );
+        if let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) {
+            let others = (0..self.plan.nodes).map(NodeIndex);
+            let others = others.filter(|node| !core.contains(node));
+            // A node that is down already is crashed, too, so that no earlier crash of it ends.
+            let crash = others.map(|node| Fault::Crash {
+                node,
+                unsynced: Unsynced::Drawn,
+            });
+            let crashes: Vec<_> = crash.collect();
+            let recover = Fault::Recover { nodes: core };
+            for fault in crashes.iter().chain([&recover]) {
+                let applied = world.apply(fault, hook);
+                applied.map_err(|violation| finding(violation, world.now()))?;
             }
-            world.schedule_fault(world.now(), Fault::Recover { nodes: core });
         }
         let healed = self.plan.safety();
         let last = healed.after(self.plan.liveness());
@@ -298,11 +365,9 @@ impl<S: Scenario> Session<'_, S> {
                     let message =
                         format!("{waited} ms after the faults ended: {}", blocked.obligation);
                     return Err(Finding {
-                        property: blocked.property.to_owned(),
-                        site: String::new(),
-                        node: None,
+                        site: format!("{}:{}", blocked.site.file(), blocked.site.line()),
                         at: world.now(),
-                        message,
+                        ..Finding::new(blocked.property, message)
                     });
                 }
             }
@@ -337,19 +402,19 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
 }
 
 fn finding(violation: Violation, now: Instant) -> Finding {
+    let site = violation.place();
     let Violation {
         property,
         node,
         at,
         detail,
-        site,
+        ..
     } = violation;
     Finding {
-        property: property.into_owned(),
-        site: format!("{}:{}", site.file(), site.line()),
+        site,
         node,
         at: at.max(now),
-        message: detail,
+        ..Finding::new(property, detail)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::world::World;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::panic::Location;
 
 /// The operations of a scenario's machine.
 pub type OpOf<S> = <<S as Scenario>::Machine as Machine>::Op;
@@ -111,14 +112,18 @@ pub struct Blocked {
     pub property: &'static str,
     /// The first obligation that is not met.
     pub obligation: String,
+    /// The line that found it.
+    pub site: &'static Location<'static>,
 }
 
 impl Blocked {
     /// `property` waits for `obligation`.
+    #[track_caller]
     pub fn new(property: &'static str, obligation: impl Into<String>) -> Self {
         Self {
             property,
             obligation: obligation.into(),
+            site: Location::caller(),
         }
     }
 }

@@ -76,8 +76,14 @@ impl Family {
     }
 
     /// Adds one episode between two times.
-    fn episode(self, draw: Draw, nodes: u16, (start, end): (Instant, Instant), out: &mut Faults) {
-        let node = NodeIndex(draw.of("node").below(u64::from(nodes)) as u16);
+    fn episode(
+        self,
+        draw: Draw,
+        (nodes, touched): (u16, &[NodeIndex]),
+        (start, end): (Instant, Instant),
+        out: &mut Faults,
+    ) {
+        let node = *draw.of("node").pick(touched);
         let peer = other(draw.of("peer"), node, nodes);
         let unsynced = Unsynced::Drawn;
         match self {
@@ -106,7 +112,7 @@ impl Family {
                 out.add(
                     start,
                     Fault::Partition {
-                        groups: halves(draw, nodes),
+                        groups: halves(draw, nodes, touched),
                     },
                 );
                 out.add(
@@ -149,23 +155,16 @@ impl Family {
                 );
             }
             Self::Weather => {
-                let (from, to) = (None, None);
-                out.add(
-                    start,
-                    Fault::Weather {
-                        from,
-                        to,
-                        weather: Some(weather(draw)),
-                    },
-                );
-                out.add(
-                    end,
-                    Fault::Weather {
-                        from,
-                        to,
-                        weather: None,
-                    },
-                );
+                let of = |&node: &NodeIndex| [(Some(node), None), (None, Some(node))];
+                let links: Vec<_> = match touched.len() == usize::from(nodes) {
+                    true => vec![(None, None)],
+                    false => touched.iter().flat_map(of).collect(),
+                };
+                for (at, weather) in [(start, Some(weather(draw))), (end, None)] {
+                    for &(from, to) in &links {
+                        out.add(at, Fault::Weather { from, to, weather });
+                    }
+                }
             }
             Self::Clock => out.add(start, clock(draw, node)),
             Self::ClockStop => {
@@ -229,15 +228,30 @@ impl<Op, Cfg> Plan<Op, Cfg> {
     ///
     /// Half of the families are off in most seeds, and all of them in some; see [`Swarm`].
     pub fn storm(&mut self, families: &[Family]) -> &mut Self {
+        let all: Vec<_> = (0..self.nodes).map(NodeIndex).collect();
+        self.storm_at(families, &all)
+    }
+
+    /// The same, but only `nodes` are touched: they crash, their clocks and disks fail, they are
+    /// cut off from others, and weather is on the links from and to them.
+    ///
+    /// # Panics
+    /// When one of `nodes` does not exist.
+    pub fn storm_at(&mut self, families: &[Family], nodes: &[NodeIndex]) -> &mut Self {
+        assert!(
+            nodes.iter().all(|node| node.0 < self.nodes),
+            "a storm touches nodes that exist"
+        );
         let swarm = Swarm::new(self.seed);
         let mut faults = Faults::default();
         // A network has nothing to lose with one node, and a swarm of episodes needs time.
         let on = |family: &&Family| swarm.on(family.name()) && self.safety_ms >= 100;
-        for family in families.iter().filter(on).filter(|_| self.nodes > 0) {
+        for family in families.iter().filter(on).filter(|_| !nodes.is_empty()) {
             let draw = swarm.draw(family.name());
             for index in 0..draw.of("episodes").within(1..=4) {
                 let draw = draw.of("episode").nth(index);
-                family.episode(draw, self.nodes, span(draw, self.safety_ms), &mut faults);
+                let span = span(draw, self.safety_ms);
+                family.episode(draw, (self.nodes, nodes), span, &mut faults);
             }
         }
         self.faults.append(&mut faults.0);
@@ -270,15 +284,15 @@ fn other(draw: Draw, node: NodeIndex, nodes: u16) -> NodeIndex {
     }
 }
 
-/// Two groups, none of them empty where there are two nodes.
-fn halves(draw: Draw, nodes: u16) -> Vec<Vec<NodeIndex>> {
-    let order = draw.of("order").shuffled((0..nodes).map(NodeIndex));
-    let first = match nodes {
-        0 | 1 => usize::from(nodes),
-        _ => draw.of("half").within(1..=u64::from(nodes) - 1) as usize,
-    };
-    let (one, two) = order.split_at(first);
-    let mut groups = vec![one.to_vec(), two.to_vec()];
+/// Two groups, none of them empty where there are two nodes; the first one is of `touched` only.
+fn halves(draw: Draw, nodes: u16, touched: &[NodeIndex]) -> Vec<Vec<NodeIndex>> {
+    let order = draw.of("order").shuffled(touched.iter().copied());
+    let most = touched.len().min(usize::from(nodes).max(2) - 1);
+    let first = draw.of("half").within(1..=most as u64) as usize;
+    let one = order[..first].to_vec();
+    let two = (0..nodes).map(NodeIndex).filter(|node| !one.contains(node));
+    let two = two.collect();
+    let mut groups = vec![one, two];
     groups.iter_mut().for_each(|group| group.sort_unstable());
     groups
 }
@@ -350,6 +364,34 @@ mod tests {
                 assert!(nodes.all(|node| u64::from(node.0) <= seed % 5), "{fault:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_storm_leaves_the_nodes_alone_that_it_may_not_touch() {
+        let touched = [NodeIndex(1), NodeIndex(3)];
+        let mut kinds = std::collections::BTreeSet::new();
+        for seed in 0..100 {
+            let mut plan: Plan<(), Nothing> = Plan::new("any", seed, 5, Nothing {});
+            plan.storm_at(&ALL.concat(), &touched);
+            for FaultAt { fault, .. } in plan.faults {
+                kinds.insert(fault.kind());
+                let harmed: Vec<_> = if let Fault::Partition { groups } = &fault {
+                    if groups.len() == 1 {
+                        continue;
+                    }
+                    groups[0].clone()
+                } else {
+                    // The other end of a cut or a clog is any node.
+                    fault.nodes().take(1).collect()
+                };
+                assert!(!harmed.is_empty(), "{fault:?}");
+                assert!(
+                    harmed.iter().all(|node| touched.contains(node)),
+                    "{fault:?}"
+                );
+            }
+        }
+        assert!(kinds.len() >= 22, "{kinds:?}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub struct Trace {
     lines: VecDeque<Line>,
     lines_max: usize,
     dropped: u64,
+    states: bool,
 }
 
 /// One thing that happened.
@@ -99,6 +100,11 @@ pub enum Event {
         /// The fault.
         fault: String,
     },
+    /// The node has stepped and its state hash is known; only where states were asked for.
+    State {
+        /// The hash.
+        hash: u64,
+    },
     /// A hook said something.
     Note {
         /// What.
@@ -113,7 +119,20 @@ impl Trace {
             lines: VecDeque::new(),
             lines_max,
             dropped: 0,
+            states: false,
         }
+    }
+
+    /// Also records the hash of a machine's state after each of its steps.
+    #[must_use]
+    pub const fn with_states(mut self) -> Self {
+        self.states = true;
+        self
+    }
+
+    /// Whether states are recorded, too.
+    pub(crate) const fn has_states(&self) -> bool {
+        self.states
     }
 
     /// The lines, oldest first.
@@ -205,6 +224,7 @@ impl fmt::Display for Event {
             Self::Output { output } => write!(f, "output {output}"),
             Self::Refused { what } => write!(f, "refused {what}"),
             Self::Fault { fault } => write!(f, "fault {fault}"),
+            Self::State { hash } => write!(f, "state {hash:016x}"),
             Self::Note { text } => write!(f, "note {text}"),
         }
     }

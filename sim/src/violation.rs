@@ -18,10 +18,16 @@ pub struct Violation {
     pub detail: String,
     /// The line that found it; violations of one property at one site are one finding.
     pub site: &'static Location<'static>,
+    /// What stands for the line, if the check said so.
+    pub name: Option<&'static str>,
 }
 
 impl Violation {
-    /// A violation of `property`, described by `detail`.
+    /// A violation of `property`, described by `detail`, and found by the line that calls this.
+    ///
+    /// A function of the check that stands between needs `#[track_caller]`, or all that it finds
+    /// is one finding. Where it cannot have that, as inside `map_err`, [`named`](Self::named) tells
+    /// one defect from another.
     #[cold]
     #[track_caller]
     pub fn new(property: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
@@ -31,6 +37,22 @@ impl Violation {
             at: Instant::ZERO,
             detail: detail.into(),
             site: Location::caller(),
+            name: None,
+        }
+    }
+
+    /// The same under a fixed name: it stands for the line that found it.
+    #[must_use]
+    pub const fn named(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// What tells this defect from others of its property: its name, or file and line.
+    pub fn place(&self) -> String {
+        match self.name {
+            Some(name) => name.to_owned(),
+            None => format!("{}:{}", self.site.file(), self.site.line()),
         }
     }
 

@@ -184,6 +184,63 @@ fn a_run_that_depends_on_more_than_its_plan_is_found() {
     let tryout = Tryout::new("flickers");
     let (out, _) = tryout.expect(1, "run flickers --seeds 3..6");
     assert!(out.contains("flickers, seed 3: replay"), "{out}");
+    // The states differ from the twentieth step on, and no event does.
+    assert!(out.contains("events were equal, then came `"), "{out}");
+    assert!(out.contains("n1   state "), "{out}");
+    let again = "replay failures/flickers-3-replay.toml --twice";
+    assert!(
+        out.contains(&format!("again    sim-tryout {again}")),
+        "{out}"
+    );
+    let (out, _) = tryout.expect(0, again);
+    assert!(out.contains("violates replay"), "{out}");
+    assert!(out.contains("n1   state "), "{out}");
+    tryout.expect(1, "digest flickers --seed 3 --twice");
+    tryout.expect(1, "trace flickers --seed 3 --twice");
+    tryout.expect(0, "digest flickers --seed 3");
+    // Not only the first seed of a sweep is run twice.
+    let sweep = tryout.json(1, "run flickers --seeds 0..16");
+    assert_eq!(sweep["scenarios"][0]["failed"], 3);
+}
+
+#[test]
+fn a_panic_tells_node_and_input_and_when_asked_its_stack() {
+    let tryout = Tryout::new("panic-input");
+    let run = tryout.json(1, "run panics --seeds 3..4");
+    let violation = &run["scenarios"][0]["violations"][0];
+    assert_eq!(
+        (&violation["node"], &violation["input"]),
+        (&1.into(), &"wake".into())
+    );
+    assert_eq!(violation["backtrace"], Value::Null);
+    let (out, _) = tryout.expect(1, "run panics --seeds 3..4 --backtrace");
+    assert!(
+        out.contains("on n1") && out.contains("input    wake"),
+        "{out}"
+    );
+    assert!(out.contains("stack    ") && out.contains("misfit"), "{out}");
+    let (out, _) = tryout.expect(0, "replay failures/panics-3-panic.toml --backtrace");
+    assert!(out.contains("stack    "), "{out}");
+}
+
+#[test]
+fn faults_without_effect_are_counted_and_named() {
+    let tryout = Tryout::new("inert");
+    tryout.expect(1, "run breaks --seeds 3..4");
+    let path = tryout.path("failures/breaks-3-few-ticks.toml");
+    let text = fs::read_to_string(&path).expect("written");
+    let fault = "[[faults]]\nat_ms = 1\nkind = \"resume\"\nnode = 1\n";
+    fs::write(&path, format!("{text}\n{fault}")).expect("writable");
+    let (out, _) = tryout.expect(0, "replay failures/breaks-3-few-ticks.toml");
+    assert!(out.contains("no effect  resume at 0.001"), "{out}");
+    let replay = tryout.json(0, "replay failures/breaks-3-few-ticks.toml");
+    assert_eq!(replay["replays"][0]["faults_inert"], 1);
+    let sweep = tryout.json(0, "run ping-pong --seeds 20");
+    let tally = &sweep["scenarios"][0];
+    assert!(
+        tally["faults"].as_u64() > tally["faults_inert"].as_u64(),
+        "{tally}"
+    );
 }
 
 #[test]
@@ -278,7 +335,7 @@ fn digests_are_equal_alone_in_a_sweep_and_with_any_number_of_jobs() {
     let trace = tryout.json(0, "trace ping-pong --seed 7");
     assert_eq!(trace["digest"], alone.trim());
     // A tracing run is the same run; what was built with other options runs the same, too.
-    assert_eq!(alone.trim(), "0ecb9069ef37c828");
+    assert_eq!(alone.trim(), "44ac8e827d2fd2cc");
 }
 
 #[test]

@@ -267,6 +267,7 @@ fn is_of(entry: &Entry, asked: &Asked) -> bool {
 }
 
 #[cold]
+#[track_caller]
 fn broken<T>(text: String) -> Result<T, Violation> {
     Err(Violation::new(ID, text))
 }

@@ -28,6 +28,7 @@ pub enum Measure {
 /// # Errors
 /// The limit is lower.
 #[inline]
+#[track_caller]
 pub fn observe(what: Measure, found: u64, limits: &Limits) -> Result<(), Violation> {
     let limit = match what {
         Measure::MessageBytes => limits.message_bytes_max,

@@ -76,6 +76,7 @@ pub fn stopped(fault: Fault) -> Result<(), Violation> {
 }
 
 #[cold]
+#[track_caller]
 fn broken(text: String) -> Result<(), Violation> {
     Err(Violation::new(ID, text))
 }

@@ -68,6 +68,7 @@ pub fn contiguous(
 }
 
 #[cold]
+#[track_caller]
 fn broken(text: String) -> Result<(), Violation> {
     Err(Violation::new(ID, text))
 }

@@ -38,6 +38,7 @@ impl Order {
     ///
     /// # Errors
     /// It stands before something that had returned before it began.
+    #[track_caller]
     pub fn appended(&mut self, seq: Seq, horizon: Seq) -> Result<(), Violation> {
         self.committed(seq, horizon)?;
         self.horizon = self.horizon.max(seq.next());
@@ -48,6 +49,7 @@ impl Order {
     ///
     /// # Errors
     /// It stands before something that had returned before it began.
+    #[track_caller]
     pub fn committed(&self, seq: Seq, horizon: Seq) -> Result<(), Violation> {
         if seq < horizon {
             let text = format!(
@@ -63,6 +65,7 @@ impl Order {
     ///
     /// # Errors
     /// Something had returned before it began that it does not reflect.
+    #[track_caller]
     pub fn read(&mut self, end: Seq, horizon: Seq) -> Result<(), Violation> {
         if end < horizon {
             let text = format!(

@@ -85,6 +85,7 @@ pub fn stopped(fault: Fault) -> Result<(), Violation> {
 }
 
 #[cold]
+#[track_caller]
 fn broken(text: impl Into<String>) -> Result<(), Violation> {
     Err(Violation::new(ID, text))
 }

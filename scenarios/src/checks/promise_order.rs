@@ -38,6 +38,7 @@ pub fn observe(said: Said, n: u64, present: &Glance) -> Result<(), Violation> {
 }
 
 #[cold]
+#[track_caller]
 fn broken(said: Said, n: u64, present: &Glance) -> Result<(), Violation> {
     let Glance {
         epoch, promised, ..

@@ -89,6 +89,7 @@ pub fn refused(why: &str) -> Result<(), Violation> {
 }
 
 #[cold]
+#[track_caller]
 fn broken(text: String) -> Result<(), Violation> {
     Err(Violation::new(ID, text))
 }

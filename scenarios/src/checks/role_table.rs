@@ -13,6 +13,7 @@ pub const ID: &str = "role-table";
 ///
 /// # Errors
 /// The table of the specification has no such line.
+#[track_caller]
 pub fn observe(role: &mut Role, to: Role, signal: Signal) -> Result<(), Violation> {
     let from = *role;
     *role = to;
@@ -28,6 +29,7 @@ pub fn observe(role: &mut Role, to: Role, signal: Signal) -> Result<(), Violatio
 /// # Errors
 /// It changed without a report.
 #[inline]
+#[track_caller]
 pub fn reported(role: Role, is: Role) -> Result<(), Violation> {
     if role == is {
         return Ok(());

@@ -85,6 +85,7 @@ impl Shown {
 }
 
 #[cold]
+#[track_caller]
 fn broken(text: String) -> Result<(), Violation> {
     Err(Violation::new(ID, text))
 }

@@ -24,6 +24,7 @@ pub fn observe(seen: &Glance, replica: &Chain) -> Result<(), Violation> {
 }
 
 #[cold]
+#[track_caller]
 fn broken(seen: &Glance, replica: &Chain) -> Result<(), Violation> {
     let text = format!(
         "chain {} changed in a step that did not name it, from {seen:?} to {:?}",

@@ -128,6 +128,7 @@ impl Promises {
 }
 
 #[cold]
+#[track_caller]
 fn broken(text: String) -> Result<(), Violation> {
     Err(Violation::new(ID, text))
 }

@@ -77,8 +77,22 @@ pub(super) struct Run {
     /// Write a JUnit report with one case per scenario
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
+    /// Show the stacks of panics
+    #[arg(long)]
+    pub(super) backtrace: bool,
     #[command(flatten)]
     pub(super) patience: Patience,
+}
+
+/// What a single run may be asked for besides.
+#[derive(Copy, Clone, Debug, Args)]
+pub(super) struct Asked {
+    /// Run it twice; a difference is a violation of `replay`
+    #[arg(long)]
+    pub(super) twice: bool,
+    /// Show the stack of a panic
+    #[arg(long)]
+    pub(super) backtrace: bool,
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +111,8 @@ pub(super) struct Replay {
     #[arg(long)]
     pub(super) strict: bool,
     #[command(flatten)]
+    pub(super) asked: Asked,
+    #[command(flatten)]
     pub(super) patience: Patience,
 }
 
@@ -107,6 +123,8 @@ pub(super) struct Digest {
     /// The seed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
     pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) asked: Asked,
     #[command(flatten)]
     pub(super) patience: Patience,
 }
@@ -119,6 +137,8 @@ pub(super) struct Trace {
     /// The seed, when a scenario is named
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
     pub(super) seed: Option<u64>,
+    #[command(flatten)]
+    pub(super) asked: Asked,
     #[command(flatten)]
     pub(super) patience: Patience,
 }

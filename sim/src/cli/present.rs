@@ -1,16 +1,17 @@
 //! A violation as people and programs read it.
 
 use super::Program;
+use super::args::Run;
 use super::console::{Console, Look, write_file};
 use crate::any::AnyScenario;
 use crate::plan::Expect;
-use crate::report::{Finding, Report, STUCK};
+use crate::report::{Finding, REPLAY, STUCK};
+use crate::run::Watch;
 use crate::sweep::guard::{Guarded, guard};
 use crate::trace::Line;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Lines of the trace that a violation shows.
 pub(super) const TAIL: usize = 30;
@@ -33,13 +34,28 @@ pub(super) fn case(
     program: &Program,
     scenario: &Arc<dyn AnyScenario>,
     (seed, finding, count): (u64, &Finding, u64),
-    directory: &Path,
-    stuck_after: Duration,
+    args: &Run,
 ) -> Case {
     let again = Arc::clone(scenario);
-    let (trace, digest) = match guard(TAIL, stuck_after, move |watch| again.run_seed(seed, watch)) {
-        Guarded::Returned(Report { trace, digest, .. }) => (trace, Some(digest)),
-        Guarded::Stuck(trace) => (trace, None),
+    let twice = finding.property == REPLAY;
+    let watch = Watch {
+        trace_lines: TAIL,
+        twice,
+        backtrace: args.backtrace,
+        ..Watch::default()
+    };
+    let job = move |watch: &Watch| again.run_seed(seed, watch);
+    let (directory, stuck_after) = (&args.out, args.patience.stuck_after.0);
+    let (trace, digest, stack) = match guard(watch, stuck_after, job) {
+        Guarded::Returned(report) => {
+            let stack = report.finding.and_then(|finding| finding.backtrace);
+            (report.trace, Some(report.digest), stack)
+        }
+        Guarded::Stuck(trace) => (trace, None, None),
+    };
+    let finding = Finding {
+        backtrace: stack,
+        ..finding.clone()
     };
     let name = format!("{}-{seed}-{}.toml", scenario.name(), finding.property);
     let plan = directory.join(name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-"));
@@ -53,10 +69,11 @@ pub(super) fn case(
         Ok(plan) => format!("{} replay {}", program.name, plan.display()),
         Err(_) => format!("{} trace {} --seed {seed}", program.name, scenario.name()),
     };
+    let reproduce = reproduce + if twice { " --twice" } else { "" };
     Case {
         scenario: scenario.name().to_owned(),
         seed,
-        finding: finding.clone(),
+        finding,
         count,
         reproduce,
         plan,
@@ -120,6 +137,14 @@ pub(super) fn print_finding(console: &mut Console, finding: &Finding) {
         console.line(format!("  where    {}", finding.site));
     }
     console.line(format!("  what     {}", finding.message));
+    if let Some(input) = &finding.input {
+        console.line(format!("  input    {input}"));
+    }
+    let stack = finding.backtrace.as_deref().unwrap_or_default();
+    for (index, line) in stack.lines().enumerate() {
+        let label = if index == 0 { "stack" } else { "" };
+        console.line(format!("  {label:<8} {line}"));
+    }
 }
 
 /// Prints the end of a trace.
@@ -143,5 +168,7 @@ pub(super) fn finding_json(finding: &Finding) -> Value {
         "node": finding.node.map(|node| node.0),
         "at_ns": finding.at.as_nanos(),
         "message": finding.message,
+        "input": finding.input,
+        "backtrace": finding.backtrace,
     })
 }

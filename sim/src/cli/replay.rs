@@ -3,10 +3,11 @@
 use super::args::Replay;
 use super::console::{Console, Look};
 use super::present::{TAIL, print_finding, print_trace};
-use super::single::{Attempt, attempt_file, load};
+use super::single::{Attempt, attempt_file, load, watcher};
 use super::{Program, Stop};
 use crate::any::disappointment;
 use crate::plan::Expect;
+use crate::report::REPLAY;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -100,7 +101,9 @@ fn plan(
     let (scenario, text) = load(program, path)?;
     let expect = scenario.check_text(path, &text)?;
     let file = path.to_owned();
-    let attempt = attempt_file(args.patience.stuck_after.0, TAIL, move |watch| {
+    let mut watch = watcher(args.asked, TAIL);
+    watch.twice |= expect.violates.as_deref() == Some(REPLAY);
+    let attempt = attempt_file(args.patience.stuck_after.0, watch, move |watch| {
         scenario
             .run_text(&file, &text, watch)
             .map(|(report, _)| report)
@@ -122,6 +125,7 @@ fn plan(
         print_finding(console, finding);
         print_trace(console, &attempt.trace);
     }
+    print_inert(console, &attempt);
     for reason in &attempt.not_checked {
         console.painted(Look::Warning, format!("  not checked: {reason}"));
     }
@@ -136,6 +140,21 @@ fn plan(
     document["digest_expected"] = json!(expect.digest);
     Ok((ok, document))
 }
+
+/// Names the faults that changed nothing: whoever wrote them meant something.
+fn print_inert(console: &mut Console, attempt: &Attempt) {
+    for applied in attempt.inert.iter().take(INERT_LINES) {
+        console.painted(Look::Warning, format!("  no effect  {applied}"));
+    }
+    let more = attempt.faults_inert.saturating_sub(INERT_LINES as u64);
+    if more > 0 {
+        let text = format!("  no effect  {more} more of {} faults", attempt.faults);
+        console.painted(Look::Warning, text);
+    }
+}
+
+/// Faults without effect that are named one by one.
+const INERT_LINES: usize = 20;
 
 /// Says how the digest of the run differs from that in the plan, if it has one.
 fn differing_digest(program: &Program, expect: &Expect, attempt: &Attempt) -> Option<String> {

@@ -158,10 +158,9 @@ fn cases(
     let tallies = scenarios.iter().zip(&outcome.scenarios);
     let buckets = tallies
         .flat_map(|(scenario, tally)| tally.buckets.iter().map(move |bucket| (scenario, bucket)));
-    let patience = args.patience.stuck_after.0;
     let cases = buckets.map(|(scenario, bucket)| {
         let found = (bucket.seed, &bucket.finding, bucket.count);
-        case(program, scenario, found, &args.out, patience)
+        case(program, scenario, found, args)
     });
     cases.collect()
 }
@@ -236,6 +235,7 @@ impl Sweep<'_> {
             "steps",
             "simulated",
             "converged",
+            "no effect",
             "digest",
         ];
         console.table(&head, &rows);
@@ -343,6 +343,8 @@ impl Sweep<'_> {
             "steps": tally.steps,
             "simulated_ms": tally.simulated.as_millis() as u64,
             "converged_ms_max": tally.converged_max.map(|span| span.as_millis() as u64),
+            "faults": tally.faults,
+            "faults_inert": tally.faults_inert,
             "digest": format!("{:016x}", tally.digest()),
             "digests": (digests.len() <= DIGESTS_MAX).then_some(digests),
             "marks": tally.marks,
@@ -374,6 +376,10 @@ fn row(tally: &Tally) -> Vec<(Look, String)> {
     let converged = tally
         .converged_max
         .map_or_else(|| "-".to_owned(), |span| seconds(span, 1));
+    let inert = match tally.faults {
+        0 => "-".to_owned(),
+        faults => format!("{} of {}", grouped(tally.faults_inert), grouped(faults)),
+    };
     vec![
         (Look::Strong, tally.scenario.clone()),
         (seeds, grouped(tally.seeds)),
@@ -381,6 +387,7 @@ fn row(tally: &Tally) -> Vec<(Look, String)> {
         (Look::Plain, grouped(tally.steps)),
         (Look::Plain, seconds(tally.simulated, 0)),
         (Look::Plain, converged),
+        (Look::Plain, inert),
         (Look::Dim, format!("{:016x}", tally.digest())),
     ]
 }

@@ -1,6 +1,6 @@
 //! `digest` and `trace`: one run.
 
-use super::args::{Digest, Trace};
+use super::args::{Asked, Digest, Trace};
 use super::console::{Console, Look};
 use super::present::{finding_json, print_finding};
 use super::{Program, Stop};
@@ -11,6 +11,7 @@ use crate::run::Watch;
 use crate::sweep::guard::{Guarded, guard};
 use crate::sweep::stuck_finding;
 use crate::trace::Line;
+use crate::world::Applied;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use std::time::Duration;
 pub(super) fn digest(program: &Program, console: &mut Console, args: &Digest) -> Result<(), Stop> {
     let scenario = Arc::clone(program.find(&args.scenario)?);
     let seed = args.seed;
-    let outcome = attempt(args.patience.stuck_after.0, 30, move |watch| {
+    let watch = watcher(args.asked, 30);
+    let outcome = attempt(args.patience.stuck_after.0, watch, move |watch| {
         scenario.run_seed(seed, watch)
     });
     let digest = outcome.digest.map(|digest| format!("{digest:016x}"));
@@ -38,7 +40,7 @@ pub(super) fn digest(program: &Program, console: &mut Console, args: &Digest) ->
 }
 
 pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> Result<(), Stop> {
-    let patience = args.patience.stuck_after.0;
+    let (patience, watch) = (args.patience.stuck_after.0, watcher(args.asked, usize::MAX));
     let known = program.find(&args.what);
     let (scenario, outcome) = match (known, args.seed) {
         (Ok(scenario), Some(seed)) => {
@@ -46,9 +48,7 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
             let name = scenario.name().to_owned();
             (
                 name,
-                attempt(patience, usize::MAX, move |watch| {
-                    scenario.run_seed(seed, watch)
-                }),
+                attempt(patience, watch, move |watch| scenario.run_seed(seed, watch)),
             )
         }
         (Ok(_), None) => {
@@ -66,7 +66,7 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
                     .run_text(&file, &text, watch)
                     .map(|(report, _)| report)
             };
-            (name, attempt_file(patience, usize::MAX, run)?)
+            (name, attempt_file(patience, watch, run)?)
         }
     };
     if console.wants_json() {
@@ -101,11 +101,15 @@ pub(super) fn load(program: &Program, file: &Path) -> Result<(Arc<dyn AnyScenari
 }
 
 /// What a single run came to.
+#[derive(Default)]
 pub(super) struct Attempt {
     /// Missing when the run got stuck.
     pub(super) digest: Option<u64>,
     pub(super) finding: Option<Finding>,
     pub(super) not_checked: Vec<String>,
+    pub(super) faults: u64,
+    pub(super) faults_inert: u64,
+    pub(super) inert: Vec<Applied>,
     pub(super) trace: Vec<Line>,
 }
 
@@ -125,6 +129,9 @@ impl Attempt {
             "digest": self.digest.map(|digest| format!("{digest:016x}")),
             "violation": self.finding.as_ref().map(finding_json),
             "not_checked": self.not_checked,
+            "faults": self.faults,
+            "faults_inert": self.faults_inert,
+            "inert": self.inert.iter().map(inert_json).collect::<Vec<_>>(),
         })
     }
 }
@@ -136,23 +143,43 @@ impl From<Report> for Attempt {
             finding,
             trace,
             not_checked,
+            faults,
+            faults_inert,
+            inert,
             ..
         } = report;
         Self {
             digest: Some(digest),
             finding,
             not_checked,
+            faults,
+            faults_inert,
+            inert,
             trace,
         }
     }
 }
 
+fn inert_json(applied: &Applied) -> Value {
+    json!({ "at_ns": applied.at.as_nanos(), "fault": applied.fault })
+}
+
+/// A watcher that keeps the last `lines` lines of the trace.
+pub(super) fn watcher(asked: Asked, lines: usize) -> Watch {
+    Watch {
+        trace_lines: lines,
+        twice: asked.twice,
+        backtrace: asked.backtrace,
+        ..Watch::default()
+    }
+}
+
 fn attempt(
     stuck_after: Duration,
-    lines: usize,
+    watch: Watch,
     run: impl FnOnce(&Watch) -> Report + Send + 'static,
 ) -> Attempt {
-    match guard(lines, stuck_after, run) {
+    match guard(watch, stuck_after, run) {
         Guarded::Returned(report) => report.into(),
         Guarded::Stuck(trace) => stuck(trace, stuck_after),
     }
@@ -161,10 +188,10 @@ fn attempt(
 /// Like [`attempt`], for a run that may find its plan unusable.
 pub(super) fn attempt_file<E: Send + 'static>(
     stuck_after: Duration,
-    lines: usize,
+    watch: Watch,
     run: impl FnOnce(&Watch) -> Result<Report, E> + Send + 'static,
 ) -> Result<Attempt, E> {
-    match guard(lines, stuck_after, run) {
+    match guard(watch, stuck_after, run) {
         Guarded::Returned(report) => report.map(Attempt::from),
         Guarded::Stuck(trace) => Ok(stuck(trace, stuck_after)),
     }
@@ -173,9 +200,8 @@ pub(super) fn attempt_file<E: Send + 'static>(
 fn stuck(trace: Vec<Line>, stuck_after: Duration) -> Attempt {
     let finding = Some(stuck_finding(stuck_after));
     Attempt {
-        digest: None,
         finding,
-        not_checked: Vec::new(),
         trace,
+        ..Attempt::default()
     }
 }

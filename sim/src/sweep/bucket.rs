@@ -62,17 +62,46 @@ impl Buckets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::violation::Violation;
 
     fn finding(property: &str, site: &str, message: &str) -> Finding {
-        let at = crate::time::Instant::ZERO;
-        let (property, site, message) = (property.into(), site.into(), message.into());
+        let site = site.into();
         Finding {
-            property,
             site,
-            node: None,
-            at,
-            message,
+            ..Finding::new(property, message)
         }
+    }
+
+    /// A check that finds two defects of one property by way of one function.
+    fn check(number: u64) -> Result<(), Violation> {
+        #[track_caller]
+        fn broken(detail: &str) -> Result<(), Violation> {
+            Err(Violation::new("a", detail))
+        }
+        match number {
+            0 => broken("too few"),
+            1 => broken("too many"),
+            2 => Err("none").map_err(|detail| Violation::new("a", detail).named("none")),
+            _ => Err("all").map_err(|detail| Violation::new("a", detail).named("all")),
+        }
+    }
+
+    #[test]
+    fn two_defects_of_one_property_are_two_buckets() {
+        let mut buckets = Buckets::default();
+        for seed in 0..8 {
+            let violation = check(seed % 4).expect_err("it is broken");
+            buckets.add(seed, finding("a", &violation.place(), &violation.detail));
+        }
+        let mut all: Vec<_> = buckets
+            .iter()
+            .map(|b| (b.count, &*b.finding.message))
+            .collect();
+        all.sort_unstable();
+        assert_eq!(
+            all,
+            [(2, "all"), (2, "none"), (2, "too few"), (2, "too many")]
+        );
     }
 
     #[test]

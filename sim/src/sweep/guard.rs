@@ -18,16 +18,16 @@ pub enum Guarded<T> {
 
 /// Runs `job` on a thread of its own and gives up when it makes no step for `stuck_after`.
 ///
-/// The trace keeps its last `lines` lines.
+/// The watcher of the run is `watch` with a pulse and a tail of as many lines as its trace has.
 pub fn guard<T: Send + 'static>(
-    lines: usize,
+    watch: Watch,
     stuck_after: Duration,
     job: impl FnOnce(&Watch) -> T + Send + 'static,
 ) -> Guarded<T> {
     let watch = Watch {
         pulse: Some(Arc::new(Pulse::default())),
-        tail: Some(Arc::new(Tail::new(lines))),
-        trace_lines: lines,
+        tail: Some(Arc::new(Tail::new(watch.trace_lines))),
+        ..watch
     };
     let (pulse, tail) = (watch.pulse.clone(), watch.tail.clone());
     let (sender, receiver) = channel();

@@ -14,7 +14,6 @@ mod worker;
 
 use crate::any::AnyScenario;
 use crate::report::{Finding, STUCK};
-use crate::time;
 use bucket::Buckets;
 use flight::{Flight, Lost};
 use seeds::Seeds;
@@ -107,6 +106,10 @@ pub struct Tally {
     pub buckets: Buckets,
     /// For each mark, the number of seeds that hit it.
     pub marks: BTreeMap<&'static str, u64>,
+    /// Faults that were applied in all seeds.
+    pub faults: u64,
+    /// How many of them changed nothing.
+    pub faults_inert: u64,
     /// For each reason, the number of seeds with a check that could not decide.
     pub not_checked: BTreeMap<String, u64>,
     /// Digests by seed.
@@ -273,16 +276,8 @@ impl Merge {
 
 /// The violation that a step is which does not return.
 pub(crate) fn stuck_finding(stuck_after: Duration) -> Finding {
-    Finding {
-        property: STUCK.to_owned(),
-        site: String::new(),
-        node: None,
-        at: time::Instant::ZERO,
-        message: format!(
-            "no step ended for {} ms of real time",
-            stuck_after.as_millis()
-        ),
-    }
+    let waited = stuck_after.as_millis();
+    Finding::new(STUCK, format!("no step ended for {waited} ms of real time"))
 }
 
 impl Tally {
@@ -297,6 +292,8 @@ impl Tally {
         let Done { seed, report, .. } = done;
         self.steps += report.steps;
         self.simulated += report.simulated;
+        self.faults += report.faults;
+        self.faults_inert += report.faults_inert;
         self.converged_max = self.converged_max.max(report.converged_after);
         for mark in report.marks.into_keys() {
             *self.marks.entry(mark).or_default() += 1;

@@ -1,12 +1,14 @@
 //! What each fault does to the world.
 
+use super::effects::Effect;
 use super::host::Trap;
-use super::{View, World};
+use super::{Planned, View, World};
 use crate::draw::{Site, mix, scale};
 use crate::fault::{Fault, Unsynced};
 use crate::hook::{Flippable, Hook};
 use crate::machine::{Machine, NodeIndex};
 use crate::queue::Entry;
+use crate::time::Instant;
 use crate::trace::Event;
 use crate::violation::Violation;
 use core::time::Duration;
@@ -17,33 +19,68 @@ impl<M: Machine> World<M> {
     /// # Errors
     /// A property that did not hold, found by the hook.
     pub fn apply<H: Hook<M>>(&mut self, fault: &Fault, hook: &mut H) -> Result<(), Violation> {
-        self.record(None, || Event::Fault {
-            fault: format!("{fault:?}"),
-        });
-        if fault.nodes().all(|node| node.at() < self.hosts.len()) {
-            self.apply_known(fault, hook)?;
+        self.apply_telling(fault, hook).map(|_| ())
+    }
+
+    /// Applies a fault of the plan or of the hook, and counts what it did.
+    pub(super) fn apply_counted<H: Hook<M>>(
+        &mut self,
+        fault: &Fault,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        let effect = self.apply_telling(fault, hook)?;
+        if let (Effect::ToCome, Fault::Filter { message, from, to }) = (effect, fault)
+            && self.network.forget_met(*message, *from, *to)
+        {
+            self.effects.came(|known| known == fault);
         }
-        let view = View::new(self.now, &self.hosts, &self.network);
-        hook.on_fault(view, fault, &mut self.schedule)?;
-        self.grant();
+        self.effects.count(self.now, fault, effect);
         Ok(())
     }
 
-    fn apply_known<H: Hook<M>>(&mut self, fault: &Fault, hook: &mut H) -> Result<(), Violation> {
-        match fault {
-            Fault::Crash { node, unsynced } => return self.crash(*node, *unsynced, hook),
-            Fault::Restart { node } => return self.boot(*node, hook),
-            Fault::Resume { node } => return self.resume(*node, hook),
-            Fault::Recover { nodes } => return self.recover(nodes, hook),
+    fn apply_telling<H: Hook<M>>(
+        &mut self,
+        fault: &Fault,
+        hook: &mut H,
+    ) -> Result<Effect, Violation> {
+        self.record(None, || Event::Fault {
+            fault: format!("{fault:?}"),
+        });
+        let effect = match fault.nodes().all(|node| node.at() < self.hosts.len()) {
+            true => self.apply_known(fault, hook)?,
+            false => Effect::None,
+        };
+        let view = View::new(self.now, &self.hosts, &self.network);
+        hook.on_fault(view, fault, &mut self.schedule)?;
+        self.grant();
+        Ok(effect)
+    }
+
+    fn apply_known<H: Hook<M>>(
+        &mut self,
+        fault: &Fault,
+        hook: &mut H,
+    ) -> Result<Effect, Violation> {
+        let changed = match fault {
+            Fault::Crash { node, unsynced } => {
+                let drive = &mut self.hosts[node.at()].drive;
+                // The last crash decides whether the node comes back by itself.
+                let kept_down = drive.restart_due.take().is_some();
+                self.crash(*node, *unsynced, hook)? || kept_down
+            }
+            Fault::Restart { node } => self.boot(*node, hook)?,
+            Fault::Resume { node } => self.resume(*node, hook)?,
+            Fault::Recover { nodes } => {
+                self.recover(nodes, hook)?;
+                true
+            }
             Fault::Flip { node, bits } => self.flip(*node, *bits, hook),
             Fault::FlipAt {
                 node,
                 file,
                 offset,
                 bit,
-            } => {
-                self.hosts[node.at()].drive.disk.flip(file, *offset, *bit);
-            }
+            } => self.hosts[node.at()].drive.disk.flip(file, *offset, *bit),
             Fault::CrashAtPersist {
                 node,
                 op,
@@ -56,13 +93,16 @@ impl<M: Machine> World<M> {
                     unsynced: *unsynced,
                     restart_after_ms: *restart_after_ms,
                 });
+                return Ok(Effect::ToCome);
             }
             Fault::Pause { node } => {
                 let host = &mut self.hosts[node.at()];
-                if host.machine.is_some() {
+                let runs = host.machine.is_some() && !host.paused;
+                if runs {
                     host.paused = true;
                     self.silence(*node);
                 }
+                runs
             }
             Fault::Wipe { node } => self.wipe(*node),
             Fault::Partition { .. }
@@ -72,7 +112,13 @@ impl<M: Machine> World<M> {
             | Fault::Unclog { .. }
             | Fault::Filter { .. }
             | Fault::Heal {}
-            | Fault::Weather { .. } => self.apply_network(fault),
+            | Fault::Weather { .. } => {
+                let changed = self.apply_network(fault);
+                if changed && matches!(fault, Fault::Filter { .. }) {
+                    return Ok(Effect::ToCome);
+                }
+                changed
+            }
             Fault::ClockOffset { .. }
             | Fault::ClockStep { .. }
             | Fault::ClockJump { .. }
@@ -84,19 +130,27 @@ impl<M: Machine> World<M> {
                 node,
                 us_min,
                 us_max,
-            } => self.hosts[node.at()].drive.us = (*us_min, *us_max),
-            Fault::DiskFull { node, on } => self.hosts[node.at()].drive.full = *on,
-            Fault::DiskSyncError { node } => self.hosts[node.at()].drive.sync_fails = true,
-        }
-        Ok(())
+            } => {
+                let us = (*us_min, *us_max);
+                core::mem::replace(&mut self.hosts[node.at()].drive.us, us) != us
+            }
+            Fault::DiskFull { node, on } => {
+                core::mem::replace(&mut self.hosts[node.at()].drive.full, *on) != *on
+            }
+            Fault::DiskSyncError { node } => {
+                self.hosts[node.at()].drive.sync_fails = true;
+                return Ok(Effect::ToCome);
+            }
+        };
+        Ok(Effect::of(changed))
     }
 
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "the caller matched every fault and chose those of one kind"
     )]
-    fn apply_network(&mut self, fault: &Fault) {
-        match fault {
+    fn apply_network(&mut self, fault: &Fault) -> bool {
+        let changed = match fault {
             Fault::Partition { groups } => self.network.part(groups),
             Fault::Cut { from, to } => self.network.set_cut(*from, *to, true),
             Fault::Mend { from, to } => self.network.set_cut(*from, *to, false),
@@ -109,11 +163,12 @@ impl<M: Machine> World<M> {
                 let (wanted_from, wanted_to) = (*from, *to);
                 self.network.set_weather(*weather, |from, to| {
                     named(wanted_from, from) && named(wanted_to, to)
-                });
+                })
             }
-            _ => {}
-        }
+            _ => false,
+        };
         self.release();
+        changed
     }
 
     /// Lets go what waited on links that are clogged no longer.
@@ -134,13 +189,14 @@ impl<M: Machine> World<M> {
         clippy::wildcard_enum_match_arm,
         reason = "the caller matched every fault and chose those of one kind"
     )]
-    fn apply_clock(&mut self, fault: &Fault) {
+    fn apply_clock(&mut self, fault: &Fault) -> bool {
         let now = self.now;
         let true_ns = i128::from(self.wall_ms) * 1_000_000 + i128::from(now.as_nanos());
         let Some(node) = fault.nodes().next() else {
-            return;
+            return false;
         };
         let clock = &mut self.hosts[node.at()].clock;
+        let before = clock.course(now);
         match fault {
             Fault::ClockOffset { ms, .. } => clock.set_wall(now, true_ns, *ms),
             Fault::ClockStep { ms, .. } => clock.step_wall(*ms),
@@ -151,20 +207,23 @@ impl<M: Machine> World<M> {
             Fault::LateWake { by_ms, .. } => clock.set_late(Duration::from_millis(*by_ms)),
             _ => {}
         }
+        let changed = clock.course(now) != before;
         self.reset_timer(node);
+        changed
     }
 
-    /// Crashes a node that is up.
+    /// Crashes a node that is up; tells whether it was.
     pub(super) fn crash<H: Hook<M>>(
         &mut self,
         node: NodeIndex,
         unsynced: Unsynced,
         hook: &mut H,
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
         let host = &mut self.hosts[node.at()];
         let Some(died) = host.machine.take() else {
-            return Ok(());
+            return Ok(false);
         };
+        self.acting = None;
         host.paused = false;
         host.deadline = super::host::NEVER;
         // A trap belongs to the run that it was set in.
@@ -181,30 +240,66 @@ impl<M: Machine> World<M> {
         let view = View::new(self.now, &self.hosts, &self.network);
         hook.on_crash(view, node, &died, &mut self.schedule)?;
         self.grant();
+        Ok(true)
+    }
+
+    /// Crashes a node and restarts it at `restart_at`, unless another crash or boot comes between.
+    pub(super) fn crash_for_a_while<H: Hook<M>>(
+        &mut self,
+        node: NodeIndex,
+        unsynced: Unsynced,
+        restart_at: Instant,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        self.apply_counted(&Fault::Crash { node, unsynced }, hook)?;
+        self.restart_at(restart_at, node);
         Ok(())
     }
 
-    fn wipe(&mut self, node: NodeIndex) {
+    /// Lets the crash that just happened end at `at`.
+    pub(super) fn restart_at(&mut self, at: Instant, node: NodeIndex) {
+        let crash = self.numbered;
+        self.hosts[node.at()].drive.restart_due = Some(crash);
+        self.plan(at, Planned::RestartOf { node, crash });
+    }
+
+    /// The end of a crash is reached; it is void if another crash or boot came between.
+    pub(super) fn restart_of<H: Hook<M>>(
+        &mut self,
+        node: NodeIndex,
+        crash: u64,
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        match self.hosts[node.at()].drive.restart_due == Some(crash) {
+            true => self.apply(&Fault::Restart { node }, hook),
+            false => Ok(()),
+        }
+    }
+
+    fn wipe(&mut self, node: NodeIndex) -> bool {
         let host = &mut self.hosts[node.at()];
-        if host.machine.is_none() {
+        let is_down = host.machine.is_none();
+        if is_down {
             host.drive.disk = crate::disk::Disk::default();
             host.drive.store += 1;
             host.drive.run = 0;
         }
+        is_down
     }
 
-    fn resume<H: Hook<M>>(&mut self, node: NodeIndex, hook: &mut H) -> Result<(), Violation> {
+    fn resume<H: Hook<M>>(&mut self, node: NodeIndex, hook: &mut H) -> Result<bool, Violation> {
         let host = &mut self.hosts[node.at()];
         if !host.paused {
-            return Ok(());
+            return Ok(false);
         }
         host.paused = false;
         self.reset_timer(node);
-        self.unpark(node, hook)
+        self.unpark(node, hook)?;
+        Ok(true)
     }
 
     /// Flips bits in the ranges that the hook allows, or in all synced bytes.
-    fn flip<H: Hook<M>>(&mut self, node: NodeIndex, bits: u32, hook: &mut H) {
+    fn flip<H: Hook<M>>(&mut self, node: NodeIndex, bits: u32, hook: &mut H) -> bool {
         let view = View::new(self.now, &self.hosts, &self.network);
         let disk = view.disk(node);
         let ranges = hook.flippable(view, node, disk).unwrap_or_else(|| {
@@ -217,8 +312,9 @@ impl<M: Machine> World<M> {
         let size = |range: &Flippable| range.bytes.end.saturating_sub(range.bytes.start);
         let total: u64 = ranges.iter().map(size).sum();
         if total == 0 {
-            return;
+            return false;
         }
+        let mut any = false;
         for _ in 0..bits {
             let flipped = &mut self.hosts[node.at()].drive.flipped;
             let drawn = self.draw.bits(Site::Flip, u64::from(node.0), *flipped);
@@ -228,12 +324,13 @@ impl<M: Machine> World<M> {
                 if place < size(range) {
                     let offset = range.bytes.start + place;
                     let disk = &mut self.hosts[node.at()].drive.disk;
-                    disk.flip(&range.file, offset, mix(drawn) as u8 & 7);
+                    any |= disk.flip(&range.file, offset, mix(drawn) as u8 & 7);
                     break;
                 }
                 place -= size(range);
             }
         }
+        any
     }
 
     /// Ends every fault of `nodes`, or of all when empty, and of the links between them.

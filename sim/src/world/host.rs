@@ -45,6 +45,8 @@ pub(crate) struct Drive {
     pub(super) full: bool,
     pub(super) sync_fails: bool,
     pub(super) trap: Option<Trap>,
+    /// The number of the crash whose end is scheduled.
+    pub(super) restart_due: Option<u64>,
     /// What came while the node was paused, in order.
     pub(super) parked: VecDeque<Parked>,
 }
@@ -100,6 +102,7 @@ impl Drive {
             full: false,
             sync_fails: false,
             trap: None,
+            restart_due: None,
             parked: VecDeque::new(),
         }
     }

@@ -6,6 +6,7 @@
 //! that were set up alike take the same steps, whatever the build, the process or the container
 //! of their events.
 
+mod effects;
 mod faults;
 mod host;
 mod setup;
@@ -13,6 +14,7 @@ mod snapshot;
 mod stepping;
 mod storage;
 
+pub use effects::Applied;
 pub use host::View;
 pub use setup::Setup;
 
@@ -20,7 +22,7 @@ use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::disk::Disk;
 use crate::draw::{Draw, Site};
-use crate::fault::{Fault, Weather};
+use crate::fault::{Fault, Unsynced, Weather};
 use crate::hook::{Hook, Schedule};
 use crate::machine::{Effect, Machine, NodeIndex, Outbox};
 use crate::network::Network;
@@ -30,6 +32,7 @@ use crate::time::Instant;
 use crate::timers::Timers;
 use crate::trace::Trace;
 use crate::violation::{INSTANT_BUDGET, STEP_BUDGET, Violation};
+use effects::Effects;
 use host::{Drive, Host};
 use std::sync::Arc;
 
@@ -50,6 +53,23 @@ struct Letter<T> {
     copies: u32,
 }
 
+/// A fault that waits for its time.
+#[derive(Clone, Debug)]
+enum Planned {
+    Fault(Fault),
+    /// A crash that ends by itself.
+    Crash {
+        node: NodeIndex,
+        unsynced: Unsynced,
+        restart_at: Instant,
+    },
+    /// The end of a crash, which has a number.
+    RestartOf {
+        node: NodeIndex,
+        crash: u64,
+    },
+}
+
 /// A run in progress.
 pub struct World<M: Machine> {
     now: Instant,
@@ -65,7 +85,8 @@ pub struct World<M: Machine> {
     network: Network,
     letters: Slab<Letter<M::Message>>,
     ops: Slab<(NodeIndex, M::Op)>,
-    faults: Slab<Fault>,
+    faults: Slab<Planned>,
+    effects: Effects,
     alarms: Slab<u64>,
     /// Messages on clogged links.
     held: Vec<(Tie, u32)>,
@@ -80,6 +101,8 @@ pub struct World<M: Machine> {
     seed: u64,
     /// Whether messages pass through their codec.
     codec: bool,
+    /// Whose machine was called last.
+    acting: Option<NodeIndex>,
     trace: Option<Box<Trace>>,
 }
 
@@ -142,6 +165,8 @@ impl<M: Machine> World<M> {
             letters: Slab::new(),
             ops: Slab::new(),
             faults: Slab::new(),
+            effects: Effects::default(),
+            acting: None,
             alarms: Slab::new(),
             held: Vec::new(),
             numbered: 0,
@@ -225,16 +250,28 @@ impl<M: Machine> World<M> {
     fn run_other<H: Hook<M>>(&mut self, entry: Entry, hook: &mut H) -> Result<(), Violation> {
         self.digest.fold(entry.at, entry.tie.0);
         match entry.tie.class() {
-            Class::Boot => self.boot(NodeIndex(entry.tie.number() as u16), hook),
+            Class::Boot => {
+                let node = NodeIndex(entry.tie.number() as u16);
+                self.boot(node, hook).map(|_| ())
+            }
             Class::Fault => {
-                let fault = self.faults.take(entry.handle);
-                self.apply(&fault, hook)
+                self.acting = None;
+                match self.faults.take(entry.handle) {
+                    Planned::Fault(fault) => self.apply_counted(&fault, hook),
+                    Planned::Crash {
+                        node,
+                        unsynced,
+                        restart_at,
+                    } => self.crash_for_a_while(node, unsynced, restart_at, hook),
+                    Planned::RestartOf { node, crash } => self.restart_of(node, crash, hook),
+                }
             }
             Class::Disk => self.on_disk(entry.tie.number(), hook),
             Class::Op => self.on_op(entry.handle, hook),
             // Handled by the caller.
             Class::Message => Ok(()),
             Class::Alarm => {
+                self.acting = None;
                 let tag = self.alarms.take(entry.handle);
                 let view = View::new(self.now, &self.hosts, &self.network);
                 hook.on_alarm(view, tag, &mut self.schedule)?;
@@ -283,7 +320,11 @@ impl<M: Machine> World<M> {
     ///
     /// Faults of one instant are applied in the order in which they were scheduled.
     pub fn schedule_fault(&mut self, at: Instant, fault: Fault) {
-        let handle = self.faults.insert(fault);
+        self.plan(at, Planned::Fault(fault));
+    }
+
+    fn plan(&mut self, at: Instant, planned: Planned) {
+        let handle = self.faults.insert(planned);
         self.push_numbered(at, Class::Fault, handle);
     }
 
@@ -354,13 +395,37 @@ impl<M: Machine> World<M> {
 
     /// Records what happens from now on, keeping the last `lines_max` lines.
     pub fn set_trace(&mut self, lines_max: usize) {
-        self.trace = Some(Box::new(Trace::new(lines_max)));
+        self.record_in(Trace::new(lines_max));
+    }
+
+    /// Records what happens from now on in `trace`.
+    pub fn record_in(&mut self, trace: Trace) {
+        self.trace = Some(Box::new(trace));
         self.schedule.traced = true;
     }
 
     /// What was recorded.
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_deref()
+    }
+
+    /// Whose machine was called last, unless a fault or an alarm came after it.
+    pub const fn acting(&self) -> Option<NodeIndex> {
+        self.acting
+    }
+
+    /// How many faults of the plan and of the hook were applied so far.
+    pub const fn faults_applied(&self) -> u64 {
+        self.effects.applied()
+    }
+
+    /// How many of them changed nothing, and the first thousand of those. A fault that lies in
+    /// wait, for a file operation or a message, counts until what it waits for has come.
+    pub fn faults_inert(&self) -> (u64, Vec<Applied>) {
+        self.effects.inert(|fault| {
+            matches!(fault, Fault::Filter { message, from, to }
+                if self.network.is_met(*message, *from, *to))
+        })
     }
 
     /// Sizes of all containers.

@@ -5,7 +5,7 @@ use crate::hook::Schedule;
 use crate::machine::{Machine, Outbox};
 
 /// A snapshot: the copy goes on exactly as the original would.
-impl<M: Machine> Clone for World<M> {
+impl<M: Machine + Clone> Clone for World<M> {
     fn clone(&self) -> Self {
         let mut schedule = Schedule::new();
         schedule.traced = self.schedule.traced;
@@ -24,6 +24,7 @@ impl<M: Machine> Clone for World<M> {
             letters: self.letters.clone(),
             ops: self.ops.clone(),
             faults: self.faults.clone(),
+            effects: self.effects.clone(),
             alarms: self.alarms.clone(),
             held: self.held.clone(),
             numbered: self.numbered,
@@ -36,6 +37,7 @@ impl<M: Machine> Clone for World<M> {
             wall_ms: self.wall_ms,
             seed: self.seed,
             codec: self.codec,
+            acting: self.acting,
             trace: self.trace.clone(),
         }
     }

@@ -1,7 +1,7 @@
 //! The hot path: one input to one machine, and what follows from it.
 
 use super::host::{NEVER, Parked};
-use super::{Letter, View, World};
+use super::{Letter, Planned, View, World};
 use crate::draw::{Site, mix};
 use crate::hook::{Cause, Hook, Step, Wish};
 use crate::machine::{Boot, Effect, Input, Machine, Message, NodeIndex};
@@ -134,6 +134,7 @@ impl<M: Machine> World<M> {
         }
         let view = View::new(self.now, &self.hosts, &self.network);
         hook.on_input(view, node, now, &input);
+        self.acting = Some(node);
         let Some(machine) = self.hosts[node.at()].machine.as_mut() else {
             return Ok(());
         };
@@ -160,6 +161,9 @@ impl<M: Machine> World<M> {
                 effects: self.out.effects(),
             };
             hook.on_step(&step, &mut self.schedule)?;
+        }
+        if self.trace.is_some() {
+            self.record_state(node);
         }
         self.set_timer(node);
         if !self.out.effects.is_empty() {
@@ -346,23 +350,33 @@ impl<M: Machine> World<M> {
                 Wish::Op(at, node, op) => self.schedule_op(at, node, op),
                 Wish::Alarm(at, tag) => self.schedule_alarm(at, tag),
                 Wish::Fault(at, fault) => self.schedule_fault(at, fault),
+                Wish::Crash(at, node, unsynced, restart_at) => {
+                    let planned = Planned::Crash {
+                        node,
+                        unsynced,
+                        restart_at,
+                    };
+                    self.plan(at, planned);
+                }
                 Wish::Note(node, text) => self.record(node, || Event::Note { text }),
             }
         }
         self.schedule.wishes = wishes;
     }
 
-    /// Boots a node that is down.
+    /// Boots a node that is down; tells whether it was.
     pub(super) fn boot<H: Hook<M>>(
         &mut self,
         node: NodeIndex,
         hook: &mut H,
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
         let nodes = self.nodes();
+        self.acting = Some(node);
         let host = &mut self.hosts[node.at()];
         if host.machine.is_some() {
-            return Ok(());
+            return Ok(false);
         }
+        host.drive.restart_due = None;
         host.drive.run += 1;
         host.drive.boots += 1;
         let (run, store) = (host.drive.run, host.drive.store);
@@ -384,7 +398,8 @@ impl<M: Machine> World<M> {
         self.record(Some(node), || Event::Boot { run, store });
         let view = View::new(self.now, &self.hosts, &self.network);
         hook.on_boot(view, node, &mut self.schedule)?;
-        self.after_step(node, now, Cause::Boot, hook)
+        self.after_step(node, now, Cause::Boot, hook)?;
+        Ok(true)
     }
 
     /// Adds a line to the trace, if there is one.
@@ -392,6 +407,15 @@ impl<M: Machine> World<M> {
     pub(super) fn record(&mut self, node: Option<NodeIndex>, event: impl FnOnce() -> Event) {
         if let Some(trace) = &mut self.trace {
             trace.push(self.now, node, event());
+        }
+    }
+
+    #[cold]
+    fn record_state(&mut self, node: NodeIndex) {
+        if let Some(trace) = self.trace.as_mut().filter(|trace| trace.has_states()) {
+            let machine = self.hosts[node.at()].machine.as_ref();
+            let hash = machine.map_or(0, M::state_hash);
+            trace.push(self.now, Some(node), Event::State { hash });
         }
     }
 

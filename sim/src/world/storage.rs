@@ -120,6 +120,8 @@ impl<M: Machine> World<M> {
         if drive.full {
             return Served::Answered(Err(DiskError::Full));
         }
+        let is_sync_error =
+            |fault: &Fault| matches!(fault, Fault::DiskSyncError { node: of } if *of == node);
         for op in ops {
             let number = drive.performed;
             drive.performed += 1;
@@ -134,11 +136,13 @@ impl<M: Machine> World<M> {
                 match op {
                     FileOp::Sync { file } => {
                         drive.sync_fails = false;
+                        self.effects.came(is_sync_error);
                         drive.disk.fail_sync(file, &self.draw, lane, number);
                         return Served::Answered(Err(DiskError::Failed));
                     }
                     FileOp::SyncDir => {
                         drive.sync_fails = false;
+                        self.effects.came(is_sync_error);
                         drive.disk.fail_sync_dir(&self.draw, lane, number);
                         return Served::Answered(Err(DiskError::Failed));
                     }
@@ -158,13 +162,14 @@ impl<M: Machine> World<M> {
         trap: Trap,
         hook: &mut H,
     ) -> Result<(), Violation> {
+        self.effects
+            .came(|fault| matches!(fault, Fault::CrashAtPersist { node: of, .. } if *of == node));
         if let Some(after) = trap.restart_after_ms {
-            let at = self.now.after(Duration::from_millis(after));
-            self.schedule_fault(at, Fault::Restart { node });
+            self.restart_at(self.now.after(Duration::from_millis(after)), node);
         }
         // Batches behind this one were not begun.
         self.hosts[node.at()].drive.batches.clear();
-        self.crash(node, trap.unsynced, hook)
+        self.crash(node, trap.unsynced, hook).map(|_| ())
     }
 
     /// Performs a drawn part of the batch in service and forgets the rest; the node crashes.

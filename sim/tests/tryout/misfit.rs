@@ -43,7 +43,7 @@ impl Kind {
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Misfit(pub(crate) Kind);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Ticker {
     kind: Kind,
     bad: bool,

@@ -287,6 +287,105 @@ fn faults_that_do_not_apply_have_no_effect() {
     }
     let log = run(&mut world, ms(20));
     assert_eq!(log.of(A), [booted(1, 1, 0)]);
+    assert_eq!((world.faults_applied(), world.faults_inert().0), (6, 6));
+}
+
+#[test]
+fn faults_without_effect_are_named_with_their_time() {
+    let mut world = quiet_world(2);
+    let trap = |op| Fault::CrashAtPersist {
+        node: A,
+        op,
+        unsynced: Unsynced::Lost,
+        restart_after_ms: None,
+    };
+    let filter = |message| Fault::Filter {
+        message,
+        from: None,
+        to: None,
+    };
+    let cut = Fault::Cut { from: A, to: B };
+    let faults = [
+        (1, cut.clone()),
+        (2, cut),
+        (3, Fault::Mend { from: B, to: A }),
+        (4, Fault::Mend { from: A, to: B }),
+        (5, filter(99)),
+        (6, filter(1)),
+        (7, Fault::DiskSyncError { node: B }),
+        (8, trap(1_000)),
+        (9, trap(3)),
+        (50, Fault::Wipe { node: B }),
+        (51, Fault::ClockStart { node: B }),
+        (52, Fault::DiskFull { node: B, on: false }),
+        (100, CRASH),
+    ];
+    for (at, fault) in faults {
+        world.schedule_fault(ms(at), fault);
+    }
+    world.schedule_op(ms(20), A, 1);
+    world.schedule_op(ms(20), B, 1);
+    run(&mut world, ms(200));
+    let (count, inert) = world.faults_inert();
+    let times: Vec<_> = inert.iter().map(|applied| applied.at).collect();
+    assert_eq!(times, [2, 3, 5, 8, 50, 51, 52, 100].map(ms));
+    assert_eq!((world.faults_applied(), count), (13, 8));
+}
+
+#[test]
+fn a_restart_belongs_to_the_crash_that_caused_it() {
+    let trapped = |faults: &[(u64, Fault)]| {
+        let mut world = quiet_world(1);
+        let trap = Fault::CrashAtPersist {
+            node: A,
+            op: 1,
+            unsynced: Unsynced::Lost,
+            restart_after_ms: Some(1_000),
+        };
+        world.schedule_fault(ms(10), trap);
+        world.schedule_op(ms(20), A, 1);
+        for (at, fault) in faults {
+            world.schedule_fault(ms(*at), fault.clone());
+        }
+        let log = run(&mut world, ms(3_000));
+        assert!(!log.crashes.is_empty());
+        (world.is_up(A), world.view().run(A))
+    };
+    assert_eq!(trapped(&[]), (true, 2));
+    // Somebody else's crash lasts, whether the node came back in between or not.
+    assert_eq!(trapped(&[(500, RESTART), (600, CRASH)]), (false, 2));
+    assert_eq!(trapped(&[(600, CRASH)]), (false, 1));
+    assert_eq!(
+        trapped(&[(500, RESTART), (600, CRASH), (700, RESTART)]),
+        (true, 3)
+    );
+}
+
+/// Crashes a node twice for a while, from the very beginning on.
+struct Crashes;
+
+impl Hook<Busy> for Crashes {
+    fn on_boot(
+        &mut self,
+        view: View<'_, Busy>,
+        node: NodeIndex,
+        later: &mut Schedule<Busy>,
+    ) -> Result<(), Violation> {
+        if view.run(node) == 1 {
+            later.crash(ms(10), node, Unsynced::Lost, ms(100));
+            later.crash(ms(50), node, Unsynced::Lost, ms(300));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn the_last_crash_of_a_hook_decides_when_it_ends() {
+    let mut world = quiet_world(1);
+    for (until, is_up) in [(5, true), (20, false), (200, false), (400, true)] {
+        assert!(world.run_until(ms(until), &mut Crashes).is_ok());
+        assert_eq!(world.is_up(A), is_up, "{until}");
+    }
 }
 
 /// Lets only the first four bytes of the log flip.
