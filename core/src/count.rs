@@ -64,6 +64,10 @@ counts! {
     VoteDuringWrite,
     /// A suspicion came so late that it was armed anew.
     SuspicionRearmed,
+    /// The process of a peer was found gone.
+    PeerGone,
+    /// The same of an older run than the newest heard, or of no peer.
+    PeerGoneIgnored,
     /// The leader's commit was above what is verified here (D13a).
     CommitAboveVerified,
     /// A leader lost contact to its quorum and stepped down (D12).

@@ -51,6 +51,25 @@ pub enum Input {
     },
     /// Hand over every leadership and take no new one; the process is about to stop.
     HandOver,
+    /// The process of a peer is gone: its connections broke, and dialling it again was refused at
+    /// once. Said once per loss. It is a hint: a false one costs at most a query for votes.
+    PeerGone {
+        /// The peer.
+        node: NodeId,
+        /// The run of it that is gone; of no meaning here unless it is the newest one heard.
+        incarnation: Incarnation,
+    },
+    /// What is sent to a peer can reach it from now on.
+    LinkUp {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// What is sent to a peer is lost from now on, and what was on its way to it may be. A peer
+    /// whose link was never spoken of counts as reachable.
+    LinkDown {
+        /// The peer.
+        peer: NodeId,
+    },
 }
 
 /// What a node finds when it starts.

@@ -15,7 +15,7 @@ use meshos_core::chain::order::StoreError;
 use meshos_core::client::{Ask, ClientRequest, Consistency};
 use meshos_core::config::Config;
 use meshos_core::event::{Event, Input};
-use meshos_core::id::{OpId, Seq, Ticket};
+use meshos_core::id::{Incarnation, OpId, Run, Seq, Ticket};
 use meshos_core::message::Message;
 use meshos_core::node::Node;
 use meshos_core::time::{Instant, Wall};
@@ -81,7 +81,8 @@ impl World {
             160..=184 => self.ask(source),
             185..=209 => self.mutate(source),
             210..=244 => self.forge(source),
-            245..=250 => {
+            245..=246 => self.lose(source),
+            247..=250 => {
                 let node = source.below(3);
                 self.write_down(node);
             }
@@ -108,6 +109,29 @@ impl World {
             self.now = self.now.max(at);
         }
         self.step(node, Input::Wake);
+    }
+
+    /// A driver finds a link up or down, or a peer's process gone, the present or another run.
+    fn lose(&mut self, source: &mut Source<'_>) {
+        let (node, other) = (source.below(3), source.below(3));
+        let Run {
+            node: peer,
+            incarnation,
+            ..
+        } = self.nodes[other].me();
+        let input = match source.below(4) {
+            0 => Input::LinkUp { peer },
+            1 => Input::LinkDown { peer },
+            2 => Input::PeerGone {
+                node: peer,
+                incarnation,
+            },
+            _ => Input::PeerGone {
+                node: peer,
+                incarnation: Incarnation::new(incarnation.get() + 1),
+            },
+        };
+        self.step(node, input);
     }
 
     fn deliver(&mut self, source: &mut Source<'_>) {

@@ -42,6 +42,9 @@ fn kind(taken: Poll<Taken>) -> char {
         Poll::Ready(Taken::Input(Input::Peer { .. })) => 'p',
         Poll::Ready(Taken::Input(Input::Wake)) => 'o',
         Poll::Ready(Taken::Input(Input::Client { .. })) => '?',
+        Poll::Ready(Taken::Input(
+            Input::PeerGone { .. } | Input::LinkUp { .. } | Input::LinkDown { .. },
+        )) => 'l',
     }
 }
 

@@ -247,6 +247,8 @@ fn reach(count: Count) {
         | Count::RequestRepeatedUncommitted
         | Count::RequestRepeatedRetained
         | Count::ForwardRepeated
+        | Count::PeerGone
+        | Count::PeerGoneIgnored
         | Count::StoreRegressed
         | Count::UnknownOperation
         | Count::Contradicted => {}

@@ -260,6 +260,34 @@ impl Liveness {
         self.peers.get(&peer).is_none_or(Peer::is_suspected)
     }
 
+    /// Takes the driver's word that the process of `peer` is gone: it counts as lost until it is
+    /// heard again. Returns whether it does: the word is ignored for no peer, for one that was
+    /// not heard yet, and for another run than the newest heard.
+    pub fn on_gone(&mut self, id: NodeId, incarnation: Incarnation) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return false;
+        };
+        if peer.incarnation() != Some(incarnation) {
+            return false;
+        }
+        peer.suspect();
+        self.seek_suspicion_due();
+        true
+    }
+
+    /// Notes whether what is sent to `peer` can reach it; nothing is noted of an unknown one.
+    pub fn set_link(&mut self, peer: NodeId, is_up: bool) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.is_reachable = is_up;
+        }
+    }
+
+    /// Whether what is sent to `peer` can reach it, as far as the driver said; an unknown peer
+    /// cannot be reached.
+    pub fn is_reachable(&self, peer: NodeId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.is_reachable)
+    }
+
     /// When `peer` was last heard in this run.
     pub fn last_heard(&self, peer: NodeId) -> Option<Instant> {
         self.peers.get(&peer)?.last_heard

@@ -29,6 +29,8 @@ pub(super) struct Peer {
     /// Since when it is silent.
     silent_since: Instant,
     suspicion: Suspicion,
+    /// Whether what is sent to it can reach it, as far as the driver said.
+    pub(super) is_reachable: bool,
     /// The heartbeats sent to it.
     sent: Number,
     pub(super) outbox: Outbox,
@@ -69,6 +71,7 @@ impl Peer {
             in_contact: false,
             silent_since: now,
             suspicion: Suspicion::None,
+            is_reachable: true,
             sent: Number::new(0),
             outbox: Outbox::default(),
         }
@@ -82,6 +85,11 @@ impl Peer {
     /// Whether the peer counts as lost.
     pub(super) fn is_suspected(&self) -> bool {
         self.suspicion == Suspicion::Suspected
+    }
+
+    /// It counts as lost until it is heard again.
+    pub(super) fn suspect(&mut self) {
+        self.suspicion = Suspicion::Suspected;
     }
 
     /// When its silence will have lasted for the whole window; `None` once it is suspected.

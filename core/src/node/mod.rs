@@ -202,6 +202,9 @@ impl Node {
                 self.leaving = true;
                 self.each_led(wall, out, Chain::consider_transfer);
             }
+            Input::PeerGone { node, incarnation } => self.on_peer_gone(node, incarnation),
+            Input::LinkUp { peer } => self.liveness.set_link(peer, true),
+            Input::LinkDown { peer } => self.liveness.set_link(peer, false),
         }
         self.fire_suspicions(wall, out);
         self.settle(wall, out);
@@ -265,6 +268,12 @@ impl Node {
     /// Whether `peer` seems lost.
     pub fn is_suspected(&self, peer: NodeId) -> bool {
         self.liveness.is_suspected(peer)
+    }
+
+    /// Whether what is sent to `peer` can reach it, as far as the driver said; an unknown peer
+    /// cannot be reached.
+    pub fn is_reachable(&self, peer: NodeId) -> bool {
+        self.liveness.is_reachable(peer)
     }
 
     /// Whether this node leads no chain, so that it may stop without anybody missing it.

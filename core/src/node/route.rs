@@ -5,7 +5,7 @@ use crate::action::{Action, Actions};
 use crate::client::{Answer, ClientRequest, Reason};
 use crate::count::Count;
 use crate::deadline::ChainIndex;
-use crate::id::{Attempt, ChainId, Gen, NodeId, Run, Ticket};
+use crate::id::{Attempt, ChainId, Gen, Incarnation, NodeId, Run, Ticket};
 use crate::message::{Body, Confirm, Forwarded, Heartbeat, Message};
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -120,6 +120,15 @@ impl Node {
                 }
             });
         }
+    }
+
+    /// The process of a peer is gone, which is as good as its silence.
+    pub(super) fn on_peer_gone(&mut self, node: NodeId, incarnation: Incarnation) {
+        if !self.liveness.on_gone(node, incarnation) {
+            return self.counters.add(Count::PeerGoneIgnored);
+        }
+        self.counters.add(Count::PeerGone);
+        self.touch_led_by(node);
     }
 
     /// Whether those chains still have a live leader has to be looked at again.

@@ -14,7 +14,12 @@ pub fn redacted(event: &Event, mode: PayloadMode) -> Cow<'_, Event> {
         return Cow::Borrowed(event);
     }
     let input = match &event.input {
-        Input::Wake | Input::Done { .. } | Input::HandOver => None,
+        Input::Wake
+        | Input::Done { .. }
+        | Input::HandOver
+        | Input::PeerGone { .. }
+        | Input::LinkUp { .. }
+        | Input::LinkDown { .. } => None,
         Input::Peer { from, message } => redact_message(message).map(|body| {
             let message = Message { body, ..**message };
             Input::Peer {

@@ -232,6 +232,23 @@ fn runs_are_told_apart_and_foreign_files_ignored() {
 }
 
 #[test]
+fn what_a_driver_says_of_a_peer_is_recorded_as_it_is() {
+    let node = NodeId::new(2);
+    let incarnation = Incarnation::new(7);
+    let inputs = [
+        Input::PeerGone { node, incarnation },
+        Input::LinkUp { peer: node },
+        Input::LinkDown { peer: node },
+    ];
+    for input in inputs {
+        let wall = Wall::from_ms(1);
+        let event = Event { wall, input };
+        let bytes = postcard::to_allocvec(&*redacted(&event, PayloadMode::Digest)).unwrap();
+        assert_eq!(postcard::from_bytes::<Event>(&bytes).unwrap(), event);
+    }
+}
+
+#[test]
 fn payloads_are_left_out_as_asked() {
     let event = event(50);
     let bytes = postcard::to_allocvec(&event).unwrap();

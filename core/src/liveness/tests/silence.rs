@@ -110,3 +110,43 @@ fn contact_is_lost_once_when_the_last_echo_becomes_too_old() {
     assert!(liveness.poll_contact(at(1_520), window));
     assert!(!liveness.poll_contact(at(9_000), window));
 }
+
+#[test]
+fn a_peer_that_is_gone_is_suspected_until_it_is_heard() {
+    let mut a = Liveness::new(run(1), [B, C], timing(2), at(0));
+    assert!(!a.on_gone(B, run(1)), "never heard, so of no run");
+    a.on_heartbeat(B, run(2), &heartbeat(1), at(100));
+    a.on_heartbeat(C, run(1), &heartbeat(1), at(200));
+    assert!(!a.on_gone(B, run(1)), "an earlier run");
+    assert!(!a.on_gone(B, run(3)), "a run that was never heard");
+    assert!(!a.on_gone(NodeId::new(9), run(1)), "a stranger");
+    assert!(!a.is_suspected(B));
+    assert!(a.on_gone(B, run(2)));
+    assert!(a.is_suspected(B));
+    assert_eq!(a.suspicion_due(), Some(at(1700)), "of C");
+    assert_eq!(suspected(&mut a, 1600), (vec![], 0));
+    let heard = a.on_heartbeat(B, run(3), &heartbeat(1), at(1650));
+    assert_eq!(
+        heard,
+        Some(Heard {
+            restarted: true,
+            recovered: true,
+            ..HEARD
+        })
+    );
+    assert!(!a.is_suspected(B));
+    assert!(!a.on_gone(B, run(2)), "the run before the present one");
+}
+
+#[test]
+fn a_link_counts_as_up_until_it_is_said_to_be_down() {
+    let mut a = Liveness::new(run(1), [B], timing(2), at(0));
+    assert!(a.is_reachable(B));
+    a.set_link(B, false);
+    a.on_heartbeat(B, run(1), &heartbeat(1), at(100));
+    assert!(!a.is_reachable(B), "to hear it proves the other direction");
+    a.set_link(B, true);
+    assert!(a.is_reachable(B));
+    a.set_link(C, true);
+    assert!(!a.is_reachable(C), "a stranger");
+}
