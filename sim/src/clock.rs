@@ -122,6 +122,21 @@ impl Clock {
         Some(Instant::from_nanos(now.as_nanos().saturating_add(wait)).after(late))
     }
 
+    /// Parts of a million by which both clocks run faster than true time; negative when slower.
+    pub const fn rate_ppm(&self) -> i32 {
+        self.rate_ppm
+    }
+
+    /// Whether both clocks stand still.
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// How much too late deadlines are noticed.
+    pub const fn late(&self) -> Duration {
+        Duration::from_nanos(self.late)
+    }
+
     fn speed(&self) -> u64 {
         u64::try_from(MILLION + i64::from(self.rate_ppm))
             .unwrap_or(1)

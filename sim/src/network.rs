@@ -9,10 +9,25 @@ use crate::draw::{Draw, Site, hits, scale};
 use crate::fault::{LinkWeather, Weather};
 use crate::machine::NodeIndex;
 use crate::queue::Tie;
+use crate::time::Instant;
+use core::time::Duration;
+
+/// The way from one node to another.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Whether no cut, partition or clog is on it.
+    pub is_connected: bool,
+    /// Whether messages of some kind are lost on it.
+    pub is_filtered: bool,
+    /// How messages travel on it.
+    pub weather: Weather,
+    /// How long a message waits for those before it; zero where nothing bounds the bytes.
+    pub queued: Duration,
+}
 
 /// The hot part of one directed link.
 #[derive(Copy, Clone, Debug, Default)]
-struct Link {
+struct Lane {
     counter: u32,
     profile: u16,
     flags: u8,
@@ -65,7 +80,7 @@ pub(crate) enum Route {
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     nodes: usize,
-    links: Vec<Link>,
+    links: Vec<Lane>,
     /// The first one is the weather the run began with.
     profiles: Vec<Profile>,
     /// What links of their own weather have at least, by their place; empty when no link has one.
@@ -84,7 +99,7 @@ impl Network {
     pub(crate) fn new(nodes: usize, weather: Weather, matrix: &[LinkWeather]) -> Self {
         let mut network = Self {
             nodes,
-            links: vec![Link::default(); nodes * nodes],
+            links: vec![Lane::default(); nodes * nodes],
             profiles: vec![Profile::new(weather)],
             base: Vec::new(),
             filters: Vec::new(),
@@ -196,7 +211,7 @@ impl Network {
         *busy - now
     }
 
-    fn is_filtered(&mut self, link: Link, kind: u16, from: NodeIndex, to: NodeIndex) -> bool {
+    fn is_filtered(&mut self, link: Lane, kind: u16, from: NodeIndex, to: NodeIndex) -> bool {
         let hit = |filter: &&Filter| filter.message == kind && filter.names(from, to);
         if link.flags & FILTERED == 0 {
             return false;
@@ -251,6 +266,20 @@ impl Network {
     pub(crate) fn is_connected(&self, from: NodeIndex, to: NodeIndex) -> bool {
         let flags = self.links[from.at() * self.nodes + to.at()].flags;
         flags & (CUT | PARTED | CLOGGED) == 0
+    }
+
+    /// What a message that is sent at `now` would find.
+    pub(crate) fn link(&self, from: NodeIndex, to: NodeIndex, now: Instant) -> Link {
+        let place = from.at() * self.nodes + to.at();
+        let link = self.links[place];
+        let named = |filter: &Filter| filter.names(from, to);
+        let busy = self.busy_until.get(place).copied().unwrap_or(0);
+        Link {
+            is_connected: self.is_connected(from, to),
+            is_filtered: link.flags & FILTERED != 0 && self.filters.iter().any(named),
+            weather: self.profiles[usize::from(link.profile)].weather,
+            queued: Instant::from_nanos(busy).since(now),
+        }
     }
 
     /// Sets or clears flags; tells whether that changed any. So do all functions below that

@@ -1,5 +1,6 @@
 //! What one run found.
 
+use crate::check::obligation::Tallies;
 use crate::machine::NodeIndex;
 use crate::marks::Counts;
 use crate::time::Instant;
@@ -58,6 +59,8 @@ pub struct Report {
     pub faults_inert: u64,
     /// The first of those, by time.
     pub inert: Vec<Applied>,
+    /// For each property with a monitor, how often its obligations were armed and met.
+    pub obligations: Tallies,
     /// Properties that a check could not decide, with the reason; never a pass.
     pub not_checked: Vec<String>,
     /// The trace, as far as it was asked for.

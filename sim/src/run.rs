@@ -3,6 +3,7 @@
 //! Nothing but the plan and the code decides what is reported. No clock, no file and no other
 //! thread is looked at; a watcher may count steps and look at the last inputs from outside.
 
+use crate::check::obligation;
 use crate::fault::{Fault, Unsynced};
 use crate::hook::Hook;
 use crate::machine::{Input, Machine, NodeIndex};
@@ -112,6 +113,7 @@ pub fn run_watched<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watch) -
 pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watch) -> Report {
     marks::clear();
     quiet::want_backtraces(watch.backtrace);
+    obligation::clear();
     let mut session = Session {
         scenario,
         plan,
@@ -131,6 +133,7 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
         Err(panic) => (Some(panicked(panic, at)), None),
     };
     let marks = marks::take();
+    let obligations = obligation::take();
     let digest = |world: &World<S::Machine>| quiet::catch(|| world.digest()).unwrap_or(0);
     let trace = world.as_ref().and_then(World::trace);
     let (faults_inert, inert) = world.as_ref().map_or((0, Vec::new()), World::faults_inert);
@@ -144,6 +147,7 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
         faults: world.as_ref().map_or(0, World::faults_applied),
         faults_inert,
         inert,
+        obligations,
         not_checked: not_checked.0,
         trace: trace.map_or_else(Vec::new, |trace| trace.lines().cloned().collect()),
     };

@@ -22,6 +22,7 @@ pub mod linearizable;
 pub mod liveness;
 pub mod log_matching;
 pub mod no_disruption;
+pub mod obligations;
 pub mod one_leader_per_epoch;
 pub mod payload_blind;
 pub mod promise_order;
@@ -37,7 +38,7 @@ pub mod truth;
 pub mod vote_once;
 
 use crate::history::{Asked, Attempt, History};
-use crate::model::{Host, node_id};
+use crate::model::{Ask, Host, node_id};
 use meshos_core::config::Config;
 use meshos_core::count::Count;
 use meshos_sim::check::Outcome;
@@ -49,6 +50,7 @@ use meshos_sim::scenario::{Blocked, NotChecked};
 use meshos_sim::time::{Instant, Now};
 use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
+use obligations::Obligations;
 use std::sync::Arc;
 use track::{ChainTrack, NodeTrack};
 
@@ -59,6 +61,7 @@ pub struct Checks {
     nodes: Vec<NodeTrack>,
     chains: Vec<ChainTrack>,
     history: History,
+    obligations: Obligations,
     /// Whether the last request for a vote that came in names silence as its reason.
     consents_to_silence: bool,
     /// When a node last took in an operation.
@@ -81,6 +84,7 @@ impl Checks {
         Self {
             nodes: (0..nodes).map(track).collect(),
             config: config.clone(),
+            obligations: Obligations::new(config, &chains, nodes),
             chains,
             history: History::default(),
             consents_to_silence: false,
@@ -146,6 +150,9 @@ impl Checks {
         self.asked = view.at();
         // A node that does not run yet refuses in this very step and takes nothing in.
         let runs = view.node(node).is_some_and(|host| host.node().is_some());
+        if runs && op.ask == (Ask::HandOver {}) {
+            self.obligations.on_leave(node);
+        }
         let (true, Some(asked)) = (runs, Asked::of(&op.ask)) else {
             return;
         };
@@ -163,6 +170,8 @@ impl Checks {
             let invoked = view.at().as_nanos();
             chain.ledger.begin(key, invoked, attempt.horizon);
         }
+        let (asked, when) = ((usize::from(op.chain), &*chain), (node, view.at()));
+        self.obligations.on_ask(asked, when, (op.ticket, &op.ask));
         let waiting = self.history.begin(op.ticket, attempt);
         self.nodes[node.at()].misuse = conserved::begun(op.ticket, waiting).err();
     }
@@ -190,10 +199,28 @@ impl Hook<Host> for Checks {
         &mut self,
         view: View<'_, Host>,
         node: NodeIndex,
-        _: &mut Schedule<Host>,
+        later: &mut Schedule<Host>,
     ) -> Result<(), Violation> {
+        // The boot of the first node is the first thing that happens in a run.
+        if node == NodeIndex(0) && view.at() == Instant::ZERO && view.run(node) == 1 {
+            later.alarm(view.at().after(obligations::LOOK), obligations::NAMESPACE);
+        }
+        self.obligations.booted(view, node);
         self.booted(view, node)
             .map_err(|violation| violation.at_node(node))
+    }
+
+    fn on_alarm(
+        &mut self,
+        view: View<'_, Host>,
+        tag: u64,
+        later: &mut Schedule<Host>,
+    ) -> Result<(), Violation> {
+        if tag != obligations::NAMESPACE {
+            return Ok(());
+        }
+        later.alarm(view.at().after(obligations::LOOK), tag);
+        self.obligations.look(view, &self.chains)
     }
 
     fn on_crash(
@@ -203,16 +230,18 @@ impl Hook<Host> for Checks {
         died: &Host,
         _: &mut Schedule<Host>,
     ) -> Result<(), Violation> {
+        self.obligations.crashed(view, &self.chains, died);
         self.crashed(view, node, died)
             .map_err(|violation| violation.at_node(node))
     }
 
     fn on_fault(
         &mut self,
-        _: View<'_, Host>,
+        view: View<'_, Host>,
         fault: &Fault,
         _: &mut Schedule<Host>,
     ) -> Result<(), Violation> {
+        self.obligations.disturbed(view, &self.chains, fault);
         self.harmed(fault);
         Ok(())
     }

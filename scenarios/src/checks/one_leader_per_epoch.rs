@@ -1,7 +1,7 @@
 //! *one-leader-per-epoch*: in the whole history of a chain instance an epoch (n, node) is led by
 //! its own node only, in one incarnation of it only, and there is at most one node per n.
 
-use meshos_core::id::{Epoch, Run};
+use meshos_core::id::{Epoch, NodeId, Run};
 use meshos_sim::violation::Violation;
 use std::collections::VecDeque;
 
@@ -18,6 +18,17 @@ pub struct Leaders {
 }
 
 impl Leaders {
+    /// The number of the latest epoch that anybody led; zero before there is one.
+    pub fn last(&self) -> u64 {
+        self.recent.iter().map(|(n, _)| *n).max().unwrap_or(0)
+    }
+
+    /// Whether `node` led an epoch of a number above `n`.
+    pub fn has_led(&self, n: u64, node: NodeId) -> bool {
+        let led = |(later, run): &(u64, Run)| *later > n && run.node == node;
+        self.recent.iter().any(led)
+    }
+
     /// `run` leads `epoch`.
     ///
     /// # Errors

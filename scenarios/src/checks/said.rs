@@ -190,10 +190,15 @@ impl Checks {
             | Talk::Conflict { .. }
             | Talk::Outdated
             | Talk::Regressed { .. }
-            | Talk::TransferNow
             | Talk::Fetch { .. }
             | Talk::CatchUp { .. }
             | Talk::Parts { .. } => Ok(()),
+            Talk::TransferNow => {
+                let tip = self.nodes[step.node.at()].replicas[place].glance.tip;
+                let at = step.view.at();
+                self.obligations.on_told((chain, n), (me, to), tip, at);
+                Ok(())
+            }
         }
     }
 
@@ -267,7 +272,10 @@ impl Checks {
         let waiting = self.history.end(ticket, step.node);
         let attempt = conserved::answered(ticket, waiting)?;
         let at = step.view.at().as_nanos();
-        let chain = &mut self.chains[usize::from(attempt.chain)];
+        let place = usize::from(attempt.chain);
+        let (about, when) = ((place, &self.chains[place]), (step.node, step.view.at()));
+        self.obligations.on_answer(about, when, (ticket, answer))?;
+        let chain = &mut self.chains[place];
         match answer {
             Answer::Acked { seq, epoch } => {
                 let asked = &attempt.asked;

@@ -1,6 +1,7 @@
 //! Checks that any scenario can use over the history that it collected.
 
 pub mod linear;
+pub mod obligation;
 pub mod search;
 
 /// What a check over a whole history found.

@@ -1,4 +1,5 @@
-//! The JUnit report: one case for each scenario, and one for the marks that none of them reached.
+//! The JUnit report: one case for each scenario, and one for the marks and obligations
+//! that none of them saw.
 
 use super::run::Sweep;
 use std::fmt::Write as _;
@@ -17,7 +18,8 @@ pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {
     } else {
         Vec::new()
     };
-    let joint = usize::from(!unreached.is_empty());
+    let idle = if sweep.full { sweep.idle() } else { Vec::new() };
+    let joint = usize::from(!unreached.is_empty() || !idle.is_empty());
     let failures = (0..tallies.len()).filter(|index| bad(*index)).count() + joint;
     let skipped = tallies.iter().filter(|tally| tally.seeds == 0).count();
     let ms = sweep.outcome.elapsed.as_millis();
@@ -56,9 +58,16 @@ pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {
         }
         out.push_str("  </testcase>\n");
     }
-    if !unreached.is_empty() {
+    if joint > 0 {
         out.push_str("  <testcase name=\"all scenarios\">\n");
         unreached_failures(&mut out, &unreached);
+        for (property, why) in idle {
+            let (property, why) = (escape(property), escape(why));
+            let _ = writeln!(
+                out,
+                "    <failure type=\"obligation\" message=\"{why}: {property}\"/>"
+            );
+        }
         out.push_str("  </testcase>\n");
     }
     out.push_str("</testsuite>\n");

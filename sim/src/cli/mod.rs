@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod console;
+mod duty;
 mod generate;
 mod interrupt;
 mod junit;

@@ -4,7 +4,7 @@ use super::args::{Run, SeedBase};
 use super::console::{Console, Look, grouped, per_second, seconds};
 use super::present::{Case, case};
 use super::progress::Meter;
-use super::{Program, Stop, interrupt, junit};
+use super::{Program, Stop, duty, interrupt, junit};
 use crate::any::AnyScenario;
 use crate::marks::Mark;
 use crate::sweep::seeds::{Choice, Seeds};
@@ -204,13 +204,18 @@ impl Sweep<'_> {
         own.chain(self.missing().into_iter().map(|mark| (None, mark)))
     }
 
+    /// Properties with a monitor whose obligations were never armed, or never met.
+    pub(super) fn idle(&self) -> Vec<(&'static str, &'static str)> {
+        duty::idle(&duty::total(&self.outcome))
+    }
+
     fn unseeded(&self) -> bool {
         self.outcome.scenarios.iter().any(|tally| tally.seeds == 0)
     }
 
     fn judge(&self) -> Result<(), Stop> {
-        let marks_missing = self.full && self.missing_all().next().is_some();
-        if !self.cases.is_empty() || marks_missing {
+        let missing = self.missing_all().next().is_some() || !self.idle().is_empty();
+        if !self.cases.is_empty() || self.full && missing {
             return Err(Stop::Violated);
         }
         match self.outcome.end {
@@ -246,6 +251,7 @@ impl Sweep<'_> {
             }
         }
         self.print_marks(console);
+        self.print_obligations(console);
         for lost in &self.outcome.lost {
             let text = format!(
                 "in flight when an earlier sweep was killed: {} seed {} \
@@ -272,6 +278,17 @@ impl Sweep<'_> {
             .collect();
         for (mark, why) in dormant {
             console.painted(Look::Dim, format!("dormant: {mark} ({why})"));
+        }
+    }
+
+    fn print_obligations(&self, console: &mut Console) {
+        duty::print(console, &self.outcome);
+        let look = match self.full {
+            true => Look::Bad,
+            false => Look::Dim,
+        };
+        for (property, why) in self.idle() {
+            console.painted(look, format!("obligation {why}: {property}"));
         }
     }
 
@@ -321,6 +338,8 @@ impl Sweep<'_> {
             "full": self.full,
             "scenarios": tallies,
             "marks_missing": self.missing(),
+            "obligations": duty::json(&duty::total(&self.outcome)),
+            "obligations_idle": self.idle().iter().map(|(property, _)| property).collect::<Vec<_>>(),
             "lost": lost.collect::<Vec<_>>(),
             "timing": {
                 "elapsed_ms": self.outcome.elapsed.as_millis() as u64,
@@ -349,6 +368,7 @@ impl Sweep<'_> {
             "digests": (digests.len() <= DIGESTS_MAX).then_some(digests),
             "marks": tally.marks,
             "marks_missing": self.missing_of(index),
+            "obligations": duty::json(&tally.obligations),
             "not_checked": tally.not_checked,
             "violations": cases.map(Case::json).collect::<Vec<_>>(),
         })

@@ -13,6 +13,7 @@ pub mod seeds;
 mod worker;
 
 use crate::any::AnyScenario;
+use crate::check::obligation::Tallies;
 use crate::report::{Finding, STUCK};
 use bucket::Buckets;
 use flight::{Flight, Lost};
@@ -110,6 +111,8 @@ pub struct Tally {
     pub faults: u64,
     /// How many of them changed nothing.
     pub faults_inert: u64,
+    /// For each property with a monitor, how often its obligations were armed and met.
+    pub obligations: Tallies,
     /// For each reason, the number of seeds with a check that could not decide.
     pub not_checked: BTreeMap<String, u64>,
     /// Digests by seed.
@@ -297,6 +300,9 @@ impl Tally {
         self.converged_max = self.converged_max.max(report.converged_after);
         for mark in report.marks.into_keys() {
             *self.marks.entry(mark).or_default() += 1;
+        }
+        for (property, tally) in report.obligations {
+            self.obligations.entry(property).or_default().add(tally);
         }
         for reason in report.not_checked {
             *self.not_checked.entry(reason).or_default() += 1;

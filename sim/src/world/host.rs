@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::disk::{Disk, DiskError, FileOp};
 use crate::fault::Unsynced;
 use crate::machine::{Machine, NodeIndex};
-use crate::network::Network;
+use crate::network::{Link, Network};
 use crate::queue::Tie;
 use crate::time::{Instant, Now};
 use std::collections::VecDeque;
@@ -108,6 +108,17 @@ impl Drive {
     }
 }
 
+/// How a disk is doing.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Medium {
+    /// Longest time for a batch, in microseconds.
+    pub us_max: u64,
+    /// Whether nothing can be written.
+    pub is_full: bool,
+    /// Whether the next sync fails.
+    pub sync_fails: bool,
+}
+
 /// Everything that checks may look at.
 pub struct View<'a, M: Machine> {
     at: Instant,
@@ -198,5 +209,25 @@ impl<'a, M: Machine> View<'a, M> {
     /// Whether no cut, partition or clog is on the way from one node to another.
     pub fn is_connected(&self, from: NodeIndex, to: NodeIndex) -> bool {
         self.network.is_connected(from, to)
+    }
+
+    /// The way from one node to another, as a message that is sent now would find it.
+    pub fn link(&self, from: NodeIndex, to: NodeIndex) -> Link {
+        self.network.link(from, to, self.at)
+    }
+
+    /// How the disk of a node is doing, up or down.
+    pub fn medium(&self, node: NodeIndex) -> Medium {
+        let drive = &self.hosts[node.at()].drive;
+        Medium {
+            us_max: drive.us.1,
+            is_full: drive.full,
+            sync_fails: drive.sync_fails,
+        }
+    }
+
+    /// The clocks of a node.
+    pub fn clock(&self, node: NodeIndex) -> &'a Clock {
+        &self.hosts[node.at()].clock
     }
 }

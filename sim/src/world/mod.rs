@@ -14,8 +14,9 @@ mod snapshot;
 mod stepping;
 mod storage;
 
+pub use crate::network::Link;
 pub use effects::Applied;
-pub use host::View;
+pub use host::{Medium, View};
 pub use setup::Setup;
 
 use crate::clock::Clock;

@@ -1,0 +1,237 @@
+//! Ground truth of what could work: processes, clocks, disks and links, and since when.
+//!
+//! Faults change it, and each of them is looked at when it has been applied, so no break is
+//! missed however short it is. What changes without a fault (the queue of a link or of a disk, a
+//! store that is still being repaired) is seen at the next look only.
+
+use crate::model::Host;
+use meshos_sim::fault::Weather;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::time::Instant;
+use meshos_sim::world::{Link, View};
+use std::time::Duration;
+
+/// Clock rates that count as true, in parts of a million off.
+const TRUE_PPM: i32 = 10_000;
+/// Clock rates under which everything takes three times as long, in parts of a million off.
+const DRIFT_PPM: core::ops::RangeInclusive<i32> = -300_000..=400_000;
+
+/// What works, and since when.
+#[derive(Clone, Debug)]
+pub(in crate::checks) struct Ground {
+    heartbeat: Duration,
+    nodes: usize,
+    fit: Vec<Option<Instant>>,
+    /// Since when small messages travel in time, for each pair of nodes.
+    works: Vec<Option<Instant>>,
+    /// Nodes that were told to hand over and stop.
+    leaving: Vec<bool>,
+}
+
+/// A majority of the voters of a chain that work pairwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Majority {
+    /// Since when they do.
+    pub since: Instant,
+    /// Who they are.
+    pub members: Vec<NodeIndex>,
+}
+
+impl Ground {
+    pub(super) fn new(nodes: u16, heartbeat: Duration) -> Self {
+        let nodes = usize::from(nodes);
+        Self {
+            heartbeat,
+            nodes,
+            fit: vec![None; nodes],
+            works: vec![None; nodes * nodes],
+            leaving: vec![false; nodes],
+        }
+    }
+
+    /// Looks at everything; the nodes that something broke at.
+    pub(super) fn look(&mut self, view: View<'_, Host>) -> Vec<NodeIndex> {
+        let at = view.at();
+        let mut broken = Vec::new();
+        for node in view.nodes() {
+            let is_fit = self.is_fit(view, node);
+            if note(&mut self.fit[node.at()], is_fit, at) {
+                broken.push(node);
+            }
+        }
+        for one in view.nodes() {
+            for two in (one.0 + 1..self.nodes as u16).map(NodeIndex) {
+                let links = [view.link(one, two), view.link(two, one)];
+                let carries = links.iter().all(carries)
+                    && links.iter().map(latency).sum::<Duration>() < self.heartbeat;
+                let queued: Duration = links.iter().map(|link| link.queued).sum();
+                let trip: Duration = links.iter().map(latency).sum();
+                let works = carries && trip + queued < self.heartbeat;
+                let place = one.at() * self.nodes + two.at();
+                if note(&mut self.works[place], works, at) {
+                    broken.extend([one, two]);
+                }
+            }
+        }
+        broken
+    }
+
+    /// Whether a node runs, its clocks do, and its disk has room and is fast enough.
+    fn is_fit(&self, view: View<'_, Host>, node: NodeIndex) -> bool {
+        let runs = view.node(node).is_some_and(|host| host.node().is_some());
+        if !runs || view.is_paused(node) || self.leaving[node.at()] {
+            return false;
+        }
+        let (clock, disk) = (view.clock(node), view.medium(node));
+        let in_time = !clock.is_stopped()
+            && DRIFT_PPM.contains(&clock.rate_ppm())
+            && clock.late() * 2 < self.heartbeat;
+        // A sync waits for what is queued before it.
+        let queued = view.batches(node).max(1) as u64;
+        let sync = Duration::from_micros(disk.us_max.saturating_mul(queued));
+        in_time && !disk.is_full && !disk.sync_fails && sync < self.heartbeat
+    }
+
+    /// The clocks of a node leapt, which no waiting peer can tell from silence.
+    pub(super) fn leapt(&mut self, node: NodeIndex) {
+        self.fit[node.at()] = None;
+    }
+
+    /// A node was told to hand over what it leads: it seeks leadership no more.
+    pub(super) fn leaves(&mut self, node: NodeIndex) {
+        self.leaving[node.at()] = true;
+        self.fit[node.at()] = None;
+    }
+
+    /// A node runs anew.
+    pub(super) fn booted(&mut self, node: NodeIndex) {
+        self.leaving[node.at()] = false;
+    }
+
+    /// Since when a node is fit.
+    pub(super) fn fit(&self, node: NodeIndex) -> Option<Instant> {
+        self.fit[node.at()]
+    }
+
+    /// Since when two nodes work with each other, both being fit.
+    pub(super) fn works(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
+        self.both(&self.works, one, two)
+    }
+
+    fn both(&self, links: &[Option<Instant>], one: NodeIndex, two: NodeIndex) -> Option<Instant> {
+        let fit = self.fit(one)?.max(self.fit(two)?);
+        if one == two {
+            return Some(fit);
+        }
+        let (low, high) = (one.min(two), one.max(two));
+        let link = links[low.at() * self.nodes + high.at()]?;
+        Some(fit.max(link))
+    }
+
+    /// How much longer than with true clocks everything may take among `nodes`.
+    pub(super) fn pace(&self, view: View<'_, Host>, nodes: &[NodeIndex]) -> u32 {
+        let is_true = |node: &NodeIndex| view.clock(*node).rate_ppm().abs() <= TRUE_PPM;
+        if nodes.iter().all(is_true) { 1 } else { 3 }
+    }
+
+    /// The `size` of `voters` that have worked pairwise for the longest time. `since` says of
+    /// each voter from when on it may be counted, if at all.
+    pub(super) fn majority(
+        &self,
+        voters: &[NodeIndex],
+        since: &[Option<Instant>],
+        size: usize,
+    ) -> Option<Majority> {
+        let count = voters.len();
+        let usable = since.iter().flatten().count();
+        if usable < size || size == 0 {
+            return None;
+        }
+        let mut best: Option<(Instant, u32)> = None;
+        let mut set: u32 = (1 << size) - 1;
+        while set < 1 << count {
+            if let Some(from) = self.clique(voters, since, set)
+                && best.is_none_or(|(held, _)| from < held)
+            {
+                best = Some((from, set));
+            }
+            // The next larger number with as many bits.
+            let low = set & set.wrapping_neg();
+            let ripple = set + low;
+            set = ripple | (((set ^ ripple) >> 2) / low);
+        }
+        let (since, set) = best?;
+        let members = (0..count).filter(|at| set & 1 << at != 0);
+        Some(Majority {
+            since,
+            members: members.map(|at| voters[at]).collect(),
+        })
+    }
+
+    fn clique(&self, voters: &[NodeIndex], since: &[Option<Instant>], set: u32) -> Option<Instant> {
+        let mut from = Instant::ZERO;
+        for (at, one) in voters
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| set & 1 << at != 0)
+        {
+            from = from.max(since[at]?);
+            for (_, two) in voters
+                .iter()
+                .enumerate()
+                .filter(|(to, _)| *to > at && set & 1 << to != 0)
+            {
+                from = from.max(self.works(*one, *two)?);
+            }
+        }
+        Some(from)
+    }
+
+    /// How many of `voters` hear one of `members` but do not work with all of them: they cannot
+    /// be followed, and may be tried in vain.
+    pub(super) fn strangers(
+        &self,
+        view: View<'_, Host>,
+        voters: &[NodeIndex],
+        members: &[NodeIndex],
+    ) -> u32 {
+        let strange = |voter: &&NodeIndex| {
+            !members.contains(voter)
+                && view.is_up(**voter)
+                && members
+                    .iter()
+                    .any(|member| view.is_connected(*member, **voter))
+                && members
+                    .iter()
+                    .any(|member| self.works(*member, **voter).is_none())
+        };
+        voters.iter().filter(strange).count() as u32
+    }
+}
+
+/// Notes whether something holds; whether it just ceased to.
+fn note(slot: &mut Option<Instant>, holds: bool, at: Instant) -> bool {
+    if holds {
+        slot.get_or_insert(at);
+        return false;
+    }
+    slot.take().is_some()
+}
+
+/// Whether whatever is sent on a link arrives.
+fn carries(link: &Link) -> bool {
+    let weather = &link.weather;
+    link.is_connected && !link.is_filtered && weather.loss_ppm == 0 && weather.corrupt_ppm == 0
+}
+
+/// The longest time that a link takes for a small message.
+fn latency(link: &Link) -> Duration {
+    let Weather {
+        latency_us_max,
+        reorder_ppm,
+        ..
+    } = link.weather;
+    // A message that is reordered is late by up to eight times the longest latency.
+    let times = if reorder_ppm > 0 { 9 } else { 1 };
+    Duration::from_micros(latency_us_max.saturating_mul(times))
+}

@@ -1,0 +1,280 @@
+//! Obligations of chains: what has to come true while faults last.
+//!
+//! One file per property holds what is owed and since when, over small plain values. This file
+//! and those that are no property collect those values, from ground truth only: links,
+//! processes, disks, clocks and the true state of replicas, never what a node believes of
+//! another one. Everything is looked at a few times a second and whenever a fault was applied.
+
+pub mod commits_go_on;
+pub(super) mod ground;
+pub mod leader_again_now;
+mod look;
+mod missing;
+pub mod pinned_leads;
+pub mod transfer_ends;
+
+pub use ground::Majority;
+
+use super::track::ChainTrack;
+use crate::model::{Ask, Host, node_id, node_index};
+use commits_go_on::{Asking, CommitsGoOn};
+use ground::Ground;
+use leader_again_now::LeaderAgain;
+use meshos_core::chain::entry::Tip;
+use meshos_core::client::{Answer, Reason};
+use meshos_core::config::Config;
+use meshos_core::id::NodeId;
+use meshos_core::replica::Chain;
+use meshos_core::replica::role::Role;
+use meshos_sim::check::obligation::{Monitor, Overdue};
+use meshos_sim::fault::Fault;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::time::Instant;
+use meshos_sim::violation::Violation;
+use meshos_sim::world::View;
+use pinned_leads::PinnedLeads;
+use std::collections::VecDeque;
+use std::time::Duration;
+use transfer_ends::{TransferEnds, Wish, Word};
+
+/// Obligations that the core is known to break: they are counted and not enforced. Each one goes
+/// from this list with the mend that makes it hold, and the list with the last of them.
+pub const PENDING: &[&str] = &[pinned_leads::ID, transfer_ends::ID];
+
+/// What a bound depends on.
+#[derive(Copy, Clone, Debug)]
+pub struct Facts<'a> {
+    /// True time.
+    pub at: Instant,
+    /// Name of the chain.
+    pub chain: &'a str,
+    /// Time between two heartbeats.
+    pub heartbeat: Duration,
+    /// How many times longer everything may take because clocks drift.
+    pub pace: u32,
+    /// Voters that can hear but not be followed.
+    pub strangers: u32,
+}
+
+/// How long a chain may take to find a leader, or to commit: ten seconds with default heartbeats,
+/// and as much again for each voter that can hear but not be followed.
+pub fn allowed(facts: Facts<'_>) -> Duration {
+    let ten = Duration::from_secs(10).max(facts.heartbeat * 20);
+    ten * facts.pace * (1 + facts.strangers)
+}
+
+/// A monitor that enforces its property unless that is pending.
+fn monitor<K: Ord + Clone>(id: &'static str) -> Monitor<K> {
+    let overdue = match PENDING.contains(&id) {
+        true => Overdue::Counts,
+        false => Overdue::Violates,
+    };
+    Monitor::new(id, overdue)
+}
+
+fn names(nodes: &[NodeIndex]) -> String {
+    let names: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// What is known of one chain.
+#[derive(Clone, Debug)]
+struct Duty {
+    name: String,
+    voters: Vec<NodeIndex>,
+    majority: usize,
+    pinned: Option<NodeIndex>,
+    /// Since when each voter has an undamaged replica of its founding store.
+    sound: Vec<Option<Instant>>,
+    asking: Vec<Asking>,
+    /// The committed prefix at the last looks, oldest first.
+    committed: VecDeque<Tip>,
+}
+
+/// What conditions are made of.
+#[derive(Clone, Debug)]
+struct Known {
+    heartbeat: Duration,
+    bandwidth: u64,
+    entry_bytes_max: u32,
+    ground: Ground,
+    duties: Vec<Duty>,
+}
+
+/// All obligations of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Obligations {
+    known: Known,
+    leader_again: LeaderAgain,
+    commits: CommitsGoOn,
+    transfers: TransferEnds,
+    pinned: PinnedLeads,
+}
+
+/// Between two looks.
+pub(super) const LOOK: Duration = Duration::from_millis(250);
+/// Looks over which a replica may trail the committed prefix and still count as level: a second.
+const TRAIL: usize = 4;
+pub(super) const NAMESPACE: u64 = 0x0b << 56;
+
+impl Obligations {
+    pub(super) fn new(config: &Config, chains: &[ChainTrack], nodes: u16) -> Self {
+        let duties = config.chains().iter().zip(chains);
+        let duties: Vec<_> = duties
+            .map(|(draft, chain)| {
+                let voters = chain.founding.voters.iter();
+                let voters: Vec<_> = voters.map(|member| node_index(member.node)).collect();
+                Duty {
+                    name: draft.name.clone(),
+                    majority: chain.founding.majority(),
+                    pinned: draft.leader_pinned.map(node_index),
+                    sound: vec![None; voters.len()],
+                    asking: vec![Asking::default(); voters.len()],
+                    committed: VecDeque::new(),
+                    voters,
+                }
+            })
+            .collect();
+        let heartbeat = config.heartbeat();
+        let limits = config.limits();
+        Self {
+            leader_again: LeaderAgain::new(duties.len()),
+            commits: CommitsGoOn::new(duties.len()),
+            transfers: TransferEnds::default(),
+            pinned: PinnedLeads::new(duties.len(), Duration::from_millis(config.timing().pin_ms)),
+            known: Known {
+                heartbeat,
+                bandwidth: limits.bandwidth_bytes_per_s,
+                entry_bytes_max: limits.entry_bytes_max,
+                ground: Ground::new(nodes, heartbeat),
+                duties,
+            },
+        }
+    }
+
+    /// A fault was applied.
+    pub(super) fn disturbed(&mut self, view: View<'_, Host>, chains: &[ChainTrack], fault: &Fault) {
+        if let Fault::ClockJump { node, .. } = fault
+            && node.at() < view.nodes().len()
+        {
+            self.known.ground.leapt(*node);
+        }
+        let broken = self.known.ground.look(view);
+        for node in broken {
+            let host = view.node(node);
+            self.unseated(view.at(), chains, host);
+        }
+    }
+
+    /// A node crashed.
+    pub(super) fn crashed(&mut self, view: View<'_, Host>, chains: &[ChainTrack], died: &Host) {
+        self.known.ground.look(view);
+        self.unseated(view.at(), chains, Some(died));
+    }
+
+    /// Something broke at a node. Where it leads or seeks to, the votes that it was given are
+    /// spent, and the others begin anew.
+    fn unseated(&mut self, at: Instant, chains: &[ChainTrack], host: Option<&Host>) {
+        let Some(node) = host.and_then(Host::node) else {
+            return;
+        };
+        for (place, track) in chains.iter().enumerate() {
+            let role = node.chain(track.id).map(Chain::role);
+            if matches!(role, Some(Role::Leader | Role::Candidate)) {
+                self.leader_again.restart(place, at);
+                self.commits.restart(place, at);
+            }
+        }
+    }
+
+    pub(super) fn booted(&mut self, view: View<'_, Host>, node: NodeIndex) {
+        self.known.ground.booted(node);
+        self.known.ground.look(view);
+    }
+
+    /// A node takes in a request.
+    pub(super) fn on_ask(
+        &mut self,
+        (chain, state): (usize, &ChainTrack),
+        (node, at): (NodeIndex, Instant),
+        (ticket, ask): (u64, &Ask),
+    ) {
+        match ask {
+            Ask::Open {} => self.asks(chain, node, at),
+            Ask::Append { bytes, .. } if *bytes <= self.known.entry_bytes_max => {
+                self.asks(chain, node, at);
+            }
+            Ask::Transfer { to } => {
+                let wish = Wish {
+                    chain,
+                    to: to.map(node_id),
+                    n: state.leaders.last(),
+                };
+                self.transfers.wish(ticket, wish);
+            }
+            Ask::Append { .. } | Ask::Read { .. } | Ask::HandOver {} => {}
+        }
+    }
+
+    /// A node is told to hand over what it leads, and to stop.
+    pub(super) fn on_leave(&mut self, node: NodeIndex) {
+        self.known.ground.leaves(node);
+    }
+
+    fn asks(&mut self, chain: usize, node: NodeIndex, at: Instant) {
+        let duty = &mut self.known.duties[chain];
+        if let Some(voter) = duty.voters.iter().position(|voter| *voter == node) {
+            duty.asking[voter].ask(at);
+        }
+    }
+
+    /// A leader tells `target` to take over what it has up to `tip`.
+    pub(super) fn on_told(
+        &mut self,
+        (chain, n): (usize, u64),
+        (from, target): (NodeId, NodeId),
+        tip: Tip,
+        at: Instant,
+    ) {
+        let transfer = (chain, n, node_index(target));
+        let from = node_index(from);
+        self.transfers.tell(transfer, Word { at, from, tip });
+    }
+
+    /// A request ends.
+    pub(super) fn on_answer(
+        &mut self,
+        (chain, state): (usize, &ChainTrack),
+        (node, at): (NodeIndex, Instant),
+        (ticket, answer): (u64, &Answer),
+    ) -> Result<(), Violation> {
+        if let Some(wish) = self.transfers.answered(ticket) {
+            if *answer == Answer::Transferred {
+                let led = match wish.to {
+                    Some(node) => state.leaders.has_led(wish.n, node),
+                    None => state.leaders.last() > wish.n,
+                };
+                return self.transfers.transferred(wish, led);
+            }
+            return Ok(());
+        }
+        match answer {
+            Answer::Acked { .. } => self.commits.commit(chain, at),
+            Answer::Rejected(
+                Reason::TooLarge | Reason::TooOld | Reason::BadNumber | Reason::UnknownClient,
+            ) => {
+                let duty = &mut self.known.duties[chain];
+                if let Some(voter) = duty.voters.iter().position(|voter| *voter == node) {
+                    duty.asking[voter].refuse();
+                }
+            }
+            Answer::Rejected(_)
+            | Answer::NotLeader { .. }
+            | Answer::Unknown
+            | Answer::Entries { .. }
+            | Answer::Corrupt { .. }
+            | Answer::Transferred => {}
+        }
+        Ok(())
+    }
+}

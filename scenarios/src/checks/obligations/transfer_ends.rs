@@ -1,0 +1,139 @@
+//! *transfer-ends*: a target that was told to take over leads within eight heartbeats while it
+//! lives, is level, may campaign and works with M voters; and `Transferred` is said only when it
+//! did.
+
+use super::{Facts, names};
+use meshos_core::chain::entry::Tip;
+use meshos_core::id::NodeId;
+use meshos_sim::check::obligation::Monitor;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::time::Instant;
+use meshos_sim::violation::Violation;
+use std::collections::BTreeMap;
+
+/// Id of the property.
+pub const ID: &str = "transfer-ends";
+
+/// Heartbeats from the first word to the target until it leads.
+const HEARTBEATS: u32 = 8;
+
+/// A transfer: the chain, the epoch number that is handed over, and the target.
+pub type Transfer = (usize, u64, NodeIndex);
+
+/// What a leader told a target.
+#[derive(Copy, Clone, Debug)]
+pub struct Word {
+    /// When.
+    pub at: Instant,
+    /// The leader.
+    pub from: NodeIndex,
+    /// The end of its log, with which the target is level.
+    pub tip: Tip,
+}
+
+/// What a client wants.
+#[derive(Copy, Clone, Debug)]
+pub struct Wish {
+    /// The chain.
+    pub chain: usize,
+    /// The target, unless any will do.
+    pub to: Option<NodeId>,
+    /// The number of the latest epoch that anybody led when it was asked for.
+    pub n: u64,
+}
+
+/// Transfers under way.
+#[derive(Clone, Debug)]
+pub struct TransferEnds {
+    owed: Monitor<Transfer>,
+    /// The first word to each target.
+    told: BTreeMap<Transfer, Word>,
+    /// By ticket.
+    wishes: BTreeMap<u64, Wish>,
+}
+
+impl Default for TransferEnds {
+    fn default() -> Self {
+        Self {
+            owed: super::monitor(ID),
+            told: BTreeMap::new(),
+            wishes: BTreeMap::new(),
+        }
+    }
+}
+
+impl TransferEnds {
+    /// A leader tells a target to take over.
+    pub fn tell(&mut self, transfer: Transfer, word: Word) {
+        self.told.entry(transfer).or_insert(word);
+    }
+
+    /// Transfers of a chain whose target was told.
+    pub fn told(&self, chain: usize) -> impl Iterator<Item = (Transfer, Word)> {
+        let all = self.told.iter().map(|(transfer, word)| (*transfer, *word));
+        all.filter(move |((of, ..), _)| *of == chain)
+    }
+
+    /// The target leads.
+    pub fn end(&mut self, transfer: Transfer) {
+        self.told.remove(&transfer);
+        self.owed.meet(&transfer);
+    }
+
+    /// The target cannot lead, or somebody else does.
+    pub fn release(&mut self, transfer: Transfer) {
+        self.told.remove(&transfer);
+        self.owed.release(&transfer);
+    }
+
+    /// The target lives, is level, may campaign and works with a majority.
+    ///
+    /// # Errors
+    /// It has not taken over in time.
+    pub fn hold(&mut self, transfer: Transfer, facts: Facts<'_>) -> Result<(), Violation> {
+        let Some(word) = self.told.get(&transfer) else {
+            return Ok(());
+        };
+        let bound = facts.heartbeat * HEARTBEATS * facts.pace;
+        self.owed.hold(transfer, word.at, bound);
+        let tell = |(_, n, target): &Transfer| {
+            format!(
+                "{} was told to take over chain {:?} from the leader of epoch {n}, is level and \
+                 works with a majority, and does not lead",
+                names(&[*target]),
+                facts.chain
+            )
+        };
+        self.owed.judge(facts.at, tell)
+    }
+
+    /// A client wants a transfer.
+    pub fn wish(&mut self, ticket: u64, wish: Wish) {
+        self.wishes.insert(ticket, wish);
+    }
+
+    /// It is answered.
+    pub fn answered(&mut self, ticket: u64) -> Option<Wish> {
+        self.wishes.remove(&ticket)
+    }
+
+    /// It is answered `Transferred`; `led` says whether such a target has led since.
+    ///
+    /// # Errors
+    /// Nobody took over who was meant to.
+    pub fn transferred(&self, wish: Wish, led: bool) -> Result<(), Violation> {
+        if led {
+            return Ok(());
+        }
+        let whom = match wish.to {
+            Some(node) => format!("node {node}"),
+            None => "another node".to_owned(),
+        };
+        let text = format!(
+            "a client that wanted {whom} to lead is told `Transferred`, and {whom} has led no \
+             epoch above {}",
+            wish.n
+        );
+        self.owed.forbid(text)
+    }
+}

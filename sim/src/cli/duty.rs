@@ -1,0 +1,75 @@
+//! What a sweep says of obligations: how often each was armed and met.
+
+use super::console::{Console, Look, grouped};
+use crate::check::obligation::{Tallies, Tally};
+use crate::sweep::Outcome;
+use serde_json::{Value, json};
+
+/// The sum over all scenarios.
+pub(super) fn total(outcome: &Outcome) -> Tallies {
+    let mut total = Tallies::new();
+    for (property, tally) in outcome
+        .scenarios
+        .iter()
+        .flat_map(|tally| &tally.obligations)
+    {
+        total.entry(property).or_default().add(*tally);
+    }
+    total
+}
+
+/// Properties with a monitor that tested nothing, and why.
+pub(super) fn idle(total: &Tallies) -> Vec<(&'static str, &'static str)> {
+    let why = |tally: &Tally| match (tally.armed, tally.met) {
+        (0, _) => Some("never armed"),
+        (_, 0) => Some("never met"),
+        _ => None,
+    };
+    let idle = total.iter();
+    idle.filter_map(|(property, tally)| Some((*property, why(tally)?)))
+        .collect()
+}
+
+/// One line for each scenario and one for their sum; nothing where no property has a monitor.
+pub(super) fn print(console: &mut Console, outcome: &Outcome) {
+    let total = total(outcome);
+    if total.is_empty() {
+        return;
+    }
+    let mut head = vec!["armed/met"];
+    head.extend(total.keys());
+    let owing = outcome.scenarios.iter();
+    let owing = owing.filter(|tally| !tally.obligations.is_empty());
+    let mut rows: Vec<_> = owing
+        .map(|tally| row(&tally.scenario, &total, &tally.obligations))
+        .collect();
+    if rows.len() > 1 {
+        rows.push(row("all", &total, &total));
+    }
+    console.table(&head, &rows);
+}
+
+fn row(name: &str, all: &Tallies, own: &Tallies) -> Vec<(Look, String)> {
+    let cell = |property: &&'static str| {
+        let tally = own.get(property).copied().unwrap_or_default();
+        let text = format!("{}/{}", grouped(tally.armed), grouped(tally.met));
+        match (tally.armed, tally.broken) {
+            (0, _) => (Look::Dim, "-".to_owned()),
+            (_, 0) => (Look::Plain, text),
+            (_, broken) => (Look::Warning, format!("{text} ({broken} broken)")),
+        }
+    };
+    let mut row = vec![(Look::Strong, name.to_owned())];
+    row.extend(all.keys().map(cell));
+    row
+}
+
+/// The tallies by property.
+pub(super) fn json(tallies: &Tallies) -> Value {
+    let one = |(property, tally): (&&'static str, &Tally)| {
+        let Tally { armed, met, broken } = tally;
+        let tally = json!({ "armed": armed, "met": met, "broken": broken });
+        ((*property).to_owned(), tally)
+    };
+    Value::Object(tallies.iter().map(one).collect())
+}
