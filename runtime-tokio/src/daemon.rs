@@ -87,11 +87,18 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
         Formatting::Refuse => {}
         Formatting::Format => {
             let nonce = FormatNonce::new(u64::from_le_bytes(random()?));
-            format_store(path, &settings.identity, nonce, &settings.foundings())?;
+            let foundings = settings.foundings();
+            let format = || format_store(path, &settings.identity, nonce, &foundings);
+            if with_space(format, &mut signals).await?.is_none() {
+                return Ok(());
+            }
             tracing::info!(path = %path.display(), "store formatted");
         }
     }
-    let opened = open_store(path, &settings.identity, &settings.store_limits())?;
+    let open = || open_store(path, &settings.identity, &settings.store_limits());
+    let Some(opened) = with_space(open, &mut signals).await? else {
+        return Ok(());
+    };
     for damage in &opened.damage {
         tracing::warn!(%damage, "store is not as it was written");
     }
@@ -163,6 +170,33 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     tracing::info!(%node, "node is down");
     Ok(())
 }
+
+/// Tries until there is space enough for it, as the node does for its orders when it runs; `None`
+/// when a signal ended the wait.
+async fn with_space<T>(
+    mut attempt: impl FnMut() -> Result<T, OpenError>,
+    signals: &mut Signals,
+) -> Result<Option<T>, OpenError> {
+    let mut is_told = false;
+    loop {
+        match attempt() {
+            Err(error) if error.is_full() => {
+                if !is_told {
+                    tracing::warn!(%error, "no space left on the store, waiting for more");
+                }
+                is_told = true;
+            }
+            ended => return ended.map(Some),
+        }
+        tokio::select! {
+            () = sleep(SPACE_RETRY) => {}
+            () = signals.next() => return Ok(None),
+        }
+    }
+}
+
+/// How long a start waits before it looks again whether there is space.
+const SPACE_RETRY: Duration = Duration::from_millis(500);
 
 /// Time that is left for writing down what is under way, whatever signals come.
 const FINISH_MIN: Duration = Duration::from_secs(5);

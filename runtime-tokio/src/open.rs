@@ -4,12 +4,12 @@
 //! come back under its old StoreId, for its votes and acknowledgements are gone (D1, *amnesia*).
 
 use crate::directory::{Directory, DirectoryError};
-use crate::store::{GroupCommit, perform};
+use crate::store::{GroupCommit, is_full, perform};
 use meshos_core::chain::peers::PeerMemory;
-use meshos_core::chain::recover::{Damage, RecoverError, recover};
+use meshos_core::chain::recover::{Damage, Files, RecoverError, recover};
 use meshos_core::chain::store::{FileOp, Founding, Identity, Limits, Named, Part, format};
 use meshos_core::event::Boot;
-use meshos_core::id::FormatNonce;
+use meshos_core::id::{FormatNonce, Incarnation};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,20 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether the same may succeed once there is more space: everything that was done of it may
+    /// be done again.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => is_full(source),
+            Self::Directory(DirectoryError::Io { source, .. }) => is_full(source),
+            Self::Directory(DirectoryError::InUse(_)) => false,
+            Self::Unformatted { .. } | Self::NotEmpty { .. } => false,
+            Self::Lost { .. } | Self::Foreign { .. } => false,
+        }
+    }
+}
+
 struct Shown<'a>(&'a Identity);
 
 impl std::fmt::Display for Shown<'_> {
@@ -105,7 +119,8 @@ pub struct Opened {
 /// Formats the empty or missing directory at `path`; `nonce` is drawn for it alone.
 ///
 /// # Errors
-/// When there is something in it but the leavings of an interrupted attempt.
+/// When there is something in it but the leavings of an interrupted attempt, or when there is no
+/// space for it: see [`OpenError::is_full`].
 pub fn format_store(
     path: &Path,
     identity: &Identity,
@@ -118,14 +133,17 @@ pub fn format_store(
     };
     fs::create_dir_all(path).map_err(failed)?;
     let mut directory = Directory::open(path)?;
-    for (name, _) in directory.read().map_err(failed)? {
+    let files = directory.read().map_err(failed)?;
+    let is_unfinished = is_unfinished(&files);
+    for name in files.into_keys() {
         let is_leaving = match Named::of(&name) {
             // The identity is written last, and nothing is appended before it.
             Some(Named::Chain { part, .. }) => match part {
                 Part::Vote(_) | Part::Checkpoint | Part::Draft => true,
                 Part::Segment(_) | Part::Repairs => false,
             },
-            Some(Named::Identity(_) | Named::Peers(_)) | None => false,
+            Some(Named::Identity(_)) => is_unfinished,
+            Some(Named::Peers(_)) | None => false,
         };
         if !is_leaving {
             return Err(OpenError::NotEmpty {
@@ -143,10 +161,27 @@ pub fn format_store(
     parent.sync_all().map_err(failed)
 }
 
+/// Whether formatting was interrupted: no boot of the store was ever counted, and of the two
+/// places of its identity one at least is not there.
+fn is_unfinished(files: &Files) -> bool {
+    match recover(files, &Limits::default()) {
+        Ok(recovered) => {
+            let is_identity =
+                |damage: &Damage| matches!(Named::of(&damage.file), Some(Named::Identity(_)));
+            recovered.boot.incarnation == FIRST_BOOT && recovered.damage.iter().any(is_identity)
+        }
+        Err(RecoverError::Unformatted) => true,
+        Err(RecoverError::Identity { .. }) => false,
+    }
+}
+
+const FIRST_BOOT: Incarnation = Incarnation::new(1);
+
 /// Opens the store at `path` for one run, with everything that recovery asks for made durable.
 ///
 /// # Errors
-/// When there is no store of `identity` at `path`.
+/// When there is no store of `identity` at `path`, or no space for what recovery asks for: see
+/// [`OpenError::is_full`].
 pub fn open_store(path: &Path, identity: &Identity, limits: &Limits) -> Result<Opened, OpenError> {
     let failed = |source| OpenError::Io {
         path: path.to_owned(),

@@ -235,3 +235,55 @@ fn a_directory_does_what_each_operation_says() {
         [(b, bytes("Jello wo!?"))]
     );
 }
+
+/// A name at which every write finds no space.
+fn without_space(path: &Path) {
+    std::os::unix::fs::symlink("/dev/full", path).unwrap();
+}
+
+#[test]
+fn formatting_without_space_may_be_done_again() {
+    let parent = tempfile::tempdir().unwrap();
+    for file in ["identity.a", "identity.b"] {
+        let full = parent.path().join(file);
+        without_space(&full);
+        let error = format_store(
+            parent.path(),
+            &identity(1),
+            FormatNonce::new(1),
+            &foundings(),
+        )
+        .unwrap_err();
+        assert!(error.is_full(), "{error}");
+        fs::remove_file(full).unwrap();
+    }
+    format_store(
+        parent.path(),
+        &identity(1),
+        FormatNonce::new(1),
+        &foundings(),
+    )
+    .unwrap();
+    open(parent.path()).unwrap();
+}
+
+#[test]
+fn a_store_without_space_for_its_repairs_may_be_opened_again() {
+    let parent = tempfile::tempdir().unwrap();
+    format_store(
+        parent.path(),
+        &identity(1),
+        FormatNonce::new(1),
+        &foundings(),
+    )
+    .unwrap();
+    let place = parent.path().join("identity.a");
+    let bytes = fs::read(&place).unwrap();
+    fs::remove_file(&place).unwrap();
+    without_space(&place);
+    let error = open(parent.path()).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    fs::remove_file(&place).unwrap();
+    fs::write(&place, bytes).unwrap();
+    open(parent.path()).unwrap();
+}

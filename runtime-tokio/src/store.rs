@@ -2,8 +2,8 @@
 //!
 //! Orders that wait together are performed together: appends of one chain that follow each other
 //! become one batch with one sync, and each order is answered when everything it did is durable.
-//! The orders of one chain keep their order; chains share no file. An order whose first write finds
-//! no space counts as not given. After any other failure the chain is stopped for good: what a
+//! The orders of one chain keep their order; chains share no file. What was performed of an
+//! order that finds no space is taken back, and the order counts as not given. After any other failure the chain is stopped for good: what a
 //! failed sync left on the disk is not known, so every later order of that chain is answered
 //! [`StoreError::Broken`] and not tried (upholds *recover*).
 
@@ -169,14 +169,15 @@ impl<F: Files> GroupCommit<F> {
             let Err(error) = perform(&mut self.files, op) else {
                 continue;
             };
-            // Nothing of an order counts before its first write is synced, so that write can be
-            // taken back. A sync that finds no space is a failed sync: nobody knows what it left.
-            if index == 0 && is_write(op) && is_full(&error) {
-                let undo = self.layout.revert(chain, generation);
-                if undo.iter().all(|op| perform(&mut self.files, op).is_ok()) {
-                    tracing::warn!(%chain, "no space left on the store");
-                    return Err(StoreError::Full);
-                }
+            let undo = match is_full(&error) {
+                true => self.layout.revert(chain, generation, index),
+                false => None,
+            };
+            if let Some(undo) = undo
+                && undo.iter().all(|op| perform(&mut self.files, op).is_ok())
+            {
+                tracing::warn!(%chain, "no space left on the store");
+                return Err(StoreError::Full);
             }
             tracing::error!(%chain, %error, "the store failed, the replica stops");
             self.broken.insert(key);
@@ -225,18 +226,8 @@ fn payload_bytes(entries: &[Arc<Entry>]) -> u64 {
     payloads.sum()
 }
 
-fn is_write(op: &FileOp) -> bool {
-    match op {
-        FileOp::Append { .. } | FileOp::Write { .. } => true,
-        FileOp::Truncate { .. }
-        | FileOp::Sync { .. }
-        | FileOp::Rename { .. }
-        | FileOp::Remove { .. }
-        | FileOp::SyncDir => false,
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
+/// Whether an operation failed for lack of space.
+pub fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded

@@ -140,6 +140,10 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 /// One thing that goes wrong, or right again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -302,12 +306,25 @@ pub enum Fault {
         /// Longest time.
         us_max: u64,
     },
-    /// The disk is full, or no longer.
+    /// No file can grow any more, whatever is freed, or files can grow again. What is there can
+    /// be overwritten, shortened and removed.
     DiskFull {
         /// The node.
         node: NodeIndex,
         /// Whether it is full.
         on: bool,
+    },
+    /// The disk has room for so many bytes more than its files have now; what they free is room
+    /// again. A write that needs more leaves the bytes that fit.
+    DiskRoom {
+        /// The node.
+        node: NodeIndex,
+        /// The bytes; without them there is room for everything again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
+        /// Whether writes are taken in any case, and the sync finds that there is no room.
+        #[serde(default, skip_serializing_if = "is_false")]
+        at_sync: bool,
     },
     /// The next sync fails; what it should have synced is kept or lost, as drawn.
     DiskSyncError {
@@ -369,6 +386,7 @@ impl Fault {
             Self::LateWake { .. } => "late_wake",
             Self::DiskLatency { .. } => "disk_latency",
             Self::DiskFull { .. } => "disk_full",
+            Self::DiskRoom { .. } => "disk_room",
             Self::DiskSyncError { .. } => "disk_sync_error",
             Self::Flip { .. } => "flip",
             Self::FlipAt { .. } => "flip_at",

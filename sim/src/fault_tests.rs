@@ -73,6 +73,22 @@ fn all() -> Vec<(Fault, &'static str)> {
             "node = 0\nus_min = 1\nus_max = 2",
         ),
         (Fault::DiskFull { node, on: true }, "node = 0\non = true"),
+        (
+            Fault::DiskRoom {
+                node,
+                bytes: Some(7),
+                at_sync: true,
+            },
+            "node = 0\nbytes = 7\nat_sync = true",
+        ),
+        (
+            Fault::DiskRoom {
+                node,
+                bytes: None,
+                at_sync: false,
+            },
+            "node = 0",
+        ),
         (Fault::DiskSyncError { node }, "node = 0"),
         (Fault::Flip { node, bits: 2 }, "node = 0\nbits = 2"),
         (

@@ -196,8 +196,20 @@ impl Family {
                 );
             }
             Self::FullDisk => {
-                out.add(start, Fault::DiskFull { node, on: true });
-                out.add(end, Fault::DiskFull { node, on: false });
+                let room = draw.of("room");
+                if room.of("none").chance(500_000) {
+                    out.add(start, Fault::DiskFull { node, on: true });
+                    out.add(end, Fault::DiskFull { node, on: false });
+                } else {
+                    // A lack that only a sync finds is a failed sync, which is another family.
+                    let some = |bytes| Fault::DiskRoom {
+                        node,
+                        bytes,
+                        at_sync: false,
+                    };
+                    out.add(start, some(Some(room.of("bytes").below(4_096))));
+                    out.add(end, some(None));
+                }
             }
             Self::SyncError => out.add(start, Fault::DiskSyncError { node }),
             Self::Wipe => {

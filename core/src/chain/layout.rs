@@ -8,7 +8,8 @@
 //!
 //! The layout changes when an order is planned, not when it is done. A host performs the orders
 //! of a chain one after the other; after one that found no space it calls
-//! [`Layout::revert`], after one that failed otherwise the chain has stopped for good.
+//! [`Layout::revert`] and performs what that plans, after one that failed otherwise the chain has
+//! stopped for good.
 
 mod chain;
 mod shrink;
@@ -113,11 +114,12 @@ impl Layout {
         }
     }
 
-    /// Forgets the last order of a chain, for which there was no space, and plans what removes
-    /// the bytes that a partial attempt may have left (a store whose failed batches leave
-    /// nothing needs not perform that).
-    pub fn revert(&mut self, chain: ChainId, generation: Gen) -> Vec<FileOp> {
-        self.chain_mut(chain, generation).revert()
+    /// Forgets the last order of a chain, whose operation `at` (from 0) found no space, and plans
+    /// what removes everything that was performed of it. The order counts as not given once that
+    /// is performed. `None` when it cannot be taken back: nobody knows what a failed sync left,
+    /// so the store of this chain is broken.
+    pub fn revert(&mut self, chain: ChainId, generation: Gen, at: usize) -> Option<Vec<FileOp>> {
+        self.chain_mut(chain, generation).revert(at)
     }
 
     /// What of a chain's segments is sealed: all but the last batch.

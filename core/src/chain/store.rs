@@ -193,7 +193,7 @@ pub(super) fn overwrite(ops: &mut Vec<FileOp>, file: FileName, bytes: Vec<u8>) {
 
 /// Puts a whole file in the place of another in one durable step.
 pub(super) fn replace(file: &FileName, bytes: Vec<u8>) -> Vec<FileOp> {
-    let draft: FileName = format!("{file}{DRAFT}").into();
+    let draft = draft(file);
     let length = bytes.len() as u64;
     let write = FileOp::Write {
         file: draft.clone(),
@@ -215,7 +215,15 @@ pub(super) fn replace(file: &FileName, bytes: Vec<u8>) -> Vec<FileOp> {
     vec![write, truncate, sync, rename, FileOp::SyncDir]
 }
 
+/// Where a file is written before it takes the place of another.
+pub(super) fn draft(file: &FileName) -> FileName {
+    format!("{file}{DRAFT}").into()
+}
+
 const DRAFT: &str = ".tmp";
+
+/// How many operations replace a vote record: a write and a sync of each place.
+pub(super) const VOTE_OPS: usize = 4;
 
 /// No store ever writes as many segments of one chain.
 pub(super) const SEGMENTS_MAX: u64 = 1 << 48;

@@ -65,6 +65,29 @@ fn three_nodes_append_read_hand_over_and_verify() {
     );
 }
 
+/// Every write to the special file finds no space.
+#[test]
+fn a_node_without_space_at_its_start_waits_for_it() {
+    let mut cluster = Cluster::new("off");
+    fs::create_dir(cluster.store(1)).unwrap();
+    let full = cluster.store(1).join("identity.b");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    cluster.start_with(1, &["--format"]);
+    let log = cluster.path("1.log");
+    let says = |text: &str| {
+        fs::read_to_string(&log)
+            .unwrap()
+            .contains(text)
+            .then_some(())
+    };
+    wait_for("the node to wait", || says("waiting for more"));
+    assert!(cluster.stop(1).success(), "a signal ends the wait");
+    cluster.start_with(1, &["--format"]);
+    fs::remove_file(full).unwrap();
+    wait_for("the node to start", || says("node is up"));
+    assert!(cluster.stop(1).success());
+}
+
 #[test]
 fn a_store_is_made_only_when_asked_for() {
     let cluster = Cluster::new("full");

@@ -113,17 +113,22 @@ impl Cluster {
 
     /// Starts a node; its log goes to a file beside its config.
     pub(crate) fn start(&mut self, id: u64) {
-        let is_new = !self.store(id).exists();
+        let format: &[&str] = match self.store(id).exists() {
+            true => &[],
+            false => &["--format"],
+        };
+        self.start_with(id, format);
+    }
+
+    /// Starts a node with further arguments.
+    pub(crate) fn start_with(&mut self, id: u64, args: &[&str]) {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path(&format!("{id}.log")))
             .unwrap();
         let mut command = meshosd(["run", "--config"]);
-        command.arg(self.config(id));
-        if is_new {
-            command.arg("--format");
-        }
+        command.arg(self.config(id)).args(args);
         let child = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
         self.running.insert(id, child);
     }

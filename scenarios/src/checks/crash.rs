@@ -124,7 +124,13 @@ impl Checks {
         if let Fault::Flip { node, .. } | Fault::FlipAt { node, .. } = fault {
             self.nodes[node.at()].harm.flipped = true;
         }
-        if let Fault::DiskSyncError { node } = fault {
+        if let Fault::DiskSyncError { node }
+        | Fault::DiskRoom {
+            node,
+            at_sync: true,
+            bytes: Some(_),
+        } = fault
+        {
             self.nodes[node.at()].harm.unsynced = true;
         }
     }

@@ -79,9 +79,18 @@ enum State {
 struct Running {
     node: Node,
     layout: Layout,
-    orders: BTreeMap<u64, (ChainId, Gen)>,
+    orders: BTreeMap<u64, Ordered>,
     /// Empty between steps: only its memory is kept.
     actions: Actions,
+}
+
+/// An order that the disk has not answered.
+#[derive(Copy, Clone, Debug)]
+struct Ordered {
+    chain: ChainId,
+    generation: Gen,
+    /// Whether there was no space for it, so that what was performed of it is taken back.
+    reverting: bool,
 }
 
 const BOOT: u64 = 0;
@@ -160,7 +169,8 @@ impl Host {
                 };
                 self.start(boot, layout, now, out);
             }
-            Err(DiskError::Full) => *retry = Some(instant(now).after(RETRY)),
+            // Repairs may be performed again from the first, whatever was performed of them.
+            Err(DiskError::Full { .. }) => *retry = Some(instant(now).after(RETRY)),
             Err(DiskError::Failed) => self.state = State::Broken,
         }
     }
@@ -183,7 +193,12 @@ impl Running {
                     "an order follows the one before it"
                 );
                 let ops = self.layout.perform(chain, generation, &order);
-                self.orders.insert(op.number.get(), (chain, generation));
+                let ordered = Ordered {
+                    chain,
+                    generation,
+                    reverting: false,
+                };
+                self.orders.insert(op.number.get(), ordered);
                 out.disk(op.number.get(), ops.into_iter().map(file_op).collect());
             }
             Action::Reply { ticket, answer } => {
@@ -196,18 +211,36 @@ impl Running {
         }
     }
 
-    fn on_disk(&mut self, token: u64, result: Result<(), DiskError>) -> Option<Input> {
-        let (chain, generation) = self.orders.remove(&token)?;
+    fn on_disk(
+        &mut self,
+        token: u64,
+        result: Result<(), DiskError>,
+        out: &mut Outbox<Host>,
+    ) -> Option<Input> {
+        let Ordered {
+            chain,
+            generation,
+            reverting,
+        } = self.orders.remove(&token)?;
         let result = match result {
+            Ok(()) if reverting => Err(StoreError::Full),
             Ok(()) => Ok(()),
-            Err(DiskError::Full) => {
-                // A batch that finds no room leaves nothing on the simulated disk.
-                self.layout.revert(chain, generation);
-                Err(StoreError::Full)
+            Err(DiskError::Full { at }) if !reverting => {
+                if let Some(undo) = self.layout.revert(chain, generation, at as usize) {
+                    let ordered = Ordered {
+                        chain,
+                        generation,
+                        reverting: true,
+                    };
+                    self.orders.insert(token, ordered);
+                    out.disk(token, undo.into_iter().map(file_op).collect());
+                    return None;
+                }
+                Err(StoreError::Broken)
             }
-            Err(DiskError::Failed) => {
+            Err(DiskError::Full { .. } | DiskError::Failed) => {
                 // No further order follows, so the last one seals nothing.
-                self.layout.revert(chain, generation);
+                let _ = self.layout.revert(chain, generation, 0);
                 Err(StoreError::Broken)
             }
         };
@@ -304,7 +337,7 @@ impl Machine for Host {
                 let State::Running(running) = &mut self.state else {
                     return;
                 };
-                let Some(input) = running.on_disk(token, result) else {
+                let Some(input) = running.on_disk(token, result, out) else {
                     return;
                 };
                 input

@@ -105,9 +105,28 @@ fn full_disk(plan: &mut Plan, draw: Draw) {
         let node = node(draw.of("node"), plan.nodes);
         let at = draw.of("at").below(9_000);
         let end = at + draw.of("for").within(50..=5_000);
-        plan.fault(ms(at), Fault::DiskFull { node, on: true });
-        if end < plan.safety_ms {
-            plan.fault(ms(end), Fault::DiskFull { node, on: false });
+        let (room, at_sync) = (draw.of("room"), draw.of("sync").chance(150_000));
+        if room.of("none").chance(400_000) {
+            plan.fault(ms(at), Fault::DiskFull { node, on: true });
+            if end < plan.safety_ms {
+                plan.fault(ms(end), Fault::DiskFull { node, on: false });
+            }
+        } else {
+            let left = |bytes| Fault::DiskRoom {
+                node,
+                bytes,
+                at_sync,
+            };
+            // From less than a head of a batch to some dozen entries.
+            let bytes = room.of("bytes").below(1 << room.of("scale").within(4..=13));
+            plan.fault(ms(at), left(Some(bytes)));
+            if end < plan.safety_ms {
+                plan.fault(ms(end), left(None));
+            }
+            if at_sync {
+                // A replica whose sync failed comes back with a boot only.
+                reboot_at_end(plan, node);
+            }
         }
         if draw.of("crash").chance(300_000) {
             let at = at + draw.of("crash-at").below(1_000);

@@ -63,6 +63,14 @@ impl File {
             .min(self.bytes.len()) as u64
     }
 
+    /// Whether an unsynced operation made the file longer.
+    pub(super) fn has_grown(&self) -> bool {
+        self.pending.iter().any(|pending| match &pending.change {
+            Change::Write { offset, bytes } => offset + bytes.len() > pending.length,
+            Change::Truncate { .. } => false,
+        })
+    }
+
     pub(super) fn write(&mut self, offset: usize, bytes: &Bytes) {
         let length = self.bytes.len();
         let end = (offset + bytes.len()).min(length);

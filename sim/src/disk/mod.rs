@@ -19,9 +19,14 @@ use std::sync::Arc;
 /// Why a batch was not performed as a whole.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum DiskError {
-    /// The disk has no room; nothing of the batch was performed.
-    #[error("disk full")]
-    Full,
+    /// The disk had no room for an operation of the batch. Those before it were performed, of
+    /// itself a write left as many first bytes as there was room for, and later ones were not
+    /// begun. A sync that found no room failed: what it should have synced is unreliable.
+    #[error("disk full at operation {at}")]
+    Full {
+        /// Which operation of the batch, from 0.
+        at: u32,
+    },
     /// A sync failed. Operations before it were performed, later ones were not, and the bytes
     /// that it should have synced are unreliable.
     #[error("sync failed")]
@@ -133,12 +138,18 @@ impl Disk {
         self.names.get(file) == self.durable_names.get(file)
     }
 
-    /// The bytes of all files together.
+    /// The bytes of all files together, of removed ones too as long as a crash may bring them
+    /// back.
     pub fn size(&self) -> u64 {
         self.inodes
             .values()
             .map(|file| file.bytes().len() as u64)
             .sum()
+    }
+
+    /// The room that the files take up, as the machine sees them.
+    pub fn used(&self) -> u64 {
+        self.files().map(|(_, bytes)| bytes.len() as u64).sum()
     }
 
     /// Operations whose fate a crash would decide.
@@ -164,6 +175,50 @@ impl Disk {
             }
         };
         self.inodes.entry(inode).or_default()
+    }
+
+    /// Performs one operation with `room` for more bytes: of a write that needs more, as many
+    /// first bytes as there is room for. Whether there was enough.
+    pub(crate) fn perform_within(&mut self, room: u64, op: &FileOp) -> bool {
+        let (file, offset, bytes) = match op {
+            FileOp::Append { file, bytes } => {
+                let length = self.read(file).map_or(0, <[u8]>::len);
+                (file, length, bytes)
+            }
+            FileOp::Write {
+                file,
+                offset,
+                bytes,
+            } => {
+                let offset = usize::try_from(*offset).expect("an offset fits into memory");
+                (file, offset, bytes)
+            }
+            FileOp::Truncate { .. }
+            | FileOp::Sync { .. }
+            | FileOp::Rename { .. }
+            | FileOp::Remove { .. }
+            | FileOp::SyncDir => {
+                self.perform(op);
+                return true;
+            }
+        };
+        let length = self.read(file).map_or(0, <[u8]>::len) as u64;
+        let end = length.saturating_add(room);
+        if (offset + bytes.len()) as u64 <= end {
+            self.perform(op);
+            return true;
+        }
+        let fits = usize::try_from(end.saturating_sub(offset as u64)).unwrap_or(usize::MAX);
+        let file = self.file_mut(file);
+        if fits > 0 {
+            file.write(offset, &bytes.slice(..fits));
+        }
+        false
+    }
+
+    /// Whether a sync of `file` makes bytes durable that made it longer.
+    pub(crate) fn has_grown(&self, file: &str) -> bool {
+        self.file(file).is_some_and(File::has_grown)
     }
 
     /// Performs one operation.

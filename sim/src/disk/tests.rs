@@ -215,6 +215,28 @@ fn bytes_of_removed_files_are_forgotten_once_that_is_durable() {
 }
 
 #[test]
+fn a_write_without_room_leaves_what_fits() {
+    let with_room = |room, op| {
+        let mut disk = with(&[]);
+        let fits = disk.perform_within(room, &op);
+        (fits, disk.read("f").map(<[u8]>::to_vec))
+    };
+    assert_eq!(with_room(2, append("f", b"ef")), (true, some(b"abcdef")));
+    assert_eq!(with_room(1, append("f", b"ef")), (false, some(b"abcde")));
+    assert_eq!(with_room(0, append("f", b"ef")), (false, some(b"abcd")));
+    assert_eq!(with_room(0, write("f", 1, b"xyz")), (true, some(b"axyz")));
+    assert_eq!(with_room(0, write("f", 3, b"xyz")), (false, some(b"abcx")));
+    // The gap before an offset takes up room, too.
+    assert_eq!(with_room(1, write("f", 5, b"xyz")), (false, some(b"abcd")));
+    assert_eq!(with_room(0, truncate("f", 2)), (true, some(b"ab")));
+    let mut disk = with(&[]);
+    assert!(!disk.perform_within(0, &append("g", b"1")));
+    assert_eq!(disk.read("g"), Some(&b""[..]), "a name needs no room");
+    disk.perform(&remove("f"));
+    assert_eq!(disk.used(), 0, "a file that is removed frees its room");
+}
+
+#[test]
 fn a_failed_sync_keeps_or_loses_and_a_later_one_does_not_help() {
     let mut seen = BTreeSet::new();
     for counter in 0..200 {

@@ -197,6 +197,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             | Fault::ClockStop { .. }
             | Fault::ClockStart { .. }
             | Fault::DiskFull { .. }
+            | Fault::DiskRoom { .. }
             | Fault::DiskSyncError { .. }
             | Fault::Recover { .. } => Ok(()),
         }

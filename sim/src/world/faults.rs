@@ -1,7 +1,7 @@
 //! What each fault does to the world.
 
 use super::effects::Effect;
-use super::host::Trap;
+use super::host::{Room, Trap};
 use super::{Planned, View, World};
 use crate::draw::{Site, mix, scale};
 use crate::fault::{Fault, Unsynced};
@@ -136,6 +136,19 @@ impl<M: Machine> World<M> {
             }
             Fault::DiskFull { node, on } => {
                 core::mem::replace(&mut self.hosts[node.at()].drive.full, *on) != *on
+            }
+            Fault::DiskRoom {
+                node,
+                bytes,
+                at_sync,
+            } => {
+                let drive = &mut self.hosts[node.at()].drive;
+                let used = drive.disk.used();
+                let room = bytes.map(|bytes| Room {
+                    capacity: used.saturating_add(bytes),
+                    at_sync: *at_sync,
+                });
+                core::mem::replace(&mut drive.room, room) != room
             }
             Fault::DiskSyncError { node } => {
                 self.hosts[node.at()].drive.sync_fails = true;
@@ -349,6 +362,7 @@ impl<M: Machine> World<M> {
             host.clock.recover(now);
             host.drive.us = us;
             host.drive.full = false;
+            host.drive.room = None;
             host.drive.sync_fails = false;
             host.drive.trap = None;
             self.resume(node, hook)?;
@@ -378,6 +392,7 @@ impl Fault {
             | Self::LateWake { node, .. }
             | Self::DiskLatency { node, .. }
             | Self::DiskFull { node, .. }
+            | Self::DiskRoom { node, .. }
             | Self::DiskSyncError { node }
             | Self::Flip { node, .. }
             | Self::FlipAt { node, .. } => (Some(*node), None, &[]),

@@ -42,13 +42,24 @@ pub(crate) struct Drive {
     /// Bits that ever flipped, for draws.
     pub(super) flipped: u64,
     pub(super) us: (u64, u64),
+    /// Whether no file may grow.
     pub(super) full: bool,
+    pub(super) room: Option<Room>,
     pub(super) sync_fails: bool,
     pub(super) trap: Option<Trap>,
     /// The number of the crash whose end is scheduled.
     pub(super) restart_due: Option<u64>,
     /// What came while the node was paused, in order.
     pub(super) parked: VecDeque<Parked>,
+}
+
+/// How much fits on a disk.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Bytes of all files together.
+    pub(super) capacity: u64,
+    /// Whether a write is taken in any case, and the lack of room is found by the sync.
+    pub(super) at_sync: bool,
 }
 
 /// File operations that are answered together.
@@ -100,6 +111,7 @@ impl Drive {
             flipped: 0,
             us,
             full: false,
+            room: None,
             sync_fails: false,
             trap: None,
             restart_due: None,

@@ -1,10 +1,10 @@
 //! Batches of file operations: service in order, completion, and crashes in the middle.
 
 use super::World;
-use super::host::{Batch, Parked, Trap};
+use super::host::{Batch, Drive, Parked, Trap};
 use crate::digest::digest_bytes;
 use crate::disk::{DiskError, FileOp};
-use crate::draw::{Site, scale};
+use crate::draw::{Draw, Site, scale};
 use crate::fault::Fault;
 use crate::hook::{Cause, Hook};
 use crate::machine::{Input, Machine, NodeIndex};
@@ -86,7 +86,11 @@ impl<M: Machine> World<M> {
         };
         self.digest.fold(
             batch.token,
-            result.map_or_else(|error| 1 + error as u64, |()| 0),
+            match result {
+                Ok(()) => 0,
+                Err(DiskError::Full { at }) => 1 | u64::from(at) << 8,
+                Err(DiskError::Failed) => 2,
+            },
         );
         let host = &mut self.hosts[node.at()];
         if !host.drive.batches.is_empty() {
@@ -117,40 +121,28 @@ impl<M: Machine> World<M> {
 
     fn perform_batch(&mut self, node: NodeIndex, ops: &[FileOp]) -> Served {
         let drive = &mut self.hosts[node.at()].drive;
-        if drive.full {
-            return Served::Answered(Err(DiskError::Full));
-        }
+        let lane = u64::from(node.0);
         let is_sync_error =
             |fault: &Fault| matches!(fault, Fault::DiskSyncError { node: of } if *of == node);
-        for op in ops {
+        for (at, op) in ops.iter().enumerate() {
             let number = drive.performed;
             drive.performed += 1;
-            let lane = u64::from(node.0);
             if let Some(trap) = drive.trap.take_if(|trap| trap.op <= number) {
                 if self.draw.bits(Site::Prefix, lane, number) & 1 == 1 {
-                    drive.disk.perform(op);
+                    drive.perform_op(op);
                 }
                 return Served::Trapped(trap);
             }
-            if drive.sync_fails {
-                match op {
-                    FileOp::Sync { file } => {
-                        drive.sync_fails = false;
-                        self.effects.came(is_sync_error);
-                        drive.disk.fail_sync(file, &self.draw, lane, number);
-                        return Served::Answered(Err(DiskError::Failed));
-                    }
-                    FileOp::SyncDir => {
-                        drive.sync_fails = false;
-                        self.effects.came(is_sync_error);
-                        drive.disk.fail_sync_dir(&self.draw, lane, number);
-                        return Served::Answered(Err(DiskError::Failed));
-                    }
-                    FileOp::Append { .. } | FileOp::Write { .. } | FileOp::Truncate { .. } => {}
-                    FileOp::Rename { .. } | FileOp::Remove { .. } => {}
+            if let Some(error) = drive.fail_sync(op, at, &self.draw, (lane, number)) {
+                if error == DiskError::Failed {
+                    self.effects.came(is_sync_error);
                 }
+                return Served::Answered(Err(error));
             }
-            drive.disk.perform(op);
+            if !drive.perform_op(op) {
+                let at = at as u32;
+                return Served::Answered(Err(DiskError::Full { at }));
+            }
         }
         Served::Answered(Ok(()))
     }
@@ -182,14 +174,12 @@ impl<M: Machine> World<M> {
         let bits = self
             .draw
             .bits(Site::Prefix, u64::from(node.0) | 1 << 16, drive.served);
-        let count = if drive.full {
-            0
-        } else {
-            scale(bits, batch.ops.len() as u64 + 1) as usize
-        };
+        let count = scale(bits, batch.ops.len() as u64 + 1) as usize;
         for op in &batch.ops[..count] {
             drive.performed += 1;
-            drive.disk.perform(op);
+            if !drive.perform_op(op) {
+                break;
+            }
         }
     }
 
@@ -235,5 +225,51 @@ impl<M: Machine> World<M> {
     /// When a paused or crashed node would be asked again: never before it is resumed.
     pub(super) fn silence(&mut self, node: NodeIndex) {
         self.timers.set(node, Instant::MAX.as_nanos());
+    }
+}
+
+impl Drive {
+    /// Performs one operation as far as there is room for it; whether there was enough.
+    fn perform_op(&mut self, op: &FileOp) -> bool {
+        let room = match self.room {
+            _ if self.full => 0,
+            Some(room) if !room.at_sync => room.capacity.saturating_sub(self.disk.used()),
+            Some(_) | None => u64::MAX,
+        };
+        self.disk.perform_within(room, op)
+    }
+
+    /// Lets a sync fail, if it is its turn.
+    fn fail_sync(
+        &mut self,
+        op: &FileOp,
+        at: usize,
+        draw: &Draw,
+        (lane, number): (u64, u64),
+    ) -> Option<DiskError> {
+        match op {
+            FileOp::Sync { file } if self.sync_fails || self.has_no_room_for(file) => {
+                let error = match core::mem::take(&mut self.sync_fails) {
+                    true => DiskError::Failed,
+                    false => DiskError::Full { at: at as u32 },
+                };
+                self.disk.fail_sync(file, draw, lane, number);
+                Some(error)
+            }
+            FileOp::SyncDir if core::mem::take(&mut self.sync_fails) => {
+                self.disk.fail_sync_dir(draw, lane, number);
+                Some(DiskError::Failed)
+            }
+            FileOp::Sync { .. } | FileOp::SyncDir => None,
+            FileOp::Append { .. } | FileOp::Write { .. } | FileOp::Truncate { .. } => None,
+            FileOp::Rename { .. } | FileOp::Remove { .. } => None,
+        }
+    }
+
+    /// Whether a sync is the first to find that the bytes of a file do not fit.
+    fn has_no_room_for(&self, file: &str) -> bool {
+        self.room.is_some_and(|room| {
+            room.at_sync && self.disk.has_grown(file) && self.disk.used() > room.capacity
+        })
     }
 }

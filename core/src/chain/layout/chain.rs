@@ -57,7 +57,7 @@ pub(in crate::chain) struct ChainLayout {
     /// Where each batch starts.
     pub(in crate::chain) batches: VecDeque<Spot>,
     pub(in crate::chain) repairs_length: Option<u64>,
-    pub(super) undo: Option<Undo>,
+    pub(super) undo: Undo,
 }
 
 impl ChainLayout {
@@ -82,13 +82,13 @@ impl ChainLayout {
             segment_next: 1,
             batches: VecDeque::new(),
             repairs_length: None,
-            undo: None,
+            undo: Undo::Nothing,
         }
     }
 
     /// The state is what recovery found; there is nothing to undo.
     pub(in crate::chain) fn forget_undo(&mut self) {
-        self.undo = None;
+        self.undo = Undo::Nothing;
     }
 
     pub(in crate::chain) fn holds(&self, seq: Seq) -> bool {
@@ -127,7 +127,7 @@ impl ChainLayout {
     }
 
     pub(in crate::chain) fn vote(&mut self, identity: &Identity, vote: Vote) -> Vec<FileOp> {
-        self.undo = None;
+        self.undo = Undo::Vote;
         self.vote_counter += 1;
         let ballot = self.ballot(vote);
         let mut ops = Vec::new();
@@ -169,12 +169,12 @@ impl ChainLayout {
         };
         let (segment, start) = open.unwrap_or((self.segment_next, 0));
         let (name, bytes) = self.write_batch(identity, segment, start, size, entries());
-        self.undo = Some(Undo::Append {
+        self.undo = Undo::Append {
             tip,
             marks,
             segment,
             length: open.map(|(_, length)| length),
-        });
+        };
         let mut ops = append_synced(name, bytes);
         if open.is_none() {
             ops.push(FileOp::SyncDir);
@@ -294,10 +294,10 @@ impl ChainLayout {
         if before.is_none() {
             ops.push(FileOp::SyncDir);
         }
-        self.undo = Some(Undo::Repair {
+        self.undo = Undo::Repair {
             length: before,
             marks,
-        });
+        };
         ops
     }
 }

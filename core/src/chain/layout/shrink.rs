@@ -16,7 +16,7 @@ impl ChainLayout {
     pub(in crate::chain) fn cut(&mut self, identity: &Identity, end: Seq) -> Vec<FileOp> {
         assert!(end >= self.floor.end, "a cut stays above the floor");
         if end >= self.tip.end {
-            self.undo = None;
+            self.undo = Undo::Nothing;
             return Vec::new();
         }
         let tip = self.tip_before(end);
@@ -30,12 +30,12 @@ impl ChainLayout {
         let segments = segments.collect();
         let kept = self.batches.partition_point(|batch| *batch < spot);
         let batches = self.batches.split_off(kept);
-        self.undo = Some(Undo::Cut {
+        self.undo = Undo::Cut {
             tip: before,
             marks,
             segments,
             batches,
-        });
+        };
         let number = self.segment_next;
         let mut ops = self.copy(identity, &[]);
         self.drop_between(spot, number, &mut ops);
@@ -103,12 +103,12 @@ impl ChainLayout {
             file: file.name.clone(),
         };
         ops.extend(segments.values().map(remove));
-        self.undo = Some(Undo::Retain {
+        self.undo = Undo::Retain {
             floor: core::mem::replace(&mut self.floor, floor),
             marks,
             segments,
             batches,
-        });
+        };
         ops
     }
 
@@ -126,7 +126,7 @@ impl ChainLayout {
         let removed = segments.chain(repairs);
         ops.extend(removed.map(|file| FileOp::Remove { file: file.clone() }));
         let before = core::mem::replace(self, fresh);
-        self.undo = Some(Undo::Reset(Box::new(before)));
+        self.undo = Undo::Reset(Box::new(before));
         ops
     }
 }

@@ -1,8 +1,9 @@
-//! Takes back the last order of a chain, when there was no space for it.
+//! Takes back the last order of a chain, when there was no space for it, and with it the bytes
+//! that there was space for.
 
 use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
 use crate::chain::entry::Tip;
-use crate::chain::store::{FileName, FileOp};
+use crate::chain::store::{FileName, FileOp, VOTE_OPS, draft};
 use crate::id::Seq;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -10,8 +11,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// What undoes the last order if there was no space for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Undo {
+    /// There is no order to take back.
+    #[default]
+    Nothing,
+    Vote,
     Append {
         tip: Tip,
         marks: usize,
@@ -38,16 +43,36 @@ pub(super) enum Undo {
     },
 }
 
+impl Undo {
+    /// Whether the order can be taken back when its operation `at` found no space. Before the
+    /// first sync nothing of it counts, so a write there can be; a sync that fails cannot.
+    const fn is_possible(&self, at: usize) -> bool {
+        match self {
+            // Each place of a vote record is overwritten as a whole, and the other one is intact
+            // meanwhile, so the record may be written anew from either.
+            Self::Vote => at == 0 || at == VOTE_OPS / 2,
+            Self::Nothing => false,
+            Self::Append { .. } | Self::Repair { .. } => at == 0,
+            Self::Retain { .. } | Self::Cut { .. } | Self::Reset(_) => at == 0,
+        }
+    }
+}
+
 impl ChainLayout {
-    pub(in crate::chain) fn revert(&mut self) -> Vec<FileOp> {
-        match self.undo.take() {
-            None => Vec::new(),
-            Some(Undo::Append {
+    pub(in crate::chain) fn revert(&mut self, at: usize) -> Option<Vec<FileOp>> {
+        let undo = core::mem::take(&mut self.undo);
+        undo.is_possible(at).then(|| self.undo(undo))
+    }
+
+    fn undo(&mut self, undo: Undo) -> Vec<FileOp> {
+        match undo {
+            Undo::Nothing | Undo::Vote => Vec::new(),
+            Undo::Append {
                 tip,
                 marks,
                 segment,
                 length,
-            }) => {
+            } => {
                 self.tip = tip;
                 self.marks.truncate(marks);
                 self.batches.pop_back();
@@ -61,12 +86,12 @@ impl ChainLayout {
                 }
                 shorten(name, length)
             }
-            Some(Undo::Retain {
+            Undo::Retain {
                 floor,
                 marks,
                 segments,
                 batches,
-            }) => {
+            } => {
                 self.floor = floor;
                 for mark in marks.into_iter().rev() {
                     self.marks.push_front(mark);
@@ -75,28 +100,29 @@ impl ChainLayout {
                 for batch in batches.into_iter().rev() {
                     self.batches.push_front(batch);
                 }
-                Vec::new()
+                vec![remove_draft(&self.names.checkpoint)]
             }
-            Some(Undo::Cut {
+            Undo::Cut {
                 tip,
                 marks,
                 segments,
                 batches,
-            }) => {
+            } => {
                 self.tip = tip;
                 self.marks.extend(marks);
-                self.segments.pop_last();
+                let copy = self.segments.pop_last();
                 self.segments.extend(segments);
                 self.batches.pop_back();
                 self.batches.extend(batches);
                 self.is_open = false;
-                Vec::new()
+                let drafts = copy.iter().map(|(_, copy)| remove_draft(&copy.name));
+                drafts.collect()
             }
-            Some(Undo::Reset(before)) => {
+            Undo::Reset(before) => {
                 *self = *before;
-                Vec::new()
+                vec![remove_draft(&self.names.checkpoint)]
             }
-            Some(Undo::Repair { length, marks }) => {
+            Undo::Repair { length, marks } => {
                 for (seq, mark) in marks {
                     let index = self.index(seq);
                     self.marks[index] = mark;
@@ -106,6 +132,12 @@ impl ChainLayout {
             }
         }
     }
+}
+
+/// A draft that stays would take up the room that the next attempt needs.
+fn remove_draft(file: &FileName) -> FileOp {
+    let file = draft(file);
+    FileOp::Remove { file }
 }
 
 fn shorten(file: FileName, length: Option<u64>) -> Vec<FileOp> {

@@ -123,7 +123,7 @@ fn storm(world: &mut World<Busy>, seconds: u64) {
             bytes_per_ms: 50,
             ..Weather::latency_us(ms, ms * 3)
         };
-        let fault = match (bits >> 32) % 28 {
+        let fault = match (bits >> 32) % 29 {
             0 => Fault::Crash { node, unsynced },
             1 => Fault::CrashAtPersist {
                 node,
@@ -183,6 +183,11 @@ fn storm(world: &mut World<Busy>, seconds: u64) {
             },
             25 => Fault::DiskSyncError { node },
             26 => Fault::Flip { node, bits: 3 },
+            27 => Fault::DiskRoom {
+                node,
+                bytes: (ms > 500).then_some(ms % 64),
+                at_sync: ms.is_multiple_of(2),
+            },
             _ => Fault::Recover { nodes: Vec::new() },
         };
         world.schedule_fault(self::ms(number * 100 + ms / 20), fault);

@@ -117,17 +117,50 @@ fn batches_are_answered_in_order_and_by_their_own_run_only() {
 }
 
 #[test]
-fn a_full_disk_performs_nothing_and_says_so() {
+fn a_full_disk_lets_no_file_grow_and_says_so() {
     let mut world = quiet_world(1);
     world.schedule_fault(ms(5), Fault::DiskFull { node: A, on: true });
     world.schedule_op(ms(10), A, 1);
     world.schedule_fault(ms(50), Fault::DiskFull { node: A, on: false });
     world.schedule_op(ms(60), A, 2);
     let log = run(&mut world, ms(40));
-    assert!(log.of(A).contains(&Report::Stored(1, Err(DiskError::Full))));
+    let full = Err(DiskError::Full { at: 0 });
+    assert!(log.of(A).contains(&Report::Stored(1, full)));
     assert_eq!(world.disk(A).size(), 0);
     let log = run(&mut world, ms(100));
     assert!(log.of(A).contains(&Report::Stored(2, Ok(()))));
+}
+
+/// A batch appends eight bytes to a log, syncs it, and writes eight bytes to another file.
+#[test]
+fn a_batch_is_performed_until_it_is_out_of_room() {
+    for (bytes, at_sync, at, log, spare) in [
+        (5, false, Some(0), 5, None),
+        (8, false, Some(2), 8, Some(0)),
+        (5, true, Some(1), 8, None),
+        (100, true, None, 8, Some(8)),
+    ] {
+        let mut world = quiet_world(1);
+        let room = |bytes| Fault::DiskRoom {
+            node: A,
+            bytes,
+            at_sync,
+        };
+        world.schedule_fault(ms(5), room(Some(bytes)));
+        world.schedule_op(ms(10), A, 1);
+        world.schedule_fault(ms(50), room(None));
+        world.schedule_op(ms(60), A, 2);
+        let heard = run(&mut world, ms(40)).of(A);
+        let result = at.map_or(Ok(()), |at| Err(DiskError::Full { at }));
+        assert!(heard.contains(&Report::Stored(1, result)), "{heard:?}");
+        let length = |file| world.disk(A).read(file).map(<[u8]>::len);
+        assert_eq!(length("log"), Some(log));
+        if spare != Some(8) {
+            assert_eq!(length("spare"), spare);
+        }
+        let heard = run(&mut world, ms(100)).of(A);
+        assert!(heard.contains(&Report::Stored(2, Ok(()))));
+    }
 }
 
 #[test]
