@@ -6,19 +6,21 @@ use crate::control;
 use crate::desk::FrontDesk;
 use crate::driver::Driver;
 use crate::inbox::{self, Refused, Sender};
-use crate::net::{self, Backoff, Network, TcpTransport};
+use crate::net::{self, Backoff, Introduction, Links, Network, TcpTransport};
 use crate::open::{OpenError, Opened, format_store, open_store};
 use crate::ports::Clock;
 use crate::recording::{FileJournal, RecordingError};
 use crate::store::StoreThread;
+use crate::tasks::Tasks;
 use meshos_core::event::{Input, Seed};
+use meshos_core::hello::Greeter;
 use meshos_core::id::FormatNonce;
 use meshos_core::node::{Node, StartError};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// Why a node does not start, or stops out of order.
@@ -105,12 +107,20 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     for torn in &opened.torn {
         tracing::info!(%torn, "a write that was under way at a crash was cut");
     }
-    let Opened { boot, store, .. } = opened;
+    let Opened {
+        boot,
+        store,
+        format,
+        peers,
+        ..
+    } = opened;
     let incarnation = boot.incarnation;
     let clock = SystemClock::start();
     let now = clock.now();
     let core = Arc::clone(&settings.core);
-    let node = Node::new(settings.identity.node, core, boot, seed()?, now)?;
+    let seed = seed()?;
+    let node = Node::new(settings.identity.node, Arc::clone(&core), boot, seed, now)?;
+    let greeter = Greeter::new(core, node.me(), format, &seed);
 
     let table = &settings.file.recording;
     let (journal, recorder) = match (&table.path, table.payload.mode()) {
@@ -121,8 +131,12 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
         (None, _) | (_, None) => (FileJournal::none(), None),
     };
     let (sender, receiver) = inbox::inbox(inbox::Limits::default());
-    let mut tasks = JoinSet::new();
-    let network = network(&settings);
+    let mut tasks = Tasks::default();
+    let started = StoreThread::start(store, sender.clone());
+    let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
+    let links = Links::new(settings.peers.keys().copied());
+    let introduction = Introduction::new(greeter, settings.identity, peers, Some(store.keeper()));
+    let network = network(&settings, introduction, links.clone());
     let acceptor = net::listen(&settings.listen, network.clone(), sender.clone()).await;
     let acceptor = acceptor.map_err(|source| RunError::Listen {
         address: settings.listen.clone(),
@@ -131,16 +145,14 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let desk = FrontDesk::new(sender.clone(), &node);
     let leading = desk.leading();
     let socket = &settings.file.node.control;
-    let control = control::serve(socket, settings.identity.node, desk.clone());
+    let control = control::serve(socket, settings.identity.node, desk.clone(), links);
     let control = control.map_err(|source| RunError::Control {
         path: socket.display().to_string(),
         source,
     })?;
-    let transport = TcpTransport::start(&network, &mut tasks);
-    tasks.spawn(acceptor.run());
-    tasks.spawn(control.run());
-    let started = StoreThread::start(store, sender.clone());
-    let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
+    let transport = TcpTransport::start(&network, &sender, &mut tasks);
+    tasks.spawn("acceptor of peers", acceptor.run());
+    tasks.spawn("control socket", control.run());
     let driver = Driver::new(node, now, receiver, clock, transport, store, desk, journal);
     let mut driving = tokio::spawn(driver.run());
     let identity = &settings.identity;
@@ -152,6 +164,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
         () = asked_to_stop(&mut signals, &sender, leading, patience) => None,
         _ = &mut driving => Some("driver"),
         _ = &mut storing.ended => Some("store"),
+        name = tasks.ended() => Some(name),
     };
     if let Some(part) = ended {
         // The event that stopped it may still wait to be written, and is the one to look at.
@@ -269,20 +282,20 @@ async fn join<F: Send + 'static>(
     }
 }
 
-fn network(settings: &Settings) -> Network {
+fn network(settings: &Settings, introduction: Introduction, links: Links) -> Network {
     Network {
-        cluster: settings.identity.cluster,
-        node: settings.identity.node,
-        store: settings.identity.store,
-        peers: Arc::new(settings.peers.clone()),
+        introduction: Arc::new(introduction),
+        addresses: Arc::new(settings.peers.clone()),
+        links,
         message_bytes_max: settings.core.limits().message_bytes_max,
         queue_messages_max: 1024,
         backoff: Backoff {
             first: Duration::from_millis(50),
-            last: Duration::from_secs(2),
+            last: Duration::from_millis(500),
         },
+        dial_stagger: Duration::from_millis(500),
         hello_timeout: Duration::from_secs(5),
-        write_timeout: Duration::from_secs(5),
+        stall_timeout: Duration::from_secs(3),
     }
 }
 

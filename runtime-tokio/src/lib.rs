@@ -29,3 +29,5 @@ pub mod ports;
 #[cfg(feature = "tokio")]
 pub mod recording;
 pub mod store;
+#[cfg(feature = "tokio")]
+pub mod tasks;

@@ -17,7 +17,7 @@ use meshos_core::id::{ChainId, Gen, OpId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
 /// Files in one directory, by flat names.
@@ -122,6 +122,13 @@ impl<F: Files> GroupCommit<F> {
             }
         }
         outcomes
+    }
+
+    /// Performs operations that no order asks for and nobody waits for, as far as they succeed.
+    pub fn keep(&mut self, ops: &[FileOp]) {
+        if let Err(error) = ops.iter().try_for_each(|op| perform(&mut self.files, op)) {
+            tracing::warn!(%error, "what was learned of peers could not be written");
+        }
     }
 
     /// Gives the files back.
@@ -243,7 +250,28 @@ const GROUP_MAX: usize = 512;
 /// The store on a thread of its own, because syncs block.
 #[derive(Debug)]
 pub struct StoreThread {
-    queue: mpsc::Sender<Work>,
+    queue: Arc<mpsc::Sender<Job>>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Order(Work),
+    Keep(Vec<FileOp>),
+}
+
+/// Writes what nobody waits for beside the orders of the node; it does not keep the thread alive.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    queue: Weak<mpsc::Sender<Job>>,
+}
+
+impl Keeper {
+    /// Has operations performed some time, unless the store is closed first.
+    pub fn keep(&self, ops: Vec<FileOp>) {
+        if let Some(queue) = self.queue.upgrade() {
+            let _ = queue.send(Job::Keep(ops));
+        }
+    }
 }
 
 /// The thread, for whoever waits for its end.
@@ -264,28 +292,43 @@ impl StoreThread {
     where
         F: Files + Send + 'static,
     {
-        let (queue, orders) = mpsc::channel::<Work>();
+        let (queue, jobs) = mpsc::channel::<Job>();
         let (alive, ended) = oneshot::channel();
         let builder = std::thread::Builder::new().name("store".to_owned());
         let thread = builder.spawn(move || {
             let _alive = alive;
-            while let Ok(first) = orders.recv() {
-                let waiting = orders.try_iter().take(GROUP_MAX - 1);
-                let group: Vec<Work> = std::iter::once(first).chain(waiting).collect();
+            while let Ok(first) = jobs.recv() {
+                let waiting = jobs.try_iter().take(GROUP_MAX - 1);
+                let (mut group, mut kept) = (Vec::new(), Vec::new());
+                for job in std::iter::once(first).chain(waiting) {
+                    match job {
+                        Job::Order(work) => group.push(work),
+                        Job::Keep(ops) => kept.extend(ops),
+                    }
+                }
                 for (op, result) in store.commit(group) {
                     inbox.complete(op, result);
                 }
+                store.keep(&kept);
             }
             store
         })?;
+        let queue = Arc::new(queue);
         Ok((Self { queue }, Running { thread, ended }))
+    }
+
+    /// Writes beside the orders.
+    pub fn keeper(&self) -> Keeper {
+        Keeper {
+            queue: Arc::downgrade(&self.queue),
+        }
     }
 }
 
 impl Store for StoreThread {
     fn submit(&mut self, work: Work) {
         // The thread ends before its queue only by a panic, which whoever joins it reports.
-        let _ = self.queue.send(work);
+        let _ = self.queue.send(Job::Order(work));
     }
 }
 

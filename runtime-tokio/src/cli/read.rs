@@ -4,10 +4,11 @@ use super::output::{Output, Tone};
 use super::session::Session;
 use super::{Failure, Target};
 use crate::control::{Ask, ClientError, Reply};
+use crate::net::PeerStatus;
 use clap::Args;
 use meshos_core::chain::entry::Entry;
 use meshos_core::client::{self, Answer, Consistency};
-use meshos_core::id::{ChainId, Seq};
+use meshos_core::id::{ChainId, NodeId, Seq};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,7 +178,12 @@ pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Fail
                     Failure::failed(error)
                 }
             })?;
-        let Reply::Status { node, chains } = reply else {
+        let Reply::Status {
+            node,
+            chains,
+            peers,
+        } = reply
+        else {
             return Err(Failure::failed("the node answered another question"));
         };
         for status in chains {
@@ -197,6 +203,26 @@ pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Fail
             let fault = fault.map(|fault| output.paint(Tone::Bad, &fault));
             output.line(&(line + &fault.unwrap_or_default()));
         }
+        peers.iter().for_each(|peer| show_peer(node, peer, output));
     }
     Ok(())
+}
+
+/// People are shown what is wrong, programs everything.
+fn show_peer(node: NodeId, peer: &PeerStatus, output: &Output) {
+    output.json(&json!({
+        "node": node.get(),
+        "peer": peer.node.get(),
+        "up": peer.is_up,
+        "for_s": peer.for_s,
+        "refusal": peer.refusal,
+    }));
+    if !peer.is_up || peer.refusal.is_some() {
+        let what = match (peer.is_up, &peer.refusal) {
+            (_, Some(reason)) => reason.clone(),
+            (_, None) => format!("unreachable for {} s", peer.for_s),
+        };
+        let what = output.paint(Tone::Bad, &what);
+        output.line(&format!("node {node} to node {}: {what}", peer.node));
+    }
 }

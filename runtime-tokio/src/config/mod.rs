@@ -11,7 +11,6 @@ pub use file::{
     PayloadText, RecordingTable, StoreTable,
 };
 
-use crate::net::Peer;
 use meshos_core::chain::store::{Founding, Identity, Limits as StoreLimits};
 use meshos_core::config::{ChainDraft, Config, ConfigError as CoreConfigError, Draft, Founder};
 use meshos_core::id::NodeId;
@@ -75,8 +74,8 @@ pub struct Settings {
     pub core: Arc<Config>,
     /// Where to listen for peers.
     pub listen: String,
-    /// The other nodes.
-    pub peers: BTreeMap<NodeId, Peer>,
+    /// The other nodes, and where they listen.
+    pub peers: BTreeMap<NodeId, String>,
     /// The file, for what only the runtime needs.
     pub file: ConfigFile,
 }
@@ -149,10 +148,7 @@ impl Settings {
         let listen = listen.unwrap_or_else(|| own.address.clone());
         let others = file.cluster.nodes.iter();
         let others = others.filter(|entry| entry.id != node.get());
-        let peer = |entry: &NodeEntry| Peer {
-            store: entry.store.into(),
-            address: entry.address.clone(),
-        };
+        let peer = |entry: &NodeEntry| (NodeId::new(entry.id), entry.address.clone());
         Ok(Self {
             identity: Identity {
                 cluster: core.cluster(),
@@ -161,7 +157,7 @@ impl Settings {
             },
             core: Arc::new(core),
             listen,
-            peers: others.map(|e| (NodeId::new(e.id), peer(e))).collect(),
+            peers: others.map(peer).collect(),
             file,
         })
     }

@@ -99,17 +99,17 @@ fn a_mistake_names_file_place_key_found_and_expected() {
         ),
         (
             ("entries_max = 1000", "entries_max = -1"),
-            "node.toml:28:29: chains[0].retention.entries_max: \
+            "node.toml:31:29: chains[0].retention.entries_max: \
              invalid value: integer `-1`, expected u64",
         ),
         (
             ("00000000000000000000000000000c0c", "c0c"),
-            "node.toml:22:9: cluster.nodes[2].store: invalid value: string \"c0c\", \
+            "node.toml:25:9: cluster.nodes[2].store: invalid value: string \"c0c\", \
              expected 32 hexadecimal digits, not all zero",
         ),
         (
             ("members = [3]", "consistency = \"available\""),
-            "node.toml:32:15: chains[1].consistency: unknown variant `available`, \
+            "node.toml:35:15: chains[1].consistency: unknown variant `available`, \
              expected `quorum`",
         ),
         (

@@ -10,6 +10,7 @@ pub use client::{Client, ClientError};
 pub use server::{ControlServer, serve};
 
 use crate::desk::ChainStatus;
+use crate::net::PeerStatus;
 use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::id::NodeId;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub enum Reply {
         node: NodeId,
         /// Its chains, in ascending order.
         chains: Vec<ChainStatus>,
+        /// Its links to the other nodes, in ascending order.
+        peers: Vec<PeerStatus>,
     },
     /// The node did not take the question, for this reason; nothing came of it.
     Refused(String),

@@ -2,6 +2,7 @@
 
 use super::{Answered, Ask, Asked, Reply, codec};
 use crate::desk::FrontDesk;
+use crate::net::Links;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{SinkExt, StreamExt};
@@ -34,13 +35,19 @@ pub struct ControlServer {
     listener: UnixListener,
     node: NodeId,
     desk: FrontDesk,
+    links: Links,
 }
 
 /// Binds the socket at `path`, in the place of one that nobody listens on any more.
 ///
 /// # Errors
 /// When somebody does listen on it, or it cannot be bound.
-pub fn serve(path: &Path, node: NodeId, desk: FrontDesk) -> io::Result<ControlServer> {
+pub fn serve(
+    path: &Path,
+    node: NodeId,
+    desk: FrontDesk,
+    links: Links,
+) -> io::Result<ControlServer> {
     match StdUnixStream::connect(path) {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
         // A file that is no socket refuses connections, too.
@@ -62,6 +69,7 @@ pub fn serve(path: &Path, node: NodeId, desk: FrontDesk) -> io::Result<ControlSe
         listener,
         node,
         desk,
+        links,
     })
 }
 
@@ -74,7 +82,8 @@ impl ControlServer {
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
                     match accepted {
                         Ok((stream, _)) => {
-                            connections.spawn(attend(stream, self.node, self.desk.clone()));
+                            let (desk, links) = (self.desk.clone(), self.links.clone());
+                            connections.spawn(attend(stream, self.node, desk, links));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "cannot accept a client");
@@ -102,7 +111,7 @@ fn ask_node(desk: &FrontDesk, request: ClientRequest) -> Result<Receiver<Answer>
     desk.ask(request).map_err(|refused| refused.to_string())
 }
 
-async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk) {
+async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk, links: Links) {
     let (mut sink, mut source) = Framed::new(stream, codec()).split();
     let mut waiting = FuturesUnordered::new();
     loop {
@@ -116,7 +125,11 @@ async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk) {
                 match ask {
                     Ask::Status => Answered {
                         number,
-                        answer: Reply::Status { node, chains: desk.status() },
+                        answer: Reply::Status {
+                            node,
+                            chains: desk.status(),
+                            peers: links.status(),
+                        },
                     },
                     Ask::Chain(request) => match ask_node(&desk, request) {
                         Ok(receiver) => {

@@ -1,20 +1,21 @@
 //! The receiving half: takes connections from peers and feeds what they send to the inbox.
 
-use super::hello::{HelloError, receive};
-use super::{Network, codec};
+use super::hello::{Caller, HelloError, receive};
+use super::{Network, frames};
 use crate::inbox::Sender;
-use futures::StreamExt;
+use bytes::BytesMut;
 use meshos_core::id::NodeId;
+use meshos_core::message::Lane;
 use meshos_core::wire;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Most connections that have not said yet who they are.
 const STRANGERS_MAX: usize = 64;
@@ -40,8 +41,8 @@ pub async fn listen(address: &str, network: Network, inbox: Sender) -> io::Resul
 }
 
 struct Arrived {
-    from: NodeId,
-    wire: Framed<TcpStream, LengthDelimitedCodec>,
+    caller: Caller,
+    stream: TcpStream,
 }
 
 impl Acceptor {
@@ -54,12 +55,15 @@ impl Acceptor {
     }
 
     /// Runs for ever.
+    ///
+    /// # Panics
+    /// When one of its tasks does: a node that no longer hears a peer must not go on as if it did.
     pub async fn run(self) {
         let mut strangers: JoinSet<Option<Arrived>> = JoinSet::new();
         let mut readers: JoinSet<()> = JoinSet::new();
         // Dropping the sender ends the reader: a peer that comes anew replaces its old
         // connection, which may be dead without anybody having noticed.
-        let mut known: BTreeMap<NodeId, oneshot::Sender<()>> = BTreeMap::new();
+        let mut known: BTreeMap<(NodeId, Lane), oneshot::Sender<()>> = BTreeMap::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept(), if strangers.len() < STRANGERS_MAX => {
@@ -74,66 +78,124 @@ impl Acceptor {
                     }
                 }
                 Some(greeted) = strangers.join_next(), if !strangers.is_empty() => {
-                    if let Ok(Some(arrived)) = greeted {
+                    if let Some(arrived) = finished(greeted).flatten() {
                         let (keep, replaced) = oneshot::channel();
-                        known.insert(arrived.from, keep);
+                        let Caller { node, lane } = arrived.caller;
+                        known.insert((node, lane), keep);
+                        self.network.links.heard(node);
                         let bytes_max = self.network.message_bytes_max;
                         readers.spawn(read(arrived, bytes_max, self.inbox.clone(), replaced));
                     }
                 }
-                Some(_) = readers.join_next(), if !readers.is_empty() => {}
+                Some(read) = readers.join_next(), if !readers.is_empty() => {
+                    finished(read);
+                }
             }
         }
     }
 }
 
-async fn greet(stream: TcpStream, network: Network) -> Option<Arrived> {
-    let result = async {
-        stream.set_nodelay(true)?;
-        let mut wire = Framed::new(stream, codec(&network));
-        let received = timeout(network.hello_timeout, receive(&mut wire, &network)).await;
-        let from = received.map_err(|_| HelloError::Timeout)??;
-        Ok::<_, HelloError>(Arrived { from, wire })
-    };
-    match result.await {
-        Ok(arrived) => Some(arrived),
-        Err(error) => {
-            tracing::warn!(%error, "refused a connection");
-            None
-        }
+/// What a task ended with; its panic is ours.
+fn finished<T>(joined: Result<T, JoinError>) -> Option<T> {
+    match joined {
+        Ok(value) => Some(value),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => None,
     }
 }
 
+async fn greet(mut stream: TcpStream, network: Network) -> Option<Arrived> {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "connection broke before a hello");
+        return None;
+    }
+    let received = receive(&mut stream, &network.introduction);
+    let (node, error) = match timeout(network.hello_timeout, received).await {
+        Ok(Ok(caller)) => return Some(Arrived { caller, stream }),
+        Ok(Err(failed)) => failed,
+        Err(_) => (None, HelloError::Timeout),
+    };
+    match (node, error.refusal()) {
+        (Some(node), Some(reason)) if network.addresses.contains_key(&node) => {
+            network.links.refuse(node, reason);
+        }
+        (_, Some(reason)) => tracing::warn!("{reason}"),
+        // Of two attempts that help each other one is dropped without a word.
+        (_, None) => tracing::debug!(%error, "connection without a hello"),
+    }
+    None
+}
+
 async fn read(
-    mut arrived: Arrived,
+    arrived: Arrived,
     message_bytes_max: u32,
     inbox: Sender,
     replaced: oneshot::Receiver<()>,
 ) {
-    let from = arrived.from;
-    let reading = async {
-        while let Some(frame) = arrived.wire.next().await {
-            let frame = match frame {
-                Ok(frame) => frame,
-                Err(error) => {
-                    tracing::info!(peer = %from, %error, "connection from peer broke");
-                    return;
-                }
-            };
-            let message = match wire::decode(&frame, message_bytes_max) {
-                Ok(message) => Arc::new(message),
-                Err(error) => {
-                    tracing::warn!(peer = %from, %error, "undecodable message, connection dropped");
-                    return;
-                }
-            };
-            if inbox.peer(from, message, frame.len()).await.is_err() {
-                return;
+    let Arrived { caller, stream } = arrived;
+    let from = caller.node;
+    tokio::select! {
+        ended = take(stream, from, message_bytes_max, inbox) => {
+            if let Err(error) = ended {
+                tracing::info!(peer = %from, lane = ?caller.lane, %error, "connection from peer broke");
             }
         }
-    };
-    tokio::select! {
-        () = reading => {}
         _ = replaced => {}
     }
 }
+
+/// Takes messages until the connection or the inbox ends, and counts back the bytes.
+async fn take(
+    mut stream: TcpStream,
+    from: NodeId,
+    message_bytes_max: u32,
+    inbox: Sender,
+) -> io::Result<()> {
+    let frame_bytes_max = message_bytes_max as usize + wire::HEAD;
+    let (mut source, mut counts) = stream.split();
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    let (mut taken, mut counted): (u64, u64) = (0, 0);
+    let mut due = Instant::now();
+    loop {
+        buffer.reserve(READ_BYTES);
+        let read = tokio::select! {
+            read = source.read_buf(&mut buffer) => read?,
+            () = sleep_until(due), if taken > counted => {
+                counted = taken;
+                counts.write_u64(counted).await?;
+                continue;
+            }
+        };
+        if read == 0 {
+            return Ok(());
+        }
+        if taken == counted {
+            due = Instant::now() + COUNT_DELAY;
+        }
+        taken += read as u64;
+        while let Some(frame) = frames::take(&mut buffer, frame_bytes_max)? {
+            let message = wire::decode(&frame, message_bytes_max)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            if inbox
+                .peer(from, Arc::new(message), frame.len())
+                .await
+                .is_err()
+            {
+                return Ok(());
+            }
+        }
+        if taken - counted >= COUNT_BYTES {
+            counted = taken;
+            counts.write_u64(counted).await?;
+        }
+    }
+}
+
+/// Bytes that are counted back at once; half of the smallest window.
+const COUNT_BYTES: u64 = 4 << 10;
+
+/// Time after which fewer are counted back, far below the time for which a sender waits.
+const COUNT_DELAY: Duration = Duration::from_millis(100);
+
+/// Room for what one read may find.
+const READ_BYTES: usize = 64 << 10;

@@ -1,24 +1,27 @@
-//! The sending half: one connection to each peer, dialled again whenever it breaks.
+//! The sending half: a connection for each lane to each peer, dialled again whenever it breaks.
 
 use super::hello::{HelloError, introduce};
-use super::{Network, codec};
+use super::window::Window;
+use super::{Network, frames};
+use crate::inbox::Sender;
 use crate::ports::Transport;
-use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
-use meshos_core::id::NodeId;
-use meshos_core::message::Message;
+use crate::tasks::Tasks;
+use bytes::{Buf, BytesMut};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use meshos_core::id::{Incarnation, NodeId};
+use meshos_core::message::{Lane, Message};
 use meshos_core::wire;
-use rustix::net::sockopt::set_tcp_user_timeout;
+use rustix::net::sockopt::{set_tcp_thin_linear_timeouts, set_tcp_user_timeout};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// Pauses between attempts: the first, doubled each time, up to the last.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -40,35 +43,45 @@ impl Backoff {
 /// Sends to every peer of one node.
 #[derive(Debug)]
 pub struct TcpTransport {
-    links: BTreeMap<NodeId, Link>,
+    lanes: BTreeMap<(NodeId, Lane), Queue>,
     lost: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
-struct Link {
-    queue: mpsc::Sender<Arc<Message>>,
+struct Queue {
+    messages: mpsc::Sender<Arc<Message>>,
     /// Without a connection nothing is queued: it would be out of date when one is there.
     connected: Arc<AtomicBool>,
 }
 
 impl TcpTransport {
-    /// Starts to dial every peer of `network`, in tasks that end with the transport.
-    pub fn start(network: &Network, tasks: &mut JoinSet<()>) -> Self {
-        let mut links = BTreeMap::new();
-        for &to in network.peers.keys() {
-            let (queue, waiting) = mpsc::channel(network.queue_messages_max);
-            let connected = Arc::new(AtomicBool::new(false));
-            let dialler = Dialler {
-                network: network.clone(),
-                to,
-                waiting,
-                connected: Arc::clone(&connected),
-            };
-            tasks.spawn(dialler.run());
-            links.insert(to, Link { queue, connected });
+    /// Starts to dial every peer of `network`, and to tell `inbox` of the links, in `tasks`.
+    pub fn start(network: &Network, inbox: &Sender, tasks: &mut Tasks) -> Self {
+        let mut lanes = BTreeMap::new();
+        for &to in network.addresses.keys() {
+            let report = network.links.clone().report(to, inbox.clone());
+            tasks.spawn("report of a link", report);
+            for lane in [Lane::Control, Lane::Bulk] {
+                let (messages, waiting) = mpsc::channel(network.queue_messages_max);
+                let connected = Arc::new(AtomicBool::new(false));
+                let dialler = Dialler {
+                    network: network.clone(),
+                    to,
+                    lane,
+                    waiting,
+                    connected: Arc::clone(&connected),
+                    lost_run: None,
+                };
+                tasks.spawn("connection to a peer", dialler.run());
+                let queue = Queue {
+                    messages,
+                    connected,
+                };
+                lanes.insert((to, lane), queue);
+            }
         }
         Self {
-            links,
+            lanes,
             lost: Arc::default(),
         }
     }
@@ -81,9 +94,9 @@ impl TcpTransport {
 
 impl Transport for TcpTransport {
     fn send(&mut self, to: NodeId, message: Arc<Message>) {
-        let sent = match self.links.get(&to) {
-            Some(link) => {
-                link.connected.load(Ordering::Acquire) && link.queue.try_send(message).is_ok()
+        let sent = match self.lanes.get(&(to, message.lane())) {
+            Some(queue) => {
+                queue.connected.load(Ordering::Acquire) && queue.messages.try_send(message).is_ok()
             }
             None => false,
         };
@@ -93,13 +106,14 @@ impl Transport for TcpTransport {
     }
 }
 
-type Wire = Framed<TcpStream, LengthDelimitedCodec>;
-
 struct Dialler {
     network: Network,
     to: NodeId,
+    lane: Lane,
     waiting: mpsc::Receiver<Arc<Message>>,
     connected: Arc<AtomicBool>,
+    /// The run whose connection broke just now: if nobody listens there any more, it is gone.
+    lost_run: Option<Incarnation>,
 }
 
 impl Dialler {
@@ -107,89 +121,211 @@ impl Dialler {
         let mut failures = 0;
         while !self.waiting.is_closed() {
             match self.connect().await {
-                Ok(wire) => {
-                    failures = 0;
-                    tracing::info!(peer = %self.to, "connected");
-                    self.connected.store(true, Ordering::Release);
-                    let ended = self.serve(wire).await;
-                    self.connected.store(false, Ordering::Release);
+                Ok((stream, incarnation)) => {
+                    let begun = Instant::now();
+                    self.announce(true);
+                    let ended = self.serve(stream).await;
+                    self.announce(false);
                     while self.waiting.try_recv().is_ok() {}
-                    match ended {
-                        Ok(()) => return,
-                        Err(error) => tracing::info!(peer = %self.to, %error, "disconnected"),
+                    let Err(error) = ended else { return };
+                    tracing::debug!(peer = %self.to, lane = ?self.lane, %error, "disconnected");
+                    self.lost_run = Some(incarnation);
+                    // One that is taken and closed again at once is no better than none.
+                    if begun.elapsed() > self.network.backoff.last {
+                        failures = 0;
+                        continue;
                     }
                 }
-                // It is there, and will not have this node: one of the two configs is wrong.
-                Err(error @ HelloError::Refused(_)) => {
-                    tracing::warn!(peer = %self.to, %error, "cannot connect");
-                }
-                Err(error) => tracing::debug!(peer = %self.to, %error, "cannot connect"),
+                Err(error) => self.complain(&error),
             }
-            let pause = self.network.backoff.pause(failures);
+            self.rest(self.network.backoff.pause(failures)).await;
             failures = failures.saturating_add(1);
-            tokio::select! {
-                () = sleep(pause) => {}
-                // Nothing is queued without a connection, so this is the end of the transport.
-                _ = self.waiting.recv() => {}
-            }
         }
     }
 
-    async fn connect(&self) -> Result<Wire, HelloError> {
-        let peer = self.network.peers.get(&self.to);
-        let address = &peer.ok_or(HelloError::UnknownNode(self.to))?.address;
+    fn announce(&self, is_connected: bool) {
+        self.connected.store(is_connected, Ordering::Release);
+        self.network.links.set(self.to, self.lane, is_connected);
+    }
+
+    fn complain(&mut self, error: &HelloError) {
+        if let Some(reason) = error.refusal() {
+            self.network.links.refuse(self.to, reason);
+        }
+        tracing::debug!(peer = %self.to, lane = ?self.lane, %error, "cannot connect");
+        match error {
+            HelloError::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                if let Some(incarnation) = self.lost_run.take() {
+                    self.network.links.gone(self.to, incarnation);
+                }
+            }
+            // Whether a host that does not answer lost its process or its cable is not known.
+            HelloError::Timeout => self.lost_run = None,
+            // A process that is dying may still have taken the connection.
+            HelloError::Io(_)
+            | HelloError::Unreadable(_)
+            | HelloError::Garbled
+            | HelloError::OtherNode { .. }
+            | HelloError::Refused(_)
+            | HelloError::RefusedByPeer(_) => {}
+        }
+    }
+
+    /// Waits before the next attempt, but not longer than a moment once the peer was heard.
+    async fn rest(&mut self, pause: Duration) {
+        let first = self.network.backoff.first.min(pause);
+        let hurried = async {
+            tokio::join!(self.network.links.hurried(self.to), sleep(first));
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = hurried => {}
+            // Nothing is queued without a connection, so this is the end of the transport.
+            _ = self.waiting.recv() => {}
+        }
+    }
+
+    async fn connect(&self) -> Result<(TcpStream, Incarnation), HelloError> {
         let within = self.network.hello_timeout;
-        let stream = timeout(within, TcpStream::connect(address)).await;
-        let stream = stream.map_err(|_| HelloError::Timeout)??;
+        let mut stream = match timeout(within, self.reach()).await {
+            Ok(reached) => reached?,
+            Err(_) => return Err(HelloError::Timeout),
+        };
         stream.set_nodelay(true)?;
-        // Without it a peer that lost its power holds what is sent to it for minutes after it is
-        // back: the system asks ever more rarely whether it is there.
-        let unanswered = self.network.write_timeout.as_millis();
-        let unanswered = u32::try_from(unanswered).unwrap_or(u32::MAX);
-        set_tcp_user_timeout(&stream, unanswered).map_err(io::Error::from)?;
-        let mut wire = Framed::new(stream, codec(&self.network));
-        let introduced = timeout(within, introduce(&mut wire, &self.network, self.to)).await;
-        introduced.map_err(|_| HelloError::Timeout)??;
-        Ok(wire)
+        let stalled = self.network.stall_timeout.as_millis();
+        let stalled = u32::try_from(stalled).unwrap_or(u32::MAX);
+        set_tcp_user_timeout(&stream, stalled).map_err(io::Error::from)?;
+        // A link that was cut and healed is used again soon.
+        set_tcp_thin_linear_timeouts(&stream, true).map_err(io::Error::from)?;
+        let introduction = &self.network.introduction;
+        let introduced = introduce(&mut stream, introduction, self.to, self.lane);
+        match timeout(within, introduced).await {
+            Ok(incarnation) => Ok((stream, incarnation?)),
+            Err(_) => Err(HelloError::Timeout),
+        }
+    }
+
+    /// The first of several attempts that finds somebody.
+    async fn reach(&self) -> io::Result<TcpStream> {
+        let address = self.network.addresses.get(&self.to);
+        let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let mut attempts = FuturesUnordered::new();
+        loop {
+            attempts.push(TcpStream::connect(address));
+            tokio::select! {
+                Some(reached) = attempts.next() => return reached,
+                () = sleep(self.network.dial_stagger) => {}
+            }
+        }
     }
 
     /// Sends until the connection breaks, or without an error until the transport is gone.
-    async fn serve(&mut self, mut wire: Wire) -> io::Result<()> {
+    async fn serve(&mut self, mut stream: TcpStream) -> io::Result<()> {
+        let (mut counts, mut sink) = stream.split();
+        let mut sending = Sending {
+            window: Window::new(Instant::now()),
+            buffer: BytesMut::new(),
+            count: Count::default(),
+            stall_timeout: self.network.stall_timeout,
+        };
         loop {
-            let message = tokio::select! {
-                message = self.waiting.recv() => message,
-                // The other end never speaks here, so whatever comes is the end.
-                _ = wire.next() => return Err(io::ErrorKind::ConnectionReset.into()),
-            };
-            let Some(message) = message else {
-                return Ok(());
-            };
-            let limit = self.network.write_timeout;
-            write_waiting(&mut wire, &mut self.waiting, &message, limit).await?;
+            while sending.buffer.len() < BUFFER_MIN
+                && let Ok(message) = self.waiting.try_recv()
+            {
+                frames::put(&mut sending.buffer, &wire::encode(&message));
+            }
+            let is_empty = sending.buffer.is_empty();
+            tokio::select! {
+                moved = sending.turn(&mut counts, &mut sink) => moved?,
+                message = self.waiting.recv(), if is_empty => match message {
+                    Some(message) => frames::put(&mut sending.buffer, &wire::encode(&message)),
+                    None => return Ok(()),
+                },
+            }
         }
     }
 }
 
-/// Writes a message and what waits behind it, then flushes once. Each has its own `limit`: a slow
-/// connection is not one that is dead.
-async fn write_waiting(
-    wire: &mut Wire,
-    waiting: &mut mpsc::Receiver<Arc<Message>>,
-    first: &Message,
-    limit: Duration,
-) -> io::Result<()> {
-    const IN_A_ROW_MAX: u32 = 64;
-    within(limit, wire.feed(Bytes::from(wire::encode(first)))).await?;
-    for _ in 0..IN_A_ROW_MAX {
-        let Ok(message) = waiting.try_recv() else {
-            break;
-        };
-        within(limit, wire.feed(Bytes::from(wire::encode(&message)))).await?;
-    }
-    within(limit, SinkExt::<Bytes>::flush(wire)).await
+/// Messages are encoded while less than this waits to be written.
+const BUFFER_MIN: usize = 64 << 10;
+
+/// One connection that bytes are sent on.
+struct Sending {
+    window: Window,
+    buffer: BytesMut,
+    count: Count,
+    stall_timeout: Duration,
 }
 
-async fn within(limit: Duration, write: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-    let written = timeout(limit, write).await;
-    written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+impl Sending {
+    /// Waits until something moves: bytes leave, or the other end says that it took some.
+    async fn turn(
+        &mut self,
+        counts: &mut ReadHalf<'_>,
+        sink: &mut WriteHalf<'_>,
+    ) -> io::Result<()> {
+        let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
+        let may_send = room.min(self.buffer.len());
+        let stalled = self.window.stalled_since();
+        let given_up = stalled.map(|since| since + self.stall_timeout);
+        tokio::select! {
+            readable = counts.readable() => {
+                readable?;
+                self.hear(counts)
+            }
+            writable = sink.writable(), if may_send > 0 => {
+                writable?;
+                match sink.try_write(&self.buffer[..may_send]) {
+                    Ok(written) => {
+                        self.buffer.advance(written);
+                        self.window.on_sent(Instant::now(), written as u64);
+                        Ok(())
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                    Err(error) => Err(error),
+                }
+            }
+            () = sleep_until(given_up.unwrap_or_else(Instant::now).into()), if given_up.is_some() => {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+    }
+
+    fn hear(&mut self, counts: &mut ReadHalf<'_>) -> io::Result<()> {
+        let mut bytes = [0; 512];
+        match counts.try_read(&mut bytes) {
+            Ok(0) => Err(io::ErrorKind::ConnectionReset.into()),
+            Ok(read) => {
+                for &byte in &bytes[..read] {
+                    if let Some(taken) = self.count.push(byte)
+                        && !self.window.on_taken(Instant::now(), taken)
+                    {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A count of eight bytes, big endian, that comes in pieces.
+#[derive(Debug, Default)]
+struct Count {
+    bytes: [u8; 8],
+    length: usize,
+}
+
+impl Count {
+    fn push(&mut self, byte: u8) -> Option<u64> {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+        if self.length < self.bytes.len() {
+            return None;
+        }
+        self.length = 0;
+        Some(u64::from_be_bytes(self.bytes))
+    }
 }

@@ -1,40 +1,27 @@
-//! The first frame each way: who talks to whom.
+//! The first frames of a connection: who talks to whom, and whether they will.
+//!
+//! The dialling end says its hello and which lane the connection is for. The accepting end judges
+//! it, and answers with its own hello or with the reason for which it refuses. The dialling end
+//! judges that, and says so. So each end knows the other's reason.
 
-use super::Network;
-use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
-use meshos_core::id::{ClusterId, NodeId, StoreId};
-use serde::de::DeserializeOwned;
+use super::{Introduction, frames};
+use meshos_core::hello::{Hello, HelloError as Unreadable, Refused};
+use meshos_core::id::{Incarnation, NodeId};
+use meshos_core::message::Lane;
 use serde::{Deserialize, Serialize};
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-/// Raised when what follows the hello changes its meaning.
-const PROTOCOL: u16 = 1;
+/// No frame of a hello is longer.
+const FRAME_BYTES_MAX: usize = 4096;
 
-/// What the dialling end says first.
+/// What is said after the first hello.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
-    /// Version of the protocol.
-    pub protocol: u16,
-    /// The cluster that the sender belongs to.
-    pub cluster: ClusterId,
-    /// The sender.
-    pub node: NodeId,
-    /// Its store.
-    pub store: StoreId,
-    /// The node that it wants to reach.
-    pub to_node: NodeId,
-    /// The store that it expects there.
-    pub to_store: StoreId,
-}
-
-/// What the accepting end answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Welcome {
-    /// Messages may follow.
-    Welcome,
+enum Answer {
+    /// The accepting end will talk, and this is its own hello.
+    Hello(Vec<u8>),
+    /// The dialling end will talk, too.
+    Accepted,
     /// The connection is of no use, for this reason.
     Refused(String),
 }
@@ -45,141 +32,154 @@ pub enum HelloError {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
-    /// The other end closed the connection without a word.
-    #[error("the other end closed the connection")]
-    Closed,
     /// The other end took too long.
     #[error("the other end did not answer in time")]
     Timeout,
-    /// The first frame was no hello.
-    #[error("the first frame is not a hello: {0}")]
-    Garbled(#[from] postcard::Error),
-    /// The other end speaks another version.
-    #[error("protocol version {found}, expected {PROTOCOL}")]
-    Protocol {
-        /// What it speaks.
-        found: u16,
+    /// What came is no hello of this version.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// What came is no answer to a hello.
+    #[error("expected an answer to a hello")]
+    Garbled,
+    /// Another node answers than the one that was dialled.
+    #[error("node {found} answers where node {expected} was dialled")]
+    OtherNode {
+        /// Who answers.
+        found: NodeId,
+        /// Who was dialled.
+        expected: NodeId,
     },
-    /// The other end is of another cluster.
-    #[error("cluster {found:032x}, expected {expected:032x}")]
-    Cluster {
-        /// Its cluster.
-        found: u128,
-        /// Ours.
-        expected: u128,
-    },
-    /// The other end wanted to reach somebody else.
-    #[error("meant for node {node} on store {store:032x}, which is not here")]
-    NotHere {
-        /// The node it wanted.
-        node: NodeId,
-        /// The store it wanted.
-        store: u128,
-    },
-    /// The config names no such node.
-    #[error("node {0} is not in the config")]
-    UnknownNode(NodeId),
-    /// The config names another store for that node.
-    #[error("node {node} on store {found:032x}, expected store {expected:032x}")]
-    Store {
-        /// The node.
-        node: NodeId,
-        /// The store it runs on.
-        found: u128,
-        /// The store that the config names.
-        expected: u128,
-    },
-    /// The other end refused us.
-    #[error("refused by the other end: {0}")]
-    Refused(String),
+    /// This node refuses the other.
+    #[error("{0}")]
+    Refused(Refused),
+    /// The other node refuses this one, for the reason that it says.
+    #[error("{0}")]
+    RefusedByPeer(String),
 }
 
-type Wire<S> = Framed<S, LengthDelimitedCodec>;
+impl HelloError {
+    /// The reason, when one of the two will not talk to the other.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Refused(_) | Self::RefusedByPeer(_) | Self::OtherNode { .. } => {
+                Some(self.to_string())
+            }
+            Self::Unreadable(Unreadable::Protocol { .. }) => Some(self.to_string()),
+            Self::Io(_) | Self::Timeout | Self::Unreadable(_) | Self::Garbled => None,
+        }
+    }
+}
 
-/// Introduces `network` to the node `to` on a connection that was just dialled.
+/// Who is at the other end of a connection that was accepted, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) node: NodeId,
+    pub(super) lane: Lane,
+}
+
+/// Introduces this node to the node `to` on a connection that was just dialled; tells which run of
+/// it is there.
 pub(super) async fn introduce<S>(
-    wire: &mut Wire<S>,
-    network: &Network,
+    stream: &mut S,
+    introduction: &Introduction,
     to: NodeId,
-) -> Result<(), HelloError>
+    lane: Lane,
+) -> Result<Incarnation, HelloError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let expected = network.peers.get(&to).ok_or(HelloError::UnknownNode(to))?;
-    let hello = Hello {
-        protocol: PROTOCOL,
-        cluster: network.cluster,
-        node: network.node,
-        store: network.store,
-        to_node: to,
-        to_store: expected.store,
+    let mut said = introduction.hello(to).encode();
+    said.push(code(lane));
+    frames::write(stream, &said).await?;
+    let hello = match hear(stream).await? {
+        Answer::Hello(bytes) => Hello::decode(&bytes)?,
+        Answer::Refused(reason) => return Err(HelloError::RefusedByPeer(reason)),
+        Answer::Accepted => return Err(HelloError::Garbled),
     };
-    say(wire, &hello).await?;
-    match hear(wire).await? {
-        Welcome::Welcome => Ok(()),
-        Welcome::Refused(reason) => Err(HelloError::Refused(reason)),
+    if hello.from.node != to {
+        return Err(HelloError::OtherNode {
+            found: hello.from.node,
+            expected: to,
+        });
     }
+    if let Err(refused) = introduction.judge(&hello) {
+        say(stream, &Answer::Refused(refused.to_string())).await?;
+        return Err(HelloError::Refused(refused));
+    }
+    say(stream, &Answer::Accepted).await?;
+    Ok(hello.from.incarnation)
 }
 
-/// Learns who dialled, and tells that node whether it may go on.
-pub(super) async fn receive<S>(wire: &mut Wire<S>, network: &Network) -> Result<NodeId, HelloError>
+/// Learns who dialled, and tells that node whether it may go on. With the error comes the node
+/// that said hello, as far as it did.
+pub(super) async fn receive<S>(
+    stream: &mut S,
+    introduction: &Introduction,
+) -> Result<Caller, (Option<NodeId>, HelloError)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let hello: Hello = hear(wire).await?;
-    let judged = judge(&hello, network);
-    let welcome = match &judged {
-        Ok(_) => Welcome::Welcome,
-        Err(error) => Welcome::Refused(error.to_string()),
+    let nobody = |error: io::Error| (None, HelloError::from(error));
+    let said = frames::read(stream, FRAME_BYTES_MAX)
+        .await
+        .map_err(nobody)?;
+    let (hello, lane) = match said.split_last() {
+        Some((lane, hello)) => (Hello::decode(hello), lane_of(*lane)),
+        None => (Err(Unreadable::Malformed), None),
     };
-    say(wire, &welcome).await?;
-    judged
+    let (hello, lane) = match (hello, lane) {
+        (Ok(hello), Some(lane)) => (hello, lane),
+        (Err(error), _) => {
+            say(stream, &Answer::Refused(error.to_string()))
+                .await
+                .map_err(|error| (None, error))?;
+            return Err((None, error.into()));
+        }
+        (Ok(_), None) => return Err((None, HelloError::Garbled)),
+    };
+    let node = hello.from.node;
+    let named = |error| (Some(node), error);
+    if let Err(refused) = introduction.judge(&hello) {
+        let answer = Answer::Refused(refused.to_string());
+        say(stream, &answer).await.map_err(named)?;
+        return Err(named(HelloError::Refused(refused)));
+    }
+    let own = Answer::Hello(introduction.hello(node).encode());
+    say(stream, &own).await.map_err(named)?;
+    match hear(stream).await.map_err(named)? {
+        Answer::Accepted => Ok(Caller { node, lane }),
+        Answer::Refused(reason) => Err(named(HelloError::RefusedByPeer(reason))),
+        Answer::Hello(_) => Err(named(HelloError::Garbled)),
+    }
 }
 
-fn judge(hello: &Hello, network: &Network) -> Result<NodeId, HelloError> {
-    if hello.protocol != PROTOCOL {
-        let found = hello.protocol;
-        return Err(HelloError::Protocol { found });
+const fn code(lane: Lane) -> u8 {
+    match lane {
+        Lane::Control => 0,
+        Lane::Bulk => 1,
     }
-    if hello.cluster != network.cluster {
-        return Err(HelloError::Cluster {
-            found: hello.cluster.get(),
-            expected: network.cluster.get(),
-        });
-    }
-    if (hello.to_node, hello.to_store) != (network.node, network.store) {
-        return Err(HelloError::NotHere {
-            node: hello.to_node,
-            store: hello.to_store.get(),
-        });
-    }
-    let peer = network.peers.get(&hello.node);
-    let expected = peer.ok_or(HelloError::UnknownNode(hello.node))?.store;
-    if hello.store != expected {
-        return Err(HelloError::Store {
-            node: hello.node,
-            found: hello.store.get(),
-            expected: expected.get(),
-        });
-    }
-    Ok(hello.node)
 }
 
-async fn say<S, T>(wire: &mut Wire<S>, value: &T) -> Result<(), HelloError>
+const fn lane_of(code: u8) -> Option<Lane> {
+    match code {
+        0 => Some(Lane::Control),
+        1 => Some(Lane::Bulk),
+        _ => None,
+    }
+}
+
+async fn say<S>(stream: &mut S, answer: &Answer) -> Result<(), HelloError>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: Serialize,
+    S: AsyncWrite + Unpin,
 {
-    let bytes = postcard::to_allocvec(value)?;
-    wire.send(Bytes::from(bytes)).await?;
-    Ok(())
+    let bytes = postcard::to_allocvec(answer).map_err(|_| HelloError::Garbled)?;
+    Ok(frames::write(stream, &bytes).await?)
 }
 
-async fn hear<S, T>(wire: &mut Wire<S>) -> Result<T, HelloError>
+async fn hear<S>(stream: &mut S) -> Result<Answer, HelloError>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: DeserializeOwned,
+    S: AsyncRead + Unpin,
 {
-    let frame = wire.next().await.ok_or(HelloError::Closed)??;
-    Ok(postcard::from_bytes(&frame)?)
+    let frame = frames::read(stream, FRAME_BYTES_MAX).await?;
+    postcard::from_bytes(&frame).map_err(|_| HelloError::Garbled)
 }

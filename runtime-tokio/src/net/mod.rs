@@ -1,60 +1,52 @@
 //! TCP between the nodes of a cluster.
 //!
-//! Each node dials every other one and sends on the connection that it opened; it receives on
-//! those that its peers opened. Messages may be lost: what cannot be sent at once is dropped and
-//! counted, and the core repeats what matters. A connection starts with a [`hello`] in which both
-//! ends name cluster, node and store; nothing is encrypted or authenticated.
+//! Each node dials every other one twice, for control and for bulk, and sends on the connections
+//! that it opened; it receives on those that its peers opened. Messages may be lost: what cannot be
+//! sent at once is dropped and counted, and the core repeats what matters. A connection starts with
+//! a [`hello`] in which both ends say who they are and judge each other; nothing is encrypted or
+//! authenticated. After it the receiving end counts back the bytes that it took, so that the
+//! sending end knows what is still under way ([`window`]).
 
 mod accept;
 mod dial;
+mod frames;
 mod hello;
+mod introduction;
+mod links;
+mod window;
 
 pub use accept::{Acceptor, listen};
 pub use dial::{Backoff, TcpTransport};
-pub use hello::{Hello, HelloError, Welcome};
+pub use hello::HelloError;
+pub use introduction::Introduction;
+pub use links::{Links, PeerStatus};
 
-use meshos_core::id::{ClusterId, NodeId, StoreId};
-use meshos_core::wire;
+use meshos_core::id::NodeId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::codec::LengthDelimitedCodec;
 
-/// One other node of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The store it runs on.
-    pub store: StoreId,
-    /// Where it listens, as `host:port`.
-    pub address: String,
-}
-
-/// What this node knows of the cluster, and how it talks.
+/// What this node knows of its peers, and how it talks to them.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// The cluster.
-    pub cluster: ClusterId,
-    /// This node.
-    pub node: NodeId,
-    /// Its store.
-    pub store: StoreId,
-    /// The other nodes.
-    pub peers: Arc<BTreeMap<NodeId, Peer>>,
+    /// Who this node is, and what it knows of the stores of others.
+    pub introduction: Arc<Introduction>,
+    /// Where every other node listens, as `host:port`.
+    pub addresses: Arc<BTreeMap<NodeId, String>>,
+    /// What is known of the links to them.
+    pub links: Links,
     /// Largest encoded message.
     pub message_bytes_max: u32,
     /// Most messages that wait for one connection; more are lost.
     pub queue_messages_max: usize,
     /// Pause before a new attempt to connect.
     pub backoff: Backoff,
+    /// Time after which an attempt to connect is helped by another one beside it: the system
+    /// repeats its own ever more rarely, which would make a healed link wait.
+    pub dial_stagger: Duration,
     /// Longest time for connecting and for the hello, each.
     pub hello_timeout: Duration,
-    /// Longest time that a connection may take over one message, or leave bytes unacknowledged,
-    /// before it is given up.
-    pub write_timeout: Duration,
-}
-
-fn codec(network: &Network) -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder()
-        .max_frame_length(network.message_bytes_max as usize + wire::HEAD)
-        .new_codec()
+    /// Longest time in which nothing of what is under way may arrive before a connection is given
+    /// up. One that is slow is not one that is dead.
+    pub stall_timeout: Duration,
 }

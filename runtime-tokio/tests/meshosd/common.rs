@@ -146,7 +146,8 @@ impl Cluster {
             .arg(socket)
             .output()
             .unwrap();
-        serde_json::from_slice(&output.stdout).ok()
+        let text = String::from_utf8(output.stdout).ok()?;
+        serde_json::from_str(text.lines().next()?).ok()
     }
 
     /// A running node that says it leads.
