@@ -143,6 +143,7 @@ impl Config {
             }),
             membership_seq: Seq::ZERO,
             clients: Default::default(),
+            stamp: Default::default(),
         }
     }
 

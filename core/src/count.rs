@@ -94,6 +94,10 @@ counts! {
     Transferred,
     /// The log's prefix was dropped by retention.
     Retained,
+    /// A leader decided to drop entries because of their age.
+    Expired,
+    /// Retention went to the store before entries that waited for it.
+    RetainedFirst,
     /// A chunk waited for the bandwidth budget.
     BudgetWait,
     /// The store was full.

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Budget,
     /// A store that was full may have space again.
     Retry,
+    /// The oldest entry may be past the age that retention allows.
+    Age,
 }
 
 impl Kind {
@@ -48,7 +50,8 @@ impl Kind {
             | Self::Repair
             | Self::Seal
             | Self::Budget
-            | Self::Retry => false,
+            | Self::Retry
+            | Self::Age => false,
         }
     }
 }

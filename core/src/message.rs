@@ -116,6 +116,8 @@ pub struct RowState {
     pub durable: Option<Seq>,
     /// End of what is committed.
     pub commit: Seq,
+    /// The first position that it retains; on a leader the one that it has decided to retain.
+    pub floor: Seq,
 }
 
 /// Something about one chain, between two members.

@@ -2,13 +2,17 @@
 //!
 //! [`Instant`] is monotonic and local to one run of one node; it never crosses a wire or a
 //! restart. [`Wall`] is what an operator's clock shows; it is recorded, never compared with an
-//! `Instant`, and no safety property of a Quorum chain depends on it.
+//! `Instant`, and no safety property of a Quorum chain depends on it. What several wall clocks show
+//! gives one time that no minority of them moves ([`estimate`]).
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
+mod estimate;
 #[cfg(test)]
 mod tests;
+
+pub use estimate::{Sample, estimate};
 
 /// Nanoseconds of a monotonic clock since an origin that the driver chooses.
 #[derive(
@@ -62,5 +66,21 @@ impl Wall {
     /// Milliseconds since the Unix epoch.
     pub const fn as_ms(self) -> u64 {
         self.0
+    }
+
+    /// This time moved by the whole milliseconds of `span`, at most the last time there is.
+    pub const fn after(self, span: Duration) -> Self {
+        let ms = span.as_millis();
+        let ms = if ms > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            ms as u64
+        };
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// How much later this time is than `earlier`; zero when it is not later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }

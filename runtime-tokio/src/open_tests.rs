@@ -35,6 +35,7 @@ fn foundings() -> Vec<Founding> {
             }),
             membership_seq: Seq::ZERO,
             clients: Default::default(),
+            stamp: Default::default(),
         },
     }]
 }

@@ -138,6 +138,7 @@ fn founding(name: &str) -> Founding {
             }),
             membership_seq: Seq::ZERO,
             clients: Default::default(),
+            stamp: Default::default(),
         },
     }
 }

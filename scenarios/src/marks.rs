@@ -57,6 +57,9 @@ const REQUIRED: &[&str] = &[
     "store full",
     "leadership handed over on request",
     "prefix dropped by retention",
+    "entries dropped by age",
+    "retention before entries that wait",
+    "clock leapt past the age bound while leading",
     "checkpoint continued behind the parts that came",
 ];
 
@@ -230,6 +233,8 @@ fn reach(count: Count) {
         Count::Transferred => reached!("leadership handed over on request"),
         Count::ResetContinued => reached!("checkpoint continued behind the parts that came"),
         Count::Retained => reached!("prefix dropped by retention"),
+        Count::Expired => reached!("entries dropped by age"),
+        Count::RetainedFirst => reached!("retention before entries that wait"),
         Count::WrongCluster
         | Count::WrongStore
         | Count::UnknownSender
@@ -253,6 +258,19 @@ fn reach(count: Count) {
         | Count::UnknownOperation
         | Count::Contradicted => {}
     }
+}
+
+/// Whether a node leads a chain of which nothing is kept for longer than `ms`.
+fn leads_within(host: &Host, ms: i64) -> bool {
+    let Some(node) = host.node() else {
+        return false;
+    };
+    node.config().chains().iter().any(|draft| {
+        let age = draft.retention.age_max_ms;
+        let chain = node.chain(ChainId::of(&draft.name));
+        chain.is_some_and(|chain| chain.role() == Role::Leader)
+            && age.is_some_and(|age| i128::from(ms) > i128::from(age))
+    })
 }
 
 fn chain_of(view: View<'_, Host>, node: NodeIndex, chain: ChainId) -> Option<&Chain> {
@@ -428,6 +446,9 @@ impl Hook<Host> for Marks {
         };
         if ms < 0 && view.node(node).is_some_and(leads) {
             reached!("clock stepped back while leading");
+        }
+        if view.node(node).is_some_and(|host| leads_within(host, ms)) {
+            reached!("clock leapt past the age bound while leading");
         }
         Ok(())
     }

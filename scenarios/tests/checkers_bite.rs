@@ -547,6 +547,7 @@ fn role_table_bites() {
         distance: None,
         durable: Some(Seq::new(3)),
         commit: Seq::new(2),
+        floor: Seq::ZERO,
     };
     let says = |row: RowState, n, durable, commit| {
         let ends = (Seq::new(durable), Seq::new(commit));
@@ -557,6 +558,19 @@ fn role_table_bites() {
     bites(says(row(Role::Replica), 2, 3, 2), id);
     bites(says(row(Role::Replica), 1, 2, 2), id);
     bites(says(row(Role::Replica), 1, 3, 1), id);
+    let floor = Seq::new(3);
+    bites(
+        says(
+            RowState {
+                floor,
+                ..row(Role::Replica)
+            },
+            1,
+            3,
+            2,
+        ),
+        id,
+    );
 }
 
 #[test]

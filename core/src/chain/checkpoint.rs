@@ -1,7 +1,7 @@
 //! The bytes of a checkpoint: in its file, and on the wire while a peer starts anew from it.
 //!
 //! ```text
-//! encoded checkpoint   version u8 (1), postcard of `Checkpoint`
+//! encoded checkpoint   version u8 (2), postcard of `Checkpoint`
 //! record in the file   replica u32, first segment u64, encoded checkpoint
 //! ```
 //!
@@ -18,13 +18,13 @@ use super::store::SEGMENTS_MAX;
 use crate::id::Replica;
 use alloc::vec::Vec;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are no checkpoint.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
     /// A version that this build does not know.
-    #[error("expected checkpoint version 1, found {found:?}")]
+    #[error("expected checkpoint version 2, found {found:?}")]
     Version {
         /// What is there, if anything is.
         found: Option<u8>,

@@ -64,7 +64,8 @@ pub struct Entry {
     pub store: StoreId,
     /// The author's run.
     pub incarnation: Incarnation,
-    /// The author's wall clock at the append.
+    /// The time of the append, as a majority of the voters' clocks told it; it never goes down
+    /// inside a log.
     pub stamp: Wall,
     /// What it is for.
     pub kind: Kind,

@@ -3,6 +3,7 @@
 use super::clients::Clients;
 use super::entry::{Entry, Membership, Tip};
 use crate::id::{ChainId, Epoch, Gen, NodeId, Replica, Seq};
+use crate::time::Wall;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub struct Checkpoint {
     pub membership_seq: Seq,
     /// The request table at the floor (D15).
     pub clients: Clients,
+    /// The stamp of the entry before the floor, so that stamps go on from it when no entry is left.
+    pub stamp: Wall,
 }
 
 /// One operation on one chain's store. The store performs the operations of one chain in the

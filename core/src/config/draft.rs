@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// What a chain keeps (D18). Nothing uncommitted is ever dropped.
+/// What a chain keeps (D18). Nothing uncommitted is ever dropped. What is past a bound goes in steps
+/// of a quarter of it.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
@@ -14,7 +15,7 @@ pub struct Retention {
     pub entries_max: Option<u64>,
     /// At most about this many payload bytes.
     pub bytes_max: Option<u64>,
-    /// Nothing whose stamp is older than this many milliseconds by the leader's stamps.
+    /// About nothing older than this many milliseconds, by the clocks of a majority of the voters.
     pub age_max_ms: Option<u64>,
 }
 

@@ -20,7 +20,7 @@ mod tests;
 
 use crate::id::{ChainId, Gen, Incarnation, NodeId, Replica};
 use crate::message::{Heartbeat, Row, RowState};
-use crate::time::{Instant, Wall};
+use crate::time::{Instant, Sample, Wall};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -291,6 +291,11 @@ impl Liveness {
     /// When `peer` was last heard in this run.
     pub fn last_heard(&self, peer: NodeId) -> Option<Instant> {
         self.peers.get(&peer)?.last_heard
+    }
+
+    /// What the wall clock of `peer` showed when the newest of its heartbeats left.
+    pub fn clock(&self, peer: NodeId) -> Option<Sample> {
+        self.peers.get(&peer)?.clock
     }
 
     /// When a heartbeat of `peer` last echoed a newer one of our present incarnation than any

@@ -4,7 +4,7 @@ use super::rows::{Key, Outbox, Own, Page};
 use super::{Heard, Timing};
 use crate::id::{Incarnation, NodeId, Number};
 use crate::message::{Heartbeat, Row};
-use crate::time::{Instant, Wall};
+use crate::time::{Instant, Sample, Wall};
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ pub(super) struct Peer {
     newest: Option<(Incarnation, Number)>,
     /// When it came.
     pub(super) last_heard: Option<Instant>,
+    /// What the wall clock showed there when it left.
+    pub(super) clock: Option<Sample>,
     /// Its rows up to this version are known.
     known: u64,
     /// Its rows.
@@ -64,6 +66,7 @@ impl Peer {
         Self {
             newest: None,
             last_heard: None,
+            clock: None,
             known: 0,
             rows: BTreeMap::new(),
             echoed: Number::new(0),
@@ -145,6 +148,10 @@ impl Peer {
         let recovered = self.is_suspected();
         self.newest = Some((incarnation, heartbeat.number));
         self.last_heard = Some(now);
+        self.clock = Some(Sample {
+            wall: heartbeat.wall,
+            heard: now,
+        });
         self.silent_since = now;
         self.suspicion = Suspicion::None;
         self.remember(heartbeat);

@@ -50,6 +50,7 @@ fn state(n: u64, durable: u64) -> RowState {
         distance: None,
         durable: Some(Seq::new(durable)),
         commit: Seq::ZERO,
+        floor: Seq::ZERO,
     }
 }
 

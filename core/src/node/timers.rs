@@ -142,6 +142,6 @@ fn fire(chain: &mut Chain, kind: Kind, late: bool, cx: &mut Cx<'_>) {
         Kind::Pull => chain.on_pull_due(cx),
         Kind::Seal => chain.on_seal_due(),
         // The settling that follows does what is due.
-        Kind::Repair | Kind::Budget | Kind::Retry => {}
+        Kind::Repair | Kind::Budget | Kind::Retry | Kind::Age => {}
     }
 }

@@ -51,7 +51,7 @@ impl Chain {
             epoch: self.epoch,
             store: cx.me.store,
             incarnation: cx.me.incarnation,
-            stamp: cx.wall,
+            stamp: self.chain_time(cx),
             kind,
             payload,
             hash: EntryHash::default(),

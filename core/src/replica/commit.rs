@@ -40,7 +40,6 @@ impl Chain {
                 .is_some_and(|e| e.n == self.epoch.n)
         {
             self.raise_commit(end, cx);
-            self.raise_floor(cx);
         }
         self.answer_appends(cx);
     }

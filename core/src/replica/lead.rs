@@ -9,6 +9,7 @@ use super::transfer::Transfer;
 use super::{Chain, Cx, same_member};
 use crate::chain::entry::Tip;
 use crate::count::Count;
+use crate::deadline::Kind;
 use crate::id::{Attempt, Incarnation, Member, NodeId, Number, Replica, Run, Seq};
 use crate::message::Talk;
 use crate::time::Instant;
@@ -281,6 +282,7 @@ impl Chain {
         self.leader = None;
         self.verified = Seq::ZERO;
         self.follow.restart(self.log.end());
+        cx.deadlines.disarm(self.index, Kind::Age);
         self.end_transfer(&lead, cx);
         self.answer_all_unknown(lead, cx);
     }

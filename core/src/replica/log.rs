@@ -7,6 +7,7 @@ use crate::chain::clients::{ClientLimits, Clients};
 use crate::chain::entry::{Entry, Kind, Membership, Tip};
 use crate::chain::order::{Checkpoint, Image, Slot};
 use crate::id::{Epoch, Seq};
+use crate::time::Wall;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -115,6 +116,15 @@ impl Log {
     /// Payload bytes retained.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The stamp of the last entry, or of the last one before the floor when none is retained or
+    /// the last one is unknown.
+    pub fn stamp(&self) -> Wall {
+        match self.slots.back() {
+            Some(Slot::Known(entry)) => entry.stamp,
+            Some(Slot::Unknown) | None => self.checkpoint.stamp,
+        }
     }
 
     /// The slot at `seq`, if it is retained.
@@ -226,6 +236,7 @@ impl Log {
                 return None;
             };
             checkpoint.clients.apply(entry, self.limits);
+            checkpoint.stamp = entry.stamp;
             if let Kind::Config(membership) = &entry.kind {
                 checkpoint.membership = membership.clone();
                 checkpoint.membership_seq = entry.seq;

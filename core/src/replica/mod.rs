@@ -222,6 +222,7 @@ impl Chain {
         if self.fault.is_none() {
             self.keep_promises(cx);
             self.advance_commit(cx);
+            self.raise_floor(cx);
             self.answer_reads(cx);
             self.ship(cx);
             self.serve(cx);
@@ -326,6 +327,10 @@ impl Chain {
             },
             durable,
             commit: self.commit,
+            floor: self
+                .lead
+                .as_ref()
+                .map_or(self.log.floor(), |lead| lead.floor),
         })
     }
 

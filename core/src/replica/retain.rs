@@ -1,22 +1,65 @@
 //! Retention: the leader decides the floor, everybody drops below its own commit (D18).
+//!
+//! The floor rises in steps of a quarter of the bound, so that checkpoints are written seldom:
+//! count and bytes sink to three quarters of their bound once it is passed, and what is past its
+//! age goes when the oldest of it is past it by a quarter. Ages are told by what a majority of
+//! the voters' wall clocks agrees on, so one clock that leaps drops nothing.
 
 use super::{Chain, Cx};
 use crate::chain::order::Checkpoint;
+use crate::count::Count;
+use crate::deadline::Kind;
 use crate::id::Seq;
+use crate::time::{Sample, Wall, estimate};
 use alloc::sync::Arc;
+use core::time::Duration;
 
 impl Chain {
-    /// Raises the floor as far as the policy asks and commit allows. It rises in steps of a
-    /// quarter of the bound, so that checkpoints are written seldom.
+    /// The time of this chain: what the clocks of its voters agree on, but never before its last
+    /// stamp, and that stamp while too few of them are heard.
+    pub(super) fn chain_time(&self, cx: &Cx<'_>) -> Wall {
+        let voters = &self.log.membership().voters;
+        let own = Sample {
+            wall: cx.wall,
+            heard: cx.now,
+        };
+        let samples = voters.iter().filter_map(|voter| {
+            if voter.node == self.me.node {
+                return Some(own);
+            }
+            cx.liveness.clock(voter.node)
+        });
+        // With slow heartbeats nobody is heard more often than that.
+        let age_max = SAMPLE_AGE_MAX.max(cx.config.suspicion());
+        let agreed = estimate(voters.len(), samples, cx.now, age_max);
+        agreed.unwrap_or_default().max(self.log.stamp())
+    }
+
+    /// Decides anew what is dropped, once what was decided before is dropped here.
     pub(super) fn raise_floor(&mut self, cx: &mut Cx<'_>) {
+        if self
+            .lead
+            .as_ref()
+            .is_some_and(|lead| lead.floor <= self.log.floor())
+        {
+            self.decide_floor(cx);
+            self.await_age(cx);
+        }
+    }
+
+    /// Raises the floor as far as the policy asks and commit allows.
+    fn decide_floor(&mut self, cx: &mut Cx<'_>) {
         let Some(lead) = &self.lead else { return };
-        let floor = self
-            .floor_by_count()
-            .max(self.floor_by_size())
-            .max(self.floor_by_age(cx));
-        let floor = floor.min(self.commit).max(lead.floor);
+        let (by_room, by_age) = (
+            self.floor_by_count().max(self.floor_by_size()),
+            self.floor_by_age(cx),
+        );
+        if by_age > by_room.max(lead.floor) {
+            cx.count(Count::Expired);
+        }
+        let floor = by_room.max(by_age).min(self.commit);
         if let Some(lead) = &mut self.lead {
-            lead.floor = floor;
+            lead.floor = lead.floor.max(floor);
         }
     }
 
@@ -53,32 +96,105 @@ impl Chain {
         let Some(max) = self.retention.age_max_ms else {
             return Seq::ZERO;
         };
-        let oldest = cx.wall.as_ms().saturating_sub(max);
+        // While a deadline stands nothing is due, but a full store waits for no step.
+        if cx.deadlines.armed(self.index, Kind::Age).is_some() && !self.writer.is_full() {
+            return Seq::ZERO;
+        }
+        let Some(oldest) = self.oldest() else {
+            return Seq::ZERO;
+        };
+        let now = self.chain_time(cx);
+        if now < self.age_due(oldest, max, cx) {
+            return Seq::ZERO;
+        }
         let mut floor = self.log.floor();
         while floor < self.commit
             && self
                 .log
                 .entry(floor)
-                .is_some_and(|entry| entry.stamp.as_ms() < oldest)
+                .is_some_and(|entry| now.since(entry.stamp) > Duration::from_millis(max))
         {
             floor = floor.next();
         }
         floor
     }
 
+    /// The stamp of the first entry that is retained and may be dropped.
+    fn oldest(&self) -> Option<Wall> {
+        let floor = self.log.floor();
+        let entry = self.log.entry(floor).filter(|_| floor < self.commit);
+        entry.map(|entry| entry.stamp)
+    }
+
+    /// When an entry of that stamp is to be dropped: past its age by one step, or at once when the
+    /// store has no room.
+    fn age_due(&self, stamp: Wall, max: u64, cx: &Cx<'_>) -> Wall {
+        let step = if self.writer.is_full() {
+            Duration::from_millis(1)
+        } else {
+            age_step(max, cx)
+        };
+        stamp.after(Duration::from_millis(max)).after(step)
+    }
+
+    /// Looks at the age of the oldest entry when it is due, however idle the chain is; and once
+    /// with every step, for the clocks of a majority may be set anew.
+    fn await_age(&self, cx: &mut Cx<'_>) {
+        let Some(max) = self.retention.age_max_ms else {
+            return;
+        };
+        let is_decided = self.lead.as_ref().map(|lead| lead.floor) > Some(self.log.floor());
+        if is_decided || cx.deadlines.armed(self.index, Kind::Age).is_some() {
+            return;
+        }
+        let Some(oldest) = self.oldest() else { return };
+        let step = age_step(max, cx);
+        let wait = self.age_due(oldest, max, cx).since(self.chain_time(cx));
+        let wait = wait.clamp(Duration::from_millis(1), step);
+        cx.deadlines.arm(self.index, Kind::Age, cx.now.after(wait));
+    }
+
+    /// Whether so much more is kept than the policy says that dropping it goes before appends:
+    /// under load there may always be some.
+    pub(super) fn is_far_past_bound(&self) -> bool {
+        let far =
+            |kept: u64, max: Option<u64>| max.is_some_and(|max| kept > max.saturating_add(max / 2));
+        // By the stamps alone: where appends do not end, the last one is of now.
+        let span = |oldest: Wall| self.log.stamp().since(oldest).as_millis() as u64;
+        far(
+            self.commit.distance(self.log.floor()),
+            self.retention.entries_max,
+        ) || far(self.log.bytes(), self.retention.bytes_max)
+            || far(self.oldest().map_or(0, span), self.retention.age_max_ms)
+    }
+
     /// The checkpoint that has to become durable before the prefix goes.
-    pub(super) fn due_checkpoint(&mut self) -> Option<Arc<Checkpoint>> {
+    pub(super) fn due_checkpoint(&mut self, cx: &mut Cx<'_>) -> Option<Arc<Checkpoint>> {
         if let Some(checkpoint) = self.repairing_checkpoint() {
             return Some(checkpoint);
         }
+        if self.due_floor() <= self.log.floor() {
+            return None;
+        }
+        // It may have waited, and more be due by now.
+        self.decide_floor(cx);
+        self.log.checkpoint_at(self.due_floor()).map(Arc::new)
+    }
+
+    fn due_floor(&self) -> Seq {
         let decided = self
             .lead
             .as_ref()
             .map_or(self.follow.floor, |lead| lead.floor);
-        let floor = decided.min(self.commit).min(self.log.durable().end);
-        if floor <= self.log.floor() {
-            return None;
-        }
-        self.log.checkpoint_at(floor).map(Arc::new)
+        decided.min(self.commit).min(self.log.durable().end)
     }
 }
+
+/// How long what is past its age may wait for more of it: a quarter of the bound, but not less
+/// than a quarter of a heartbeat.
+fn age_step(max_ms: u64, cx: &Cx<'_>) -> Duration {
+    Duration::from_millis(max_ms / 4).max(cx.config.heartbeat() / 4)
+}
+
+/// How long ago a clock may have been read to still tell the time.
+const SAMPLE_AGE_MAX: Duration = Duration::from_secs(10);

@@ -203,6 +203,7 @@ impl Chain {
         self.follow_leader(run.node, cx);
         if self.fault.is_none() && self.role == Role::Replica {
             self.learn_commit(row.commit, cx);
+            self.follow.floor = self.follow.floor.max(row.floor);
             self.watch_progress(row, cx);
         }
     }

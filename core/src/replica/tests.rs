@@ -7,4 +7,5 @@ mod follower;
 mod helper;
 mod leader;
 mod reset;
+mod retain;
 mod store;

@@ -2,7 +2,8 @@
 //!
 //! There is at most one, so completions come in the order of issue, entries gather into one
 //! batch while it runs, and the next order is built from the state at its end: the promise
-//! first, then a cut, a checkpoint, repairs, entries, retention, the seal.
+//! first, then repairs, a cut, a checkpoint, entries, retention, the seal. Retention comes right
+//! behind the promise when the store is full or far more is kept than the policy says.
 
 use super::{Chain, Cx, Entries};
 use crate::action::Fault;
@@ -25,8 +26,18 @@ pub(super) struct Writer {
     /// Whether entries were written since the last seal.
     unsealed: bool,
     seal_due: bool,
-    /// Whether the store had no space at the last try.
-    full: bool,
+    space: Space,
+}
+
+/// Whether the store had space at the last try.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+enum Space {
+    #[default]
+    Enough,
+    /// Not even for a checkpoint, so something else is tried next.
+    NoneToRetain,
+    /// Not for something else than a checkpoint, which may free some.
+    None,
 }
 
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
@@ -92,7 +103,7 @@ impl Writer {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.full
+        self.space != Space::Enough
     }
 }
 
@@ -114,6 +125,17 @@ impl Chain {
         if !self.is_settled() {
             let vote = self.vote_record();
             return Some((Write::Vote(vote), Order::Vote(vote)));
+        }
+        let is_pressing = match self.writer.space {
+            Space::Enough => self.is_far_past_bound(),
+            Space::None => true,
+            Space::NoneToRetain => false,
+        };
+        if is_pressing && let Some(order) = self.next_retention(cx) {
+            if self.log.durable().end < self.log.end() {
+                cx.count(Count::RetainedFirst);
+            }
+            return Some(order);
         }
         // A cut is made behind an entry that the store knows.
         if !self.writer.repairs.is_empty() {
@@ -141,8 +163,8 @@ impl Chain {
             };
             return Some((write, Order::Append(entries)));
         }
-        if let Some(checkpoint) = self.due_checkpoint() {
-            return Some((Write::Retain(checkpoint.clone()), Order::Retain(checkpoint)));
+        if let Some(order) = self.next_retention(cx) {
+            return Some(order);
         }
         if core::mem::take(&mut self.writer.seal_due) && self.writer.unsealed {
             let write = Write::Append {
@@ -153,6 +175,11 @@ impl Chain {
             return Some((write, Order::Append(Entries::from([]))));
         }
         None
+    }
+
+    fn next_retention(&mut self, cx: &mut Cx<'_>) -> Option<(Write, Order)> {
+        let checkpoint = self.due_checkpoint(cx)?;
+        Some((Write::Retain(checkpoint.clone()), Order::Retain(checkpoint)))
     }
 
     /// An order ended.
@@ -174,7 +201,7 @@ impl Chain {
         }
         match result {
             Ok(()) => {
-                self.writer.full = false;
+                self.writer.space = Space::Enough;
                 self.on_durable(write, cx);
             }
             Err(StoreError::Full) => self.on_full(write, cx),
@@ -218,7 +245,14 @@ impl Chain {
     /// Nothing of the order is in the log: it is issued again after a while.
     fn on_full(&mut self, write: Write, cx: &mut Cx<'_>) {
         cx.count(Count::StoreFull);
-        self.writer.full = true;
+        self.writer.space = match write {
+            Write::Retain(_) => Space::NoneToRetain,
+            Write::Vote(_)
+            | Write::Append { .. }
+            | Write::Cut(_)
+            | Write::Reset(_)
+            | Write::Repair(_) => Space::None,
+        };
         match write {
             Write::Vote(_) | Write::Append { .. } | Write::Retain(_) => {}
             Write::Cut(end) => self.writer.cut(end),

@@ -89,6 +89,7 @@ fn check_heartbeat(heartbeat: &Heartbeat) -> Checked {
     ensure(heartbeat.after <= heartbeat.upto, Unsound::Interval)?;
     for state in heartbeat.rows.iter().filter_map(|row| row.state) {
         position(state.commit)?;
+        position(state.floor)?;
         position(state.durable.unwrap_or_default())?;
     }
     Ok(())

@@ -252,6 +252,7 @@ fn largest_row() -> Row {
             distance: Some(u8::MAX),
             durable: Some(Seq::new(u64::MAX)),
             commit: Seq::new(u64::MAX),
+            floor: Seq::ZERO,
         }),
     }
 }

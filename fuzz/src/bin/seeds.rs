@@ -68,6 +68,7 @@ fn checkpoint(floor: Tip) -> Checkpoint {
         membership: membership(),
         membership_seq: Seq::ZERO,
         clients: Clients::default(),
+        stamp: Default::default(),
     }
 }
 

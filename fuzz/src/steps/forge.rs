@@ -36,6 +36,7 @@ impl World {
                     if let Some(state) = &mut row.state {
                         state.epoch = near_epoch(source, state.epoch);
                         state.commit = source.seq(state.commit);
+                        state.floor = source.seq(state.floor);
                     }
                 }
             }
@@ -140,6 +141,7 @@ impl World {
             distance: Some(0),
             durable: (source.byte() < 200).then(|| source.seq(Seq::ZERO)),
             commit: source.seq(Seq::ZERO),
+            floor: source.seq(Seq::ZERO),
         };
         let row = Row {
             chain,

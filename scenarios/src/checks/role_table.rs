@@ -46,7 +46,8 @@ pub fn reported(role: Role, is: Role) -> Result<(), Violation> {
 pub fn row(row: &RowState, role: Role, epoch: Epoch, ends: (Seq, Seq)) -> Result<(), Violation> {
     let (durable, commit) = ends;
     let said_durable = row.durable.is_none_or(|said| said <= durable);
-    if row.role == role && row.epoch == epoch && said_durable && row.commit <= commit {
+    let said_ends = said_durable && row.commit <= commit && row.floor <= commit;
+    if row.role == role && row.epoch == epoch && said_ends {
         return Ok(());
     }
     let text = format!(

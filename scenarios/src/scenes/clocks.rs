@@ -21,7 +21,73 @@ pub(super) const SCENES: &[Scene] = &[
         marks: &[],
         fill: drifting_clocks,
     },
+    Scene {
+        name: "clock-leaps",
+        about: "a minority of the clocks leaps past the age bound and comes back, or falls behind",
+        marks: &["clock leapt past the age bound while leading"],
+        fill: clock_leaps,
+    },
+    Scene {
+        name: "expiry",
+        about: "entries behind which nothing is appended go by their age, whatever fails",
+        marks: &["entries dropped by age"],
+        fill: expiry,
+    },
 ];
+
+fn clock_leaps(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("leaps");
+    let age = *draw.of("age").pick(&[20_000, 60_000, 3_600_000]);
+    plan.cfg.chains[0].retention.age_max_ms = Some(age);
+    plan.cfg.clients[0].start_ms = 1_500;
+    let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
+    let minority = &order[..usize::from((plan.nodes - 1) / 2)];
+    for number in 0..draw.of("count").within(1..=4) {
+        let draw = draw.nth(number);
+        let node = *draw.of("node").pick(minority);
+        let (at, span) = (
+            draw.of("at").within(2_500..=9_000),
+            draw.of("for").within(50..=5_000),
+        );
+        let by = draw.of("by").within(age + 1..=age * 3) as i64;
+        let by = if draw.of("back").chance(200_000) {
+            -by
+        } else {
+            by
+        };
+        plan.fault(ms(at), Fault::ClockStep { node, ms: by });
+        if draw.of("returns").chance(700_000) {
+            let end = (at + span).min(plan.safety_ms);
+            plan.fault(ms(end), Fault::ClockStep { node, ms: -by });
+        }
+    }
+    if draw.of("crash").chance(400_000) {
+        let at = draw.of("crash-at").within(3_000..=8_000);
+        let span = draw.of("crash-for").within(100..=3_000);
+        aim(plan, at, Target::Leader, Blow::Crash, span);
+    }
+}
+
+fn expiry(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("expiry");
+    let age = *draw.of("age").pick(&[300, 1_000, 3_000]);
+    plan.cfg.chains[0].retention.age_max_ms = Some(age);
+    let client = &mut plan.cfg.clients[0];
+    (client.start_ms, client.interval_ms) = (1_000, draw.of("interval").within(20..=150));
+    for number in 0..draw.of("count").within(0..=2) {
+        let draw = draw.nth(number);
+        let blow = *draw
+            .of("blow")
+            .pick(&[Blow::Crash, Blow::Isolate, Blow::Transfer]);
+        let at = draw.of("at").within(2_500..=9_000);
+        let span = draw.of("for").within(100..=3_000);
+        let target = *draw.of("target").pick(&[Target::Leader, Target::Follower]);
+        aim(plan, at, target, blow, span);
+    }
+    plan.weather.loss_ppm = *draw.of("loss").pick(&[0, 0, 50_000]);
+    plan.cfg.quiet = true;
+    plan.liveness_ms = 20_000;
+}
 
 /// No fault ends the drift, so the cluster has to converge and to fall silent in spite of it.
 fn drifting_clocks(plan: &mut Plan, draw: Draw) {

@@ -27,6 +27,12 @@ pub(super) const SCENES: &[Scene] = &[
         fill: full_disk,
     },
     Scene {
+        name: "busy-disk",
+        about: "disks always have entries to write, and a bound that they pass all the time",
+        marks: &["retention before entries that wait"],
+        fill: busy_disk,
+    },
+    Scene {
         name: "failing-disk",
         about: "syncs fail, and the replica stops until it reboots",
         marks: &[],
@@ -98,6 +104,7 @@ fn full_disk(plan: &mut Plan, draw: Draw) {
     plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=300);
     plan.cfg.chains[0].retention = Retention {
         entries_max: *draw.of("keep").pick(&[None, Some(5)]),
+        age_max_ms: *draw.of("age").pick(&[None, Some(1_000)]),
         ..Retention::default()
     };
     for number in 0..draw.of("count").within(1..=4) {
@@ -137,6 +144,36 @@ fn full_disk(plan: &mut Plan, draw: Draw) {
                 Unsynced::Drawn,
             );
         }
+    }
+}
+
+fn busy_disk(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("busy");
+    let us = draw.of("batch").within(10_000..=50_000);
+    plan.disk_us = (us / 2, us);
+    let retention = &mut plan.cfg.chains[0].retention;
+    match draw.of("bound").below(3) {
+        0 => retention.entries_max = Some(draw.of("entries").within(5..=50)),
+        1 => retention.bytes_max = Some(draw.of("bytes").within(100..=2_000)),
+        _ => retention.age_max_ms = Some(draw.of("age").within(100..=1_000)),
+    }
+    let client = &mut plan.cfg.clients[0];
+    (client.sessions, client.pipeline, client.count) = (8, 32, u64::MAX >> 1);
+    (client.interval_ms, client.sticky_ppm) = (draw.of("interval").within(20..=60), 1_000_000);
+    client.bytes = (0, 50);
+    plan.safety_ms = 6_000;
+    if draw.of("blow").chance(500_000) {
+        let blow = *draw
+            .of("what")
+            .pick(&[Blow::Crash, Blow::Isolate, Blow::SlowDisk]);
+        let at = draw.of("at").within(2_500..=5_000);
+        aim(
+            plan,
+            at,
+            Target::Leader,
+            blow,
+            draw.of("for").within(100..=2_000),
+        );
     }
 }
 

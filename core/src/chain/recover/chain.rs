@@ -207,6 +207,7 @@ impl Cx<'_> {
                 membership: Arc::new(Membership::default()),
                 membership_seq: Seq::ZERO,
                 clients: Clients::default(),
+                stamp: Default::default(),
             },
         });
         let names = Names::new(self.chain, self.generation);

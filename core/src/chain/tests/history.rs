@@ -56,6 +56,7 @@ pub(super) fn checkpoint(floor: Tip) -> Checkpoint {
         }),
         membership_seq: Seq::ZERO,
         clients: Clients::default(),
+        stamp: Default::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::chain::entry::{Entry, EntryHash, Kind, Tip};
 use crate::chain::order::{Image, Order, Slot, StoreError, Vote};
 use crate::chain::payload::Payload;
 use crate::client::{Answer, Ask};
-use crate::config::{ChainDraft, Config, Draft, Founder, Limits, Timing};
+use crate::config::{ChainDraft, Config, Draft, Founder, Limits, Retention, Timing};
 use crate::count::{Count, Counters};
 use crate::deadline::{ChainIndex, Deadlines};
 use crate::event::Seed;
@@ -37,6 +37,10 @@ pub(super) struct Bench {
     pub(super) now: Instant,
     pub(super) deadlines: Deadlines,
     pub(super) leaving: bool,
+    /// What the own clock shows.
+    pub(super) wall: Wall,
+    /// What the clock of a peer shows with its next heartbeat.
+    pub(super) wall_there: Wall,
     me: Run,
     rng: Rng,
     liveness: Liveness,
@@ -58,6 +62,7 @@ pub(super) struct Start {
     pub(super) log: Vec<Arc<Entry>>,
     pub(super) unknown: Vec<u64>,
     pub(super) vote: Option<Vote>,
+    pub(super) retention: Retention,
 }
 
 impl Start {
@@ -74,6 +79,7 @@ impl Start {
             log: log(epochs),
             unknown: Vec::new(),
             vote: Some(vote),
+            retention: Retention::default(),
         }
     }
 
@@ -108,8 +114,11 @@ impl Start {
         };
         let now = Instant::from_nanos(1_000_000_000);
         let me = run(self.me);
-        let (index, draft) = (ChainIndex(0), &config.chains()[0]);
-        let chain = Chain::new(index, draft, image, me, &config, now);
+        let draft = ChainDraft {
+            retention: self.retention,
+            ..config.chains()[0].clone()
+        };
+        let chain = Chain::new(ChainIndex(0), &draft, image, me, &config, now);
         let timing = liveness::Timing {
             heartbeat: config.heartbeat(),
             misses: 3,
@@ -132,6 +141,8 @@ impl Start {
             under_way: BTreeMap::new(),
             stale: Vec::new(),
             leaving: false,
+            wall: Wall::from_ms(7),
+            wall_there: Wall::default(),
             heard: 0,
             out: Actions::new(),
             config,
@@ -151,7 +162,7 @@ impl Bench {
     pub(super) fn act(&mut self, act: impl FnOnce(&mut Chain, &mut Cx<'_>)) -> Vec<Action> {
         let mut cx = Cx {
             now: self.now,
-            wall: Wall::from_ms(7),
+            wall: self.wall,
             me: self.me,
             config: &self.config,
             rng: &mut self.rng,
@@ -197,7 +208,7 @@ impl Bench {
             number,
             echo: Some((self.me.incarnation, number)),
             acknowledged: None,
-            wall: Wall::default(),
+            wall: self.wall_there,
             after: 0,
             upto: 0,
             rows: alloc::vec![Row {
@@ -387,6 +398,7 @@ pub(super) fn leads(leader: u64, n: u64, commit: u64) -> RowState {
         distance: Some(0),
         durable: Some(Seq::new(commit)),
         commit: Seq::new(commit),
+        floor: Seq::ZERO,
     }
 }
 

@@ -135,6 +135,7 @@ pub(super) fn heartbeat() -> Heartbeat {
         distance: Some(0),
         durable: Some(Seq::new(12)),
         commit: Seq::new(11),
+        floor: Seq::new(3),
     };
     let row = |state| Row {
         chain: ChainId::of("orders"),

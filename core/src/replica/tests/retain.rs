@@ -1,0 +1,241 @@
+//! What is dropped and when, and what time the entries bear.
+
+use super::bench::{Bench, Start, behind, chunk, extend, follows, leads, log, payload, row_of};
+use crate::action::Action;
+use crate::chain::order::{Order, StoreError};
+use crate::client::{Ask, Level};
+use crate::config::Retention;
+use crate::count::Count;
+use crate::deadline::Kind;
+use crate::id::Seq;
+use crate::message::RowState;
+use crate::time::Wall;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+const HOUR: u64 = 3_600_000;
+
+/// The leader of three, whose followers 2 and 3 were just heard, with one entry of its own.
+fn leading(retention: Retention) -> Bench {
+    let mut start = Start::of(1, &[]);
+    start.retention = retention;
+    let mut bench = start.build();
+    bench.wall = Wall::from_ms(24 * HOUR);
+    bench.wall_there = bench.wall;
+    hear_both(&mut bench);
+    bench.leading()
+}
+
+fn hear_both(bench: &mut Bench) {
+    let n = bench.chain.epoch().n;
+    for peer in [2, 3] {
+        bench.row(peer, follows(n));
+    }
+}
+
+fn by_age(age_max_ms: u64) -> Retention {
+    Retention {
+        age_max_ms: Some(age_max_ms),
+        ..Retention::default()
+    }
+}
+
+fn by_count(entries_max: u64) -> Retention {
+    Retention {
+        entries_max: Some(entries_max),
+        ..Retention::default()
+    }
+}
+
+/// Time passes on every clock, and everybody is heard again.
+fn pass(bench: &mut Bench, ms: u64) {
+    let span = Duration::from_millis(ms);
+    bench.pass(span);
+    bench.wall = bench.wall.after(span);
+    bench.wall_there = bench.wall_there.after(span);
+    hear_both(bench);
+}
+
+fn append() -> Ask {
+    Ask::Append {
+        level: Level::Committed,
+        request: None,
+        payload: payload("x"),
+    }
+}
+
+/// Appends that are durable here.
+fn append_durably(bench: &mut Bench, count: u64) {
+    for ticket in 0..count {
+        bench.ask(ticket, append());
+        bench.done(Ok(()));
+    }
+}
+
+/// Follower 2 acknowledges everything.
+fn commit(bench: &mut Bench, number: u64) -> Vec<Action> {
+    let end = bench.chain.log().end().get();
+    let pull = bench.pull(end, end, number);
+    bench.hear(2, bench.chain.epoch().n, pull)
+}
+
+fn floor_of(order: Option<&Action>) -> Option<u64> {
+    match order {
+        Some(Action::Store {
+            order: Order::Retain(checkpoint),
+            ..
+        }) => Some(checkpoint.floor.end.get()),
+        _ => None,
+    }
+}
+
+fn stamp_of_last(bench: &Bench) -> Wall {
+    bench.chain.log().stamp()
+}
+
+#[test]
+fn stamps_follow_the_majority_and_never_go_down() {
+    let mut bench = leading(Retention::default());
+    let noon = bench.wall;
+    append_durably(&mut bench, 1);
+    assert_eq!(stamp_of_last(&bench), noon);
+    bench.wall = noon.after(Duration::from_millis(2 * HOUR));
+    append_durably(&mut bench, 1);
+    assert_eq!(stamp_of_last(&bench), noon, "one clock leaps");
+    bench.wall_there = noon.after(Duration::from_millis(HOUR));
+    bench.row(2, follows(bench.chain.epoch().n));
+    append_durably(&mut bench, 1);
+    assert_eq!(stamp_of_last(&bench), bench.wall_there, "two clocks do");
+    bench.wall = noon;
+    bench.wall_there = noon;
+    hear_both(&mut bench);
+    append_durably(&mut bench, 1);
+    assert_eq!(
+        stamp_of_last(&bench),
+        noon.after(Duration::from_millis(HOUR))
+    );
+}
+
+#[test]
+fn without_a_majority_of_fresh_clocks_time_stands_still() {
+    let mut bench = leading(Retention::default());
+    let noon = bench.wall;
+    bench.pass(Duration::from_millis(10_000));
+    bench.wall = noon.after(Duration::from_millis(10_000));
+    append_durably(&mut bench, 1);
+    assert_eq!(stamp_of_last(&bench), bench.wall, "aged by the own clock");
+    bench.pass(Duration::from_millis(1));
+    bench.wall = noon.after(Duration::from_millis(HOUR));
+    append_durably(&mut bench, 1);
+    assert_eq!(
+        stamp_of_last(&bench),
+        noon.after(Duration::from_millis(10_000))
+    );
+}
+
+#[test]
+fn an_idle_chain_drops_what_is_past_its_age_and_tells_the_others() {
+    let mut bench = leading(by_age(8_000));
+    append_durably(&mut bench, 2);
+    commit(&mut bench, 1);
+    assert_eq!(bench.chain.commit(), Seq::new(3));
+    let due = bench.deadlines.armed(bench.chain.index, Kind::Age);
+    assert_eq!(due, Some(bench.now.after(Duration::from_secs(2))), "a step");
+    for _ in 0..4 {
+        pass(&mut bench, 2_000);
+        bench.deadlines.disarm(bench.chain.index, Kind::Age);
+        assert_eq!(floor_of(bench.settle().last()), None, "not a step past it");
+    }
+    pass(&mut bench, 2_000);
+    bench.deadlines.disarm(bench.chain.index, Kind::Age);
+    assert_eq!(floor_of(bench.settle().last()), Some(3));
+    bench.done(Ok(()));
+    assert_eq!(bench.chain.log().floor(), Seq::new(3));
+    assert_eq!(row_of(&bench).floor, Seq::new(3));
+    assert_eq!(bench.deadlines.armed(bench.chain.index, Kind::Age), None);
+    // Stamps go on from the checkpoint.
+    assert!(stamp_of_last(&bench) > Wall::default());
+}
+
+#[test]
+fn one_leap_of_the_leaders_clock_drops_nothing() {
+    let mut bench = leading(by_age(HOUR));
+    append_durably(&mut bench, 2);
+    commit(&mut bench, 1);
+    bench.wall = bench.wall.after(Duration::from_millis(2 * HOUR));
+    bench.deadlines.disarm(bench.chain.index, Kind::Age);
+    bench.settle();
+    append_durably(&mut bench, 1);
+    commit(&mut bench, 2);
+    assert_eq!(row_of(&bench).floor, Seq::ZERO);
+    assert_eq!(bench.chain.log().floor(), Seq::ZERO);
+}
+
+#[test]
+fn a_full_store_drops_what_is_past_its_age_before_it_appends() {
+    let mut bench = leading(by_age(8_000));
+    append_durably(&mut bench, 2);
+    commit(&mut bench, 1);
+    bench.ask(9, append());
+    bench.done(Err(StoreError::Full));
+    pass(&mut bench, 8_001);
+    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    assert_eq!(
+        floor_of(bench.settle().last()),
+        Some(3),
+        "no step is waited for"
+    );
+    // Not even the checkpoint finds room, so the entry is tried again, and so on.
+    for expected in [None, Some(3), None] {
+        bench.done(Err(StoreError::Full));
+        bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+        let said = bench.settle();
+        assert_eq!(floor_of(said.last()), expected, "{said:?}");
+    }
+    bench.done(Ok(()));
+    assert_eq!(bench.count(Count::Retained), 0);
+    bench.done(Ok(()));
+    assert_eq!(bench.count(Count::Retained), 1);
+}
+
+#[test]
+fn a_bound_passed_by_half_goes_before_appends() {
+    let mut bench = leading(by_count(8));
+    append_durably(&mut bench, 8);
+    bench.ask(20, append());
+    // Nine are committed while one is written: more than the bound, but entries go first.
+    commit(&mut bench, 1);
+    bench.ask(21, append());
+    let said = bench.done(Ok(()));
+    assert_eq!(floor_of(said.last()), None, "{said:?}");
+    assert_eq!(row_of(&bench).floor, Seq::new(3));
+    for ticket in 22..24 {
+        bench.ask(ticket, append());
+        commit(&mut bench, ticket);
+        bench.done(Ok(()));
+    }
+    bench.ask(30, append());
+    commit(&mut bench, 30);
+    let said = bench.done(Ok(()));
+    let kept = bench.chain.commit().get() - floor_of(said.last()).expect("it goes first");
+    assert_eq!(kept, 6, "what became due meanwhile goes with it");
+}
+
+#[test]
+fn a_follower_learns_the_floor_from_the_row_when_the_chunk_was_lost() {
+    let mut bench = Start::of(1, &[1, 1]).settled().following(2, 2);
+    let entries = extend(behind(&log(&[1, 1])[1]), &[2]);
+    let entries: Vec<_> = log(&[1, 1]).into_iter().chain(entries).collect();
+    bench.hear(2, 2, chunk(&bench, 2, &entries, 3));
+    bench.done(Ok(()));
+    let row = RowState {
+        floor: Seq::new(9),
+        ..leads(2, 2, 3)
+    };
+    let said = bench.row(2, row);
+    assert_eq!(
+        floor_of(said.last()),
+        Some(3),
+        "but not above its own commit"
+    );
+}
