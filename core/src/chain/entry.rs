@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct EntryHash(pub u128);
+pub struct EntryHash(#[serde(with = "super::payload::sixteen")] pub u128);
 
 /// What an entry is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

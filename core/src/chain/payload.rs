@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct PayloadHash(pub u128);
+pub struct PayloadHash(#[serde(with = "sixteen")] pub u128);
 
 /// The leading 16 bytes of a BLAKE3 digest, little endian.
 pub(crate) fn leading(hash: &blake3::Hash) -> u128 {
@@ -130,5 +130,23 @@ impl From<Payload> for Parts {
             hash: payload.hash,
             bytes: payload.bytes,
         }
+    }
+}
+
+/// A hash in sixteen bytes, whatever it is: no length may depend on the bytes of a payload.
+pub(super) mod sixteen {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::chain) fn serialize<S: Serializer>(
+        hash: &u128,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        hash.to_le_bytes().serialize(serializer)
+    }
+
+    pub(in crate::chain) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<u128, D::Error> {
+        <[u8; 16]>::deserialize(deserializer).map(u128::from_le_bytes)
     }
 }

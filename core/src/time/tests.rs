@@ -52,7 +52,8 @@ fn agreed(voters: usize, samples: &[(u64, u64)]) -> Option<u64> {
 
 #[test]
 fn the_estimate_is_what_a_majority_has_reached() {
-    let table: [(usize, &[(u64, u64)], Option<u64>); 15] = [
+    type Row<'a> = (usize, &'a [(u64, u64)], Option<u64>);
+    let table: [Row<'_>; 15] = [
         (1, &[(5, 0)], Some(5)),
         (1, &[], None),
         (3, &[(7, 0)], None),
