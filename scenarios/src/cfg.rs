@@ -9,7 +9,10 @@ use meshos_core::config::{
 };
 use meshos_core::id::{ChainId, DeploymentId};
 use meshos_sim::machine::NodeIndex;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use toml::Table;
 
 /// The `[cfg]` of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +39,9 @@ pub struct Cfg {
     /// Bounds that differ from the defaults.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
+    /// Nodes whose spans or bounds differ from those above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeCfg>,
     /// The chains.
     pub chains: Vec<ChainCfg>,
     /// The clients.
@@ -56,11 +62,28 @@ impl Default for Cfg {
             flips: Flips::default(),
             timing: Timing::default(),
             limits: Limits::default(),
+            nodes: Vec::new(),
             chains: vec![ChainCfg::default()],
             clients: Vec::new(),
             aims: Vec::new(),
         }
     }
+}
+
+/// A node that is started with a config of its own: what it does not name is as in the others'.
+///
+/// Nodes, chains and the bounds of request tables are the cluster itself and cannot differ.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeCfg {
+    /// The node.
+    pub node: NodeIndex,
+    /// Its spans, by the keys of `timing`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub timing: BTreeMap<String, u64>,
+    /// Its bounds, by the keys of `limits`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, u64>,
 }
 
 /// One chain.
@@ -237,8 +260,52 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
+/// `base` with other values under some of its keys.
+fn overlaid<T: Serialize + DeserializeOwned>(
+    base: &T,
+    keys: &BTreeMap<String, u64>,
+) -> Result<T, String> {
+    let mut table = Table::try_from(base).map_err(|error| error.to_string())?;
+    for (key, number) in keys {
+        let number = i64::try_from(*number).map_err(|error| format!("{key}: {error}"))?;
+        table.insert(key.clone(), number.into());
+    }
+    table.try_into().map_err(|error| error.message().to_owned())
+}
+
+impl NodeCfg {
+    /// The spans of this node, where those of others are `base`.
+    ///
+    /// # Errors
+    /// What is wrong with a key or its value.
+    pub fn timing(&self, base: &Timing) -> Result<Timing, String> {
+        overlaid(base, &self.timing)
+    }
+
+    /// The bounds of this node, where those of others are `base`.
+    ///
+    /// # Errors
+    /// What is wrong with a key or its value.
+    pub fn limits(&self, base: &Limits) -> Result<Limits, String> {
+        overlaid(base, &self.limits)
+    }
+}
+
 impl Cfg {
-    /// The core's config for a cluster of `nodes` nodes.
+    /// This with the spans and bounds that `node` is started with.
+    ///
+    /// # Errors
+    /// What is wrong with a key or its value of that node's own.
+    pub fn of_node(&self, node: NodeIndex) -> Result<Self, String> {
+        let mut cfg = self.clone();
+        for own in self.nodes.iter().filter(|own| own.node == node) {
+            cfg.timing = own.timing(&cfg.timing)?;
+            cfg.limits = own.limits(&cfg.limits)?;
+        }
+        Ok(cfg)
+    }
+
+    /// The core's config for a cluster of `nodes` nodes, for those without one of their own.
     ///
     /// # Errors
     /// The chains, spans or limits contradict each other or the number of nodes.

@@ -1,7 +1,7 @@
 //! What the values of a plan have to keep to beyond their types, so that every plan that is run
 //! means what it says.
 
-use crate::cfg::{Aim, Cfg, ChainCfg, ClientCfg};
+use crate::cfg::{Aim, Cfg, ChainCfg, ClientCfg, NodeCfg};
 use crate::model::{Ask, Op};
 use crate::scenes::Plan;
 use meshos_core::config::ConfigError;
@@ -31,6 +31,9 @@ pub fn check(plan: &Plan) -> Result<(), Mistake> {
     }
     if let Err(error) = cfg.config(plan.nodes) {
         return Err(translated(cfg, error));
+    }
+    for (at, own) in cfg.nodes.iter().enumerate() {
+        check_node(&format!("cfg.nodes[{at}]"), (at, own), plan)?;
     }
     let mut sessions = 0;
     for (at, client) in cfg.clients.iter().enumerate() {
@@ -81,6 +84,49 @@ fn check_chain(
     match chain.pinned {
         Some(node) => Mistake::unless_node(format!("{key}.pinned"), node, nodes),
         None => Ok(()),
+    }
+}
+
+/// A node's own config: its keys are known, and it is a config of the same cluster.
+fn check_node(key: &str, (at, own): (usize, &NodeCfg), plan: &Plan) -> Result<(), Mistake> {
+    let cfg = &plan.cfg;
+    Mistake::unless_node(format!("{key}.node"), own.node, plan.nodes)?;
+    if cfg.nodes[..at].iter().any(|other| other.node == own.node) {
+        let expected = "a node that is named once";
+        return Err(Mistake::new(format!("{key}.node"), own.node, expected));
+    }
+    let wrong = |part: &str, problem| Mistake {
+        key: format!("{key}.{part}"),
+        problem,
+    };
+    own.timing(&cfg.timing)
+        .map_err(|why| wrong("timing", why))?;
+    let limits = own.limits(&cfg.limits);
+    let limits = limits.map_err(|why| wrong("limits", why))?;
+    for (name, own, all) in [
+        ("clients_max", limits.clients_max, cfg.limits.clients_max),
+        (
+            "client_window",
+            limits.client_window,
+            cfg.limits.client_window,
+        ),
+    ] {
+        if own != all {
+            let expected = format!("{all}, as on every node of the cluster");
+            return Err(Mistake::new(format!("{key}.limits.{name}"), own, expected));
+        }
+    }
+    let whole = cfg.of_node(own.node).map_err(|why| wrong("limits", why))?;
+    match whole.config(plan.nodes) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let Mistake {
+                key: place,
+                problem,
+            } = translated(&whole, error);
+            let place = place.strip_prefix("cfg.").unwrap_or(&place);
+            Err(wrong(place, problem))
+        }
     }
 }
 

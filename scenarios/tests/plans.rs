@@ -1,11 +1,12 @@
 //! Plans that cannot be meant are refused, whatever stands in them, and the others run.
 
-use meshos_scenarios::cfg::{Aim, Blow, ChainCfg, ClientCfg, Target};
+use meshos_scenarios::cfg::{Aim, Blow, ChainCfg, ClientCfg, NodeCfg, Target};
 use meshos_scenarios::model::{Ask, Op};
 use meshos_scenarios::scenes::{self, Plan};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::plan::assert_refuses_or_runs;
 use meshos_sim::time::Instant;
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
@@ -17,6 +18,14 @@ fn rich() -> Plan {
     plan.cfg.limits.entry_bytes_max = 2_000;
     plan.cfg.limits.message_bytes_max = 40_000;
     plan.cfg.timing.heartbeat_ms = 400;
+    plan.cfg.nodes.push(NodeCfg {
+        node: NodeIndex(2),
+        timing: BTreeMap::from([("heartbeat_ms".to_owned(), 450)]),
+        limits: BTreeMap::from([
+            ("lag_max".to_owned(), 33),
+            ("clients_max".to_owned(), 1_024),
+        ]),
+    });
     plan.cfg.chains.push(ChainCfg {
         name: "second".to_owned(),
         members: (0..3).map(NodeIndex).collect(),
@@ -109,6 +118,30 @@ fn a_plan_that_cannot_be_meant_is_refused_by_the_command_line() {
             "\"main\"",
             "cfg.chains[1].name",
             "found \"main\", expected a name that",
+        ),
+        (
+            "heartbeat_ms = 450",
+            "heartbeat_ms = 5",
+            "cfg.nodes[0].timing.heartbeat_ms",
+            "found 5, expected 100 to 300000",
+        ),
+        (
+            "heartbeat_ms = 450",
+            "heart_ms = 450",
+            "cfg.nodes[0].timing",
+            "unknown field",
+        ),
+        (
+            "lag_max = 33",
+            "lag_max = 0",
+            "cfg.nodes[0].limits.lag_max",
+            "found 0, expected 1 to",
+        ),
+        (
+            "clients_max = 1024",
+            "clients_max = 1000",
+            "cfg.nodes[0].limits.clients_max",
+            "found 1024, expected 1000, as on every node",
         ),
         (
             "[0, 1, 2]",

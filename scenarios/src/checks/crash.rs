@@ -49,7 +49,7 @@ impl Checks {
         track.run = Some(run);
         track.last = Some(run);
         track.ear.restart();
-        let rate = self.config.limits().bandwidth_bytes_per_s;
+        let rate = self.configs[step.node.at()].limits().bandwidth_bytes_per_s;
         track.budget = super::rate_limits::Budget::new(rate, step.now.instant.as_nanos());
         for (place, chain) in node.chains().iter().enumerate() {
             let replica = &mut track.replicas[place];
@@ -99,7 +99,7 @@ impl Checks {
         if track.last.is_none() {
             return Ok(());
         }
-        let limits = Host::store_limits(&self.config);
+        let limits = Host::store_limits(&self.configs[node.at()]);
         let recovered = match read(&files_of(view.disk(node)), &limits) {
             Ok(recovered) => recovered,
             Err(why @ (RecoverError::Unformatted | RecoverError::Identity { .. })) => {

@@ -111,7 +111,7 @@ impl Checks {
         // Only founding stores are heard, and only by the store they mean (D23).
         let track = &mut self.nodes[node.at()];
         let is_meant = track.run.is_some_and(|run| run.store == message.to);
-        let is_founder = self.config.store_of(message.from.node) == Some(message.from.store);
+        let is_founder = self.configs[0].store_of(message.from.node) == Some(message.from.store);
         let run = message.from.incarnation;
         let at = now.instant.as_nanos();
         if !is_meant || !is_founder || !track.ear.on_heartbeat(from, run, beat, at) {

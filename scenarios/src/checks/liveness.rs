@@ -173,7 +173,7 @@ pub(super) fn converged(
         if members.len() < chain.founding.majority() {
             continue;
         }
-        let drafts = checks.config.chains();
+        let drafts = checks.configs[0].chains();
         let draft = drafts
             .iter()
             .find(|draft| meshos_core::id::ChainId::of(&draft.name) == chain.id);
@@ -189,8 +189,8 @@ pub(super) fn converged(
 
 /// Nobody waits longer than a request may take.
 fn answered(checks: &Checks, view: View<'_, Host>, core: &[NodeIndex]) -> Result<(), Blocked> {
-    let request_ms = checks.config.timing().request_ms;
     for (ticket, attempt) in checks.history.open() {
+        let request_ms = checks.config(attempt.node).timing().request_ms;
         let waited = view.at().since(attempt.invoked).as_nanos() as u64;
         if core.contains(&attempt.node) && conserved::is_overdue(waited, request_ms) {
             let text = format!(

@@ -57,7 +57,8 @@ use track::{ChainTrack, NodeTrack};
 /// All checks of one run.
 #[derive(Clone, Debug)]
 pub struct Checks {
-    config: Arc<Config>,
+    /// What each node is started with.
+    configs: Vec<Arc<Config>>,
     nodes: Vec<NodeTrack>,
     chains: Vec<ChainTrack>,
     history: History,
@@ -75,16 +76,27 @@ pub struct Checks {
 impl Checks {
     /// The checks of a run of `nodes` nodes that are all started with `config`.
     pub fn new(config: &Arc<Config>, nodes: u16) -> Self {
-        let chains: Vec<ChainTrack> = config
+        Self::of_each(vec![config.clone(); usize::from(nodes)])
+    }
+
+    /// The checks of a run in which each node is started with its own of `configs`, all of one
+    /// cluster.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn of_each(configs: Vec<Arc<Config>>) -> Self {
+        let nodes = configs.len() as u16;
+        let chains: Vec<ChainTrack> = configs[0]
             .chains()
             .iter()
-            .map(|draft| ChainTrack::new(config, draft))
+            .map(|draft| ChainTrack::new(&configs[0], draft))
             .collect();
-        let track = |node| NodeTrack::new(node_id(NodeIndex(node)), config, &chains, nodes);
+        let track =
+            |node: NodeIndex| NodeTrack::new(node_id(node), &configs[node.at()], &chains, nodes);
         Self {
-            nodes: (0..nodes).map(track).collect(),
-            config: config.clone(),
-            obligations: Obligations::new(config, &chains, nodes),
+            nodes: (0..nodes).map(NodeIndex).map(track).collect(),
+            obligations: Obligations::new(&configs, &chains),
+            configs,
             chains,
             history: History::default(),
             consents_to_silence: false,
@@ -92,6 +104,11 @@ impl Checks {
             stirred: Instant::ZERO,
             quiet: false,
         }
+    }
+
+    /// What a node is started with.
+    fn config(&self, node: NodeIndex) -> &Config {
+        &self.configs[node.at()]
     }
 
     /// Also demands *quiesce* of a converged cluster: for plans whose clients end.

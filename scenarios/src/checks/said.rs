@@ -57,7 +57,11 @@ impl Checks {
             return Ok(());
         }
         let bytes = wire::encoded_length(message) as u64;
-        bounded::observe(Measure::MessageBytes, bytes, self.config.limits())?;
+        bounded::observe(
+            Measure::MessageBytes,
+            bytes,
+            self.config(step.node).limits(),
+        )?;
         match &message.body {
             Body::Heartbeat(beat) => {
                 // To a peer that is gone the same rows go out again and again.
@@ -96,7 +100,7 @@ impl Checks {
         node: &Node,
         beat: &Heartbeat,
     ) -> Result<(), Violation> {
-        let limits = self.config.limits();
+        let limits = self.config(step.node).limits();
         bounded::observe(Measure::Rows, beat.rows.len() as u64, limits)?;
         for row in &beat.rows {
             let Some(place) = self.place(&self.nodes[step.node.at()], row.chain) else {
@@ -249,7 +253,7 @@ impl Checks {
                     && let Some(heard) =
                         step::heard(&track.ear, replica.chain, run, &replica.glance, now)
                 {
-                    let suspicion = self.config.suspicion().as_nanos() as u64;
+                    let suspicion = self.configs[step.node.at()].suspicion().as_nanos() as u64;
                     no_disruption::observe(heard, suspicion, to)?;
                 }
                 state.votes.would_vote(n, to, voter);
@@ -333,7 +337,7 @@ impl Checks {
             let bytes = entries
                 .iter()
                 .map(|entry| u64::from(entry.payload.length()));
-            let limits = self.config.limits();
+            let limits = self.config(step.node).limits();
             bounded::observe(Measure::ReadBytes, bytes.sum(), limits)?;
         }
         let Some(place) = self.place(&self.nodes[step.node.at()], id) else {

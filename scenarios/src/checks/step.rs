@@ -6,7 +6,7 @@ use super::{
     Checks, amnesia, bounded, commit_stable, config_safe, durable_tail, gap_free, instance,
     leader_complete, log_matching, no_disruption, recover, role_table,
 };
-use crate::model::{Host, Output};
+use crate::model::{Host, Output, node_index};
 use meshos_core::action::Note;
 use meshos_core::chain::entry::Tip;
 use meshos_core::chain::order::Slot;
@@ -18,6 +18,7 @@ use meshos_core::replica::role::Role;
 use meshos_sim::hook::{Cause, Step};
 use meshos_sim::machine::Effect;
 use meshos_sim::violation::Violation;
+use std::sync::Arc;
 
 impl Checks {
     #[inline]
@@ -97,14 +98,14 @@ impl Checks {
                 if candidate != run.node
                     && let Some(heard) = heard(&track.ear, replica.chain, run, &before, now)
                 {
-                    let suspicion = self.config.suspicion().as_nanos() as u64;
+                    let suspicion = self.configs[step.node.at()].suspicion().as_nanos() as u64;
                     no_disruption::observe(heard, suspicion, candidate)?;
                 }
             }
         }
         changed_log(state, replica, (&before, &after), chain)?;
         if after.commit > before.commit {
-            committed(state, &self.config, chain, &after)?;
+            committed(state, &self.configs, chain, &after)?;
         }
         commit_stable::kept(&state.truth, &before, &after)?;
         gap_free::observe(&before, &after)?;
@@ -120,7 +121,7 @@ impl Checks {
                 leads(state, replica, run, &after)?;
             }
             let waiting = after.tip.end.distance(after.commit);
-            let limits = self.config.limits();
+            let limits = self.configs[step.node.at()].limits();
             bounded::observe(bounded::Measure::Uncommitted, waiting, limits)?;
         }
         Ok(())
@@ -202,7 +203,7 @@ pub(super) fn feed(state: &mut ChainTrack, log: &Log, from: Seq) -> Result<(), V
 /// A replica raised its commit.
 fn committed(
     state: &mut ChainTrack,
-    config: &Config,
+    configs: &[Arc<Config>],
     chain: &Chain,
     after: &Glance,
 ) -> Result<(), Violation> {
@@ -220,13 +221,16 @@ fn committed(
             continue;
         };
         let length = u64::from(line.entry.payload.length());
-        bounded::observe(bounded::Measure::EntryBytes, length, config.limits())?;
+        // Its author let it in.
+        let author = node_index(line.entry.epoch.node).at();
+        let limits = configs[author].limits();
+        bounded::observe(bounded::Measure::EntryBytes, length, limits)?;
         if let Some(request) = state.ledger.commit(&line.entry)? {
             state.order.committed(line.entry.seq, request.horizon)?;
         }
     }
     let clients = chain.log().clients().len() as u64;
-    bounded::observe(bounded::Measure::Clients, clients, config.limits())
+    bounded::observe(bounded::Measure::Clients, clients, configs[0].limits())
 }
 
 /// A replica begins to lead.

@@ -1,9 +1,10 @@
 //! Nothing fails: what clients alone can do to a cluster.
 
 use super::{Plan, Scene, aim};
-use crate::cfg::{Blow, ChainCfg, ClientCfg, Target};
+use crate::cfg::{Blow, ChainCfg, ClientCfg, NodeCfg, Target};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
+use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
 
 pub(super) const SCENES: &[Scene] = &[
@@ -36,6 +37,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "a budget far below the traffic, with chains of every class",
         marks: &["chunk held back by the bandwidth budget"],
         fill: bandwidth_starvation,
+    },
+    Scene {
+        name: "unlike-nodes",
+        about: "every node has heartbeats, spans and bounds of its own, and leaders come and go",
+        marks: &[],
+        fill: unlike_nodes,
     },
     Scene {
         name: "many-chains",
@@ -138,6 +145,69 @@ fn bandwidth_starvation(plan: &mut Plan, draw: Draw) {
     };
     plan.cfg.clients = (0..3).map(group).collect();
     plan.liveness_ms = 30_000;
+}
+
+fn unlike_nodes(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("unlike");
+    unlike(plan, draw);
+    for number in 0..draw.of("blows").within(0..=2) {
+        let draw = draw.of("blow").nth(number);
+        let blow =
+            *draw
+                .of("blow")
+                .pick(&[Blow::Crash, Blow::Isolate, Blow::Transfer, Blow::Pause]);
+        let at = draw.of("at").within(3_000..=8_500);
+        let span = draw.of("for").within(200..=3_000);
+        aim(plan, at, Target::Leader, blow, span);
+    }
+}
+
+/// Gives most nodes spans and bounds of their own.
+///
+/// The heartbeats of two nodes differ twofold at most, so that nobody suspects a leader that only
+/// has the longest of them. Entries and messages are as large everywhere: nodes that allow
+/// different ones refuse each other.
+pub(super) fn unlike(plan: &mut Plan, draw: Draw) {
+    let base = plan.cfg.timing.heartbeat_ms;
+    for node in 0..plan.nodes {
+        let draw = draw.nth(u64::from(node));
+        if draw.of("alike").chance(200_000) {
+            continue;
+        }
+        let mut own = NodeCfg {
+            node: NodeIndex(node),
+            ..NodeCfg::default()
+        };
+        let timing = [
+            ("heartbeat_ms", draw.of("heartbeat").within(base..=2 * base)),
+            ("request_ms", draw.of("request").within(1_000..=8_000)),
+            ("seal_ms", draw.of("seal").within(50..=2_000)),
+            ("pin_ms", draw.of("pin").within(1_000..=60_000)),
+        ];
+        let limits: [(&str, &[u64]); 10] = [
+            ("read_bytes_max", &[100, 4_096, 1 << 20]),
+            ("chunks_in_flight_max", &[1, 2, 8, 64]),
+            ("lag_max", &[1, 4, 1_024]),
+            ("batch_bytes_max", &[1, 500, 1 << 20]),
+            ("requests_max", &[4, 64, 4_096]),
+            ("uncommitted_max", &[4, 64, 65_536]),
+            ("forwards_max", &[2, 64, 4_096]),
+            ("rows_max", &[1, 256]),
+            ("segment_bytes_max", &[4_096, 20_000, 8 << 20]),
+            ("bandwidth_bytes_per_s", &[100_000, 62_500_000]),
+        ];
+        let drawn = |key: &str, number| draw.of("own").of(key).chance(500_000).then_some(number);
+        for (key, number) in timing {
+            own.timing
+                .extend(drawn(key, number).map(|number| (key.to_owned(), number)));
+        }
+        for (key, choices) in limits {
+            let number = *draw.of("limit").of(key).pick(choices);
+            own.limits
+                .extend(drawn(key, number).map(|number| (key.to_owned(), number)));
+        }
+        plan.cfg.nodes.push(own);
+    }
 }
 
 fn many_chains(plan: &mut Plan, draw: Draw) {

@@ -91,8 +91,8 @@ impl Scenario for Scene {
         mistakes::check(plan)
     }
 
-    fn config(&self, plan: &Plan, _: NodeIndex) -> HostConfig {
-        Arc::new(config(plan))
+    fn config(&self, plan: &Plan, node: NodeIndex) -> HostConfig {
+        Arc::new(config(plan, node))
     }
 
     fn hook(&self, plan: &Plan) -> SceneHook {
@@ -123,21 +123,38 @@ impl Scenario for Scene {
     }
 }
 
-/// The core's config of a plan.
+/// The core's config of a node.
 ///
 /// # Panics
 /// When the plan contradicts itself.
-fn config(plan: &Plan) -> Config {
-    match plan.cfg.config(plan.nodes) {
+fn config(plan: &Plan, node: NodeIndex) -> Config {
+    let cfg = match plan.cfg.of_node(node) {
+        Ok(cfg) => cfg,
+        Err(mistake) => panic!("{node} has no config: {mistake}"),
+    };
+    match cfg.config(plan.nodes) {
         Ok(config) => config,
         Err(mistake) => panic!("the plan's cfg is no config: {mistake}"),
     }
 }
 
+/// The configs of all nodes; those that are equal are one.
+fn configs(plan: &Plan) -> Vec<HostConfig> {
+    let is_alike = |node| !plan.cfg.nodes.iter().any(|own| own.node == node);
+    let nodes = || (0..plan.nodes).map(NodeIndex);
+    let alike = nodes().find(|node| is_alike(*node));
+    let alike = alike.map(|node| Arc::new(config(plan, node)));
+    let own = |node| match &alike {
+        Some(config) if is_alike(node) => config.clone(),
+        Some(_) | None => Arc::new(config(plan, node)),
+    };
+    nodes().map(own).collect()
+}
+
 /// Fresh checks, clients and marks for one run of a plan.
 pub fn hook(plan: &Plan) -> SceneHook {
     let (cfg, seed, nodes) = (&plan.cfg, plan.seed, plan.nodes);
-    let checks = Checks::new(&Arc::new(config(plan)), nodes);
+    let checks = Checks::of_each(configs(plan));
     let checks = match cfg.quiet {
         true => checks.demand_quiet(),
         false => checks,

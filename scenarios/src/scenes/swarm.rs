@@ -1,5 +1,6 @@
 //! Everything at once, a different part of it for each seed.
 
+use super::calm::unlike;
 use super::{Plan, Scene, aim, leave_out, reboot_at_end};
 use crate::cfg::{Blow, ChainCfg, ClientCfg, Flips, Target};
 use crate::model::{Ask, Op};
@@ -136,6 +137,9 @@ fn shape(plan: &mut Plan, draw: Draw) {
     limits.batch_bytes_max = *draw.of("batch").pick(&[1, 500, 1 << 20]);
     limits.uncommitted_max = *draw.of("uncommitted").pick(&[4, 65_536]);
     limits.forwards_max = *draw.of("forwards").pick(&[2, 4_096]);
+    if draw.of("unlike").chance(250_000) {
+        unlike(plan, draw.of("unlike-nodes"));
+    }
     let client = &mut plan.cfg.clients[0];
     client.interval_ms = draw.of("interval").within(50..=400);
     client.patience_ms = draw.of("patience").within(100..=2_000);

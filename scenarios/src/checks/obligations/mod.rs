@@ -34,6 +34,7 @@ use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
 use pinned_leads::PinnedLeads;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use transfer_ends::{TransferEnds, Wish, Word};
 
@@ -118,7 +119,8 @@ const TRAIL: usize = 4;
 pub(super) const NAMESPACE: u64 = 0x0b << 56;
 
 impl Obligations {
-    pub(super) fn new(config: &Config, chains: &[ChainTrack], nodes: u16) -> Self {
+    pub(super) fn new(configs: &[Arc<Config>], chains: &[ChainTrack]) -> Self {
+        let config = &configs[0];
         let duties = config.chains().iter().zip(chains);
         let duties: Vec<_> = duties
             .map(|(draft, chain)| {
@@ -135,18 +137,25 @@ impl Obligations {
                 }
             })
             .collect();
-        let heartbeat = config.heartbeat();
-        let limits = config.limits();
+        // The shortest heartbeat judges what is in time for everybody, the longest sets the pace.
+        let heartbeats = || configs.iter().map(|config| config.heartbeat());
+        let shortest = heartbeats().min().unwrap_or_default();
+        let heartbeat = heartbeats().max().unwrap_or_default();
+        let limits = || configs.iter().map(|config| config.limits());
+        let pins = configs.iter().map(|config| config.timing().pin_ms);
+        let pin = Duration::from_millis(pins.max().unwrap_or_default());
+        let bandwidth = limits().map(|limits| limits.bandwidth_bytes_per_s).min();
+        let entry = limits().map(|limits| limits.entry_bytes_max).min();
         Self {
             leader_again: LeaderAgain::new(duties.len()),
             commits: CommitsGoOn::new(duties.len()),
             transfers: TransferEnds::default(),
-            pinned: PinnedLeads::new(duties.len(), Duration::from_millis(config.timing().pin_ms)),
+            pinned: PinnedLeads::new(duties.len(), pin),
             known: Known {
                 heartbeat,
-                bandwidth: limits.bandwidth_bytes_per_s,
-                entry_bytes_max: limits.entry_bytes_max,
-                ground: Ground::new(nodes, heartbeat),
+                bandwidth: bandwidth.unwrap_or_default(),
+                entry_bytes_max: entry.unwrap_or_default(),
+                ground: Ground::new(configs.len() as u16, shortest),
                 duties,
             },
         }
