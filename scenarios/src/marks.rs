@@ -312,7 +312,7 @@ impl Hook<Host> for Marks {
                 | Body::Forward(_)
                 | Body::Forwarded { .. } => None,
             },
-            Input::Wake | Input::Op(_) | Input::Disk { .. } => None,
+            Input::Wake | Input::Link(_) | Input::Op(_) | Input::Disk { .. } => None,
         };
         self.nodes[usize::from(node.0)].heard = heard;
     }

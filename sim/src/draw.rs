@@ -32,6 +32,10 @@ pub enum Site {
     Origin = 11,
     /// Whether a message is damaged (low half), and how (high half).
     Corrupt = 20,
+    /// How often a message of a connection is sent in vain, and when one that stalled goes on.
+    Resend = 21,
+    /// Latency (high half) and loss (low half) of what is said about a connection.
+    Dial = 22,
 }
 
 /// A source of draws for one seed.

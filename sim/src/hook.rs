@@ -23,6 +23,11 @@ pub enum Cause {
         /// Its sender.
         from: NodeIndex,
     },
+    /// Something happened to a connection.
+    Link {
+        /// The node at its other end.
+        peer: NodeIndex,
+    },
     /// An operation of the workload.
     Op,
     /// The answer of the disk to a batch.

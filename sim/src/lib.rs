@@ -17,6 +17,7 @@ pub mod check;
 )]
 pub mod cli;
 pub mod clock;
+pub mod connection;
 pub mod digest;
 pub mod disk;
 pub mod draw;

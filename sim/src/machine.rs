@@ -5,10 +5,12 @@
 //! messages, byte files and clocks. Whatever else it orders goes out as [`Effect::Output`], to
 //! the host model and the checks of the scenario.
 
+use crate::connection::Notice;
 use crate::disk::{Disk, DiskError, FileOp};
 use crate::time::{Instant, Now};
 use core::fmt::{self, Debug};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A node, by its place in the cluster of the run.
 #[derive(
@@ -35,6 +37,15 @@ impl fmt::Display for NodeIndex {
 ///
 /// At most 64 bytes; payloads belong behind a shared pointer.
 pub trait Message {
+    /// How many lanes messages are spread over: connections between the same nodes that do not
+    /// wait for each other.
+    const LANES: u8 = 1;
+
+    /// The lane that the message takes, below [`Self::LANES`].
+    fn lane(&self) -> u8 {
+        0
+    }
+
     /// A hash of the whole content, independent of platform and process.
     fn fingerprint(&self) -> u64;
 
@@ -97,8 +108,23 @@ pub trait Machine: Sized {
     /// Hash of the whole state; asked for when the digest of a run is taken.
     fn state_hash(&self) -> u64;
 
+    /// What the node says of itself to `to` when a connection is made.
+    fn hello(&self, to: NodeIndex) -> Arc<[u8]> {
+        let _ = to;
+        Arc::new([])
+    }
+
+    /// Judges what the node at the other end of a new connection says of itself.
+    ///
+    /// # Errors
+    /// Why this node will not talk to it.
+    fn judge(&self, peer: NodeIndex, hello: &[u8]) -> Result<(), Arc<str>> {
+        let _ = (peer, hello);
+        Ok(())
+    }
+
     /// Whether a message that arrived can be read; one that cannot is dropped, as something that
-    /// was damaged is.
+    /// was damaged is, and breaks the connection that it came on.
     #[inline]
     fn can_read(&self, _message: &Self::Message) -> bool {
         true
@@ -148,6 +174,8 @@ pub enum Input<M: Machine> {
         /// Its content.
         message: M::Message,
     },
+    /// Something happened to a connection; only in runs that have connections.
+    Link(Notice),
     /// The workload asks for something.
     Op(M::Op),
     /// A batch of file operations ended.
@@ -167,6 +195,7 @@ impl<M: Machine> Clone for Input<M> {
                 from: *from,
                 message: message.clone(),
             },
+            Self::Link(notice) => Self::Link(notice.clone()),
             Self::Op(op) => Self::Op(op.clone()),
             Self::Disk { token, result } => Self::Disk {
                 token: *token,

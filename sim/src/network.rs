@@ -5,6 +5,7 @@
 //! do not depend on its fate. Links lie in one flat array of eight bytes each, and the fast path
 //! of a link without faults is one draw.
 
+use crate::connection::{MS, Streams};
 use crate::draw::{Draw, Site, hits, scale};
 use crate::fault::{LinkWeather, Weather};
 use crate::machine::NodeIndex;
@@ -15,7 +16,8 @@ use core::time::Duration;
 /// The way from one node to another.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Whether no cut, partition or clog is on it.
+    /// Whether no cut, partition or clog is on it and, in a run with connections, each lane has
+    /// one that carries what it is given.
     pub is_connected: bool,
     /// Whether messages of some kind are lost on it.
     pub is_filtered: bool,
@@ -41,6 +43,8 @@ const PARTED: u8 = 2;
 const CLOGGED: u8 = 4;
 /// A filter names the link.
 const FILTERED: u8 = 8;
+/// Messages travel in connections.
+const STREAMED: u8 = 16;
 
 /// Weather, ready for drawing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +76,8 @@ pub(crate) enum Route {
     Damaged(u64, Tie, u64),
     /// When the link is unclogged.
     Held(Tie),
+    /// In a connection, as the message of this number.
+    Streamed(u32),
     /// Never.
     Lost,
 }
@@ -88,10 +94,16 @@ pub(crate) struct Network {
     filters: Vec<Filter>,
     /// Filters that lost a message.
     met: Vec<Filter>,
+    /// The connections, in a run that has them.
+    pub(crate) streams: Option<Box<Streams>>,
     /// When each link has carried what it was given; empty until a link has a bandwidth.
     busy_until: Vec<u64>,
 }
 
+/// Time after which a message of a connection that was lost is sent again.
+const RESENT_AFTER: u64 = 200 * MS;
+/// How often it is sent again at most; the last pause is longer than any connection lives.
+const RESENT_MAX: u32 = 16;
 /// Weathers in use before the table is searched for those that no link has any more.
 const PROFILES_MAX: usize = 64;
 
@@ -104,6 +116,7 @@ impl Network {
             base: Vec::new(),
             filters: Vec::new(),
             met: Vec::new(),
+            streams: None,
             busy_until: Vec::new(),
         };
         if !matrix.is_empty() {
@@ -115,6 +128,70 @@ impl Network {
             network.set_weather(None, |_, _| true);
         }
         network
+    }
+
+    /// Lets messages between different nodes travel in connections.
+    pub(crate) fn connect(&mut self, streams: Streams) {
+        for (from, to) in streams.pairs() {
+            self.flag(from, to, STREAMED, true);
+        }
+        self.streams = Some(Box::new(streams));
+    }
+
+    /// How long a message of a connection travels once it has left, and how its bytes are
+    /// damaged. What is lost is sent again after a time that doubles each time; the second copy of
+    /// what is duplicated nobody sees.
+    pub(crate) fn travel(
+        &self,
+        draw: &Draw,
+        from: NodeIndex,
+        to: NodeIndex,
+        counter: u32,
+    ) -> (u64, Option<u64>) {
+        let profile = self.profile(from, to);
+        let (lane, counter) = (lane(from, to), u64::from(counter));
+        let bits = draw.bits(Site::Latency, lane, counter);
+        let mut takes = profile.latency_min + scale(bits, profile.latency_span);
+        if !profile.rough {
+            return (takes, None);
+        }
+        let weather = profile.weather;
+        takes += Self::reorder(draw, &weather, lane, counter);
+        let again = RESENT_AFTER + 2 * profile.latency_min;
+        for nth in 0..RESENT_MAX {
+            let bits = draw.bits(Site::Resend, lane, counter << 8 | 0x80 | u64::from(nth));
+            if !hits(bits as u32, weather.loss_ppm) {
+                break;
+            }
+            takes = takes.saturating_add(again << nth);
+        }
+        let damage = draw.bits(Site::Corrupt, lane, counter);
+        let is_damaged = hits(damage as u32, weather.corrupt_ppm);
+        (takes, is_damaged.then_some(damage >> 32))
+    }
+
+    /// How long something that is said about a connection travels, unless it is lost.
+    pub(crate) fn reaches(
+        &self,
+        draw: &Draw,
+        (from, to): (NodeIndex, NodeIndex),
+        counter: u64,
+    ) -> Option<u64> {
+        let profile = self.profile(from, to);
+        let bits = draw.bits(Site::Dial, lane(from, to), counter);
+        let is_lost = hits(bits as u32, profile.weather.loss_ppm);
+        let latency = profile.latency_min + scale(bits & !0xffff_ffff, profile.latency_span);
+        (!is_lost).then_some(latency)
+    }
+
+    /// The bandwidth of a link; 0 for no limit.
+    pub(crate) fn bytes_per_ms(&self, from: NodeIndex, to: NodeIndex) -> u64 {
+        self.profile(from, to).weather.bytes_per_ms.into()
+    }
+
+    fn profile(&self, from: NodeIndex, to: NodeIndex) -> &Profile {
+        let link = self.links[from.at() * self.nodes + to.at()];
+        &self.profiles[link.profile as usize]
     }
 
     /// Decides when a message sent at `now` arrives.
@@ -152,8 +229,12 @@ impl Network {
     ) -> Route {
         let link = self.links[place];
         let (from, to) = (tie.sender(), tie.receiver());
-        let (lane, counter) = (lane(from, to), u64::from(link.counter.wrapping_sub(1)));
-        if link.flags & (CUT | PARTED) != 0 || self.is_filtered(link, kind, from, to) {
+        let counter = link.counter.wrapping_sub(1);
+        if link.flags & STREAMED != 0 {
+            return Route::Streamed(counter);
+        }
+        let (lane, counter) = (lane(from, to), u64::from(counter));
+        if link.flags & (CUT | PARTED) != 0 || self.is_filtered(kind, from, to) {
             return Route::Lost;
         }
         let profile = &self.profiles[link.profile as usize];
@@ -211,7 +292,9 @@ impl Network {
         *busy - now
     }
 
-    fn is_filtered(&mut self, link: Lane, kind: u16, from: NodeIndex, to: NodeIndex) -> bool {
+    /// Whether messages of a kind are lost.
+    pub(crate) fn is_filtered(&mut self, kind: u16, from: NodeIndex, to: NodeIndex) -> bool {
+        let link = self.links[from.at() * self.nodes + to.at()];
         let hit = |filter: &&Filter| filter.message == kind && filter.names(from, to);
         if link.flags & FILTERED == 0 {
             return false;
@@ -274,10 +357,22 @@ impl Network {
         let link = self.links[place];
         let named = |filter: &Filter| filter.names(from, to);
         let busy = self.busy_until.get(place).copied().unwrap_or(0);
+        let weather = self.profiles[usize::from(link.profile)].weather;
+        if let Some(streams) = self.streams.as_deref().filter(|_| from != to) {
+            let rate = u64::from(weather.bytes_per_ms);
+            return Link {
+                is_connected: self.is_connected(from, to) && streams.carries(from, to),
+                is_filtered: link.flags & FILTERED != 0 && self.filters.iter().any(named),
+                weather,
+                queued: Duration::from_millis(
+                    streams.bytes(from, to).checked_div(rate).unwrap_or(0),
+                ),
+            };
+        }
         Link {
             is_connected: self.is_connected(from, to),
             is_filtered: link.flags & FILTERED != 0 && self.filters.iter().any(named),
-            weather: self.profiles[usize::from(link.profile)].weather,
+            weather,
             queued: Instant::from_nanos(busy).since(now),
         }
     }

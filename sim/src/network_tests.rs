@@ -25,7 +25,11 @@ impl Lab {
     fn latency(&mut self, from: NodeIndex, to: NodeIndex) -> Option<u64> {
         match self.route(from, to) {
             Route::Once(at, _) => Some(at - 1_000),
-            Route::Twice(_) | Route::Damaged(..) | Route::Held(_) | Route::Lost => None,
+            Route::Twice(_)
+            | Route::Damaged(..)
+            | Route::Held(_)
+            | Route::Streamed(_)
+            | Route::Lost => None,
         }
     }
 }
@@ -56,7 +60,9 @@ fn loss_and_duplication_are_as_frequent_as_they_say() {
                 twice += 1;
             }
             Route::Once(..) => {}
-            Route::Held(_) | Route::Damaged(..) => panic!("nothing is clogged or damaged"),
+            Route::Held(_) | Route::Damaged(..) | Route::Streamed(_) => {
+                panic!("nothing is clogged or damaged")
+            }
         }
     }
     assert!((900..1_100).contains(&lost), "{lost}");

@@ -386,6 +386,7 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
     let Plan {
         weather,
         matrix,
+        connections,
         codec,
         disk_us,
         wall_ms,
@@ -396,6 +397,7 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
     } = plan;
     setup.weather = *weather;
     setup.matrix.clone_from(matrix);
+    setup.connections = *connections;
     setup.codec = *codec;
     setup.disk_us = *disk_us;
     setup.wall_ms = *wall_ms;
@@ -433,6 +435,9 @@ impl<M: Machine> Hook<M> for Tap {
             Input::Message { from, message } => Event::Receive {
                 from: *from,
                 message: format!("{message:?}"),
+            },
+            Input::Link(link) => Event::Link {
+                link: link.to_string(),
             },
             Input::Op(op) => Event::Op {
                 op: format!("{op:?}"),

@@ -55,6 +55,11 @@ pub enum Event {
         /// The operation.
         op: String,
     },
+    /// The node stepped because something happened to a connection.
+    Link {
+        /// To which, and what.
+        link: String,
+    },
     /// The node stepped because its disk answered.
     Stored {
         /// The number of the batch.
@@ -209,6 +214,7 @@ impl fmt::Display for Event {
             Self::Wake {} => write!(f, "wake"),
             Self::Receive { from, message } => write!(f, "<- {from} {message}"),
             Self::Op { op } => write!(f, "op {op}"),
+            Self::Link { link } => write!(f, "link {link}"),
             Self::Stored { token, error: None } => write!(f, "stored {token}"),
             Self::Stored {
                 token,

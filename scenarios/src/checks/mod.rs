@@ -198,7 +198,7 @@ impl Hook<Host> for Checks {
     #[inline]
     fn on_input(&mut self, view: View<'_, Host>, node: NodeIndex, now: Now, input: &Input<Host>) {
         match input {
-            Input::Wake | Input::Disk { .. } => {}
+            Input::Wake | Input::Link(_) | Input::Disk { .. } => {}
             Input::Message { from, message } => {
                 self.on_message(node, *from, now, &message.message);
             }

@@ -40,6 +40,7 @@ impl Hook<Host> for Shape {
             Cause::Op => (2, 0),
             Cause::Disk { token, .. } => (3, token),
             Cause::Boot => (4, 0),
+            Cause::Link { peer } => (5, u64::from(peer.0)),
         };
         self.fold((step.view.at().as_nanos(), step.node.0, cause));
         for effect in step.effects {

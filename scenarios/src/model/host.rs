@@ -4,6 +4,7 @@
 //! repairs, and only then starts the node. After that every action is performed in order and
 //! every operation answered once.
 
+use super::links::Links;
 use super::{Op, Wire, node_id, node_index, store_id};
 use meshos_core::action::{Action, Actions, Note};
 use meshos_core::chain::order::StoreError;
@@ -13,9 +14,12 @@ use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::config::Config;
 use meshos_core::event::{Boot, Event, Input, Seed};
 use meshos_core::hash::stable_hash;
-use meshos_core::id::{ChainId, FormatNonce, Gen, Number, OpId, Ticket};
+use meshos_core::hello::Greeter;
+
+use meshos_core::id::{ChainId, FormatNonce, Gen, Number, OpId, Run, Ticket};
 use meshos_core::node::Node;
 use meshos_core::time::{Instant, Wall};
+use meshos_sim::connection::Notice;
 use meshos_sim::disk::{self, Disk, DiskError};
 use meshos_sim::machine::{self, Machine, NodeIndex, Outbox};
 use meshos_sim::time::Now;
@@ -57,6 +61,8 @@ pub struct Host {
     me: NodeIndex,
     seed: Seed,
     damage: Arc<[Damage]>,
+    /// None when the store is beyond opening.
+    links: Option<Links>,
     state: State,
 }
 
@@ -94,6 +100,8 @@ struct Ordered {
 }
 
 const BOOT: u64 = 0;
+/// The batches that write down what is known of peers; nothing waits for them.
+const PEERS: u64 = u64::MAX;
 
 impl Host {
     /// The node, if it runs.
@@ -154,6 +162,19 @@ impl Host {
             running.perform(action, out);
         }
         running.actions = actions;
+    }
+
+    fn on_notice(&mut self, notice: &Notice, now: Now, out: &mut Outbox<Self>) {
+        let Some(links) = self.links.as_mut() else {
+            return;
+        };
+        let (inputs, ops) = links.on_notice(notice);
+        if !ops.is_empty() {
+            out.disk(PEERS, ops.into_iter().map(file_op).collect());
+        }
+        for input in inputs {
+            self.feed(now, input, out);
+        }
     }
 
     fn on_boot_disk(&mut self, result: Result<(), DiskError>, now: Now, out: &mut Outbox<Self>) {
@@ -266,15 +287,25 @@ impl Machine for Host {
         for (at, part) in seed.chunks_exact_mut(8).enumerate() {
             part.copy_from_slice(&(boot.seed ^ at as u64).to_le_bytes());
         }
-        let (damage, state) = match open(config, &boot) {
+        let (damage, links, state) = match open(config, &boot) {
             Some((formatted, recovered)) => {
                 let Recovered {
+                    identity,
+                    format,
+                    peers,
                     boot,
                     layout,
                     repairs: found,
                     damage,
                     ..
                 } = recovered;
+                let me = Run {
+                    node: identity.node,
+                    store: identity.store,
+                    incarnation: boot.incarnation,
+                };
+                let greeter = Greeter::new(config.clone(), me, format, &Seed(seed));
+                let links = Links::new(greeter, identity, peers);
                 let mut repairs = formatted;
                 repairs.extend(found);
                 out.disk(BOOT, repairs.iter().cloned().map(file_op).collect());
@@ -284,15 +315,16 @@ impl Machine for Host {
                     repairs,
                     retry: None,
                 };
-                (damage, state)
+                (damage, Some(links), state)
             }
-            None => (Vec::new(), State::Broken),
+            None => (Vec::new(), None, State::Broken),
         };
         Self {
             config: config.clone(),
             me: boot.node,
             seed: Seed(seed),
             damage: damage.into(),
+            links,
             state,
         }
     }
@@ -310,6 +342,7 @@ impl Machine for Host {
                 from: node_id(from),
                 message: message.message,
             },
+            machine::Input::Link(notice) => return self.on_notice(&notice, now, out),
             machine::Input::Op(op) => {
                 if self.node().is_none() {
                     return out.output(Output::Refused { ticket: op.ticket });
@@ -357,6 +390,19 @@ impl Machine for Host {
 
     fn state_hash(&self) -> u64 {
         self.node().map_or(0, |node| node.state_hash().0)
+    }
+
+    fn hello(&self, to: NodeIndex) -> Arc<[u8]> {
+        // A node listens and dials once its store is open; until then its word is none.
+        let links = self.links.as_ref().filter(|_| self.node().is_some());
+        links.map_or_else(|| Arc::new([]) as Arc<[u8]>, |links| links.hello(to))
+    }
+
+    fn judge(&self, peer: NodeIndex, hello: &[u8]) -> Result<(), Arc<str>> {
+        match self.links.as_ref().filter(|_| self.node().is_some()) {
+            Some(links) => links.judge(peer, hello),
+            None => Err(Arc::from("its store is not open yet")),
+        }
     }
 
     fn can_read(&self, message: &Wire) -> bool {

@@ -1,6 +1,7 @@
 //! A MeshOS node as a machine of the simulator, and what a workload may ask of it.
 
 mod host;
+mod links;
 mod op;
 mod wire;
 mod words;

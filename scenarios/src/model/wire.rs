@@ -2,7 +2,7 @@
 //! run says so or bytes are damaged.
 
 use meshos_core::hash::stable_hash;
-use meshos_core::message::{Body, ForwardAsk, Message, Talk};
+use meshos_core::message::{Body, ForwardAsk, Lane, Message, Talk};
 use meshos_core::wire;
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +42,16 @@ impl fmt::Debug for Wire {
 impl meshos_sim::machine::Message for Wire {
     fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// One connection for what somebody waits for, one for what may be large.
+    const LANES: u8 = super::links::LANES as u8;
+
+    fn lane(&self) -> u8 {
+        match self.message.lane() {
+            Lane::Control => 0,
+            Lane::Bulk => 1,
+        }
     }
 
     fn kind(&self) -> u16 {

@@ -20,6 +20,7 @@ use crate::marks::Marks;
 use crate::mistakes;
 use crate::model::{Host, HostConfig, Op};
 use meshos_core::config::Config;
+use meshos_sim::connection::Connections;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::marks::Mark;
@@ -187,9 +188,26 @@ fn calm(name: &str, seed: u64, draw: Draw) -> Plan {
     };
     let mut plan = Plan::new(name, seed, nodes, cfg);
     plan.origin_ms_max = *draw.of("origin").pick(&[0, 1_000_000]);
+    if draw.of("links").below(4) == 0 {
+        connect(&mut plan, draw.of("connections"));
+    }
     // Encoding and decoding costs a third of a run, so every eighth seed does it.
     plan.codec = draw.of("codec").below(8) == 0;
     plan
+}
+
+/// Lets messages travel in connections.
+fn connect(plan: &mut Plan, draw: Draw) {
+    let connections = Connections {
+        stall_ms_max: *draw.of("stall").pick(&[5_000, 5_000, 1_000]),
+        queue_bytes_max: *draw.of("queue").pick(&[8 << 20, 8 << 20, 20_000]),
+        ..Connections::default()
+    };
+    // Whoever dialled in vain until the faults ended dials anew after that.
+    if plan.connections.is_none() {
+        plan.liveness_ms += connections.answer_ms_max + connections.pause_ms_last;
+    }
+    plan.connections = Some(connections);
 }
 
 fn ms(ms: u64) -> Instant {

@@ -48,6 +48,9 @@ fn swarm(plan: &mut Plan, draw: Draw) {
     }
     let wiped = hit(plan, |fault| matches!(fault, Fault::Wipe { .. }));
     leave_out(plan, &wiped);
+    if swarm.on("connections") {
+        super::connect(plan, draw.of("connections"));
+    }
     if swarm.on("zones") {
         zones(plan, draw.of("zones"));
     }

@@ -8,19 +8,26 @@ use crate::fault::Unsynced;
 /// Lanes of one node: its files by inode, and one for the names.
 const NAMES: u64 = 0xffff_ffff;
 
-/// Settles bytes and names.
-pub(super) fn crash(disk: &mut Disk, style: Unsynced, draw: &Draw, lane: u64, counter: u64) {
+/// Settles bytes and names, and returns which fate they met.
+pub(super) fn crash(
+    disk: &mut Disk,
+    style: Unsynced,
+    draw: &Draw,
+    lane: u64,
+    counter: u64,
+) -> Unsynced {
     let style = drawn(style, draw, lane, counter);
     if style == Unsynced::Kept {
         // The process died, the operating system did not: what was not synced is still there
         // and still not synced, so a later crash may take it.
-        return;
+        return style;
     }
     for (inode, file) in &mut disk.inodes {
         let lane = lane << 32 | u64::from(*inode);
         settle_file(file, style, draw, lane, counter);
     }
     settle_names(disk, style, draw, lane, counter);
+    style
 }
 
 fn drawn(style: Unsynced, draw: &Draw, lane: u64, counter: u64) -> Unsynced {

@@ -300,9 +300,15 @@ impl Disk {
         crash::settle_names(self, Unsynced::Reordered, draw, lane, counter);
     }
 
-    /// Decides the fate of everything that is not synced.
-    pub(crate) fn crash(&mut self, style: Unsynced, draw: &Draw, lane: u64, counter: u64) {
-        crash::crash(self, style, draw, lane, counter);
+    /// Decides the fate of everything that is not synced, and returns it.
+    pub(crate) fn crash(
+        &mut self,
+        style: Unsynced,
+        draw: &Draw,
+        lane: u64,
+        counter: u64,
+    ) -> Unsynced {
+        crash::crash(self, style, draw, lane, counter)
     }
 
     /// Flips one bit of a synced byte; false when there is no such byte.

@@ -99,7 +99,7 @@ impl Machine for Heart {
                     self.beat_at = self.beat_at.after(BEAT);
                 }
             }
-            Input::Op(()) | Input::Disk { .. } => {}
+            Input::Link(_) | Input::Op(()) | Input::Disk { .. } => {}
         }
     }
 

@@ -66,7 +66,7 @@ impl Machine for Player {
                 self.rally = number;
                 out.output(number);
             }
-            Input::Message { .. } | Input::Op(()) | Input::Disk { .. } => return,
+            Input::Message { .. } | Input::Link(_) | Input::Op(()) | Input::Disk { .. } => return,
         }
         out.send(NodeIndex(1), Ball::Ping(self.rally + 1));
         self.retry_at = Some(now.instant.after(RETRY));

@@ -8,6 +8,7 @@
 //! [`Scenario::check`]: crate::scenario::Scenario::check
 
 use super::{FaultAt, Plan};
+use crate::connection::Connections;
 use crate::fault::{Fault, Weather};
 use crate::machine::NodeIndex;
 use core::fmt::Display;
@@ -26,6 +27,8 @@ pub struct Mistake {
 
 /// Most nodes that a plan may have. The engine keeps eight bytes for each pair of them.
 pub const NODES_MAX: u16 = 2_048;
+/// Most nodes that dial each other.
+const CONNECTED_NODES_MAX: u64 = 256;
 /// The longest span that a plan may name: a hundred years, so that sums of them stay within the
 /// 584 years that an instant can show.
 pub const MS_MAX: u64 = 3_155_760_000_000;
@@ -114,6 +117,9 @@ impl<Op, Cfg> Plan<Op, Cfg> {
                 }
             }
         }
+        if let Some(connections) = &self.connections {
+            self.check_connections(connections)?;
+        }
         Mistake::unless_range("disk_us", self.disk_us, US_MAX)?;
         if !self.clock_ppm.is_empty() && self.clock_ppm.len() != usize::from(self.nodes) {
             let found = format!("{} rates", self.clock_ppm.len());
@@ -145,6 +151,28 @@ impl<Op, Cfg> Plan<Op, Cfg> {
                 },
                 ..mistake
             })?;
+        }
+        Ok(())
+    }
+
+    fn check_connections(&self, connections: &Connections) -> Result<(), Mistake> {
+        let Connections {
+            pause_ms_first,
+            pause_ms_last,
+            answer_ms_max,
+            stall_ms_max,
+            queue_bytes_max: _,
+        } = *connections;
+        let nodes = u64::from(self.nodes);
+        Mistake::unless_within("nodes", nodes, 1..=CONNECTED_NODES_MAX)?;
+        // Whoever does not pause dials again and again at one instant.
+        for (name, ms) in [
+            ("pause_ms_first", pause_ms_first),
+            ("pause_ms_last", pause_ms_last),
+            ("answer_ms_max", answer_ms_max),
+            ("stall_ms_max", stall_ms_max),
+        ] {
+            Mistake::unless_within(format!("connections.{name}"), ms, 1..=MS_MAX)?;
         }
         Ok(())
     }

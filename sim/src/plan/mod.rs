@@ -18,6 +18,7 @@ pub(crate) use text::scenario_of;
 pub use text::{FileError, Place};
 pub use timed::{FaultAt, OpAt};
 
+use crate::connection::Connections;
 use crate::fault::{Fault, LinkWeather, Weather};
 use crate::machine::NodeIndex;
 use crate::time::Instant;
@@ -64,6 +65,10 @@ pub struct Plan<Op, Cfg = Nothing> {
     /// link, the later one counts.
     #[serde(default)]
     pub matrix: Vec<LinkWeather>,
+    /// How the connections are in which messages travel; without it, each message travels on its
+    /// own.
+    #[serde(default)]
+    pub connections: Option<Connections>,
     /// Whether messages are encoded and decoded on the way, where the machine has a codec.
     #[serde(default)]
     pub codec: bool,
@@ -139,6 +144,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             expect: Expect::default(),
             weather: Weather::default(),
             matrix: Vec::new(),
+            connections: None,
             codec: false,
             disk_us: disk_us(),
             wall_ms: wall_ms(),

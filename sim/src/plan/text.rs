@@ -127,6 +127,9 @@ impl<Op: Serialize, Cfg: Serialize> Plan<Op, Cfg> {
         }
         put(&mut out, "weather", &self.weather);
         put_lines(&mut out, "matrix", &self.matrix);
+        if let Some(connections) = &self.connections {
+            put(&mut out, "connections", connections);
+        }
         if self.codec {
             put(&mut out, "codec", &self.codec);
         }

@@ -35,6 +35,7 @@ pub(crate) enum Class {
     Op = 3,
     Message = 4,
     Alarm = 5,
+    Link = 6,
 }
 
 /// The second half of a key: 3 bits of class, 61 bits that are unique in the class.
@@ -71,7 +72,8 @@ impl Tie {
             2 => Class::Disk,
             3 => Class::Op,
             4 => Class::Message,
-            _ => Class::Alarm,
+            5 => Class::Alarm,
+            _ => Class::Link,
         }
     }
 

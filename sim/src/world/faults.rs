@@ -101,6 +101,7 @@ impl<M: Machine> World<M> {
                 if runs {
                     host.paused = true;
                     self.silence(*node);
+                    self.reassess(Some(*node));
                 }
                 runs
             }
@@ -196,6 +197,7 @@ impl<M: Machine> World<M> {
             let at = self.network.release(&self.draw, now, tie);
             self.queue.push(Entry { at, tie, handle });
         }
+        self.reassess(None);
     }
 
     #[expect(
@@ -246,9 +248,11 @@ impl<M: Machine> World<M> {
         self.abandon_batches(node);
         let drive = &mut self.hosts[node.at()].drive;
         let crashes = u64::from(drive.boots);
-        drive
+        let fate = drive
             .disk
             .crash(unsynced, &self.draw, u64::from(node.0), crashes);
+        // What was not synced survives only where the system does.
+        self.crash_streams(node, fate == Unsynced::Kept);
         self.record(Some(node), || Event::Crash {});
         let view = View::new(self.now, &self.hosts, &self.network);
         hook.on_crash(view, node, &died, &mut self.schedule)?;
@@ -307,6 +311,7 @@ impl<M: Machine> World<M> {
         }
         host.paused = false;
         self.reset_timer(node);
+        self.reassess(Some(node));
         self.unpark(node, hook)?;
         Ok(true)
     }

@@ -1,6 +1,7 @@
 //! What the engine keeps for one node, and what checks may see of it.
 
 use crate::clock::Clock;
+use crate::connection::{Notice, Place};
 use crate::disk::{Disk, DiskError, FileOp};
 use crate::fault::Unsynced;
 use crate::machine::{Machine, NodeIndex};
@@ -79,9 +80,10 @@ pub(super) struct Trap {
 }
 
 /// Something that waits for a paused node.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Parked {
     Message(Tie, u32),
+    Link(Notice),
     Op(u32),
     Disk(u64, Result<(), DiskError>),
 }
@@ -216,6 +218,15 @@ impl<'a, M: Machine> View<'a, M> {
     /// Batches that the disk of a node has not answered.
     pub fn batches(&self, node: NodeIndex) -> usize {
         self.hosts[node.at()].drive.batches.len()
+    }
+
+    /// Whether a connection for the messages of `lane` is made, which `from` dialled: both ends
+    /// hold it. In a run without connections, whether they are connected.
+    pub fn is_linked(&self, from: NodeIndex, to: NodeIndex, lane: u8) -> bool {
+        match &self.network.streams {
+            Some(streams) => streams.is_up(Place { from, to, lane }),
+            None => self.is_connected(from, to),
+        }
     }
 
     /// Whether no cut, partition or clog is on the way from one node to another.

@@ -6,6 +6,7 @@
 //! that were set up alike take the same steps, whatever the build, the process or the container
 //! of their events.
 
+mod connecting;
 mod effects;
 mod faults;
 mod host;
@@ -20,12 +21,13 @@ pub use host::{Medium, View};
 pub use setup::Setup;
 
 use crate::clock::Clock;
+use crate::connection::Streams;
 use crate::digest::Digest;
 use crate::disk::Disk;
 use crate::draw::{Draw, Site};
 use crate::fault::{Fault, Unsynced, Weather};
 use crate::hook::{Hook, Schedule};
-use crate::machine::{Effect, Machine, NodeIndex, Outbox};
+use crate::machine::{Effect, Machine, Message, NodeIndex, Outbox};
 use crate::network::Network;
 use crate::queue::{Class, Entry, Queue, Tie};
 use crate::slab::Slab;
@@ -181,6 +183,10 @@ impl<M: Machine> World<M> {
             codec: setup.codec,
             trace: None,
         };
+        if let Some(rules) = setup.connections {
+            let streams = Streams::new(rules, nodes, M::Message::LANES);
+            world.network.connect(streams);
+        }
         for node in 0..nodes as u64 {
             world.push(Instant::ZERO, Tie::numbered(Class::Boot, node), 0);
         }
@@ -269,6 +275,7 @@ impl<M: Machine> World<M> {
             }
             Class::Disk => self.on_disk(entry.tie.number(), hook),
             Class::Op => self.on_op(entry.handle, hook),
+            Class::Link => self.on_link(entry.handle, hook),
             // Handled by the caller.
             Class::Message => Ok(()),
             Class::Alarm => {
@@ -433,6 +440,7 @@ impl<M: Machine> World<M> {
     pub fn footprint(&self) -> Footprint {
         let stored = self.letters.len() + self.ops.len() + self.faults.len() + self.alarms.len();
         let drives = || self.hosts.iter().map(|host| &*host.drive);
+        let streams = self.network.streams.as_deref();
         let parked: usize = drives()
             .map(|drive| drive.parked.len() + drive.batches.len())
             .sum();
@@ -444,7 +452,7 @@ impl<M: Machine> World<M> {
                 + self.ops.high_water()
                 + self.faults.high_water()
                 + self.alarms.high_water(),
-            waiting: self.held.len() + parked,
+            waiting: self.held.len() + parked + streams.map_or(0, Streams::waiting),
             tables: self.network.tables_len(),
             disk_bytes: drives().map(|drive| drive.disk.size()).sum(),
             disk_unsynced: drives().map(|drive| drive.disk.unsynced()).sum(),

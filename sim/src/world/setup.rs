@@ -1,5 +1,6 @@
 //! What a world starts from.
 
+use crate::connection::Connections;
 use crate::fault::{LinkWeather, Weather};
 use crate::machine::Machine;
 use crate::queue::QueueKind;
@@ -15,6 +16,8 @@ pub struct Setup<M: Machine> {
     pub weather: Weather,
     /// Weather that some links have of their own; of two that name a link, the later one counts.
     pub matrix: Vec<LinkWeather>,
+    /// How connections behave; without it, messages travel on their own.
+    pub connections: Option<Connections>,
     /// Shortest and longest time that a disk takes for a batch, in microseconds.
     pub disk_us: (u64, u64),
     /// What every wall clock shows at time zero.
@@ -45,6 +48,7 @@ impl<M: Machine> Setup<M> {
             configs,
             weather: Weather::latency_us(1_000, 10_000),
             matrix: Vec::new(),
+            connections: None,
             disk_us: (100, 2_000),
             wall_ms: 1_700_000_000_000,
             clock_ppm: Vec::new(),

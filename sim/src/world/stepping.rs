@@ -296,6 +296,7 @@ impl<M: Machine> World<M> {
                 self.held.push((tie, handle));
                 1
             }
+            Route::Streamed(counter) => self.post_stream((from, to), what, counter, handle),
             Route::Lost => {
                 self.record_lost(from, to, handle);
                 0
@@ -396,6 +397,7 @@ impl<M: Machine> World<M> {
         host.machine = Some(machine);
         host.deadline = NEVER;
         self.record(Some(node), || Event::Boot { run, store });
+        self.boot_streams(node);
         let view = View::new(self.now, &self.hosts, &self.network);
         hook.on_boot(view, node, &mut self.schedule)?;
         self.after_step(node, now, Cause::Boot, hook)?;
@@ -420,7 +422,7 @@ impl<M: Machine> World<M> {
     }
 
     #[cold]
-    fn record_lost(&mut self, from: NodeIndex, to: NodeIndex, handle: u32) {
+    pub(super) fn record_lost(&mut self, from: NodeIndex, to: NodeIndex, handle: u32) {
         if let Some(trace) = &mut self.trace {
             let message = format!("{:?}", self.letters.get_mut(handle).message);
             trace.push(self.now, Some(from), Event::Lost { to, message });
@@ -434,6 +436,9 @@ impl<M: Machine> World<M> {
             Input::Message { from, message } => Event::Receive {
                 from: *from,
                 message: format!("{message:?}"),
+            },
+            Input::Link(link) => Event::Link {
+                link: link.to_string(),
             },
             Input::Op(op) => Event::Op {
                 op: format!("{op:?}"),

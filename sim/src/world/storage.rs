@@ -200,6 +200,10 @@ impl<M: Machine> World<M> {
                     }
                     (Input::Message { from, message }, Cause::Message { from })
                 }
+                Parked::Link(link) => {
+                    let peer = link.peer;
+                    (Input::Link(link), Cause::Link { peer })
+                }
                 Parked::Op(handle) => (Input::Op(self.ops.take(handle).1), Cause::Op),
                 Parked::Disk(token, result) => {
                     (Input::Disk { token, result }, Cause::Disk { token, result })
@@ -217,7 +221,7 @@ impl<M: Machine> World<M> {
             match waited {
                 Parked::Message(_, handle) => drop(self.take_letter(handle)),
                 Parked::Op(handle) => drop(self.ops.take(handle)),
-                Parked::Disk(..) => {}
+                Parked::Disk(..) | Parked::Link(_) => {}
             }
         }
     }

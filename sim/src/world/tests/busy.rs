@@ -1,5 +1,6 @@
 //! A machine that uses everything the engine offers, and remembers what happened to it.
 
+use crate::connection::Notice;
 use crate::disk::{DiskError, FileOp};
 use crate::draw::mix;
 use crate::machine::{Boot, Input, Machine, Message, NodeIndex, Outbox};
@@ -31,8 +32,22 @@ impl Message for Word {
         }
     }
 
+    /// Answers do not wait for words.
+    const LANES: u8 = 2;
+
+    fn lane(&self) -> u8 {
+        match self {
+            Self::Hello(_) => 0,
+            Self::Answer(_) => 1,
+        }
+    }
+
+    /// Numbers above two million are as long as they say.
     fn size(&self) -> u32 {
-        100
+        match self {
+            Self::Hello(number @ 2_000_000..3_000_000) => *number as u32 - 2_000_000,
+            Self::Hello(_) | Self::Answer(_) => 100,
+        }
     }
 
     fn decoded(self) -> Self {
@@ -61,12 +76,14 @@ pub(super) enum Report {
     Heard(NodeIndex, u64),
     Stored(u64, Result<(), DiskError>),
     Asked(u64),
+    Link(Notice),
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Busy {
     pub(super) woken: Vec<Now>,
     tick_at: Option<Instant>,
+    name: u16,
     number: u64,
     hash: u64,
     wakes_kept: usize,
@@ -82,6 +99,8 @@ pub(super) struct Habits {
     pub(super) slow: bool,
     /// Ticks only.
     pub(super) ticks: bool,
+    /// What it says of itself, and expects of others.
+    pub(super) name: u16,
     /// Never moves a deadline that has passed.
     pub(super) stuck: bool,
 }
@@ -135,6 +154,7 @@ impl Machine for Busy {
         Self {
             woken: Vec::new(),
             tick_at: ticks.then(|| boot.now.instant.after(tick)),
+            name: habits.name,
             number: if habits.talks { boot.run << 32 } else { 0 },
             hash: content.fold(boot.seed, |hash, file| mix(hash ^ file)),
             tick,
@@ -175,6 +195,7 @@ impl Machine for Busy {
                 out.broadcast(Word::Hello(number));
             }
             Input::Disk { token, result } => out.output(Report::Stored(token, result)),
+            Input::Link(link) => out.output(Report::Link(link)),
         }
     }
 
@@ -184,6 +205,17 @@ impl Machine for Busy {
 
     fn state_hash(&self) -> u64 {
         self.hash
+    }
+
+    fn hello(&self, _: NodeIndex) -> Arc<[u8]> {
+        self.name.to_le_bytes().into()
+    }
+
+    fn judge(&self, peer: NodeIndex, hello: &[u8]) -> Result<(), Arc<str>> {
+        match hello == self.name.to_le_bytes() {
+            true => Ok(()),
+            false => Err(format!("{peer} is of another cluster").into()),
+        }
     }
 
     fn can_read(&self, word: &Word) -> bool {

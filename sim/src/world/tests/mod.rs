@@ -1,5 +1,6 @@
 mod budgets;
 mod busy;
+mod connections;
 mod determinism;
 mod processes;
 mod words;

@@ -6,7 +6,7 @@ use super::*;
 fn heard(log: &Log) -> Vec<u64> {
     let heard = log.of(B).into_iter().filter_map(|report| match report {
         Report::Heard(_, number) => Some(number),
-        Report::Booted { .. } | Report::Stored(..) | Report::Asked(_) => None,
+        Report::Booted { .. } | Report::Stored(..) | Report::Asked(_) | Report::Link(_) => None,
     });
     heard.collect()
 }
