@@ -9,7 +9,7 @@ use crate::inbox::{self, Refused, Sender};
 use crate::net::{self, Backoff, Introduction, Links, Network, TcpTransport};
 use crate::open::{OpenError, Opened, format_store, open_store};
 use crate::ports::Clock;
-use crate::recording::{FileJournal, RecordingError};
+use crate::recording::{self, FileJournal, RecordingError};
 use crate::store::StoreThread;
 use crate::tasks::Tasks;
 use meshos_core::event::{Input, Seed};
@@ -85,6 +85,11 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let system = |what| move |source| RunError::System { what, source };
     let mut signals = Signals::new().map_err(system("cannot handle signals"))?;
     let path = &settings.file.store.path;
+    // Looked at first: a start that is refused leaves the store as it was.
+    if let Some(directory) = &settings.file.recording.path {
+        let identity = &settings.identity;
+        recording::check_owner(directory, identity.node, identity.store)?;
+    }
     match formatting {
         Formatting::Refuse => {}
         Formatting::Format => {

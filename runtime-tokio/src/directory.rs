@@ -46,16 +46,9 @@ impl Directory {
     /// # Errors
     /// When there is none, or another process holds it.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
-        let itself = File::open(path).map_err(|source| DirectoryError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-        if flock(&itself, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(DirectoryError::InUse(path.to_owned()));
-        }
         Ok(Self {
             path: path.to_owned(),
-            itself,
+            itself: lock(path, FlockOperation::NonBlockingLockExclusive)?,
             open: BTreeMap::new(),
             dirty: BTreeSet::new(),
         })
@@ -91,6 +84,29 @@ impl Directory {
         self.dirty.insert(name.clone());
         self.file(name)
     }
+}
+
+fn lock(path: &Path, how: FlockOperation) -> Result<File, DirectoryError> {
+    let itself = File::open(path).map_err(|source| DirectoryError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    match flock(&itself, how) {
+        Ok(()) => Ok(itself),
+        Err(_) => Err(DirectoryError::InUse(path.to_owned())),
+    }
+}
+
+/// The contents of the plain files of a store that no process writes to meanwhile.
+///
+/// # Errors
+/// When a file cannot be read, or a node runs on the store.
+pub fn read_idle(path: &Path) -> Result<BTreeMap<FileName, Bytes>, DirectoryError> {
+    let _held = lock(path, FlockOperation::NonBlockingLockShared)?;
+    read_files(path).map_err(|source| DirectoryError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The contents of the plain files in the directory at `path`, by name.

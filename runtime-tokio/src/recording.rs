@@ -9,9 +9,10 @@ use crate::config::RecordingTable;
 use crate::ports::Journal;
 use bytes::Bytes;
 use meshos_core::action::Action;
-use meshos_core::chain::recording::{PayloadMode, Recorder, Settings, parse_name};
+use meshos_core::chain::recording::{PayloadMode, Recorded, Recorder, Said, Settings, parse_name};
 use meshos_core::chain::store::FileName;
 use meshos_core::event::Event;
+use meshos_core::id::{Incarnation, NodeId, StoreId};
 use meshos_core::node::Node;
 use meshos_core::time::Instant;
 use std::fs::{self, File};
@@ -34,9 +35,25 @@ pub enum RecordingError {
         /// Why.
         source: io::Error,
     },
-    /// There is a recording of a run with the same number, so it is of another store.
+    /// There is a recording of another store.
     #[error(
-        "recording directory {path} holds {file}, which is of another store; name another directory"
+        "recording directory {path} holds {file} of node {node}, store {store:032x}; name \
+         another directory in recording.path"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// The file.
+        file: FileName,
+        /// Whose run it is.
+        node: NodeId,
+        /// The store of that run.
+        store: u128,
+    },
+    /// There is a recording of this very run, or of a later one.
+    #[error(
+        "recording directory {path} holds {file} of a later run of this store, which is an older \
+         image of itself then: it has to be replaced, see the operations guide"
     )]
     Taken {
         /// The directory.
@@ -44,6 +61,41 @@ pub enum RecordingError {
         /// The file.
         file: FileName,
     },
+}
+
+/// Makes sure that what the directory at `path` holds, if anything, was recorded of this store.
+/// Changes nothing.
+///
+/// # Errors
+/// When it cannot be read, or holds a recording of another store.
+pub fn check_owner(path: &Path, node: NodeId, store: StoreId) -> Result<(), RecordingError> {
+    let failed = |source| RecordingError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let names = match recorded(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names.map_err(failed)?,
+    };
+    // Each run looked before it began, so one file that can be read stands for all.
+    for file in names.into_iter().rev() {
+        let bytes = Bytes::from(fs::read(path.join(&*file)).map_err(failed)?);
+        let incarnation = parse_name(&file).map_or(Incarnation::new(0), |(run, _)| run);
+        let run = Recorded::of(incarnation, vec![(&file, &bytes)]);
+        let Some(Ok(Said::Start(start))) = run.replay().next() else {
+            continue;
+        };
+        if (start.run.node, start.run.store) == (node, store) {
+            return Ok(());
+        }
+        return Err(RecordingError::Foreign {
+            path: path.to_owned(),
+            file,
+            node: start.run.node,
+            store: start.run.store.get(),
+        });
+    }
+    Ok(())
 }
 
 enum Piece {
@@ -76,7 +128,7 @@ impl FileJournal {
     /// thread that ends with the journal.
     ///
     /// # Errors
-    /// When the directory cannot be had, or holds a recording of another store.
+    /// When the directory cannot be had, or holds a recording of this run or a later one.
     pub fn start(
         path: &Path,
         payloads: PayloadMode,

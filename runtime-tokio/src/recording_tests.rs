@@ -210,6 +210,21 @@ fn runs_follow_each_other_in_one_directory_but_never_repeat() {
 }
 
 #[test]
+fn a_directory_belongs_to_one_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = node(1).me();
+    let check = |path: &Path, store| check_owner(path, run.node, store);
+    let nowhere = directory.path().join("nowhere");
+    assert!(check(&nowhere, run.store).is_ok() && !nowhere.exists());
+    assert!(check(directory.path(), run.store).is_ok());
+    let table = table(1 << 20, 9);
+    record(directory.path(), 1, (PayloadMode::Full, &table), 3);
+    assert!(check(directory.path(), run.store).is_ok());
+    let error = check(directory.path(), StoreId::new(77)).unwrap_err();
+    assert!(matches!(error, RecordingError::Foreign { .. }), "{error}");
+}
+
+#[test]
 fn a_run_that_was_killed_replays_up_to_where_it_is_torn() {
     let directory = tempfile::tempdir().unwrap();
     record(

@@ -529,6 +529,23 @@ fn reports_for_other_programs() {
 }
 
 #[test]
+fn results_that_cannot_be_written_are_a_failure_and_a_reader_that_left_is_none() {
+    let tryout = Tryout::new("full-output");
+    for words in ["list", "list --json", "digest ping-pong --seed 1"] {
+        let full = fs::File::create("/dev/full").expect("Linux has it");
+        let mut command = tryout.command(words);
+        let output = command.stdout(full).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        let told = String::from_utf8(output.stderr).expect("text");
+        assert!(told.contains("the result cannot be written"), "{told}");
+    }
+    let mut command = tryout.command("list");
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
 fn colour_follows_the_word_and_the_environment() {
     let tryout = Tryout::new("colour");
     let (out, _) = tryout.expect(0, "list --color always");

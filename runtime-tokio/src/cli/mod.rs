@@ -123,7 +123,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match dispatch(cli.command, &output).and_then(|()| output.finish()) {
+    let done = dispatch(cli.command, &output);
+    // What a command found before it failed is shown, too.
+    match output.finish().and(done) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(&failure.to_string());

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::output::{Output, Tone};
-use crate::directory::read_files;
+use crate::directory::{DirectoryError, read_idle};
 use clap::Args;
 use meshos_core::chain::order::Slot;
 use meshos_core::chain::read::{self, Verified, VerifiedChain};
@@ -30,7 +30,12 @@ pub(super) struct DumpArgs {
 }
 
 fn read(path: &Path) -> Result<Files, Failure> {
-    read_files(path).map_err(|error| unusable(path, &error))
+    read_idle(path).map_err(|error| match error {
+        DirectoryError::Io { .. } => Failure::unusable(error),
+        DirectoryError::InUse(_) => Failure::unusable(format!(
+            "{error}, which writes to it: stop the node first, or look at a copy"
+        )),
+    })
 }
 
 fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {

@@ -4,9 +4,9 @@ use super::Failure;
 use clap::ValueEnum;
 use meshos_core::chain::entry::{Entry, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::{Mutex, OnceLock};
 
 /// When to colour.
@@ -30,8 +30,11 @@ pub(super) enum Tone {
 
 /// The two outputs of a command. A reader that went away is no error: there is nobody to tell. A
 /// result that cannot be written is one.
+///
+/// What is written may wait in a buffer until [`Output::flush`]: a command that pauses calls it.
 pub(super) struct Output {
-    json: Option<Mutex<Box<dyn Write + Send>>>,
+    text: Mutex<BufWriter<io::Stdout>>,
+    json: Option<Mutex<BufWriter<Box<dyn Write + Send>>>>,
     /// The first write that failed.
     failed: OnceLock<io::Error>,
     /// Whether JSON has standard output, so that text goes to standard error.
@@ -63,7 +66,8 @@ impl Output {
             Color::Never => false,
         };
         Ok(Self {
-            json: json.map(Mutex::new),
+            text: Mutex::new(BufWriter::new(io::stdout())),
+            json: json.map(|json| Mutex::new(BufWriter::new(json))),
             failed: OnceLock::new(),
             json_on_stdout,
             color,
@@ -75,15 +79,25 @@ impl Output {
         if self.json_on_stdout {
             let _ = writeln!(io::stderr(), "{line}");
         } else {
-            self.keep(writeln!(io::stdout(), "{line}"));
+            let mut text = self.text.lock().expect("no writer panics");
+            self.keep(writeln!(text, "{line}"));
         }
     }
 
     /// One line for programs.
-    pub(super) fn json(&self, value: &Value) {
+    pub(super) fn json(&self, value: &impl Serialize) {
         if let Some(json) = &self.json {
             let mut json = json.lock().expect("no writer panics");
-            self.keep(writeln!(json, "{value}").and_then(|()| json.flush()));
+            let written = serde_json::to_writer(&mut *json, value);
+            self.keep(written.map_err(Into::into).and_then(|()| writeln!(json)));
+        }
+    }
+
+    /// Writes down what waits in buffers.
+    pub(super) fn flush(&self) {
+        self.keep(self.text.lock().expect("no writer panics").flush());
+        if let Some(json) = &self.json {
+            self.keep(json.lock().expect("no writer panics").flush());
         }
     }
 
@@ -115,6 +129,7 @@ impl Output {
 
     /// Says whether everything was written that somebody wanted to read.
     pub(super) fn finish(&self) -> Result<(), Failure> {
+        self.flush();
         match self.failed.get() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unusable(
                 format!("the result cannot be written: {error}"),
@@ -139,7 +154,7 @@ impl Output {
 
     /// One entry, both ways.
     pub(super) fn entry(&self, entry: &Entry) {
-        self.json(&entry_json(entry));
+        self.json(&EntryLine::of(entry));
         if self.json_on_stdout {
             return;
         }
@@ -166,32 +181,64 @@ pub(super) fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "meshosd: {what}");
 }
 
-fn entry_json(entry: &Entry) -> Value {
-    let (kind, request) = match &entry.kind {
-        Kind::Empty => ("empty", None),
-        Kind::OpenClient => ("open_client", None),
-        Kind::Config(_) => ("config", None),
-        Kind::Data(request) => ("data", request.as_ref()),
-    };
-    let mut value = json!({
-        "seq": entry.seq.get(),
-        "epoch": { "n": entry.epoch.n, "node": entry.epoch.node.get() },
-        "kind": kind,
-        "stamp_ms": entry.stamp.as_ms(),
-        "hash": format!("{:032x}", entry.hash.0),
-        "length": entry.payload.length(),
-    });
-    if let Some(request) = request {
-        value["client"] = request.client.0.get().into();
-        value["request"] = request.number.get().into();
-    }
-    if let Some(bytes) = entry.payload.bytes() {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => value["payload"] = text.into(),
-            Err(_) => value["payload_hex"] = hex(bytes).into(),
+/// An entry as a line of JSON.
+#[derive(Serialize)]
+struct EntryLine<'a> {
+    seq: u64,
+    epoch: EpochLine,
+    kind: &'static str,
+    stamp_ms: u64,
+    hash: String,
+    length: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<u64>,
+    /// The payload, if it is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a str>,
+    /// The payload, if it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_hex: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EpochLine {
+    n: u64,
+    node: u64,
+}
+
+impl<'a> EntryLine<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        let (kind, request) = match &entry.kind {
+            Kind::Empty => ("empty", None),
+            Kind::OpenClient => ("open_client", None),
+            Kind::Config(_) => ("config", None),
+            Kind::Data(request) => ("data", request.as_ref()),
+        };
+        let bytes = entry.payload.bytes();
+        let text = bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| hex(bytes)));
+        let (payload, payload_hex) = match text {
+            None => (None, None),
+            Some(Ok(text)) => (Some(text), None),
+            Some(Err(hex)) => (None, Some(hex)),
+        };
+        Self {
+            seq: entry.seq.get(),
+            epoch: EpochLine {
+                n: entry.epoch.n,
+                node: entry.epoch.node.get(),
+            },
+            kind,
+            stamp_ms: entry.stamp.as_ms(),
+            hash: format!("{:032x}", entry.hash.0),
+            length: entry.payload.length(),
+            client: request.map(|request| request.client.0.get()),
+            request: request.map(|request| request.number.get()),
+            payload,
+            payload_hex,
         }
     }
-    value
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Payload bytes asked for at a time.
-const READ_BYTES_MAX: u32 = 256 << 10;
+/// Payload bytes asked for at a time; a node gives at most `limits.read_bytes_max`.
+const READ_BYTES_MAX: u32 = 4 << 20;
 
 /// Pause between two looks for new entries.
 const TAIL_PAUSE: Duration = Duration::from_millis(200);
@@ -109,26 +109,60 @@ pub(super) async fn read(args: ReadArgs, output: &Output) -> Result<(), Failure>
     } else {
         Consistency::Linearizable
     };
-    let mut left = args.count.unwrap_or(u64::MAX);
-    let mut next = Seq::new(args.from);
+    let left = args.count.unwrap_or(u64::MAX);
+    let mut read = chunk(&mut session, consistency, Seq::new(args.from)).await?;
     // What is appended while this reads is not waited for.
-    let mut end = None;
-    while left > 0 && output.is_wanted() {
-        let read = chunk(&mut session, consistency, next).await?;
-        let end = *end.get_or_insert(read.commit);
-        for entry in read.entries.iter() {
-            if left == 0 || entry.seq >= end {
-                return Ok(());
+    let end = read.commit;
+    let last = Seq::new(args.from.max(read.floor.get()).saturating_add(left)).min(end);
+    loop {
+        let next = match read.entries.last() {
+            Some(entry) => entry.seq.next(),
+            None => return ended(read.commit, end),
+        };
+        // The next page travels while this one is written.
+        let following = async {
+            if next < last && output.is_wanted() {
+                let page = page(&mut session, consistency, next, end).await;
+                return page.map(Some);
             }
-            output.entry(entry);
-            left -= 1;
-            next = entry.seq.next();
-        }
-        if read.entries.is_empty() || next >= end {
-            return Ok(());
+            Ok(None)
+        };
+        let writing = async {
+            let wanted = read.entries.iter().filter(|entry| entry.seq < last);
+            wanted.for_each(|entry| output.entry(entry));
+        };
+        match tokio::join!(following, writing).0? {
+            Some(following) => read = following,
+            None => return Ok(()),
         }
     }
-    Ok(())
+}
+
+/// The end of a read that found no further entry.
+fn ended(commit: Seq, end: Seq) -> Result<(), Failure> {
+    if commit >= end {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "the node that answers now knows of entries up to {commit} only, the one before it of \
+         {end}; read again, or without --stale"
+    )))
+}
+
+/// A later page of a read whose first one told that everything up to `end` is committed. What is
+/// committed does not change, so whatever a replica knows to be committed below that will do; one
+/// that does not know of all of it is asked again as the read was.
+async fn page(
+    session: &mut Session,
+    consistency: Consistency,
+    next: Seq,
+    end: Seq,
+) -> Result<Read, Failure> {
+    let read = chunk(session, Consistency::Stale, next).await?;
+    if read.commit >= end || consistency == Consistency::Stale {
+        return Ok(read);
+    }
+    chunk(session, consistency, next).await
 }
 
 pub(super) async fn tail(args: TailArgs, output: &Output) -> Result<(), Failure> {
@@ -150,6 +184,7 @@ pub(super) async fn tail(args: TailArgs, output: &Output) -> Result<(), Failure>
             if args.no_follow {
                 return Ok(());
             }
+            output.flush();
             sleep(TAIL_PAUSE).await;
         }
     }

@@ -7,7 +7,7 @@ use meshos_core::id::{DeploymentId, StoreId};
 use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,17 @@ pub struct ConfigFile {
     pub limits: Limits,
 }
 
+impl ConfigFile {
+    /// Makes paths that are relative begin at `directory`, the one that the file is in: what a
+    /// file means does not depend on where a command is started.
+    pub(super) fn resolve(&mut self, directory: &Path) {
+        let paths = [&mut self.node.control, &mut self.store.path];
+        for path in paths.into_iter().chain(&mut self.recording.path) {
+            *path = directory.join(&*path);
+        }
+    }
+}
+
 /// `[node]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +53,7 @@ pub struct NodeTable {
     /// Where to listen for peers; the node's address in `cluster.nodes` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
-    /// The unix socket for `meshosd chain ..`.
+    /// The unix socket for `meshosd chain ..`; like every path, relative to the file's directory.
     pub control: PathBuf,
     /// Longest wait for another leader before a stop.
     #[serde(default = "hand_over_ms")]

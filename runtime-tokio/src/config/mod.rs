@@ -98,7 +98,8 @@ impl Settings {
     /// # Errors
     /// When it says something that cannot be.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let file = parse_file(path, text)?;
+        let mut file = parse_file(path, text)?;
+        file.resolve(path.parent().unwrap_or(Path::new("")));
         let core = Config::try_from(draft(path, &file)?).map_err(|source| {
             let file = path.to_owned();
             ConfigError::Genesis { file, source }

@@ -116,6 +116,57 @@ fn a_store_that_is_in_use_is_left_alone() {
 }
 
 #[test]
+fn a_store_that_is_written_to_is_not_judged() {
+    let mut cluster = Cluster::new("full");
+    cluster.start(1);
+    wait_for("the node", || cluster.status(1));
+    for command in ["verify", "dump"] {
+        let output = meshosd(["chain", command]).arg(cluster.store(1)).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let complaint = complaint(&output);
+        assert!(
+            complaint.contains("in use by another process"),
+            "{complaint}"
+        );
+    }
+    assert!(cluster.stop(1).success());
+    run(["chain", "verify", &cluster.store(1).display().to_string()]);
+}
+
+#[test]
+fn a_start_that_is_refused_for_its_recording_changes_nothing_and_is_refused_again() {
+    let mut cluster = Cluster::new("full");
+    cluster.start(1);
+    wait_for("the node", || cluster.status(1));
+    assert!(cluster.stop(1).success());
+    let config = fs::read_to_string(cluster.config(2)).unwrap();
+    let (own, other) = (cluster.recording(2), cluster.recording(1));
+    let config = config.replace(own.to_str().unwrap(), other.to_str().unwrap());
+    fs::write(cluster.config(2), config).unwrap();
+    for _ in 0..2 {
+        let mut command = meshosd(["run", "--format", "--config"]);
+        let output = command.arg(cluster.config(2)).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let complaint = complaint(&output);
+        assert!(complaint.contains("of node 1"), "{complaint}");
+        assert!(!cluster.store(2).exists());
+    }
+}
+
+#[test]
+fn paths_in_a_config_are_relative_to_it() {
+    let cluster = Cluster::new("full");
+    let path = cluster.config(1);
+    let text = fs::read_to_string(&path).unwrap();
+    let store = cluster.store(1);
+    let name = store.file_name().unwrap().to_str().unwrap();
+    fs::write(&path, text.replace(store.to_str().unwrap(), name)).unwrap();
+    let shown = run(["config", "show", &path.display().to_string()]);
+    assert!(shown.contains(store.to_str().unwrap()), "{shown}");
+}
+
+#[test]
 fn a_file_in_the_place_of_the_control_socket_is_left_alone() {
     let cluster = Cluster::new("full");
     let precious = cluster.socket(1);

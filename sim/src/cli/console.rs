@@ -9,8 +9,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// The two standard streams of a command: tables for people, and at most one JSON document.
+///
+/// A reader that closed the pipe has seen enough: the exit status still tells the result. What
+/// cannot be written for another reason, such as a full disk, is a failure of the command.
 pub(super) struct Console {
     tables: Box<dyn Write>,
+    /// The first write that failed.
+    failed: Option<io::Error>,
     json: Option<PathBuf>,
     color: bool,
 }
@@ -56,6 +61,7 @@ impl Console {
         };
         Self {
             tables,
+            failed: None,
             json,
             color,
         }
@@ -71,8 +77,26 @@ impl Console {
 
     /// Prints a line for people.
     pub(super) fn line(&mut self, text: impl Display) {
-        // A reader that closed the pipe has seen enough; the exit status still tells the result.
-        let _ = writeln!(self.tables, "{text}");
+        let written = writeln!(self.tables, "{text}");
+        self.keep(written);
+    }
+
+    fn keep(&mut self, written: io::Result<()>) {
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Writes what waits in buffers, and says whether everything could be written.
+    pub(super) fn finish(mut self) -> Result<(), String> {
+        let flushed = self.tables.flush();
+        self.keep(flushed);
+        match self.failed {
+            None => Ok(()),
+            Some(error) => Err(format!("the result cannot be written: {error}")),
+        }
     }
 
     /// Prints a line in one look.
@@ -116,13 +140,15 @@ impl Console {
     }
 
     /// Writes the document where `--json` says, if it says so.
-    pub(super) fn json(&self, document: &Value) -> Result<(), String> {
+    pub(super) fn json(&mut self, document: &Value) -> Result<(), String> {
         let Some(target) = &self.json else {
             return Ok(());
         };
         let text = format!("{document:#}\n");
         if target == Path::new("-") {
-            let _ = io::stdout().write_all(text.as_bytes());
+            let mut stdout = io::stdout();
+            let written = stdout.write_all(text.as_bytes());
+            self.keep(written.and_then(|()| stdout.flush()));
             return Ok(());
         }
         write_file(target, &text)

@@ -189,16 +189,28 @@ fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Bench(args) => bench::bench(&program, &mut console, &args),
         Verb::Generate(args) => generate::generate(&program, &mut console, &args),
     };
-    match outcome {
+    let label = console.paint(Look::Bad, "error:");
+    let complain = |problem: &str| {
+        use std::io::Write as _;
+        // Without standard error there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{label} {problem}");
+    };
+    let status = match outcome {
         Ok(()) => 0,
         Err(Stop::Violated) => 1,
         Err(Stop::Incomplete) => 3,
         Err(Stop::Unusable(problem)) => {
-            use std::io::Write as _;
-            let label = console.paint(Look::Bad, "error:");
-            let _ = writeln!(std::io::stderr(), "{label} {problem}");
+            complain(&problem);
             2
         }
+    };
+    match console.finish() {
+        // A violation outweighs what could not be said of it.
+        Err(problem) if status != 1 => {
+            complain(&problem);
+            2
+        }
+        Err(_) | Ok(()) => status,
     }
 }
 
