@@ -82,19 +82,22 @@ pub enum Reason {
     #[error("this node holds no such chain")]
     UnknownChain,
     /// The payload is larger than `entry_bytes_max`.
-    #[error("the payload is larger than the limit for one entry")]
+    #[error("the payload is larger than limits.entry_bytes_max")]
     TooLarge,
     /// The request number is below the client's window.
-    #[error("the request number is below the client's window")]
+    #[error("the request number is below the client's window, limits.client_window")]
     TooOld,
     /// The client was never opened, or is no longer remembered.
-    #[error("the client is not known; open a new one")]
+    #[error("the client is not known, or one too many for limits.clients_max; open a new one")]
     UnknownClient,
     /// Request numbers start at 1.
     #[error("request numbers start at 1")]
     BadNumber,
     /// Too many requests are waiting.
-    #[error("too many requests are waiting")]
+    #[error(
+        "too many requests are waiting, by limits.requests_max, limits.uncommitted_max or \
+         limits.forwards_max"
+    )]
     Busy,
     /// The leader is handing over, and not to the node named if one was.
     #[error("leadership is being handed over")]

@@ -84,6 +84,13 @@ impl Config {
         &self.draft.chains
     }
 
+    /// The name of a chain of this genesis, for people; empty for any other.
+    pub fn name_of(&self, chain: ChainId) -> &str {
+        let chains = &self.draft.chains;
+        let found = chains.binary_search_by_key(&chain, |draft| ChainId::of(&draft.name));
+        found.map_or("", |at| &chains[at].name)
+    }
+
     /// The spans.
     pub fn timing(&self) -> &Timing {
         &self.draft.timing

@@ -10,7 +10,7 @@ use crate::net::{self, Backoff, Introduction, Links, Network, TcpTransport};
 use crate::open::{OpenError, Opened, format_store, open_store};
 use crate::ports::Clock;
 use crate::recording::{self, FileJournal, RecordingError};
-use crate::store::StoreThread;
+use crate::store::{Gauge, StoreThread};
 use crate::tasks::Tasks;
 use meshos_core::event::{Input, Seed};
 use meshos_core::hello::Greeter;
@@ -137,7 +137,8 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     };
     let (sender, receiver) = inbox::inbox(inbox::Limits::default());
     let mut tasks = Tasks::default();
-    let started = StoreThread::start(store, sender.clone());
+    let gauge = Gauge::default();
+    let started = StoreThread::start(store, sender.clone(), gauge.clone());
     let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
     let links = Links::new(settings.peers.keys().copied());
     let introduction = Introduction::new(greeter, settings.identity, peers, Some(store.keeper()));
@@ -147,10 +148,10 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
         address: settings.listen.clone(),
         source,
     })?;
-    let desk = FrontDesk::new(sender.clone(), &node);
+    let desk = FrontDesk::new(sender.clone(), &node, gauge, links);
     let leading = desk.leading();
     let socket = &settings.file.node.control;
-    let control = control::serve(socket, settings.identity.node, desk.clone(), links);
+    let control = control::serve(socket, desk.clone());
     let control = control.map_err(|source| RunError::Control {
         path: socket.display().to_string(),
         source,

@@ -43,7 +43,7 @@ where
     C: Clock,
     T: Transport,
     S: Store,
-    D: Desk,
+    D: Desk<N>,
     J: Journal<N>,
 {
     /// A driver of a node that was created at `now`.
@@ -95,11 +95,19 @@ where
         loop {
             let deadline = self.node.poll_timeout();
             let idle = self.in_flight.is_empty();
-            let inbox = &mut self.inbox;
-            let taken = poll_fn(|cx| match inbox.poll_next(cx) {
-                Poll::Ready(Taken::Input(input)) => Poll::Ready(Some(input)),
-                Poll::Ready(Taken::Closed) if idle => Poll::Ready(None),
-                Poll::Ready(Taken::Closed) | Poll::Pending => Poll::Pending,
+            let (inbox, desk, node) = (&mut self.inbox, &mut self.desk, &self.node);
+            let taken = poll_fn(|cx| {
+                loop {
+                    return match inbox.poll_next(cx) {
+                        Poll::Ready(Taken::Input(input)) => Poll::Ready(Some(input)),
+                        Poll::Ready(Taken::Look) => {
+                            desk.show(node);
+                            continue;
+                        }
+                        Poll::Ready(Taken::Closed) if idle => Poll::Ready(None),
+                        Poll::Ready(Taken::Closed) | Poll::Pending => Poll::Pending,
+                    };
+                }
             });
             let Some(deadline) = deadline else {
                 return taken.await;

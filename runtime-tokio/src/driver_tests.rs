@@ -104,13 +104,17 @@ impl Store for ScriptPorts {
     }
 }
 
-impl Desk for ScriptPorts {
+impl Desk<Script> for ScriptPorts {
     fn reply(&mut self, ticket: Ticket, _: Answer) {
         log(&self.0, format!("reply {ticket}"));
     }
 
     fn note(&mut self, _: ChainId, _: Note) {
         log(&self.0, "note");
+    }
+
+    fn show(&mut self, _: &Script) {
+        log(&self.0, "show");
     }
 }
 

@@ -85,6 +85,8 @@ struct Lanes {
     peers_waiting: Vec<Waker>,
     observations: VecDeque<Input>,
     observations_lost: u64,
+    /// Whether somebody wants to look at the node.
+    look: bool,
     /// Which of the first three lanes is asked first next time.
     turn: u8,
     since_observation: u32,
@@ -103,6 +105,7 @@ pub fn inbox(limits: Limits) -> (Sender, Receiver) {
             peers_waiting: Vec::new(),
             observations: VecDeque::new(),
             observations_lost: 0,
+            look: false,
             turn: 0,
             since_observation: 0,
             closed: false,
@@ -197,6 +200,13 @@ impl Sender {
         self.shared.driver.wake();
     }
 
+    /// Asks the driver to show the node as it is between two steps; several such wishes that
+    /// wait together are one.
+    pub fn look(&self) {
+        self.shared.lock().look = true;
+        self.shared.driver.wake();
+    }
+
     /// How many observations were lost so far.
     pub fn observations_lost(&self) -> u64 {
         self.shared.lock().observations_lost
@@ -224,6 +234,8 @@ impl Sender {
 pub enum Taken {
     /// The next input.
     Input(Input),
+    /// Somebody wants to look at the node; it is no input and changes nothing.
+    Look,
     /// Nothing waits, and nothing but completions will come.
     Closed,
 }
@@ -233,6 +245,9 @@ impl Receiver {
     pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Taken> {
         self.shared.driver.register(cx.waker());
         let mut lanes = self.shared.lock();
+        if std::mem::take(&mut lanes.look) {
+            return Poll::Ready(Taken::Look);
+        }
         match lanes.take() {
             Some(input) => {
                 let waiting = std::mem::take(&mut lanes.peers_waiting);

@@ -37,6 +37,7 @@ fn kind(taken: Poll<Taken>) -> char {
     match taken {
         Poll::Pending => '.',
         Poll::Ready(Taken::Closed) => 'x',
+        Poll::Ready(Taken::Look) => 'l',
         Poll::Ready(Taken::Input(Input::Done { .. })) => 'd',
         Poll::Ready(Taken::Input(Input::HandOver)) => 'c',
         Poll::Ready(Taken::Input(Input::Peer { .. })) => 'p',
@@ -62,6 +63,15 @@ fn completions_commands_and_peers_take_turns_before_observations() {
         assert_eq!(peer(&sender, 1), Poll::Ready(Ok(())));
     }
     assert_eq!(order(&mut receiver, 13), "dcpdcpdcpooo.");
+}
+
+#[test]
+fn wishes_to_look_that_wait_together_are_one() {
+    let (sender, mut receiver) = inbox(Limits::default());
+    sender.complete(op(1), Ok(()));
+    sender.look();
+    sender.look();
+    assert_eq!(order(&mut receiver, 3), "ld.");
 }
 
 #[test]

@@ -31,7 +31,9 @@ pub enum OpenError {
     /// There is no store yet.
     #[error(
         "store directory {path} is not formatted; if this is a new node, start it once with \
-         --format; if a store was here, it is lost: give the node a new store id and replace it"
+         --format; if a store was here, it is lost and must not be formatted again under its id: \
+         the other members of its chains go on without this node, and until members can be \
+         replaced only a new cluster takes it in"
     )]
     Unformatted {
         /// The directory.

@@ -51,12 +51,15 @@ pub trait Store {
 }
 
 /// Whoever asked, and whoever watches.
-pub trait Desk {
+pub trait Desk<N> {
     /// Answers a client request; an answer that nobody waits for is dropped.
     fn reply(&mut self, ticket: Ticket, answer: Answer);
 
     /// Shows what happened.
     fn note(&mut self, chain: ChainId, note: Note);
+
+    /// Shows the node to whoever wanted to look at it.
+    fn show(&mut self, node: &N);
 }
 
 /// What keeps the run for replay (D65).

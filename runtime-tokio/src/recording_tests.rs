@@ -49,7 +49,7 @@ impl Transport for Instantly {
     fn send(&mut self, _: NodeId, _: Arc<Message>) {}
 }
 
-impl Desk for Instantly {
+impl Desk<Node> for Instantly {
     fn reply(&mut self, ticket: Ticket, answer: Answer) {
         // Before its election the node knows no leader.
         if matches!(answer, Answer::Acked { .. }) {
@@ -63,6 +63,8 @@ impl Desk for Instantly {
     }
 
     fn note(&mut self, _: ChainId, _: Note) {}
+
+    fn show(&mut self, _: &Node) {}
 }
 
 fn ask(inbox: &Sender, number: u64) {

@@ -17,8 +17,9 @@ use meshos_core::id::{ChainId, Gen, OpId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Weak, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, Weak, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Files in one directory, by flat names.
 pub trait Files {
@@ -283,12 +284,37 @@ pub struct Running<F> {
     pub ended: oneshot::Receiver<Infallible>,
 }
 
+/// Shows since when a store is busy with one group of orders: a disk that hangs answers nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge {
+    since: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Gauge {
+    /// How long the store has been busy with the same group of orders; zero when it is idle.
+    pub fn busy(&self) -> Duration {
+        self.since().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.since() = since;
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.since.lock().expect("no holder of the gauge panics")
+    }
+}
+
 impl StoreThread {
-    /// Starts the thread; it ends when the [`StoreThread`] is dropped and everything is done.
+    /// Starts the thread, which `gauge` shows at work; it ends when the [`StoreThread`] is dropped and everything is done.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start<F>(mut store: GroupCommit<F>, inbox: Sender) -> io::Result<(Self, Running<F>)>
+    pub fn start<F>(
+        mut store: GroupCommit<F>,
+        inbox: Sender,
+        gauge: Gauge,
+    ) -> io::Result<(Self, Running<F>)>
     where
         F: Files + Send + 'static,
     {
@@ -306,7 +332,10 @@ impl StoreThread {
                         Job::Keep(ops) => kept.extend(ops),
                     }
                 }
-                for (op, result) in store.commit(group) {
+                gauge.set(Some(Instant::now()));
+                let outcomes = store.commit(group);
+                gauge.set(None);
+                for (op, result) in outcomes {
                     inbox.complete(op, result);
                 }
                 store.keep(&kept);

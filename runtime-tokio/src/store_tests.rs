@@ -403,7 +403,8 @@ fn the_thread_answers_each_order_once_and_ends_when_it_is_dropped() {
     let store = opened(&["a"]);
     let mut a = Author::new("a");
     let (sender, mut receiver) = inbox(InboxLimits::default());
-    let (mut thread, running) = StoreThread::start(store, sender.clone()).unwrap();
+    let (mut thread, running) =
+        StoreThread::start(store, sender.clone(), Gauge::default()).unwrap();
     for _ in 0..100 {
         thread.submit(a.append(1));
     }

@@ -21,7 +21,7 @@ use meshos_runtime_tokio::driver::Driver;
 use meshos_runtime_tokio::inbox::{Limits, Sender, inbox};
 use meshos_runtime_tokio::open::{format_store, open_store};
 use meshos_runtime_tokio::ports::{Clock, Desk, NoJournal, Transport};
-use meshos_runtime_tokio::store::StoreThread;
+use meshos_runtime_tokio::store::{Gauge, StoreThread};
 use meshos_scenarios::model::{Ask, Host, Op, Output, node_id, store_id};
 use meshos_scenarios::scenes::{Plan, blank, plain};
 use meshos_sim::hook::{Hook, Schedule};
@@ -195,12 +195,14 @@ impl Transport for Wires {
 /// Hands answers to the test.
 struct Answers(UnboundedSender<(Ticket, Answer)>);
 
-impl Desk for Answers {
+impl Desk<Node> for Answers {
     fn reply(&mut self, ticket: Ticket, answer: Answer) {
         let _ = self.0.send((ticket, answer));
     }
 
     fn note(&mut self, _: ChainId, _: Note) {}
+
+    fn show(&mut self, _: &Node) {}
 }
 
 /// Three nodes of this runtime in one process.
@@ -231,7 +233,8 @@ fn start(config: &Arc<Config>, nodes: u16, directory: &Path) -> Cluster {
         let clock = SystemClock::start();
         let (now, seed) = (clock.now(), Seed([index.0 as u8; 32]));
         let node = Node::new(me, config.clone(), opened.boot, seed, now).unwrap();
-        let (store, _) = StoreThread::start(opened.store, inboxes[&me].clone()).unwrap();
+        let (store, _) =
+            StoreThread::start(opened.store, inboxes[&me].clone(), Gauge::default()).unwrap();
         let wires = Wires {
             me,
             inboxes: inboxes.clone(),

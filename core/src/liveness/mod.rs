@@ -288,6 +288,11 @@ impl Liveness {
         self.peers.get(&peer).is_some_and(|peer| peer.is_reachable)
     }
 
+    /// The peers, in ascending order.
+    pub fn peers(&self) -> impl Iterator<Item = NodeId> {
+        self.peers.keys().copied()
+    }
+
     /// When `peer` was last heard in this run.
     pub fn last_heard(&self, peer: NodeId) -> Option<Instant> {
         self.peers.get(&peer)?.last_heard

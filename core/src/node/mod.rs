@@ -4,7 +4,10 @@
 //! chains that were touched. Actions come out in the order in which they have to be performed.
 
 mod route;
+mod status;
 mod timers;
+
+pub use status::{NodeStatus, PeerStatus};
 
 use crate::action::{Actions, Fault};
 use crate::bandwidth::Bucket;

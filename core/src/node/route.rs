@@ -106,6 +106,9 @@ impl Node {
         let Some(heard) = heard else {
             return self.counters.add(Count::StaleHeartbeat);
         };
+        if heard.recovered {
+            tracing::info!(peer = %run.node, "peer is heard again");
+        }
         if heard.restarted || heard.recovered {
             self.touch_led_by(run.node);
         }

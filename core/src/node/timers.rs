@@ -47,6 +47,7 @@ impl Node {
         let rearmed = self.liveness.poll_suspicion(self.now, &mut suspected);
         self.counters.add_many(Count::SuspicionRearmed, rearmed);
         for peer in suspected {
+            tracing::info!(%peer, "peer is unreachable");
             self.touch_led_by(peer);
         }
         if self.liveness.heartbeat_due() <= self.now {

@@ -281,6 +281,8 @@ impl Chain {
             return None;
         }
         cx.count(Count::Cut);
+        let (chain, leader) = (cx.config.name_of(self.id), self.epoch.node);
+        tracing::info!(chain, %leader, from = %end, end = %self.log.end(), "entries cut");
         self.log.cut(end);
         self.writer.cut(end);
         Some(())

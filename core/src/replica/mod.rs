@@ -24,6 +24,7 @@ pub mod role;
 mod route;
 mod serve;
 mod ship;
+mod status;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -31,6 +32,7 @@ mod writer;
 
 pub(crate) use cx::Cx;
 pub(crate) use lead::Lead;
+pub use status::{ChainStatus, FollowerStatus};
 
 use crate::action::{Fault, Note};
 use crate::bandwidth::Class;

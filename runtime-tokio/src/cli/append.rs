@@ -66,6 +66,7 @@ pub(super) async fn append(args: AppendArgs, output: &Output) -> Result<(), Fail
         let text = args.payload.as_deref().unwrap_or_default();
         let payload = payload(text)?;
         let mut session = Session::new(&args.chain, &endpoints, 0, patience);
+        session.check_size(payload.length() as usize).await?;
         let client = session.open().await?;
         let (seq, epoch) = session.append(client, 1, payload).await?;
         output.json(&json!({
@@ -118,6 +119,7 @@ async fn work(
     mut session: Session,
     log: Log,
 ) -> Result<u64, Failure> {
+    session.check_size(args.payload_bytes).await?;
     let client = session.open().await?;
     for number in 1..=share {
         let mut text = format!("{}-{worker}-{number}", args.prefix);

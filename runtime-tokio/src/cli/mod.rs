@@ -10,6 +10,7 @@ mod output;
 mod read;
 mod run;
 mod session;
+mod status;
 
 use clap::{Args, Parser, Subcommand};
 use output::{Color, Output};
@@ -65,6 +66,8 @@ enum Command {
     /// Checks and shows config files
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Shows what nodes say of themselves, their chains and their peers
+    Status(status::StatusArgs),
     /// Appends to chains, reads and checks them
     #[command(subcommand)]
     Chain(ChainCommand),
@@ -78,8 +81,6 @@ enum ChainCommand {
     Read(read::ReadArgs),
     /// Shows the last entries, and new ones as they come
     Tail(read::TailArgs),
-    /// Shows what a node says of its chains
-    Status(read::StatusArgs),
     /// Checks the chains in a store directory of a node that does not run, or in a copy
     Verify(offline::VerifyArgs),
     /// Shows everything in a store directory of a node that does not run, or in a copy
@@ -141,11 +142,11 @@ fn dispatch(command: Command, output: &Output) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(args),
         Command::Config(command) => config::config(command, output),
+        Command::Status(args) => asynchronously(status::status(args, output)),
         Command::Chain(command) => match command {
             ChainCommand::Append(args) => asynchronously(append::append(args, output)),
             ChainCommand::Read(args) => asynchronously(read::read(args, output)),
             ChainCommand::Tail(args) => asynchronously(read::tail(args, output)),
-            ChainCommand::Status(args) => asynchronously(read::status(args, output)),
             ChainCommand::Verify(args) => offline::verify(&args, output),
             ChainCommand::Dump(args) => offline::dump(&args, output),
         },

@@ -1,15 +1,12 @@
-//! `meshosd chain read`, `tail` and `status`
+//! `meshosd chain read` and `tail`
 
-use super::output::{Output, Tone};
+use super::output::Output;
 use super::session::Session;
 use super::{Failure, Target};
-use crate::control::{Ask, ClientError, Reply};
-use crate::net::PeerStatus;
 use clap::Args;
 use meshos_core::chain::entry::Entry;
 use meshos_core::client::{self, Answer, Consistency};
-use meshos_core::id::{ChainId, NodeId, Seq};
-use serde_json::json;
+use meshos_core::id::Seq;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -54,12 +51,6 @@ pub(super) struct TailArgs {
     /// Ends after the last entry there is, instead of waiting for new ones
     #[arg(long)]
     no_follow: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct StatusArgs {
-    #[command(flatten)]
-    target: Target,
 }
 
 struct Read {
@@ -189,75 +180,4 @@ pub(super) async fn tail(args: TailArgs, output: &Output) -> Result<(), Failure>
         }
     }
     Ok(())
-}
-
-pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Failure> {
-    let names = match crate::config::Settings::read(&args.target.config) {
-        Ok(settings) => settings.file.chains,
-        Err(error) if args.target.endpoint.is_empty() => return Err(Failure::unusable(error)),
-        Err(_) => Vec::new(),
-    };
-    let name_of = |id: ChainId| {
-        let mut chains = names.iter();
-        let chain = chains.find(|chain| ChainId::of(&chain.name) == id);
-        chain.map_or_else(|| id.to_string(), |chain| chain.name.clone())
-    };
-    for endpoint in args.target.endpoints()? {
-        let mut session = Session::new("", &[endpoint], 0, Duration::ZERO);
-        let reply = session
-            .ask(Ask::Status)
-            .await
-            .map_err(|error| match error {
-                ClientError::Connect { .. } => Failure::unusable(error),
-                ClientError::Broken(_) | ClientError::Timeout | ClientError::Garbled(_) => {
-                    Failure::failed(error)
-                }
-            })?;
-        let Reply::Status {
-            node,
-            chains,
-            peers,
-        } = reply
-        else {
-            return Err(Failure::failed("the node answered another question"));
-        };
-        for status in chains {
-            let name = name_of(status.chain);
-            let role = format!("{:?}", status.role).to_lowercase();
-            output.json(&json!({
-                "node": node.get(),
-                "chain": name,
-                "role": role,
-                "epoch": { "n": status.epoch.n, "node": status.epoch.node.get() },
-                "commit": status.commit.get(),
-                "fault": status.fault.map(|fault| fault.to_string()),
-            }));
-            let (epoch, commit) = (status.epoch, status.commit);
-            let line = format!("node {node} {name}: {role} in {epoch}, commit {commit}");
-            let fault = status.fault.map(|fault| format!(", {fault}"));
-            let fault = fault.map(|fault| output.paint(Tone::Bad, &fault));
-            output.line(&(line + &fault.unwrap_or_default()));
-        }
-        peers.iter().for_each(|peer| show_peer(node, peer, output));
-    }
-    Ok(())
-}
-
-/// People are shown what is wrong, programs everything.
-fn show_peer(node: NodeId, peer: &PeerStatus, output: &Output) {
-    output.json(&json!({
-        "node": node.get(),
-        "peer": peer.node.get(),
-        "up": peer.is_up,
-        "for_s": peer.for_s,
-        "refusal": peer.refusal,
-    }));
-    if !peer.is_up || peer.refusal.is_some() {
-        let what = match (peer.is_up, &peer.refusal) {
-            (_, Some(reason)) => reason.clone(),
-            (_, None) => format!("unreachable for {} s", peer.for_s),
-        };
-        let what = output.paint(Tone::Bad, &what);
-        output.line(&format!("node {node} to node {}: {what}", peer.node));
-    }
 }

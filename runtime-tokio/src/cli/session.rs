@@ -45,6 +45,22 @@ impl Session {
         }
     }
 
+    /// Refuses what no node takes, before anything is asked of the chain. Without a node that
+    /// answers there is nothing to tell: the append says so.
+    pub(super) async fn check_size(&mut self, bytes: usize) -> Result<(), Failure> {
+        let Ok(Reply::Status(status)) = self.ask(Ask::Status).await else {
+            return Ok(());
+        };
+        let max = status.entry_bytes_max;
+        if bytes as u64 <= u64::from(max) {
+            return Ok(());
+        }
+        Err(Failure::Failed(format!(
+            "refused: the payload has {bytes} bytes, limits.entry_bytes_max of node {} is {max}",
+            status.node.node
+        )))
+    }
+
     /// Opens a client of the chain.
     pub(super) async fn open(&mut self) -> Result<ClientId, Failure> {
         // A client that was opened without our knowing is never used, and forgotten in time.
@@ -116,7 +132,7 @@ impl Session {
         match self.ask(Ask::Chain(ClientRequest { chain, ask })).await {
             Ok(Reply::Chain(answer)) => Ok(answer),
             Ok(Reply::Refused(reason)) => Err(reason),
-            Ok(Reply::Status { .. }) => Err("the node answered another question".to_owned()),
+            Ok(Reply::Status(_)) => Err(ClientError::Other.to_string()),
             Err(error) => Err(error.to_string()),
         }
     }

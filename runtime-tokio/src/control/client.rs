@@ -27,6 +27,9 @@ pub enum ClientError {
     /// The node said nothing in time; the question may have had an effect.
     #[error("the node did not answer in time")]
     Timeout,
+    /// It answers another question.
+    #[error("the node answered another question")]
+    Other,
     /// What came is no answer.
     #[error("the node's answer cannot be read: {0}")]
     Garbled(#[from] postcard::Error),

@@ -9,10 +9,8 @@ mod server;
 pub use client::{Client, ClientError};
 pub use server::{ControlServer, serve};
 
-use crate::desk::ChainStatus;
-use crate::net::PeerStatus;
+use crate::desk::Status;
 use meshos_core::client::{Answer, ClientRequest};
-use meshos_core::id::NodeId;
 use serde::{Deserialize, Serialize};
 use tokio_util::codec::LengthDelimitedCodec;
 
@@ -30,7 +28,7 @@ pub struct Asked {
 pub enum Ask {
     /// Something of a chain.
     Chain(ClientRequest),
-    /// What the node says of its chains.
+    /// What the node says of itself.
     Status,
 }
 
@@ -48,15 +46,8 @@ pub struct Answered {
 pub enum Reply {
     /// How the attempt ended.
     Chain(Answer),
-    /// What the node says of its chains.
-    Status {
-        /// The node.
-        node: NodeId,
-        /// Its chains, in ascending order.
-        chains: Vec<ChainStatus>,
-        /// Its links to the other nodes, in ascending order.
-        peers: Vec<PeerStatus>,
-    },
+    /// What the node says of itself.
+    Status(Box<Status>),
     /// The node did not take the question, for this reason; nothing came of it.
     Refused(String),
 }

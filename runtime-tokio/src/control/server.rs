@@ -2,12 +2,10 @@
 
 use super::{Answered, Ask, Asked, Reply, codec};
 use crate::desk::FrontDesk;
-use crate::net::Links;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use meshos_core::client::{Answer, ClientRequest};
-use meshos_core::id::NodeId;
 use meshos_core::wire::check_client;
 use std::fs::{self, Permissions};
 use std::io;
@@ -33,21 +31,14 @@ const CONNECTIONS_MAX: usize = 256;
 pub struct ControlServer {
     path: PathBuf,
     listener: UnixListener,
-    node: NodeId,
     desk: FrontDesk,
-    links: Links,
 }
 
 /// Binds the socket at `path`, in the place of one that nobody listens on any more.
 ///
 /// # Errors
 /// When somebody does listen on it, or it cannot be bound.
-pub fn serve(
-    path: &Path,
-    node: NodeId,
-    desk: FrontDesk,
-    links: Links,
-) -> io::Result<ControlServer> {
+pub fn serve(path: &Path, desk: FrontDesk) -> io::Result<ControlServer> {
     match StdUnixStream::connect(path) {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
         // A file that is no socket refuses connections, too.
@@ -67,9 +58,7 @@ pub fn serve(
     Ok(ControlServer {
         path: path.to_owned(),
         listener,
-        node,
         desk,
-        links,
     })
 }
 
@@ -82,8 +71,7 @@ impl ControlServer {
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
                     match accepted {
                         Ok((stream, _)) => {
-                            let (desk, links) = (self.desk.clone(), self.links.clone());
-                            connections.spawn(attend(stream, self.node, desk, links));
+                            connections.spawn(attend(stream, self.desk.clone()));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "cannot accept a client");
@@ -111,7 +99,7 @@ fn ask_node(desk: &FrontDesk, request: ClientRequest) -> Result<Receiver<Answer>
     desk.ask(request).map_err(|refused| refused.to_string())
 }
 
-async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk, links: Links) {
+async fn attend(stream: UnixStream, desk: FrontDesk) {
     let (mut sink, mut source) = Framed::new(stream, codec()).split();
     let mut waiting = FuturesUnordered::new();
     loop {
@@ -123,17 +111,19 @@ async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk, links: Links)
                     return;
                 };
                 match ask {
-                    Ask::Status => Answered {
-                        number,
-                        answer: Reply::Status {
-                            node,
-                            chains: desk.status(),
-                            peers: links.status(),
-                        },
-                    },
+                    Ask::Status => {
+                        let desk = desk.clone();
+                        let status = async move { desk.status().await.map(Box::new) };
+                        let reply = status.map(move |status| (number, status.map(Reply::Status)));
+                        waiting.push(reply.left_future());
+                        continue;
+                    }
                     Ask::Chain(request) => match ask_node(&desk, request) {
                         Ok(receiver) => {
-                            waiting.push(async move { (number, receiver.await) });
+                            let reply = receiver.map(move |answer| {
+                                (number, answer.ok().map(Reply::Chain))
+                            });
+                            waiting.push(reply.right_future());
                             continue;
                         }
                         Err(refused) => Answered { number, answer: Reply::Refused(refused) },
@@ -143,8 +133,8 @@ async fn attend(stream: UnixStream, node: NodeId, desk: FrontDesk, links: Links)
             Some((number, answer)) = waiting.next(), if !waiting.is_empty() => {
                 // Without an answer the node is going down; the client learns it by the end of
                 // the connection, and that its attempt may have had an effect.
-                let Ok(answer) = answer else { return };
-                Answered { number, answer: Reply::Chain(answer) }
+                let Some(answer) = answer else { return };
+                Answered { number, answer }
             }
         };
         let Ok(frame) = postcard::to_allocvec(&answered) else {

@@ -44,7 +44,7 @@ impl State {
 
 /// What a node says of the link to one peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerStatus {
+pub struct LinkStatus {
     /// The peer.
     pub node: NodeId,
     /// Whether what is sent to it can reach it.
@@ -76,10 +76,10 @@ impl Links {
     }
 
     /// What is known of each link, in ascending order.
-    pub fn status(&self) -> Vec<PeerStatus> {
+    pub fn status(&self) -> Vec<LinkStatus> {
         let status = |(node, link): (&NodeId, &Link)| {
             let state = link.state.borrow();
-            PeerStatus {
+            LinkStatus {
                 node: *node,
                 is_up: state.is_up(),
                 for_s: state.since.elapsed().as_secs(),

@@ -19,7 +19,7 @@ pub use accept::{Acceptor, listen};
 pub use dial::{Backoff, TcpTransport};
 pub use hello::HelloError;
 pub use introduction::Introduction;
-pub use links::{Links, PeerStatus};
+pub use links::{Links, LinkStatus};
 
 use meshos_core::id::NodeId;
 use std::collections::BTreeMap;

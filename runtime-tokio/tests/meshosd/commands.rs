@@ -116,6 +116,68 @@ fn a_store_that_is_in_use_is_left_alone() {
 }
 
 #[test]
+fn status_names_leader_lag_and_peers_and_survives_a_dead_endpoint() {
+    let mut cluster = Cluster::new("full");
+    cluster.start_all();
+    let leader = wait_for("a leader", || cluster.leader());
+    let follower = if leader == 1 { 2 } else { 1 };
+    let dead = 6 - leader - follower;
+    wait_for("the follower to hear of it", || {
+        let status = cluster.status(follower)?;
+        (status["leader"] == leader && status["lag"] == 0).then_some(())
+    });
+    cluster.kill(dead);
+    let status = wait_for("the leader to miss a peer", || {
+        let status = cluster.status(leader)?;
+        let peers = status["peers"].as_array().unwrap().clone();
+        let missed = peers
+            .iter()
+            .any(|peer| peer["node"] == dead && peer["unreachable"] == true);
+        missed.then_some(status)
+    });
+    assert_eq!(status["followers"].as_array().unwrap().len(), 2);
+    let mut command = meshosd(["status"]);
+    let output = command.args(cluster.endpoints()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "one endpoint is dead");
+    let told = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        &*format!("node {leader}: boot 1 of store"),
+        "orders: leader in",
+        &*format!("of node {leader}"),
+        &*format!("node {dead} is unreachable since"),
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(complaint(&output).contains("no node listens on"));
+}
+
+#[test]
+fn a_payload_that_is_too_large_is_refused_by_its_limit_and_opens_no_client() {
+    let mut cluster = Cluster::new("full");
+    cluster.start_all();
+    let leader = wait_for("a leader", || cluster.leader());
+    let before = cluster.status(leader).unwrap()["end"].clone();
+    let endpoint = format!("--endpoint={}", cluster.socket(leader).display());
+    let large = "x".repeat((256 << 10) + 1);
+    let mut child = meshosd(["chain", "append", "--chain", "orders", "-", &endpoint])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, large.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = complaint(&output);
+    assert!(
+        complaint.contains("limits.entry_bytes_max of node"),
+        "{complaint}"
+    );
+    assert_eq!(cluster.status(leader).unwrap()["end"], before);
+}
+
+#[test]
 fn a_store_that_is_written_to_is_not_judged() {
     let mut cluster = Cluster::new("full");
     cluster.start(1);
@@ -274,7 +336,7 @@ fn unusable_arguments_and_files_end_with_2() {
         &["chain", "verify", &nowhere],
         &["chain", "verify", &directory],
         &["chain", "read", "--chain", "orders", "--config", &nowhere],
-        &["chain", "status", "--endpoint", &nowhere],
+        &["status", "--endpoint", &nowhere],
         &["frobnicate"],
     ];
     for args in cases {

@@ -142,7 +142,7 @@ impl Cluster {
     /// What a node says of the chain, if it answers.
     pub(crate) fn status(&self, id: u64) -> Option<Value> {
         let socket = self.socket(id);
-        let output = meshosd(["chain", "status", "--json", "--endpoint"])
+        let output = meshosd(["status", "--json", "--endpoint"])
             .arg(socket)
             .output()
             .unwrap();

@@ -67,7 +67,7 @@ fn every_command_of_a_node_works() {
         if line.starts_with("meshosd run ") {
             let child = command.stderr(Stdio::null()).spawn().unwrap();
             node = Some(Node(child));
-            let status = "meshosd chain status --config node.toml --json";
+            let status = "meshosd status --config node.toml --json";
             wait_for("the node to lead", || {
                 let output = shell(status, directory.path()).output().unwrap();
                 let said = String::from_utf8(output.stdout).unwrap();
