@@ -19,7 +19,7 @@ pub use accept::{Acceptor, listen};
 pub use dial::{Backoff, TcpTransport};
 pub use hello::HelloError;
 pub use introduction::Introduction;
-pub use links::{Links, LinkStatus};
+pub use links::{LinkStatus, Links};
 
 use meshos_core::id::NodeId;
 use std::collections::BTreeMap;
