@@ -36,6 +36,8 @@ pub enum Site {
     Resend = 21,
     /// Latency (high half) and loss (low half) of what is said about a connection.
     Dial = 22,
+    /// Where a write lands that missed its place.
+    Misdirect = 30,
 }
 
 /// A source of draws for one seed.

@@ -331,6 +331,41 @@ pub enum Fault {
         /// The node.
         node: NodeIndex,
     },
+    /// The next write is answered like any other and never reaches its place: what was there
+    /// stays, and where nothing was there are zeros. A sync does not help.
+    DiskLoseWrite {
+        /// The node.
+        node: NodeIndex,
+        /// Whether its bytes replace synced ones at a drawn place of the disk instead.
+        #[serde(default, skip_serializing_if = "is_false")]
+        elsewhere: bool,
+    },
+    /// An image is taken of what is durable on the disk, in the place of an earlier one.
+    DiskSnapshot {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// A node that is down gets the image of its disk back that was taken before.
+    DiskRestore {
+        /// The node.
+        node: NodeIndex,
+    },
+    /// A range of a file cannot be read any more, until it is written again.
+    DiskReadError {
+        /// The node.
+        node: NodeIndex,
+        /// The file.
+        file: String,
+        /// The first byte.
+        offset: u64,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// A node that is down loses its disk, and comes back with the number of the store it had.
+    Reformat {
+        /// The node.
+        node: NodeIndex,
+    },
     /// Bits of synced bytes flip, in ranges that the hook of the run allows.
     Flip {
         /// The node.
@@ -388,6 +423,11 @@ impl Fault {
             Self::DiskFull { .. } => "disk_full",
             Self::DiskRoom { .. } => "disk_room",
             Self::DiskSyncError { .. } => "disk_sync_error",
+            Self::DiskLoseWrite { .. } => "disk_lose_write",
+            Self::DiskSnapshot { .. } => "disk_snapshot",
+            Self::DiskRestore { .. } => "disk_restore",
+            Self::DiskReadError { .. } => "disk_read_error",
+            Self::Reformat { .. } => "reformat",
             Self::Flip { .. } => "flip",
             Self::FlipAt { .. } => "flip_at",
             Self::Recover { .. } => "recover",

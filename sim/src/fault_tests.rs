@@ -90,6 +90,25 @@ fn all() -> Vec<(Fault, &'static str)> {
             "node = 0",
         ),
         (Fault::DiskSyncError { node }, "node = 0"),
+        (
+            Fault::DiskLoseWrite {
+                node,
+                elsewhere: true,
+            },
+            "node = 0\nelsewhere = true",
+        ),
+        (Fault::DiskSnapshot { node }, "node = 0"),
+        (Fault::DiskRestore { node }, "node = 0"),
+        (
+            Fault::DiskReadError {
+                node,
+                file: "f".to_owned(),
+                offset: 1,
+                bytes: 7,
+            },
+            "node = 0\nfile = \"f\"\noffset = 1\nbytes = 7",
+        ),
+        (Fault::Reformat { node }, "node = 0"),
         (Fault::Flip { node, bits: 2 }, "node = 0\nbits = 2"),
         (
             Fault::FlipAt {

@@ -6,6 +6,7 @@
 
 use crate::draw::{Draw, Site, scale};
 use bytes::Bytes;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// An operation that a crash may undo.
@@ -29,6 +30,7 @@ enum Change {
 pub(super) struct File {
     bytes: Arc<Vec<u8>>,
     pending: Vec<Pending>,
+    unreadable: Range<u64>,
 }
 
 /// What becomes of one unsynced operation.
@@ -72,6 +74,10 @@ impl File {
     }
 
     pub(super) fn write(&mut self, offset: usize, bytes: &Bytes) {
+        let written = offset as u64..(offset + bytes.len()) as u64;
+        if written.start < self.unreadable.end && self.unreadable.start < written.end {
+            self.unreadable = 0..0;
+        }
         let length = self.bytes.len();
         let end = (offset + bytes.len()).min(length);
         let replaced = self.bytes.get(offset..end).unwrap_or_default().to_vec();
@@ -100,6 +106,21 @@ impl File {
 
     pub(super) fn sync(&mut self) {
         self.pending.clear();
+    }
+
+    /// Replaces synced bytes.
+    pub(super) fn replace(&mut self, offset: usize, bytes: &[u8]) {
+        Arc::make_mut(&mut self.bytes)[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    pub(super) fn damage(&mut self, range: Range<u64>) {
+        self.unreadable = range;
+    }
+
+    /// The bytes that cannot be read, as far as the file goes.
+    pub(super) fn unreadable(&self) -> Option<Range<u64>> {
+        let end = self.unreadable.end.min(self.bytes.len() as u64);
+        (self.unreadable.start < end).then_some(self.unreadable.start..end)
     }
 
     pub(super) fn flip(&mut self, offset: usize, bit: u8) {

@@ -14,6 +14,7 @@ use crate::fault::Unsynced;
 use bytes::Bytes;
 use file::File;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Why a batch was not performed as a whole.
@@ -311,6 +312,92 @@ impl Disk {
         crash::crash(self, style, draw, lane, counter)
     }
 
+    /// What is durable: everything that no crash can take.
+    pub(crate) fn durable(&self) -> Self {
+        let mut image = self.clone();
+        image.crash(Unsynced::Lost, &Draw::new(0), 0, 0);
+        image
+    }
+
+    /// A write that changes nothing but the length of its file.
+    pub(crate) fn unwritten(&self, op: &FileOp) -> FileOp {
+        match op {
+            FileOp::Append { file, bytes } => FileOp::Append {
+                file: file.clone(),
+                bytes: vec![0; bytes.len()].into(),
+            },
+            FileOp::Write {
+                file,
+                offset,
+                bytes,
+            } => {
+                let at = usize::try_from(*offset).unwrap_or(usize::MAX);
+                let old = self.read(file).and_then(|old| old.get(at..));
+                let mut old = old.unwrap_or_default().to_vec();
+                old.resize(bytes.len(), 0);
+                FileOp::Write {
+                    file: file.clone(),
+                    offset: *offset,
+                    bytes: old.into(),
+                }
+            }
+            FileOp::Truncate { .. }
+            | FileOp::Sync { .. }
+            | FileOp::Rename { .. }
+            | FileOp::Remove { .. }
+            | FileOp::SyncDir => op.clone(),
+        }
+    }
+
+    /// Puts the bytes of a write over synced ones that `bits` choose, as far as the file goes.
+    pub(crate) fn misdirect(&mut self, op: &FileOp, bits: u64) {
+        let (FileOp::Append { bytes, .. } | FileOp::Write { bytes, .. }) = op else {
+            return;
+        };
+        let sizes: Vec<(Arc<str>, u64)> = self
+            .files()
+            .map(|(name, _)| (name.clone(), self.synced(name)))
+            .collect();
+        let total = sizes.iter().map(|(_, size)| size).sum();
+        let mut place = crate::draw::scale(bits, total);
+        for (name, size) in sizes {
+            if place < size {
+                let end = size.min(place + bytes.len() as u64);
+                let bytes = &bytes[..(end - place) as usize];
+                if let Some(inode) = self.names.get(&name)
+                    && let Some(file) = self.inodes.get_mut(inode)
+                {
+                    file.replace(place as usize, bytes);
+                }
+                return;
+            }
+            place -= size;
+        }
+    }
+
+    /// Makes a range of a file unreadable; false when there is no such file.
+    pub(crate) fn damage(&mut self, file: &str, range: Range<u64>) -> bool {
+        let inode = self.names.get(file);
+        let Some(file) = inode.and_then(|inode| self.inodes.get_mut(inode)) else {
+            return false;
+        };
+        file.damage(range);
+        true
+    }
+
+    /// Makes everything readable.
+    pub(crate) fn mend(&mut self) {
+        for file in self.inodes.values_mut() {
+            file.damage(0..0);
+        }
+    }
+
+    /// The bytes of a file that cannot be read, which a machine has to ask for at boot: what
+    /// [`Disk::read`] shows of them means nothing.
+    pub fn unreadable(&self, file: &str) -> Option<Range<u64>> {
+        self.file(file).and_then(File::unreadable)
+    }
+
     /// Flips one bit of a synced byte; false when there is no such byte.
     pub(crate) fn flip(&mut self, file: &str, offset: u64, bit: u8) -> bool {
         if offset >= self.synced(file) {
@@ -324,6 +411,13 @@ impl Disk {
         };
         file.flip(offset as usize, bit);
         true
+    }
+}
+
+impl FileOp {
+    /// Whether it writes bytes.
+    pub(crate) const fn is_write(&self) -> bool {
+        matches!(self, Self::Append { .. } | Self::Write { .. })
     }
 }
 

@@ -309,3 +309,52 @@ fn synced_prefixes_survive_drawn_histories() {
         }
     }
 }
+
+#[test]
+fn a_lost_write_leaves_what_was_there() {
+    let unwritten = |op: &FileOp| {
+        let mut disk = with(&[]);
+        disk.perform(&disk.unwritten(op));
+        disk.read("f").map(<[u8]>::to_vec)
+    };
+    assert_eq!(unwritten(&append("f", b"ef")), some(b"abcd\0\0"));
+    assert_eq!(unwritten(&write("f", 1, b"xy")), some(b"abcd"));
+    assert_eq!(unwritten(&write("f", 3, b"xy")), some(b"abcd\0"));
+}
+
+#[test]
+fn a_write_that_misses_its_place_replaces_synced_bytes() {
+    let mut seen = BTreeSet::new();
+    for bits in (0..64).map(|high| high << 58) {
+        let mut disk = with(&[append("g", b"unsynced")]);
+        disk.misdirect(&append("f", b"XY"), bits);
+        assert_eq!(disk.read("g"), Some(&b"unsynced"[..]));
+        seen.insert(disk.read("f").map(<[u8]>::to_vec));
+    }
+    let expected = [b"XYcd", b"aXYd", b"abXY", b"abcX"].map(|bytes| some(bytes));
+    assert_eq!(seen, expected.into());
+}
+
+#[test]
+fn an_image_holds_what_is_durable() {
+    let image = with(&[append("f", b"ef"), append("g", b"new")]).durable();
+    assert_eq!(image.read("f"), Some(&b"abcd"[..]));
+    assert_eq!(image.read("g"), None);
+}
+
+#[test]
+fn what_cannot_be_read_can_be_written_again() {
+    let mut disk = with(&[]);
+    assert_eq!(disk.unreadable("f"), None);
+    disk.damage("f", 2..9);
+    assert_eq!(disk.unreadable("f"), Some(2..4));
+    disk.perform(&rename("f", "g"));
+    assert_eq!(disk.unreadable("g"), Some(2..4));
+    disk.perform(&write("g", 0, b"xy"));
+    assert_eq!(disk.unreadable("g"), Some(2..4));
+    disk.perform(&write("g", 3, b"z"));
+    assert_eq!(disk.unreadable("g"), None);
+    disk.damage("g", 0..1);
+    disk.mend();
+    assert_eq!(disk.unreadable("g"), None);
+}

@@ -227,6 +227,11 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             | Fault::DiskFull { .. }
             | Fault::DiskRoom { .. }
             | Fault::DiskSyncError { .. }
+            | Fault::DiskLoseWrite { .. }
+            | Fault::DiskSnapshot { .. }
+            | Fault::DiskRestore { .. }
+            | Fault::DiskReadError { .. }
+            | Fault::Reformat { .. }
             | Fault::Recover { .. } => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! What each fault does to the world.
 
 use super::effects::Effect;
-use super::host::{Room, Trap};
+use super::host::{Loss, Room, Trap};
 use super::{Planned, View, World};
 use crate::draw::{Site, mix, scale};
 use crate::fault::{Fault, Unsynced};
@@ -127,34 +127,15 @@ impl<M: Machine> World<M> {
             | Fault::ClockStop { .. }
             | Fault::ClockStart { .. }
             | Fault::LateWake { .. } => self.apply_clock(fault),
-            Fault::DiskLatency {
-                node,
-                us_min,
-                us_max,
-            } => {
-                let us = (*us_min, *us_max);
-                core::mem::replace(&mut self.hosts[node.at()].drive.us, us) != us
-            }
-            Fault::DiskFull { node, on } => {
-                core::mem::replace(&mut self.hosts[node.at()].drive.full, *on) != *on
-            }
-            Fault::DiskRoom {
-                node,
-                bytes,
-                at_sync,
-            } => {
-                let drive = &mut self.hosts[node.at()].drive;
-                let used = drive.disk.used();
-                let room = bytes.map(|bytes| Room {
-                    capacity: used.saturating_add(bytes),
-                    at_sync: *at_sync,
-                });
-                core::mem::replace(&mut drive.room, room) != room
-            }
-            Fault::DiskSyncError { node } => {
-                self.hosts[node.at()].drive.sync_fails = true;
-                return Ok(Effect::ToCome);
-            }
+            Fault::DiskLatency { .. }
+            | Fault::DiskFull { .. }
+            | Fault::DiskRoom { .. }
+            | Fault::DiskSyncError { .. }
+            | Fault::DiskLoseWrite { .. }
+            | Fault::DiskSnapshot { .. }
+            | Fault::DiskRestore { .. }
+            | Fault::DiskReadError { .. }
+            | Fault::Reformat { .. } => return Ok(self.apply_disk(fault)),
         };
         Ok(Effect::of(changed))
     }
@@ -225,6 +206,70 @@ impl<M: Machine> World<M> {
         let changed = clock.course(now) != before;
         self.reset_timer(node);
         changed
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller matched every fault and chose those of one kind"
+    )]
+    fn apply_disk(&mut self, fault: &Fault) -> Effect {
+        let Some(node) = fault.nodes().next() else {
+            return Effect::None;
+        };
+        let host = &mut self.hosts[node.at()];
+        let (is_down, drive) = (host.machine.is_none(), &mut host.drive);
+        Effect::of(match fault {
+            Fault::DiskLatency { us_min, us_max, .. } => {
+                let us = (*us_min, *us_max);
+                core::mem::replace(&mut drive.us, us) != us
+            }
+            Fault::DiskFull { on, .. } => core::mem::replace(&mut drive.full, *on) != *on,
+            Fault::DiskRoom { bytes, at_sync, .. } => {
+                let used = drive.disk.used();
+                let room = bytes.map(|bytes| Room {
+                    capacity: used.saturating_add(bytes),
+                    at_sync: *at_sync,
+                });
+                core::mem::replace(&mut drive.room, room) != room
+            }
+            Fault::DiskSyncError { .. } => {
+                drive.sync_fails = true;
+                return Effect::ToCome;
+            }
+            Fault::DiskLoseWrite { elsewhere, .. } => {
+                drive.loses = Some(match elsewhere {
+                    true => Loss::Elsewhere,
+                    false => Loss::Nowhere,
+                });
+                return Effect::ToCome;
+            }
+            Fault::DiskSnapshot { .. } => {
+                drive.image = Some(drive.disk.durable());
+                true
+            }
+            Fault::DiskRestore { .. } if is_down => match &drive.image {
+                Some(image) => {
+                    drive.disk = image.clone();
+                    true
+                }
+                None => false,
+            },
+            Fault::DiskReadError {
+                file,
+                offset,
+                bytes,
+                ..
+            } => {
+                let range = *offset..offset.saturating_add(*bytes);
+                drive.disk.damage(file, range)
+            }
+            Fault::Reformat { .. } if is_down => {
+                drive.disk = crate::disk::Disk::default();
+                drive.run = 0;
+                true
+            }
+            _ => false,
+        })
     }
 
     /// Crashes a node that is up; tells whether it was.
@@ -369,6 +414,8 @@ impl<M: Machine> World<M> {
             host.drive.full = false;
             host.drive.room = None;
             host.drive.sync_fails = false;
+            host.drive.loses = None;
+            host.drive.disk.mend();
             host.drive.trap = None;
             self.resume(node, hook)?;
             self.boot(node, hook)?;
@@ -399,6 +446,11 @@ impl Fault {
             | Self::DiskFull { node, .. }
             | Self::DiskRoom { node, .. }
             | Self::DiskSyncError { node }
+            | Self::DiskLoseWrite { node, .. }
+            | Self::DiskSnapshot { node }
+            | Self::DiskRestore { node }
+            | Self::DiskReadError { node, .. }
+            | Self::Reformat { node }
             | Self::Flip { node, .. }
             | Self::FlipAt { node, .. } => (Some(*node), None, &[]),
             Self::Cut { from, to }

@@ -47,11 +47,26 @@ pub(crate) struct Drive {
     pub(super) full: bool,
     pub(super) room: Option<Room>,
     pub(super) sync_fails: bool,
+    /// What becomes of the next write, if it does not reach its place.
+    pub(super) loses: Option<Loss>,
+    /// Writes that ever missed their places, for draws.
+    pub(super) lost: u64,
+    /// What the disk held once.
+    pub(super) image: Option<Disk>,
     pub(super) trap: Option<Trap>,
     /// The number of the crash whose end is scheduled.
     pub(super) restart_due: Option<u64>,
     /// What came while the node was paused, in order.
     pub(super) parked: VecDeque<Parked>,
+}
+
+/// What becomes of a write that does not reach its place.
+#[derive(Copy, Clone, Debug)]
+pub(super) enum Loss {
+    /// Nothing.
+    Nowhere,
+    /// It replaces other bytes.
+    Elsewhere,
 }
 
 /// How much fits on a disk.
@@ -115,6 +130,9 @@ impl Drive {
             full: false,
             room: None,
             sync_fails: false,
+            loses: None,
+            lost: 0,
+            image: None,
             trap: None,
             restart_due: None,
             parked: VecDeque::new(),

@@ -1,7 +1,7 @@
 //! Batches of file operations: service in order, completion, and crashes in the middle.
 
 use super::World;
-use super::host::{Batch, Drive, Parked, Trap};
+use super::host::{Batch, Drive, Loss, Parked, Trap};
 use crate::digest::digest_bytes;
 use crate::disk::{DiskError, FileOp};
 use crate::draw::{Draw, Site, scale};
@@ -124,12 +124,14 @@ impl<M: Machine> World<M> {
         let lane = u64::from(node.0);
         let is_sync_error =
             |fault: &Fault| matches!(fault, Fault::DiskSyncError { node: of } if *of == node);
+        let is_lost_write =
+            |fault: &Fault| matches!(fault, Fault::DiskLoseWrite { node: of, .. } if *of == node);
         for (at, op) in ops.iter().enumerate() {
             let number = drive.performed;
             drive.performed += 1;
             if let Some(trap) = drive.trap.take_if(|trap| trap.op <= number) {
                 if self.draw.bits(Site::Prefix, lane, number) & 1 == 1 {
-                    drive.perform_op(op);
+                    drive.perform_op(op, &self.draw, lane);
                 }
                 return Served::Trapped(trap);
             }
@@ -139,7 +141,14 @@ impl<M: Machine> World<M> {
                 }
                 return Served::Answered(Err(error));
             }
-            if !drive.perform_op(op) {
+            let (waits, fits) = (
+                drive.loses.is_some(),
+                drive.perform_op(op, &self.draw, lane),
+            );
+            if waits && drive.loses.is_none() {
+                self.effects.came(is_lost_write);
+            }
+            if !fits {
                 let at = at as u32;
                 return Served::Answered(Err(DiskError::Full { at }));
             }
@@ -177,7 +186,7 @@ impl<M: Machine> World<M> {
         let count = scale(bits, batch.ops.len() as u64 + 1) as usize;
         for op in &batch.ops[..count] {
             drive.performed += 1;
-            if !drive.perform_op(op) {
+            if !drive.perform_op(op, &self.draw, u64::from(node.0)) {
                 break;
             }
         }
@@ -234,13 +243,24 @@ impl<M: Machine> World<M> {
 
 impl Drive {
     /// Performs one operation as far as there is room for it; whether there was enough.
-    fn perform_op(&mut self, op: &FileOp) -> bool {
+    fn perform_op(&mut self, op: &FileOp, draw: &Draw, lane: u64) -> bool {
         let room = match self.room {
             _ if self.full => 0,
             Some(room) if !room.at_sync => room.capacity.saturating_sub(self.disk.used()),
             Some(_) | None => u64::MAX,
         };
-        self.disk.perform_within(room, op)
+        let Some(loss) = self.loses.filter(|_| op.is_write()) else {
+            return self.disk.perform_within(room, op);
+        };
+        self.loses = None;
+        let bits = draw.bits(Site::Misdirect, lane, self.lost);
+        self.lost += 1;
+        let fits = self.disk.perform_within(room, &self.disk.unwritten(op));
+        match loss {
+            Loss::Nowhere => {}
+            Loss::Elsewhere => self.disk.misdirect(op, bits),
+        }
+        fits
     }
 
     /// Lets a sync fail, if it is its turn.
