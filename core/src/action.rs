@@ -27,6 +27,9 @@ pub enum Action {
         chain: ChainId,
         /// Which creation of it.
         generation: Gen,
+        /// The end of what is committed and durable there, to be taken down with the operation
+        /// if that writes a batch or a vote. Nothing waits for it.
+        commit: Seq,
         /// The operation.
         order: Order,
     },
@@ -76,8 +79,9 @@ pub enum Fault {
     /// Neither place of the vote record is readable (D13e).
     #[error("the vote record is lost; the replica counts as wiped")]
     VoteLost,
-    /// A leader found the durable tail below what was acknowledged (D13g).
-    #[error("the store went back behind an acknowledgement; it has to be reformatted")]
+    /// A leader found the durable tail below what was acknowledged, or recovery found the log to
+    /// end below what was stored as committed: what had been durable is lost.
+    #[error("the store went back behind what it had acknowledged; it has to be reformatted")]
     StoreRegressed,
     /// A leader's entries contradict what is committed or verified here.
     #[error("a leader contradicts what is committed here")]

@@ -4,7 +4,7 @@ use crate::chain::order::{Image, StoreError, Vote};
 use crate::chain::store::Founding;
 use crate::client::ClientRequest;
 use crate::config::Config;
-use crate::id::{Incarnation, NodeId, OpId, Replica, StoreId, Ticket};
+use crate::id::{Incarnation, NodeId, OpId, Replica, Seq, StoreId, Ticket};
 use crate::message::Message;
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -95,6 +95,7 @@ impl Boot {
             tip: founding.checkpoint.floor,
             checkpoint: founding.checkpoint,
             slots: Vec::new(),
+            commit: Seq::ZERO,
         };
         Some(Self {
             store: config.store_of(node)?,

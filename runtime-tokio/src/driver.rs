@@ -149,6 +149,7 @@ where
                     op,
                     chain,
                     generation,
+                    commit,
                     order,
                 } => {
                     let is_new = self.in_flight.insert(op);
@@ -157,6 +158,7 @@ where
                         op,
                         chain,
                         generation,
+                        commit,
                         order,
                     });
                 }

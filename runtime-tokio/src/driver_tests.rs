@@ -211,6 +211,7 @@ fn store(number: u64) -> Action {
         op: op(number),
         chain: ChainId::of("a"),
         generation: Gen::new(1),
+        commit: Seq::ZERO,
         order: Order::Vote(Vote::default()),
     }
 }

@@ -141,7 +141,7 @@ pub fn format_store(
         let is_leaving = match Named::of(&name) {
             // The identity is written last, and nothing is appended before it.
             Some(Named::Chain { part, .. }) => match part {
-                Part::Vote(_) | Part::Checkpoint | Part::Draft => true,
+                Part::Vote(_) | Part::Checkpoint(_) | Part::Draft => true,
                 Part::Segment(_) | Part::Repairs => false,
             },
             Some(Named::Identity(_)) => is_unfinished,

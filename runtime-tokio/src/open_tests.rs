@@ -81,6 +81,7 @@ fn what_was_committed_is_there_at_the_next_start() {
         op,
         chain: ChainId::of("a"),
         generation: Gen::new(0),
+        commit: Seq::ZERO,
         order: Order::Vote(vote),
     };
     assert_eq!(opened.store.commit([work]), [(op, Ok(()))]);

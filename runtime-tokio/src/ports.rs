@@ -8,7 +8,7 @@ use meshos_core::action::{Action, Note};
 use meshos_core::chain::order::Order;
 use meshos_core::client::Answer;
 use meshos_core::event::Event;
-use meshos_core::id::{ChainId, Gen, NodeId, OpId, Ticket};
+use meshos_core::id::{ChainId, Gen, NodeId, OpId, Seq, Ticket};
 use meshos_core::message::Message;
 use meshos_core::time::{Instant, Wall};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct Work {
     pub chain: ChainId,
     /// Which creation of it.
     pub generation: Gen,
+    /// What the store takes down as committed with it.
+    pub commit: Seq,
     /// The operation.
     pub order: Order,
 }

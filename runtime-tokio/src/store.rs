@@ -155,6 +155,7 @@ impl<F: Files> GroupCommit<F> {
             outcomes.push((first.op, Err(StoreError::Full)));
             return;
         }
+        self.layout.know_commit(chain, generation, first.commit);
         let mut answered = vec![first.op];
         let ops = match first.order {
             Order::Append(entries) => {

@@ -185,6 +185,7 @@ impl Author {
             op: op(self.ops),
             chain: self.chain,
             generation: GENERATION,
+            commit: Seq::ZERO,
             order,
         }
     }

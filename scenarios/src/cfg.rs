@@ -128,6 +128,9 @@ pub enum Flips {
     Minority,
     /// Of each entry the copy of one node, another one for the next entry.
     Striped,
+    /// On nodes that are a minority of every chain, one and the same place of everything that a
+    /// store keeps in two, and the repairs.
+    Records,
 }
 
 /// A group of clients that behave alike.

@@ -8,22 +8,29 @@
 //! repaired or appended again there. A committed entry is on the disks of a majority of voters,
 //! which are at least two unless the chain has one voter only; such a chain is left alone. So one
 //! copy of it stays whole, for no plan that flips bits wipes stores.
+//!
+//! Of votes, checkpoints and identities a store keeps two copies, and one of them may flip: it is
+//! always the same one, so no two flips meet, whatever is written anew between them.
 
 use crate::cfg::{Cfg, Flips};
 use crate::model::Host;
-use meshos_core::chain::store::{Layout, SealedRange};
+use meshos_core::chain::store::{Layout, Named, Part, SealedRange};
+use meshos_core::chain::vote::Place;
 use meshos_core::id::{ChainId, Gen, Seq};
 use meshos_sim::disk::Disk;
 use meshos_sim::hook::{Flippable, Hook};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::world::View;
+use std::sync::Arc;
 
 /// Chooses the bytes for a run.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub struct Flipping {
     flips: Flips,
     nodes: u64,
     seed: u64,
+    /// Whose small records were hit.
+    victims: Vec<NodeIndex>,
 }
 
 impl Flipping {
@@ -33,7 +40,31 @@ impl Flipping {
             flips: cfg.flips,
             nodes: u64::from(nodes),
             seed,
+            victims: Vec::new(),
         }
+    }
+
+    /// One place of each small record, the same one in the whole run, and the repairs.
+    fn records(&self, node: NodeIndex, disk: &Disk) -> Vec<Flippable> {
+        let turn = match (self.seed ^ u64::from(node.0)) & 1 {
+            0 => Place::A,
+            _ => Place::B,
+        };
+        let is_mine = |name: &str| match Named::of(name) {
+            Some(Named::Identity(place) | Named::Peers(place)) => place == turn,
+            Some(Named::Chain { part, .. }) => match part {
+                Part::Vote(place) | Part::Checkpoint(place) => place == turn,
+                Part::Repairs => true,
+                Part::Segment(_) | Part::Draft => false,
+            },
+            None => false,
+        };
+        let mine = disk.files().filter(|(name, _)| is_mine(name));
+        let whole = |(file, _): (&Arc<str>, _)| Flippable {
+            file: file.clone(),
+            bytes: 0..disk.synced(file),
+        };
+        mine.map(whole).collect()
     }
 
     /// The sealed records of every entry whose turn this node is.
@@ -67,12 +98,22 @@ impl Hook<Host> for Flipping {
         &mut self,
         view: View<'_, Host>,
         node: NodeIndex,
-        _: &Disk,
+        disk: &Disk,
     ) -> Option<Vec<Flippable>> {
         match self.flips {
             // The checks know which nodes were harmed, and so which are left.
             Flips::Minority => return None,
             Flips::Striped => {}
+            Flips::Records => {
+                let known = self.victims.contains(&node);
+                if !known && self.victims.len() as u64 >= (self.nodes - 1) / 2 {
+                    return Some(Vec::new());
+                }
+                if !known {
+                    self.victims.push(node);
+                }
+                return Some(self.records(node, disk));
+            }
         }
         // What a batch under way will seal is not sealed yet.
         let host = view.node(node).filter(|_| view.batches(node) == 0);

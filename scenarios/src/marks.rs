@@ -5,9 +5,11 @@
 
 use crate::model::{Host, Output};
 use meshos_core::action::Note;
+use meshos_core::chain::store::{Named, Part};
 use meshos_core::count::{Count, Counters};
 use meshos_core::id::{ChainId, Epoch, Seq};
 use meshos_core::message::{Body, Talk};
+use meshos_core::node::Node;
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
 use meshos_sim::disk::FileOp;
@@ -49,6 +51,8 @@ const REQUIRED: &[&str] = &[
     "crash during a reset",
     "crash between write and sync",
     "torn record repaired on reopen",
+    "one copy of a small record damaged",
+    "commit known again after a restart",
     "corrupt entry repaired from a peer",
     "entries of another member than the leader appended",
     "suspicion armed again after a pause",
@@ -95,7 +99,8 @@ struct Seen {
     batches: VecDeque<Option<(u64, u64)>>,
     /// The message under way is one of these.
     heard: Option<Heard>,
-    is_torn: bool,
+    /// Whether the present run made a step.
+    is_started: bool,
     was_reset: bool,
     is_wiped: bool,
 }
@@ -114,6 +119,32 @@ struct Suffix {
     epoch: Epoch,
     /// Whether it outlives the crash on the leader's own disk.
     is_durable: bool,
+}
+
+/// What a run that is about to begin found on its disk.
+fn started(host: &Host, node: &Node) {
+    for damage in host.damage() {
+        match Named::of(&damage.file) {
+            Some(Named::Identity(_) | Named::Peers(_)) => {
+                reached!("one copy of a small record damaged");
+            }
+            Some(Named::Chain { part, .. }) => match part {
+                Part::Vote(_) | Part::Checkpoint(_) => {
+                    reached!("one copy of a small record damaged");
+                }
+                Part::Segment(_) | Part::Repairs | Part::Draft => {}
+            },
+            None => {}
+        }
+        reached!("torn record repaired on reopen");
+    }
+    if node
+        .chains()
+        .iter()
+        .any(|chain| chain.commit() > chain.log().floor())
+    {
+        reached!("commit known again after a restart");
+    }
 }
 
 impl Marks {
@@ -325,9 +356,9 @@ impl Hook<Host> for Marks {
             if token != 0 {
                 seen.batches.pop_front();
             }
-            if seen.is_torn && step.machine.node().is_some() {
-                seen.is_torn = false;
-                reached!("torn record repaired on reopen");
+            if let Some(node) = step.machine.node().filter(|_| !seen.is_started) {
+                seen.is_started = true;
+                started(step.machine, node);
             }
         }
         for effect in step.effects {
@@ -373,9 +404,6 @@ impl Hook<Host> for Marks {
         let is_wiped = view.store(node) > 1;
         *seen = Seen {
             performed: view.performed(node),
-            is_torn: view
-                .node(node)
-                .is_some_and(|host| !host.damage().is_empty()),
             was_reset: seen.was_reset && seen.is_wiped == is_wiped,
             is_wiped,
             ..Seen::default()

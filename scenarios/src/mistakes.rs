@@ -148,6 +148,7 @@ fn translated(cfg: &Cfg, error: ConfigError) -> Mistake {
             low,
             high,
         } => return Mistake::new(format!("cfg.{key}"), found, format!("{low} to {high}")),
+        ConfigError::CheckpointTooLarge { .. } => "cfg.limits.client_window".to_owned(),
         ConfigError::MessageBelowEntry { .. } => "cfg.limits.message_bytes_max".to_owned(),
         ConfigError::NodeTwice(_) | ConfigError::NodeZero | ConfigError::DeploymentZero => {
             "nodes".to_owned()

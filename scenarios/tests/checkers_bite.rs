@@ -442,6 +442,17 @@ fn stale_prefix_bites() {
 }
 
 #[test]
+fn commit_stable_bites_on_what_a_restart_forgets() {
+    let id = commit_stable::ID;
+    let seq = Seq::new;
+    commit_stable::survived(seq(3), seq(4)).expect("a crash may leave more");
+    bites(commit_stable::survived(seq(3), seq(2)), id);
+    commit_stable::restarted(seq(3), seq(9), seq(3)).expect("it is known again");
+    commit_stable::restarted(seq(3), seq(2), seq(2)).expect("an unknown entry bounds it");
+    bites(commit_stable::restarted(seq(3), seq(9), seq(2)), id);
+}
+
+#[test]
 fn durable_tail_bites() {
     let id = durable_tail::ID;
     let (_, tips) = truth();
@@ -461,7 +472,13 @@ fn durable_tail_bites() {
     survives(found(tips[0], tips[5], Some(tips[4]))).expect("it is all there");
     bites(survives(found(tips[0], tips[3], None)), id);
     bites(survives(found(tips[0], tips[5], Some(tips[3]))), id);
-    bites(durable_tail::stopped(Fault::StoreRegressed), id);
+    let harmed = |lost| Harm {
+        lost,
+        ..Harm::default()
+    };
+    let stopped = |lost| durable_tail::stopped(Fault::StoreRegressed, harmed(lost));
+    stopped(true).expect("a write was lost, and it is named");
+    bites(stopped(false), id);
 }
 
 #[test]
@@ -470,8 +487,15 @@ fn recover_bites() {
     let (seq, hash) = (Seq::ZERO, |hash| Some(EntryHash(hash)));
     let flipped = Harm {
         flipped: true,
-        unsynced: false,
+        ..Harm::default()
     };
+    let aimed = Harm {
+        aimed: true,
+        ..flipped
+    };
+    recover::stopped(Fault::VoteLost, aimed).expect("both places may be hit");
+    bites(recover::stopped(Fault::VoteLost, flipped), id);
+    bites(recover::stopped(Fault::StoreRegressed, flipped), id);
     recover::slot(seq, hash(1), None, flipped).expect("a flip may hide it");
     bites(recover::slot(seq, hash(1), hash(2), flipped), id);
     bites(recover::slot(seq, hash(1), None, Harm::default()), id);

@@ -9,6 +9,7 @@
 //! replaces checkpoint *and* log: older segments that a crash left behind are of another log,
 //! however well they seem to fit (D18).
 
+use super::clients::ClientLimits;
 use super::entry::EntryHash;
 use super::fields::{Fields, Put};
 use super::order::Checkpoint;
@@ -19,6 +20,22 @@ use crate::id::Replica;
 use alloc::vec::Vec;
 
 const VERSION: u8 = 2;
+
+/// Largest encoded checkpoint that is taken from a peer, and so the largest that a config allows.
+pub(crate) const BYTES_MAX: u32 = 256 << 20;
+
+/// The most bytes that an encoded checkpoint takes under these bounds of its request table.
+pub(crate) fn bytes_max(limits: ClientLimits) -> u64 {
+    // The longest encoding of a number of 64 bits, and of what is there beside the request table:
+    // the floor, and the members with their ids.
+    const NUMBER: u64 = 10;
+    const REST: u64 = 64 << 10;
+    // A number with its sequence and its epoch, which is a number and a node.
+    let recent = 4 * NUMBER;
+    // The client, its low mark, its last use, and how many numbers follow.
+    let row = 4 * NUMBER + u64::from(limits.window) * recent;
+    REST + u64::from(limits.clients_max) * row
+}
 
 /// Why bytes are no checkpoint.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -60,6 +60,20 @@ impl Layout {
         self.chains.get(&(chain, generation)).map(|chain| chain.tip)
     }
 
+    /// Takes down what is committed, to be stored with the next batch or vote of the chain. It
+    /// costs no write of its own, so a crash may take it; what a store knew once it keeps.
+    ///
+    /// # Panics
+    /// If the chain is not here, or has not written that far.
+    pub fn know_commit(&mut self, chain: ChainId, generation: Gen, commit: Seq) {
+        let layout = self.chain_mut(chain, generation);
+        assert!(
+            commit <= layout.tip.end,
+            "what is stored as committed is stored"
+        );
+        layout.commit = layout.commit.max(commit);
+    }
+
     /// Plans one order: the operations to perform, in order, the last of which make it durable.
     ///
     /// # Panics

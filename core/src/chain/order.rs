@@ -89,4 +89,7 @@ pub struct Image {
     /// The end of the log with its epoch and hash, which are known also when the last slots
     /// are not.
     pub tip: Tip,
+    /// The end of what was stored as committed. It is never above the end of a log of which
+    /// nothing is lost.
+    pub commit: Seq,
 }

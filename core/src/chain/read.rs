@@ -143,7 +143,7 @@ pub fn dump(files: &Files, chain: ChainId) -> Result<Vec<Line>, RecoverError> {
         };
         match part {
             Part::Vote(_) => whole(vote::read_ballot(bytes, salt).map(Content::Vote)),
-            Part::Checkpoint => {
+            Part::Checkpoint(_) => {
                 let kept = checkpoint::read_file(bytes, salt);
                 whole(kept.map(|kept| Content::Checkpoint(Box::new(kept))));
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic     4  D7 'M' 'R' 1A
-//! version   1  1
+//! version   1  2
 //! kind      1  see [`Kind`]
 //! check     2  low half of the CRC32 of all the head but magic and CRC, so that a length is
 //!              believed before the body is there
@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 const MAGIC: [u8; 4] = [0xd7, b'M', b'R', 0x1a];
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Length of a record without its body.
 pub const HEAD: usize = 16;
@@ -112,7 +112,7 @@ pub enum Fault {
     #[error("expected a record head with a matching check")]
     Head,
     /// A newer or damaged version.
-    #[error("expected record version 1, found {found}")]
+    #[error("expected record version 2, found {found}")]
     Version {
         /// The version found.
         found: u8,

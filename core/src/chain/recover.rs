@@ -82,7 +82,7 @@ pub enum RecoverError {
 #[derive(Clone, Debug, Default)]
 struct Parts<'a> {
     votes: [Option<&'a Bytes>; 2],
-    checkpoint: Option<&'a Bytes>,
+    checkpoints: [Option<&'a Bytes>; 2],
     segments: BTreeMap<u64, (&'a FileName, &'a Bytes)>,
     repairs: Option<&'a Bytes>,
     drafts: Vec<FileName>,
@@ -206,7 +206,8 @@ fn group(files: &Files) -> BTreeMap<(ChainId, Gen), Parts<'_>> {
         match part {
             Part::Vote(Place::A) => parts.votes[0] = Some(bytes),
             Part::Vote(Place::B) => parts.votes[1] = Some(bytes),
-            Part::Checkpoint => parts.checkpoint = Some(bytes),
+            Part::Checkpoint(Place::A) => parts.checkpoints[0] = Some(bytes),
+            Part::Checkpoint(Place::B) => parts.checkpoints[1] = Some(bytes),
             Part::Segment(number) => {
                 parts.segments.insert(number, (name, bytes));
             }

@@ -3,8 +3,8 @@
 //! ```text
 //! Tip      end u64, epoch n u64, epoch node u64, hash u128
 //! Segment  cluster u128, node u64, store u128, chain u64, generation u64, replica u32,
-//!          number u64, Tip before the first entry
-//! Seal     Tip before the next entry
+//!          number u64, Tip before the first entry, committed end u64
+//! Seal     Tip before the next entry, committed end u64
 //! Entry    form u8 (0 empty, 1 open client, 2 data, 3 data of a request, 4 config; the top
 //!          bit says that the hash before is not kept), generation u64, seq u64, epoch n u64,
 //!          epoch node u64 (the author), author's store u128, author's incarnation u64,
@@ -36,10 +36,10 @@ use bytes::Bytes;
 pub const ENTRY_BYTES_MIN: u64 = (record::HEAD + 1 + 8 * 6 + 16 * 3) as u64;
 
 /// Length of a batch head.
-pub(super) const SEAL_BYTES: u64 = (record::HEAD + 8 * 3 + 16) as u64;
+pub(super) const SEAL_BYTES: u64 = (record::HEAD + 8 * 4 + 16) as u64;
 
 /// Length of a segment header.
-pub(super) const HEADER_BYTES: u64 = (record::HEAD + 16 * 3 + 8 * 7 + 4) as u64;
+pub(super) const HEADER_BYTES: u64 = (record::HEAD + 16 * 4 + 8 * 7 + 4) as u64;
 
 const LINK_NOT_KEPT: u8 = 0x80;
 
@@ -58,6 +58,8 @@ pub struct Header {
     pub number: u64,
     /// The end of everything before.
     pub base: Tip,
+    /// The end of what was known to be committed then.
+    pub commit: Seq,
 }
 
 /// An entry as it stands in a file.
@@ -75,7 +77,12 @@ pub enum Item {
     /// The start of a segment, and of a batch.
     Header(Header),
     /// The start of a batch.
-    Seal(Tip),
+    Seal {
+        /// The end of everything before.
+        tip: Tip,
+        /// The end of what was known to be committed then.
+        commit: Seq,
+    },
     /// An entry.
     Entry(Stored),
     /// An entry that replaces a damaged one.
@@ -107,12 +114,16 @@ pub(super) fn write_header(out: &mut Vec<u8>, salt: Salt, header: &Header) {
         out.put_u32(header.replica.get());
         out.put_u64(header.number);
         put_tip(out, &header.base);
+        out.put_u64(header.commit.get());
     });
 }
 
 /// Appends a batch head.
-pub(super) fn write_seal(out: &mut Vec<u8>, salt: Salt, offset: u64, tip: &Tip) {
-    record::write(out, salt, offset, Kind::Seal, |out| put_tip(out, tip));
+pub(super) fn write_seal(out: &mut Vec<u8>, salt: Salt, offset: u64, tip: &Tip, commit: Seq) {
+    record::write(out, salt, offset, Kind::Seal, |out| {
+        put_tip(out, tip);
+        out.put_u64(commit.get());
+    });
 }
 
 /// Length of the record of `entry`.
@@ -255,6 +266,7 @@ fn take_header(fields: &mut Fields<'_>) -> Option<Header> {
         replica: Replica::new(fields.u32()?),
         number: fields.u64()?,
         base: take_tip(fields)?,
+        commit: fields.seq()?,
     })
 }
 
@@ -274,9 +286,11 @@ pub fn decode(frame: &Frame<'_>) -> Result<Item, Fault> {
         }
         Kind::Seal => {
             let expected = "a batch head";
-            let tip = take_tip(&mut fields).ok_or(Fault::Body { expected })?;
+            let malformed = Fault::Body { expected };
+            let tip = take_tip(&mut fields).ok_or(malformed)?;
+            let commit = fields.seq().ok_or(malformed)?;
             whole(expected, &fields)?;
-            Ok(Item::Seal(tip))
+            Ok(Item::Seal { tip, commit })
         }
         Kind::Entry => stored(&mut fields, false).map(Item::Entry),
         Kind::Repair => stored(&mut fields, true).map(Item::Repair),

@@ -8,7 +8,7 @@
 //! identity.a identity.b            who the store is, its boots
 //! peers.a    peers.b               what is remembered of the stores of peers
 //! CHAIN-GEN.vote.a  .vote.b        the vote record
-//! CHAIN-GEN.checkpoint             the checkpoint at the floor
+//! CHAIN-GEN.checkpoint.a  .checkpoint.b    the checkpoint at the floor
 //! CHAIN-GEN.segment-NNNNNNNN       the log, by number
 //! CHAIN-GEN.repairs                entries that replace damaged ones
 //! *.tmp                            being written; removed at boot
@@ -20,10 +20,9 @@ use super::checkpoint;
 use super::order::{Checkpoint, Vote};
 use super::record::Salt;
 use super::vote::{self, Ballot, Booted, Place};
-use crate::id::{ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, StoreId};
+use crate::id::{ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, Seq, StoreId};
 use alloc::format;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -126,14 +125,14 @@ pub fn format(identity: &Identity, nonce: FormatNonce, chains: &[Founding]) -> V
     for founding in chains {
         let names = Names::new(founding.chain, founding.generation);
         let replica = replica_of(identity, &founding.checkpoint);
-        let salt = Salt::of_store(identity, &names.checkpoint);
-        let bytes = checkpoint::write_file(salt, replica, 1, &founding.checkpoint);
-        ops.extend(replace(&names.checkpoint, bytes));
+        let kept = (replica, 1, &founding.checkpoint);
+        ops.extend(replace_checkpoint(identity, &names, kept));
         let ballot = Ballot {
             chain: founding.chain,
             generation: founding.generation,
             replica,
             vote: Vote::default(),
+            commit: Seq::ZERO,
         };
         for place in [Place::A, Place::B] {
             write_vote(&mut ops, identity, &names, place, 1, &ballot);
@@ -193,6 +192,32 @@ pub(super) fn overwrite(ops: &mut Vec<FileOp>, file: FileName, bytes: Vec<u8>) {
 
 /// Puts a whole file in the place of another in one durable step.
 pub(super) fn replace(file: &FileName, bytes: Vec<u8>) -> Vec<FileOp> {
+    let mut ops = Vec::from(write_draft(file, bytes));
+    ops.extend([rename_draft(file), FileOp::SyncDir]);
+    ops
+}
+
+/// Puts a checkpoint (of a replica, with the first segment of its log) in both places of the one
+/// before. A crash may leave one of them as it was: then the newer one counts, and as nothing was
+/// removed yet the older one is as good.
+pub(super) fn replace_checkpoint(
+    identity: &Identity,
+    names: &Names,
+    (replica, segment_first, kept): (Replica, u64, &Checkpoint),
+) -> Vec<FileOp> {
+    let places = [Place::A, Place::B].map(|place| names.checkpoint(place));
+    let mut ops = Vec::new();
+    for file in &places {
+        let salt = Salt::of_store(identity, file);
+        let bytes = checkpoint::write_file(salt, replica, segment_first, kept);
+        ops.extend(write_draft(file, bytes));
+    }
+    ops.extend(places.iter().map(rename_draft));
+    ops.push(FileOp::SyncDir);
+    ops
+}
+
+fn write_draft(file: &FileName, bytes: Vec<u8>) -> [FileOp; DRAFT_OPS] {
     let draft = draft(file);
     let length = bytes.len() as u64;
     let write = FileOp::Write {
@@ -205,15 +230,16 @@ pub(super) fn replace(file: &FileName, bytes: Vec<u8>) -> Vec<FileOp> {
         file: draft.clone(),
         length,
     };
-    let sync = FileOp::Sync {
-        file: draft.clone(),
-    };
-    let rename = FileOp::Rename {
-        from: draft,
-        to: file.clone(),
-    };
-    vec![write, truncate, sync, rename, FileOp::SyncDir]
+    [write, truncate, FileOp::Sync { file: draft }]
 }
+
+fn rename_draft(file: &FileName) -> FileOp {
+    let (from, to) = (draft(file), file.clone());
+    FileOp::Rename { from, to }
+}
+
+/// How many operations write and sync a draft.
+pub(super) const DRAFT_OPS: usize = 3;
 
 /// Where a file is written before it takes the place of another.
 pub(super) fn draft(file: &FileName) -> FileName {
@@ -242,7 +268,6 @@ pub fn peers_name(place: Place) -> FileName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
     prefix: FileName,
-    pub(super) checkpoint: FileName,
     pub(super) repairs: FileName,
 }
 
@@ -250,7 +275,6 @@ impl Names {
     pub(super) fn new(chain: ChainId, generation: Gen) -> Self {
         let prefix = format!("{chain}-{generation}");
         Self {
-            checkpoint: format!("{prefix}.checkpoint").into(),
             repairs: format!("{prefix}.repairs").into(),
             prefix: prefix.into(),
         }
@@ -258,6 +282,10 @@ impl Names {
 
     pub(super) fn vote(&self, place: Place) -> FileName {
         format!("{}.vote.{}", self.prefix, place.suffix()).into()
+    }
+
+    pub(super) fn checkpoint(&self, place: Place) -> FileName {
+        format!("{}.checkpoint.{}", self.prefix, place.suffix()).into()
     }
 
     pub(super) fn segment(&self, number: u64) -> FileName {
@@ -288,8 +316,8 @@ pub enum Named {
 pub enum Part {
     /// A place of the vote record.
     Vote(Place),
-    /// The checkpoint.
-    Checkpoint,
+    /// A place of the checkpoint.
+    Checkpoint(Place),
     /// A segment of the log.
     Segment(u64),
     /// The repairs.
@@ -315,7 +343,8 @@ impl Named {
         let part = match part {
             "vote.a" => Part::Vote(Place::A),
             "vote.b" => Part::Vote(Place::B),
-            "checkpoint" => Part::Checkpoint,
+            "checkpoint.a" => Part::Checkpoint(Place::A),
+            "checkpoint.b" => Part::Checkpoint(Place::B),
             "repairs" => Part::Repairs,
             _ if part.ends_with(DRAFT) => Part::Draft,
             _ => Part::Segment(part.strip_prefix("segment-")?.parse().ok()?),
@@ -329,7 +358,7 @@ impl Named {
         let names = Names::new(chain, generation);
         let spelled = match part {
             Part::Vote(place) => *names.vote(place) == *name,
-            Part::Checkpoint => *names.checkpoint == *name,
+            Part::Checkpoint(place) => *names.checkpoint(place) == *name,
             Part::Repairs => *names.repairs == *name,
             Part::Segment(number) => number < SEGMENTS_MAX && *names.segment(number) == *name,
             Part::Draft => name.starts_with(&*names.prefix),

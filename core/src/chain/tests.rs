@@ -1,5 +1,6 @@
 //! Histories of orders against the bytes they leave, cut off and damaged everywhere.
 
+mod commit;
 mod crash;
 mod disk;
 mod flip;

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! Vote      counter u64, chain u64, generation u64, replica u32,
-//!           epoch n u64, epoch node u64, granted u8 (0 or 1), granted to u64
+//!           epoch n u64, epoch node u64, granted u8 (0 or 1), granted to u64, committed end u64
 //! Identity  counter u64, cluster u128, node u64, store u128, format nonce u64, incarnation u64
 //! ```
 
@@ -14,7 +14,7 @@ use super::fields::{Fields, Put};
 use super::order::Vote;
 use super::record::{self, Fault, Kind, Salt};
 use super::store::Identity;
-use crate::id::{ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, StoreId};
+use crate::id::{ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, Seq, StoreId};
 use alloc::vec::Vec;
 
 /// One of the two places.
@@ -80,10 +80,12 @@ pub struct Ballot {
     pub replica: Replica,
     /// The vote.
     pub vote: Vote,
+    /// The end of what was known to be committed then.
+    pub commit: Seq,
 }
 
 pub(super) fn write_ballot(salt: Salt, counter: u64, ballot: &Ballot) -> Vec<u8> {
-    let mut out = Vec::with_capacity(record::HEAD + 61);
+    let mut out = Vec::with_capacity(record::HEAD + 69);
     record::write(&mut out, salt, 0, Kind::Vote, |out| {
         out.put_u64(counter);
         out.put_u64(ballot.chain.get());
@@ -92,6 +94,7 @@ pub(super) fn write_ballot(salt: Salt, counter: u64, ballot: &Ballot) -> Vec<u8>
         out.put_epoch(ballot.vote.epoch);
         out.put_u8(u8::from(ballot.vote.granted.is_some()));
         out.put_u64(ballot.vote.granted.unwrap_or_default().get());
+        out.put_u64(ballot.commit.get());
     });
     out
 }
@@ -114,6 +117,7 @@ pub fn read_ballot(file: &[u8], salt: Salt) -> Result<Counted<Ballot>, Fault> {
             generation,
             replica,
             vote: Vote { epoch, granted },
+            commit: fields.seq()?,
         };
         Some(Counted { counter, value })
     };

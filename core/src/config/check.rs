@@ -1,6 +1,8 @@
 //! What makes a draft a config.
 
-use super::{ChainDraft, Draft, Founder, VOTERS_MAX};
+use super::{ChainDraft, Draft, Founder, Limits, VOTERS_MAX};
+use crate::chain::checkpoint;
+use crate::chain::clients::ClientLimits;
 use crate::id::NodeId;
 use alloc::string::String;
 use core::ops::RangeInclusive;
@@ -37,6 +39,21 @@ pub enum ConfigError {
     /// The deployment has no id.
     #[error("the deployment is called 0, expected an id that was minted for it alone")]
     DeploymentZero,
+    /// The request table of a chain may outgrow the checkpoint that a peer takes.
+    #[error(
+        "limits.clients_max is {clients} and limits.client_window is {window}, which is up to \
+         {found} bytes of a checkpoint, expected at most {most}"
+    )]
+    CheckpointTooLarge {
+        /// How many clients are remembered.
+        clients: u32,
+        /// How many requests of each.
+        window: u32,
+        /// What a checkpoint may take, in bytes.
+        found: u64,
+        /// The largest checkpoint that is taken from a peer, in bytes.
+        most: u32,
+    },
     /// Two nodes share an id or a store.
     #[error("node {0} is listed twice, or its store is")]
     NodeTwice(NodeId),
@@ -139,6 +156,27 @@ pub(super) fn numbers(draft: &Draft) -> Result<(), ConfigError> {
     let (found, entry) = (limits.message_bytes_max, limits.entry_bytes_max);
     if found < entry + ENVELOPE_BYTES {
         return Err(ConfigError::MessageBelowEntry { found, entry });
+    }
+    checkpoint_fits(limits)
+}
+
+/// A replica that is far behind starts from a checkpoint, so each has to be one that peers take.
+/// It travels in parts, each less than a message, so the length of a message does not bound it.
+fn checkpoint_fits(limits: &Limits) -> Result<(), ConfigError> {
+    let (clients, window) = (limits.clients_max, limits.client_window);
+    let clients_max = clients;
+    let found = checkpoint::bytes_max(ClientLimits {
+        clients_max,
+        window,
+    });
+    let most = checkpoint::BYTES_MAX;
+    if found > most.into() {
+        return Err(ConfigError::CheckpointTooLarge {
+            clients,
+            window,
+            found,
+            most,
+        });
     }
     Ok(())
 }

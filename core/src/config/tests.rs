@@ -66,6 +66,28 @@ fn an_entry_fits_in_a_message() {
 }
 
 #[test]
+fn a_checkpoint_is_one_that_peers_take() {
+    let limits = |clients_max, client_window| {
+        move |draft: &mut Draft| {
+            draft.limits.clients_max = clients_max;
+            draft.limits.client_window = client_window;
+        }
+    };
+    let refused = refusal(limits(1 << 20, 65_536));
+    assert!(
+        refused.starts_with(
+            "limits.clients_max is 1048576 and limits.client_window is 65536, which is up to "
+        ),
+        "{refused}"
+    );
+    for (clients_max, client_window) in [(100_000, 64), (1_024, 6_000), (1, 65_536)] {
+        let mut fitting = draft();
+        limits(clients_max, client_window)(&mut fitting);
+        assert!(Config::try_from(fitting).is_ok());
+    }
+}
+
+#[test]
 fn nodes_and_chains_are_themselves() {
     let refused = [
         refusal(|draft| draft.nodes.push(founder(0))),

@@ -7,7 +7,7 @@ use crate::client::Answer;
 use crate::config::Config;
 use crate::count::{Count, Counters};
 use crate::deadline::{ChainIndex, Deadlines};
-use crate::id::{Attempt, ChainId, Gen, NodeId, Number, OpId, Run, Ticket};
+use crate::id::{Attempt, ChainId, Gen, NodeId, Number, OpId, Run, Seq, Ticket};
 use crate::liveness::Liveness;
 use crate::message::{Body, Message};
 use crate::rng::Rng;
@@ -73,7 +73,7 @@ impl Cx<'_> {
         index: ChainIndex,
         chain: ChainId,
         generation: Gen,
-        order: Order,
+        (order, commit): (Order, Seq),
     ) -> Number {
         let number = self.operations.advance();
         self.under_way.insert(number, index);
@@ -85,6 +85,7 @@ impl Cx<'_> {
             op,
             chain,
             generation,
+            commit,
             order,
         });
         number

@@ -113,11 +113,16 @@ impl Chain {
         let fault = match image.vote {
             None => Some(Fault::VoteLost),
             Some(_) if !listed => Some(Fault::NotMember),
+            // Something that had been durable is gone, and what else nobody knows.
+            Some(_) if image.commit > image.tip.end => Some(Fault::StoreRegressed),
             Some(_) => None,
         };
         let promised = image.vote.unwrap_or_default();
-        let (id, generation, commit) = (image.chain, image.generation, image.checkpoint.floor.end);
+        let (id, generation, stored) = (image.chain, image.generation, image.commit);
         let log = Log::new(image, config.client_limits());
+        // What an earlier run knew to be committed is committed, as far as the entries are here.
+        let known = log.first_unknown(log.floor()).unwrap_or(log.end());
+        let commit = stored.min(known).max(log.floor());
         Self {
             index,
             id,
@@ -142,7 +147,7 @@ impl Chain {
             verified: Seq::ZERO,
             commit,
             follow: Follow::new(log.end()),
-            writer: Writer::new(log.end() == log.floor()),
+            writer: Writer::new(log.end() == log.floor(), stored),
             log,
             campaign: None,
             lead: None,
@@ -207,6 +212,11 @@ impl Chain {
     /// End of the committed prefix that this replica knows.
     pub fn commit(&self) -> Seq {
         self.commit
+    }
+
+    /// End of the committed prefix that the store has taken down: a restart knows it again.
+    pub fn stored_commit(&self) -> Seq {
+        self.writer.stored()
     }
 
     /// The log.

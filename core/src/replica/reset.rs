@@ -2,6 +2,7 @@
 //! for the bandwidth budget, and what is lost of them alone is sent again.
 
 use super::{Chain, Cx};
+use crate::chain::checkpoint;
 use crate::chain::entry::{EntryHash, Tip};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::chain::payload::leading;
@@ -14,9 +15,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
-
-/// Largest encoded checkpoint that is taken from a peer.
-const CHECKPOINT_BYTES_MAX: u32 = 256 << 20;
 
 /// A checkpoint of which some parts arrived.
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
@@ -252,7 +250,7 @@ fn gather(
     else {
         return None;
     };
-    if length > CHECKPOINT_BYTES_MAX || u64::from(offset) + part.len() as u64 > u64::from(length) {
+    if length > checkpoint::BYTES_MAX || u64::from(offset) + part.len() as u64 > u64::from(length) {
         cx.count(Count::ResetIgnored);
         return None;
     }

@@ -27,6 +27,10 @@ pub(super) struct Writer {
     unsealed: bool,
     seal_due: bool,
     space: Space,
+    /// What the order under way stores as committed, if it is one that does.
+    storing: Seq,
+    /// What is stored as committed.
+    stored: Seq,
 }
 
 /// Whether the store had space at the last try.
@@ -56,9 +60,10 @@ enum Write {
 
 impl Writer {
     /// A store after recovery: its last batch may still be unsealed.
-    pub(super) fn new(is_empty: bool) -> Self {
+    pub(super) fn new(is_empty: bool, stored: Seq) -> Self {
         Self {
             unsealed: !is_empty,
+            stored,
             ..Self::default()
         }
     }
@@ -102,6 +107,10 @@ impl Writer {
         matches!(self.under_way, Some((_, Write::Append { .. })))
     }
 
+    pub(super) fn stored(&self) -> Seq {
+        self.stored
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.space != Space::Enough
     }
@@ -117,7 +126,14 @@ impl Chain {
         let Some((write, order)) = self.next_write(cx) else {
             return self.await_seal(cx);
         };
-        let number = cx.store(self.index, self.id, self.generation, order);
+        // Only what is durable here is stored as committed: the rest may be entries that a cut,
+        // or a crash, takes from this store, whatever the others hold.
+        let commit = self.commit.min(self.log.durable().end);
+        self.writer.storing = match &write {
+            Write::Vote(_) | Write::Append { .. } => commit,
+            Write::Cut(_) | Write::Retain(_) | Write::Reset(_) | Write::Repair(_) => Seq::ZERO,
+        };
+        let number = cx.store(self.index, self.id, self.generation, (order, commit));
         self.writer.under_way = Some((number, write));
     }
 
@@ -202,6 +218,7 @@ impl Chain {
         match result {
             Ok(()) => {
                 self.writer.space = Space::Enough;
+                self.writer.stored = self.writer.stored.max(self.writer.storing);
                 self.on_durable(write, cx);
             }
             Err(StoreError::Full) => self.on_full(write, cx),

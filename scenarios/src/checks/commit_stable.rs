@@ -2,12 +2,16 @@
 //! incarnation a replica's commit never goes back; what a node calls committed is committed; no
 //! cut or reset removes a committed entry.
 //!
+//! What a store has taken down as committed a restart knows again, as far as the entries are
+//! there, though no peer is there to say so.
+//!
 //! Committed is what a leader declared of its own epoch while a majority of the founding
 //! replicas held it durably. Nobody but that leader may be the first to say so.
 
 use super::glance::Glance;
 use super::truth::{Truth, Walk};
 use meshos_core::chain::entry::Tip;
+use meshos_core::id::Seq;
 use meshos_core::replica::role::Role;
 use meshos_sim::violation::Violation;
 
@@ -98,5 +102,30 @@ pub fn kept(truth: &Truth, before: &Glance, after: &Glance) -> Result<(), Violat
         "a cut to {} removed committed entries up to {agreed}",
         after.tip.end
     );
+    Err(Violation::new(ID, text))
+}
+
+/// A crash left `found` of what a store had taken down as committed.
+///
+/// # Errors
+/// It is less than that.
+pub fn survived(stored: Seq, found: Seq) -> Result<(), Violation> {
+    if found >= stored {
+        return Ok(());
+    }
+    let text = format!("{stored} was stored as committed, and a crash left {found}");
+    Err(Violation::new(ID, text))
+}
+
+/// A run starts with this commit on a log of which everything below `known` is known, on a store
+/// that had taken down `stored` as committed.
+///
+/// # Errors
+/// It knows less than its store.
+pub fn restarted(stored: Seq, known: Seq, commit: Seq) -> Result<(), Violation> {
+    if commit >= stored.min(known) {
+        return Ok(());
+    }
+    let text = format!("a run starts with commit {commit}, and {stored} was stored as committed");
     Err(Violation::new(ID, text))
 }

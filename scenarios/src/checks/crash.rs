@@ -5,7 +5,7 @@ use super::glance::Glance;
 use super::recover::{self, Seen};
 use super::step::feed;
 use super::track::{ChainTrack, ReplicaTrack};
-use super::{Checks, gap_free, leader_complete};
+use super::{Checks, commit_stable, gap_free, leader_complete};
 use crate::model::{Host, files_of};
 use meshos_core::action::Fault as Stopped;
 use meshos_core::chain::order::{Image, Slot};
@@ -42,9 +42,13 @@ impl Checks {
         let run = node.me();
         let track = &mut self.nodes[step.node.at()];
         if !track.follows(run.incarnation) {
-            let text = format!("incarnation {} follows a later one", run.incarnation);
-            return Err(Violation::new(super::amnesia::ID, text));
+            if !track.harm.lost {
+                let text = format!("incarnation {} follows a later one", run.incarnation);
+                return Err(Violation::new(super::amnesia::ID, text));
+            }
+            track.harm.recounted = true;
         }
+        let harm = track.harm;
         let is_first = track.last.is_none();
         track.run = Some(run);
         track.last = Some(run);
@@ -67,15 +71,24 @@ impl Checks {
             let listed =
                 chain.me().store == run.store && state.founding.voters.contains(&chain.me());
             replica.voter = state.voter(run.node).filter(|_| listed);
-            replica.shown.restart();
             let log = chain.log();
-            if !is_first && fault.is_none() {
+            let known = log.first_unknown(log.floor()).unwrap_or(log.end());
+            let stored = if harm.lost {
+                Seq::ZERO
+            } else {
+                replica.glance.stored
+            };
+            replica.shown.restart(stored.min(known));
+            // A disk that lost what had been synced is judged by what becomes of its replica: it
+            // is refused by name, or caught up again.
+            if !is_first && fault.is_none() && !harm.lost {
+                commit_stable::restarted(stored, known, chain.commit())?;
                 replica
                     .promises
                     .recovered(replica.glance.promised, chain.promised())?;
                 durable_tail::survived(&replica.glance, &found_in(log, &replica.glance))?;
             }
-            begin(state, replica, Glance::of(chain), log)?;
+            begin(state, replica, (Glance::of(chain), log), harm)?;
         }
         Ok(())
     }
@@ -102,6 +115,9 @@ impl Checks {
         let limits = Host::store_limits(&self.configs[node.at()]);
         let recovered = match read(&files_of(view.disk(node)), &limits) {
             Ok(recovered) => recovered,
+            Err(RecoverError::Unformatted | RecoverError::Identity { .. }) if track.harm.lost => {
+                return Ok(());
+            }
             Err(why @ (RecoverError::Unformatted | RecoverError::Identity { .. })) => {
                 return recover::refused(&why.to_string());
             }
@@ -122,7 +138,18 @@ impl Checks {
     /// A fault of the plan was applied.
     pub(super) fn harmed(&mut self, fault: &Fault) {
         if let Fault::Flip { node, .. } | Fault::FlipAt { node, .. } = fault {
-            self.nodes[node.at()].harm.flipped = true;
+            let harm = &mut self.nodes[node.at()].harm;
+            harm.flipped = true;
+            harm.aimed |= matches!(fault, Fault::FlipAt { .. });
+        }
+        if let Fault::DiskLoseWrite { node, .. }
+        | Fault::DiskRestore { node }
+        | Fault::Reformat { node } = fault
+        {
+            self.nodes[node.at()].harm.lost = true;
+        }
+        if let Fault::DiskReadError { node, .. } = fault {
+            self.nodes[node.at()].harm.unreadable = true;
         }
         if let Fault::DiskSyncError { node }
         | Fault::DiskRoom {
@@ -151,6 +178,9 @@ fn survived(
     let Some(vote) = image.vote else {
         return recover::stopped(Stopped::VoteLost, harm);
     };
+    if harm.lost {
+        return Ok(());
+    }
     replica.promises.recovered(before.promised, vote)?;
     let floor = image.checkpoint.floor;
     let found = Found {
@@ -159,6 +189,7 @@ fn survived(
         at_durable: tip_in(image, before.durable.end),
     };
     durable_tail::survived(before, &found)?;
+    commit_stable::survived(before.stored, image.commit.max(floor.end))?;
     let present = Glance {
         floor,
         ..Glance::default()
@@ -236,16 +267,23 @@ fn found_in(log: &Log, before: &Glance) -> Found {
 fn begin(
     state: &mut ChainTrack,
     replica: &mut ReplicaTrack,
-    glance: Glance,
-    log: &Log,
+    (glance, log): (Glance, &Log),
+    harm: recover::Harm,
 ) -> Result<(), Violation> {
     replica.glance = glance;
+    if glance.fault == Some(Stopped::VoteLost) {
+        // Of its checkpoint nothing may be left either.
+        return Ok(());
+    }
     feed(state, log, log.floor())?;
     gap_free::ordered(&glance)?;
     leader_complete::is_committed_prefix(&state.truth, &glance)?;
     super::config_safe::observe(&state.founding, log.membership())?;
     if let Some(voter) = replica.voter {
-        state.durable[voter] = glance.durable;
+        // A store that lost what it held counts with that, as a wiped one does: others built on it.
+        if !harm.lost || glance.durable.end > state.durable[voter].end {
+            state.durable[voter] = glance.durable;
+        }
         state.floors[voter] = glance.floor.end.get();
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! least that: the same entry at the end of it, or a checkpoint that replaced it.
 
 use super::glance::Glance;
+use super::recover::Harm;
 use meshos_core::action::Fault;
 use meshos_core::chain::entry::Tip;
 use meshos_core::id::Seq;
@@ -65,13 +66,17 @@ pub fn survived(before: &Glance, found: &Found) -> Result<(), Violation> {
 /// A replica stopped because its durable tail went back behind an acknowledgement.
 ///
 /// # Errors
-/// It did: no fault within the budget leads there.
-pub fn stopped(fault: Fault) -> Result<(), Violation> {
+/// It did, and its disk had lost nothing.
+pub fn stopped(fault: Fault, harm: Harm) -> Result<(), Violation> {
     match fault {
-        Fault::StoreRegressed => {
+        Fault::StoreRegressed if !harm.lost => {
             broken("a leader found the durable tail below what was acknowledged".to_owned())
         }
-        Fault::StoreBroken | Fault::VoteLost | Fault::Contradicted | Fault::NotMember => Ok(()),
+        Fault::StoreRegressed
+        | Fault::StoreBroken
+        | Fault::VoteLost
+        | Fault::Contradicted
+        | Fault::NotMember => Ok(()),
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Glance {
     pub tip: Tip,
     /// The end of what it believes durable.
     pub durable: Tip,
+    /// What it believes stored as committed.
+    pub stored: Seq,
 }
 
 impl Glance {
@@ -59,6 +61,7 @@ impl Glance {
             commit: chain.commit(),
             tip: log.tip(),
             durable: log.durable(),
+            stored: chain.stored_commit(),
         }
     }
 
@@ -68,6 +71,7 @@ impl Glance {
         let log = chain.log();
         self.commit == chain.commit()
             && self.durable.end == log.durable().end
+            && self.stored == chain.stored_commit()
             && self.tip.hash == log.tip().hash
             && self.verified == chain.verified()
             && self.generation == log.generation()

@@ -150,12 +150,12 @@ pub(super) fn converged(
             let track = &checks.nodes[node.at()];
             let id = node_id(node);
             // A store that was wiped is no member; one that failed says so and stays out.
-            if chain.voter(id).is_none() || track.wiped {
+            if chain.voter(id).is_none() || track.wiped || track.harm.recounted {
                 continue;
             }
             let running = view.node(node).and_then(Host::node);
             let Some(replica) = running.and_then(|running| running.chain(chain.id)) else {
-                if track.harm.unsynced {
+                if track.harm.unsynced || track.harm.unreadable || track.harm.lost {
                     continue;
                 }
                 let text = format!("node {id} does not run");
@@ -163,6 +163,7 @@ pub(super) fn converged(
             };
             match replica.fault() {
                 None => members.push(Member::of(id, replica)),
+                Some(Fault::StoreRegressed | Fault::Contradicted) if track.harm.lost => {}
                 Some(Fault::StoreBroken | Fault::VoteLost | Fault::NotMember) => {}
                 Some(fault @ (Fault::StoreRegressed | Fault::Contradicted)) => {
                     let text = format!("node {id} stopped: {fault}");

@@ -17,6 +17,16 @@ pub struct Harm {
     pub flipped: bool,
     /// A sync failed.
     pub unsynced: bool,
+    /// The plan named bytes to flip: of all copies, if it likes.
+    pub aimed: bool,
+    /// A part of the disk cannot be read.
+    pub unreadable: bool,
+    /// Something that had been synced is gone without a trace: a write never reached the medium
+    /// or reached another place, or an older image of the disk came back.
+    pub lost: bool,
+    /// Among that the count of its boots: a run has the number of an earlier one, which peers
+    /// refuse at the hello.
+    pub recounted: bool,
 }
 
 /// One recovered position that had been durable: what was there, and what is found.
@@ -69,9 +79,12 @@ pub fn stopped(fault: Fault, harm: Harm) -> Result<(), Violation> {
         Fault::StoreBroken if !harm.unsynced => {
             broken("the store failed, and no sync had failed".to_owned())
         }
-        Fault::VoteLost if !harm.flipped => {
-            broken("the vote record is lost, and no bit had flipped".to_owned())
+        Fault::VoteLost if !harm.aimed && !harm.lost => {
+            broken("vote or checkpoint are lost, and one copy was not touched".to_owned())
         }
+        Fault::StoreRegressed if !harm.lost => broken(
+            "the log ends below what was stored as committed, and no write was lost".to_owned(),
+        ),
         Fault::StoreBroken
         | Fault::VoteLost
         | Fault::StoreRegressed

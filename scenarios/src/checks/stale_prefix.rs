@@ -1,5 +1,6 @@
 //! *stale-prefix*: a read returns a prefix of the committed history; the floors that a client
-//! sees at one node never go back, and neither does the end within one run.
+//! sees at one node never go back, and neither does the end within one run, nor by a restart behind
+//! what the store has taken down as committed.
 
 use super::truth::Truth;
 use meshos_core::chain::entry::Entry;
@@ -31,9 +32,9 @@ pub struct Shows<'a> {
 }
 
 impl Shown {
-    /// A new run of the replica may know less than the one before.
-    pub fn restart(&mut self) {
-        self.commit = Seq::ZERO;
+    /// A new run of the replica may know less than the one before, but not less than its store.
+    pub fn restart(&mut self, stored: Seq) {
+        self.commit = self.commit.min(stored);
     }
 
     /// The replica answers a read.

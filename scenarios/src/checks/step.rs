@@ -67,7 +67,7 @@ impl Checks {
                 Note::Commit { .. } => {}
                 Note::Stopped(fault) => {
                     log_matching::stopped(*fault)?;
-                    durable_tail::stopped(*fault)?;
+                    durable_tail::stopped(*fault, track.harm)?;
                     recover::stopped(*fault, track.harm)?;
                 }
             }

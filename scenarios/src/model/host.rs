@@ -207,12 +207,14 @@ impl Running {
                 op,
                 chain,
                 generation,
+                commit,
                 order,
             } => {
                 assert!(
                     self.layout.fits(chain, generation, &order),
                     "an order follows the one before it"
                 );
+                self.layout.know_commit(chain, generation, commit);
                 let ops = self.layout.perform(chain, generation, &order);
                 let ordered = Ordered {
                     chain,
@@ -421,6 +423,12 @@ impl Machine for Host {
 /// What the disk holds, formatted first if it holds nothing: the operations that format, and
 /// what recovery finds behind them. `None` when the store is beyond opening.
 fn open(config: &Config, boot: &machine::Boot<'_>) -> Option<(Vec<FileOp>, Recovered)> {
+    // As `meshosd`: what cannot be read is no damage that recovery could judge, for a batch that
+    // is not sealed would pass for a torn one.
+    let mut names = boot.disk.files().map(|(name, _)| name);
+    if names.any(|name| boot.disk.unreadable(name).is_some()) {
+        return None;
+    }
     let mut files: Files = files_of(boot.disk);
     let limits = Host::store_limits(config);
     match recover(&files, &limits) {

@@ -39,6 +39,18 @@ pub(super) const SCENES: &[Scene] = &[
         fill: failing_disk,
     },
     Scene {
+        name: "lost-writes",
+        about: "one disk loses synced writes or puts them elsewhere: repaired, or refused by name",
+        marks: &[],
+        fill: lost_writes,
+    },
+    Scene {
+        name: "unreadable-files",
+        about: "one disk cannot read a file at boot: the node stays out until it can",
+        marks: &[],
+        fill: unreadable_files,
+    },
+    Scene {
         name: "corrupt-bytes",
         about: "bits of sealed records flip; peers repair what a reboot finds damaged",
         marks: &["corrupt entry repaired from a peer"],
@@ -204,7 +216,9 @@ fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
         entries_max: *draw.of("keep").pick(&[None, None, Some(10)]),
         ..Retention::default()
     };
-    plan.cfg.flips = *draw.of("flips").pick(&[Flips::Minority, Flips::Striped]);
+    plan.cfg.flips = *draw
+        .of("flips")
+        .pick(&[Flips::Minority, Flips::Striped, Flips::Records]);
     plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
     plan.cfg.clients[0].start_ms = 1_500;
     let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
@@ -217,7 +231,7 @@ fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
         let draw = draw.nth(number);
         // Damage shows when a node reads its files, so every flip is followed by a reboot.
         let node = match plan.cfg.flips {
-            Flips::Minority => *draw.of("victim").pick(&order[..most]),
+            Flips::Minority | Flips::Records => *draw.of("victim").pick(&order[..most]),
             Flips::Striped => node(draw.of("node"), plan.nodes),
         };
         let at = draw.of("at").within(3_500..=9_000);
@@ -252,4 +266,48 @@ fn damaged_alone(plan: &mut Plan, draw: Draw, order: &[NodeIndex]) {
         crash(plan, node, (at + 1, back), Unsynced::Drawn);
     }
     plan.fault(ms(at + 10), Fault::Heal {});
+}
+
+/// One disk, of a node that is a minority by itself, and nobody else fails: what it loses others
+/// hold.
+fn lost_writes(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("lost");
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
+    plan.cfg.clients[0].start_ms = 1_500;
+    plan.cfg.limits.segment_bytes_max = *draw.of("segment").pick(&[4_096, 1 << 20]);
+    let victim = node(draw.of("victim"), plan.nodes);
+    for number in 0..draw.of("count").within(1..=3) {
+        let draw = draw.nth(number);
+        let at = draw.of("at").within(2_500..=9_000);
+        let elsewhere = draw.of("elsewhere").chance(400_000);
+        let node = victim;
+        plan.fault(ms(at), Fault::DiskLoseWrite { node, elsewhere });
+        // Losses show when a node reads its files.
+        let boot = at + draw.of("boot").within(1..=900);
+        let down = (boot, boot + draw.of("down").within(1..=90));
+        crash(plan, victim, down, Unsynced::Drawn);
+    }
+}
+
+fn unreadable_files(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("unreadable");
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
+    let node = node(draw.of("victim"), plan.nodes);
+    let chain = meshos_core::id::ChainId::of(&plan.cfg.chains[0].name);
+    let file = match draw.of("file").below(3) {
+        0 => "identity.a".to_owned(),
+        1 => format!("{chain}-0.checkpoint.a"),
+        _ => format!("{chain}-0.segment-00000001"),
+    };
+    let (offset, bytes) = (draw.of("offset").below(200), 64);
+    let at = draw.of("at").within(3_000..=7_000);
+    let fault = Fault::DiskReadError {
+        node,
+        file,
+        offset,
+        bytes,
+    };
+    plan.fault(ms(at), fault);
+    crash(plan, node, (at + 1, at + 100), Unsynced::Drawn);
+    reboot_at_end(plan, node);
 }

@@ -103,7 +103,9 @@ pub(super) fn zones(plan: &mut Plan, draw: Draw) {
 /// Chains, limits and clients.
 fn shape(plan: &mut Plan, draw: Draw) {
     plan.cfg.timing.heartbeat_ms = *draw.of("heartbeat").pick(&[500, 500, 200]);
-    plan.cfg.flips = *draw.of("flips").pick(&[Flips::Minority, Flips::Striped]);
+    plan.cfg.flips = *draw
+        .of("flips")
+        .pick(&[Flips::Minority, Flips::Striped, Flips::Records]);
     let retention = Retention {
         entries_max: *draw.of("keep").pick(&[None, None, Some(3), Some(10)]),
         bytes_max: *draw.of("keep-bytes").pick(&[None, None, None, Some(500)]),

@@ -1,4 +1,5 @@
 use super::{ClientLimits, Clients, Lookup};
+use crate::chain::checkpoint;
 use crate::chain::entry::{Entry, EntryHash, Kind, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::id::{ClientId, Epoch, Gen, Incarnation, NodeId, RequestNumber, Seq, StoreId};
@@ -226,4 +227,41 @@ proptest! {
         }
         prop_assert_eq!(continued, fold(log[..cut].iter().cloned()));
     }
+}
+
+/// The bound that a config is judged by holds for the largest numbers there are.
+#[test]
+fn no_checkpoint_is_longer_than_its_bound() {
+    let high = u64::MAX - 1_000;
+    let mut clients = Clients::default();
+    let mut seq = high;
+    for client in 0..=LIMITS.clients_max {
+        let client = high + u64::from(client);
+        clients.apply(&entry(client, Kind::OpenClient), LIMITS);
+        for number in 0..u64::from(LIMITS.window) * 2 {
+            seq += 1;
+            let data = Kind::Data(Some(request(client, high + number)));
+            let entry = Entry {
+                epoch: Epoch {
+                    n: high,
+                    node: NodeId::new(high),
+                },
+                ..entry(seq, data)
+            };
+            clients.apply(&entry, LIMITS);
+        }
+    }
+    let rest = checkpoint::bytes_max(ClientLimits {
+        clients_max: 0,
+        ..LIMITS
+    });
+    let length = postcard::to_allocvec(&clients)
+        .expect("a table encodes")
+        .len() as u64;
+    let bound = checkpoint::bytes_max(LIMITS) - rest;
+    assert!(length <= bound + 10, "{length} of {bound}");
+    assert!(
+        length > bound / 2,
+        "the bound is not far off: {length} of {bound}"
+    );
 }

@@ -57,6 +57,8 @@ pub(in crate::chain) struct ChainLayout {
     /// Where each batch starts.
     pub(in crate::chain) batches: VecDeque<Spot>,
     pub(in crate::chain) repairs_length: Option<u64>,
+    /// What is written down as committed with each batch and vote.
+    pub(in crate::chain) commit: Seq,
     pub(super) undo: Undo,
 }
 
@@ -82,6 +84,7 @@ impl ChainLayout {
             segment_next: 1,
             batches: VecDeque::new(),
             repairs_length: None,
+            commit: Seq::ZERO,
             undo: Undo::Nothing,
         }
     }
@@ -123,6 +126,7 @@ impl ChainLayout {
             replica: self.replica,
             number,
             base,
+            commit: self.commit,
         }
     }
 
@@ -144,6 +148,7 @@ impl ChainLayout {
             generation: self.generation,
             replica: self.replica,
             vote,
+            commit: self.commit,
         }
     }
 
@@ -208,7 +213,7 @@ impl ChainLayout {
         let salt = Salt::of_store(identity, &name);
         let mut bytes = Vec::with_capacity((segment::HEADER_BYTES + size) as usize);
         if start > 0 {
-            segment::write_seal(&mut bytes, salt, start, &self.tip);
+            segment::write_seal(&mut bytes, salt, start, &self.tip, self.commit);
         } else {
             segment::write_header(&mut bytes, salt, &self.header(identity, number, self.tip));
             self.segment_next = number + 1;

@@ -2,10 +2,8 @@
 
 use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
 use super::undo::Undo;
-use crate::chain::checkpoint;
 use crate::chain::order::Checkpoint;
-use crate::chain::record::Salt;
-use crate::chain::store::{FileOp, Identity, replace};
+use crate::chain::store::{FileOp, Identity, replace_checkpoint};
 use crate::id::Seq;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -65,15 +63,14 @@ impl ChainLayout {
     }
 
     /// The operations that replace the checkpoint and name the first segment of its log.
-    fn write_checkpoint(
+    pub(in crate::chain) fn write_checkpoint(
         &self,
         identity: &Identity,
         checkpoint: &Checkpoint,
         segment_first: u64,
     ) -> Vec<FileOp> {
-        let salt = Salt::of_store(identity, &self.names.checkpoint);
-        let bytes = checkpoint::write_file(salt, self.replica, segment_first, checkpoint);
-        replace(&self.names.checkpoint, bytes)
+        let kept = (self.replica, segment_first, checkpoint);
+        replace_checkpoint(identity, &self.names, kept)
     }
 
     pub(in crate::chain) fn retain(
@@ -120,6 +117,7 @@ impl ChainLayout {
         let mut fresh = Self::new(self.chain, self.generation, self.replica, checkpoint.floor);
         fresh.vote_counter = self.vote_counter;
         fresh.segment_next = self.segment_next;
+        fresh.commit = self.commit;
         let mut ops = self.write_checkpoint(identity, checkpoint, self.segment_next);
         let segments = self.segments.values().map(|file| &file.name);
         let repairs = self.repairs_length.is_some().then_some(&self.names.repairs);

@@ -3,7 +3,8 @@
 
 use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
 use crate::chain::entry::Tip;
-use crate::chain::store::{FileName, FileOp, VOTE_OPS, draft};
+use crate::chain::store::{DRAFT_OPS, FileName, FileOp, VOTE_OPS, draft};
+use crate::chain::vote::Place;
 use crate::id::Seq;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -52,8 +53,9 @@ impl Undo {
             // meanwhile, so the record may be written anew from either.
             Self::Vote => at == 0 || at == VOTE_OPS / 2,
             Self::Nothing => false,
-            Self::Append { .. } | Self::Repair { .. } => at == 0,
-            Self::Retain { .. } | Self::Cut { .. } | Self::Reset(_) => at == 0,
+            Self::Append { .. } | Self::Repair { .. } | Self::Cut { .. } => at == 0,
+            // Both drafts are whole before one of them takes the place of a checkpoint.
+            Self::Retain { .. } | Self::Reset(_) => at == 0 || at == DRAFT_OPS,
         }
     }
 }
@@ -100,7 +102,7 @@ impl ChainLayout {
                 for batch in batches.into_iter().rev() {
                     self.batches.push_front(batch);
                 }
-                vec![remove_draft(&self.names.checkpoint)]
+                self.remove_checkpoint_drafts()
             }
             Undo::Cut {
                 tip,
@@ -120,7 +122,7 @@ impl ChainLayout {
             }
             Undo::Reset(before) => {
                 *self = *before;
-                vec![remove_draft(&self.names.checkpoint)]
+                self.remove_checkpoint_drafts()
             }
             Undo::Repair { length, marks } => {
                 for (seq, mark) in marks {
@@ -131,6 +133,13 @@ impl ChainLayout {
                 shorten(self.names.repairs.clone(), length)
             }
         }
+    }
+}
+
+impl ChainLayout {
+    fn remove_checkpoint_drafts(&self) -> Vec<FileOp> {
+        let drafts = [Place::A, Place::B].map(|place| remove_draft(&self.names.checkpoint(place)));
+        drafts.into()
     }
 }
 

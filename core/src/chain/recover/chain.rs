@@ -44,7 +44,8 @@ impl Cx<'_> {
     ) -> Recovered {
         let names = Names::new(self.chain, self.generation);
         let vote = self.vote(&names, parts, damage);
-        let Some(kept) = self.checkpoint(&names, parts, damage) else {
+        let (kept, is_doubled) = self.checkpoint(&names, parts, damage);
+        let Some(kept) = kept else {
             return self.lost(None, parts, vote.map(|(_, vote)| vote));
         };
         let sources = self.sources(&kept, parts);
@@ -72,8 +73,14 @@ impl Cx<'_> {
         torn.extend::<Vec<_>>(behind);
         let repaired = self.repaired(&names, parts, damage);
         let mut layout = self.layout(&kept, parts, &names);
+        let stored = vote.map_or(Seq::ZERO, |(_, counted)| counted.value.commit);
+        layout.commit = log.commit.max(stored);
         let mut repairs = Vec::new();
         self.rewrite_vote(vote.as_ref(), &mut layout, &mut repairs);
+        if !is_doubled {
+            let (checkpoint, first) = (&kept.checkpoint, kept.segment_first);
+            repairs.extend(layout.write_checkpoint(self.identity, checkpoint, first));
+        }
         let slots = match assemble(&log, &kept.checkpoint, &repaired) {
             Some(assembled) => self.settle(&log, assembled, &mut layout, &mut repairs),
             None => {
@@ -84,10 +91,26 @@ impl Cx<'_> {
             }
         };
         layout.forget_undo();
+        if layout.commit > layout.tip.end {
+            // What was durable is gone, so nothing that is left is touched.
+            repairs.clear();
+            return self.recovered(kept, vote, layout, slots, repairs);
+        }
         let stale = parts.segments.range(..kept.segment_first);
         let stale = stale.map(|(_, (name, _))| (*name).clone());
         let stale = stale.chain(parts.drafts.iter().cloned());
         repairs.extend(stale.map(|file| FileOp::Remove { file }));
+        self.recovered(kept, vote, layout, slots, repairs)
+    }
+
+    fn recovered(
+        &self,
+        kept: Kept,
+        vote: Option<(Place, Counted<Ballot>)>,
+        layout: ChainLayout,
+        slots: Vec<Slot>,
+        repairs: Vec<FileOp>,
+    ) -> Recovered {
         Recovered {
             image: Image {
                 chain: self.chain,
@@ -97,6 +120,7 @@ impl Cx<'_> {
                 checkpoint: kept.checkpoint,
                 slots,
                 tip: layout.tip,
+                commit: layout.commit,
             },
             layout,
             repairs,
@@ -146,17 +170,27 @@ impl Cx<'_> {
         vote::newest(&a, &b)
     }
 
+    /// The newest readable checkpoint, and whether both places hold it.
     fn checkpoint(
         &self,
         names: &Names,
         parts: &Parts<'_>,
         damage: &mut Vec<Damage>,
-    ) -> Option<Kept> {
-        let bytes = parts.checkpoint.map(|bytes| &**bytes).unwrap_or_default();
-        let salt = Salt::of_store(self.identity, &names.checkpoint);
-        checkpoint::read_file(bytes, salt)
-            .map_err(|fault| damage.push(whole(names.checkpoint.clone(), bytes, fault)))
-            .ok()
+    ) -> (Option<Kept>, bool) {
+        let mut read = |place, bytes: Option<&Bytes>| {
+            let file = names.checkpoint(place);
+            let bytes = bytes.map(|bytes| &**bytes).unwrap_or_default();
+            checkpoint::read_file(bytes, Salt::of_store(self.identity, &file))
+                .map_err(|fault| damage.push(whole(file, bytes, fault)))
+                .ok()
+        };
+        let a = read(Place::A, parts.checkpoints[0]);
+        let b = read(Place::B, parts.checkpoints[1]);
+        let is_doubled = a == b;
+        // Floors and first segments only ever rise.
+        let newest = a.into_iter().chain(b);
+        let newest = newest.max_by_key(|kept| (kept.checkpoint.floor.end, kept.segment_first));
+        (newest, is_doubled)
     }
 
     fn sources<'p>(&self, kept: &Kept, parts: &Parts<'p>) -> Vec<Source<'p>> {
@@ -222,6 +256,7 @@ impl Cx<'_> {
                 tip: kept.checkpoint.floor,
                 checkpoint: kept.checkpoint,
                 slots: Vec::new(),
+                commit: Seq::ZERO,
             },
             layout,
             repairs: Vec::new(),
@@ -245,7 +280,7 @@ impl Cx<'_> {
                         repaired.entry(stored.entry.seq).or_default().push(stored);
                         continue;
                     }
-                    Ok(Item::Header(_) | Item::Seal(_) | Item::Entry(_)) => {
+                    Ok(Item::Header(_) | Item::Seal { .. } | Item::Entry(_)) => {
                         let found = frame.kind;
                         (frame.start..frame.end(), Fault::Misplaced { found })
                     }

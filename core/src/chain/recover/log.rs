@@ -71,6 +71,9 @@ pub(super) struct Log {
     pub(super) torn: Option<Spot>,
     /// From where up to which segment the log is replaced by that segment.
     pub(super) replaced: Vec<(Spot, u64)>,
+    /// The highest end that a batch head says was committed. A cut never goes below it, so it
+    /// holds whatever of the log was replaced since.
+    pub(super) commit: Seq,
 }
 
 /// The limits of what one log may claim.
@@ -158,11 +161,15 @@ impl Reader<'_> {
         let spot = spot(source, frame.start);
         match item {
             Err(fault) => self.skip(source, frame.start..frame.end(), fault),
-            Ok(Item::Header(Header { base, .. })) => {
+            Ok(Item::Header(Header { base, commit, .. })) => {
                 self.turn_back(source.number, base.end);
                 self.batch(source, frame, base)?;
+                self.log.commit = self.log.commit.max(commit);
             }
-            Ok(Item::Seal(tip)) => self.batch(source, frame, tip)?,
+            Ok(Item::Seal { tip, commit }) => {
+                self.batch(source, frame, tip)?;
+                self.log.commit = self.log.commit.max(commit);
+            }
             Ok(Item::Entry(stored) | Item::Repair(stored)) => {
                 self.advance(source, spot, stored.entry.seq)?;
                 self.next = Some(stored.entry.seq.next());
@@ -184,10 +191,11 @@ impl Reader<'_> {
                 frame.start == 0
                     && header.chain == bounds.chain
                     && header.generation == bounds.generation
-                    && header.number == source.number,
+                    && header.number == source.number
+                    && header.commit <= header.base.end,
                 "the header of this segment",
             ),
-            Item::Seal(_) => (true, "a batch head"),
+            Item::Seal { tip, commit } => (*commit <= tip.end, "a batch head"),
             Item::Entry(stored) => (
                 stored.entry.generation == bounds.generation,
                 "an entry of this generation",

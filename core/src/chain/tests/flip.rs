@@ -394,15 +394,25 @@ fn one_place_of_a_vote_is_enough_and_none_counts_as_wiped() {
 }
 
 #[test]
-fn a_damaged_checkpoint_counts_as_wiped_and_leaves_the_files_alone() {
-    let (disk, layout, _) = play(&long());
+fn one_place_of_a_checkpoint_is_enough_and_none_counts_as_wiped() {
+    let (disk, layout, model) = play(&long());
     let files = disk.files();
-    let name = files
-        .keys()
-        .find(|name| name.ends_with("checkpoint"))
-        .unwrap();
-    for offset in 0..files[name].len() {
-        let recovered = recover(&flipped(&files, name, offset), &LIMITS).unwrap();
+    let names = files.keys().filter(|name| name.contains("checkpoint"));
+    let [a, b] = names.collect::<Vec<_>>()[..] else {
+        panic!("there are two places");
+    };
+    for offset in 0..files[a].len() {
+        for name in [a, b] {
+            let mut disk = disk.clone();
+            let recovered = recover(&flipped(&files, name, offset), &LIMITS).unwrap();
+            assert_eq!(recovered.boot.images[0], model.image());
+            assert_eq!(recovered.damage.len(), 1);
+            // Both places are whole again before anything else changes.
+            disk.perform(&recovered.repairs);
+            assert_eq!(boot(&mut disk).damage, []);
+        }
+        let both = flipped(&flipped(&files, a, offset), b, offset);
+        let recovered = recover(&both, &LIMITS).unwrap();
         assert_eq!(recovered.boot.images[0].vote, None);
         let mut after = disk.clone();
         after.perform(&recovered.repairs);
@@ -412,7 +422,8 @@ fn a_damaged_checkpoint_counts_as_wiped_and_leaves_the_files_alone() {
             files
                 .keys()
                 .filter(is_chain)
-                .all(|name| files[name] == after[name])
+                .all(|name| files[name] == after[name]),
+            "the files are left alone"
         );
     }
     assert_eq!(layout.identity(), &identity());

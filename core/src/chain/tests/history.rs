@@ -211,6 +211,7 @@ impl Model {
             checkpoint: checkpoint(self.floor),
             slots: self.entries.iter().cloned().map(Slot::Known).collect(),
             tip: self.tip(),
+            commit: Seq::ZERO,
         }
     }
 

@@ -63,6 +63,7 @@ pub(super) struct Start {
     pub(super) unknown: Vec<u64>,
     pub(super) vote: Option<Vote>,
     pub(super) retention: Retention,
+    pub(super) stored_commit: u64,
 }
 
 impl Start {
@@ -80,6 +81,7 @@ impl Start {
             unknown: Vec::new(),
             vote: Some(vote),
             retention: Retention::default(),
+            stored_commit: 0,
         }
     }
 
@@ -111,6 +113,7 @@ impl Start {
             checkpoint: founding,
             slots: self.log.iter().map(slot).collect(),
             tip,
+            commit: Seq::new(self.stored_commit),
         };
         let now = Instant::from_nanos(1_000_000_000);
         let me = run(self.me);
@@ -303,10 +306,12 @@ impl Bench {
         };
         let chain = ChainId::of("c");
         let generation = Gen::default();
+        let commit = self.chain.commit().min(self.chain.log().durable().end);
         Action::Store {
             op,
             chain,
             generation,
+            commit,
             order,
         }
     }

@@ -122,3 +122,45 @@ fn repairs_that_a_cut_overtook_are_not_written_again() {
     let cut = bench.ordered(Order::Cut(Seq::new(2)));
     assert_eq!(said.last(), Some(&cut));
 }
+
+/// A replica that starts alone, on a store that took down this end as committed.
+fn restarted(stored_commit: u64, unknown: &[u64]) -> crate::replica::Chain {
+    let start = Start {
+        stored_commit,
+        ..Start::of(1, &[1, 1, 1]).unknown(unknown)
+    };
+    start.build().chain
+}
+
+#[test]
+fn what_was_stored_as_committed_counts_again() {
+    for stored in 0..=3 {
+        let chain = restarted(stored, &[]);
+        assert_eq!(chain.fault(), None);
+        assert_eq!(chain.commit(), Seq::new(stored));
+        assert_eq!(chain.stored_commit(), Seq::new(stored));
+    }
+    assert_eq!(restarted(3, &[1]).commit(), Seq::new(1));
+}
+
+#[test]
+fn a_log_that_ends_below_what_was_stored_as_committed_takes_no_part() {
+    let chain = restarted(4, &[]);
+    assert_eq!(chain.fault(), Some(Fault::StoreRegressed));
+    assert_eq!(chain.role(), Role::Idle);
+}
+
+#[test]
+fn only_what_is_durable_here_is_stored_as_committed() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let entries = log(&[1, 2, 2]);
+    // The leader says that more is committed than is written here.
+    let said = bench.hear(2, 2, chunk(&bench, 1, &entries[..2], 2));
+    assert_eq!(bench.chain.commit(), Seq::new(2));
+    let Some(crate::action::Action::Store { commit, .. }) = said.last() else {
+        panic!("a batch is ordered: {said:?}");
+    };
+    assert_eq!(*commit, Seq::new(1));
+    bench.done(Ok(()));
+    assert_eq!(bench.chain.stored_commit(), Seq::new(1));
+}
