@@ -34,6 +34,8 @@ enum Purpose {
     },
     /// An append without a number, or a read: one attempt and no more.
     Once,
+    /// The read that ends the session, repeated until it is answered.
+    Close,
 }
 
 /// One attempt that was not answered.
@@ -56,6 +58,8 @@ enum Alarm {
     Retry(u64),
     /// An acknowledged request is asked for once more.
     Again(u64),
+    /// The faults are over: what was written is read once more.
+    Close,
 }
 
 /// One client.
@@ -83,6 +87,8 @@ struct Session {
     favourite: Option<NodeIndex>,
     /// End of what this client saw committed.
     seen: u64,
+    /// Whether its last read is asked and not answered.
+    unread: bool,
 }
 
 /// Below this many numbers behind, the request table still knows a request (D15).
@@ -114,6 +120,7 @@ impl Clients {
                     tries: 0,
                     favourite: None,
                     seen: 0,
+                    unread: false,
                 });
             }
         }
@@ -123,6 +130,15 @@ impl Clients {
     /// The first client that still waits for something, and for what.
     pub fn first_waiting(&self) -> Option<String> {
         self.sessions.iter().find_map(Session::waits_for)
+    }
+
+    /// The first client whose last read is not answered.
+    pub fn first_unread(&self) -> Option<String> {
+        let unread = self.sessions.iter().find(|session| session.unread)?;
+        let client = unread.index;
+        Some(format!(
+            "the last linearizable read of client {client} is not answered"
+        ))
     }
 
     fn session(&mut self, ticket: u64) -> Option<&mut Session> {
@@ -153,6 +169,7 @@ impl Session {
             Alarm::Open => (2, 0),
             Alarm::Retry(number) => (3, number),
             Alarm::Again(number) => (4, number),
+            Alarm::Close => (5, 0),
         };
         // 16 bits of session are enough for any plan, and leave 2^36 for the detail.
         NAMESPACE | u64::from(self.index as u16) << 40 | kind << 36 | (detail & 0xf_ffff_ffff)
@@ -169,7 +186,8 @@ impl Session {
             1 => Alarm::Patience(detail),
             2 => Alarm::Open,
             3 => Alarm::Retry(detail),
-            _ => Alarm::Again(detail),
+            4 => Alarm::Again(detail),
+            _ => Alarm::Close,
         };
         Some((session, alarm))
     }
@@ -182,6 +200,9 @@ impl Session {
         let stagger = self.draw.of("start").below(self.cfg.interval_ms.max(1));
         let at = Instant::from_millis(self.cfg.start_ms + stagger);
         later.alarm(at, self.tag(Alarm::Open));
+        if self.cfg.reads_ppm > 0 && self.cfg.linearizable_ppm > 0 {
+            later.alarm(self.until, self.tag(Alarm::Close));
+        }
     }
 
     fn somewhere(&self, draw: Draw) -> NodeIndex {
@@ -298,6 +319,15 @@ impl Session {
             Alarm::Open => {}
             Alarm::Patience(attempt) => self.on_patience(attempt, at, later),
             Alarm::Retry(number) => self.retry(number, at, later),
+            Alarm::Close => {
+                self.unread = true;
+                let ask = Ask::Read {
+                    freshness: Freshness::Linearizable,
+                    from: self.seen,
+                    bytes_max: 4_096,
+                };
+                self.send(Purpose::Close, ask, at, later);
+            }
             Alarm::Again(number) => {
                 let behind = self.next_number.checked_sub(number);
                 if self.client.is_some()
@@ -354,6 +384,7 @@ impl Session {
             } => self.retry(number, at, later),
             Purpose::Append { again: true, .. } => {}
             Purpose::Once => self.once -= 1,
+            Purpose::Close => self.on_alarm(Alarm::Close, at, later),
         }
     }
 
@@ -386,6 +417,13 @@ impl Session {
                     self.once -= 1;
                 }
             }
+            Purpose::Close => match end {
+                End::Answer(Answer::Entries { .. } | Answer::Corrupt { .. }) => self.unread = false,
+                End::Answer(_) | End::Refused if given_up => {}
+                End::Answer(_) | End::Refused => {
+                    self.alarm_in(self.cfg.pause_ms, at, Alarm::Close, later);
+                }
+            },
         }
     }
 
@@ -445,7 +483,7 @@ impl Session {
                 // The chain no longer knows this client; what it asked for stays undecided.
                 self.client = None;
                 self.open.clear();
-                self.attempts.clear();
+                self.attempts.retain(|_, it| it.purpose == Purpose::Close);
                 self.once = 0;
                 self.alarm_in(self.cfg.pause_ms, at, Alarm::Open, later);
             }

@@ -2,10 +2,16 @@
 //! its consequence never comes true, and one in which the condition breaks in time.
 
 use meshos_core::chain::entry::Tip;
+use meshos_core::client::{Answer, Reason};
+use meshos_core::config::Retention;
 use meshos_core::id::NodeId;
 use meshos_scenarios::checks::obligations::commits_go_on::{self, Asking, CommitsGoOn};
+use meshos_scenarios::checks::obligations::fair_share::{self, FairShare, Share};
 use meshos_scenarios::checks::obligations::leader_again_now::{self, LeaderAgain};
+use meshos_scenarios::checks::obligations::level::{self, Level, Load, Speed};
 use meshos_scenarios::checks::obligations::pinned_leads::{self, PinnedLeads};
+use meshos_scenarios::checks::obligations::reads_answer::{self, Read, ReadsAnswer};
+use meshos_scenarios::checks::obligations::retains::{self, Ages, Kept, Retains};
 use meshos_scenarios::checks::obligations::transfer_ends::{self, TransferEnds, Wish, Word};
 use meshos_scenarios::checks::obligations::{Facts, Majority, PENDING, allowed};
 use meshos_sim::machine::NodeIndex;
@@ -164,4 +170,171 @@ fn bounds_grow_with_drift_with_long_heartbeats_and_with_who_cannot_be_followed()
         ..facts(0)
     };
     assert_eq!(allowed(slow), 2 * ten);
+}
+
+fn load(since_ms: u64, bytes: u64) -> Load {
+    Load {
+        since: at(since_ms),
+        bytes,
+        budget: 2 * bytes,
+        messages: 4,
+    }
+}
+
+/// 80 bytes in a millisecond over the link, and 1,000 from the leader.
+const SLOW: Speed = Speed {
+    link_per_ms: Some(80),
+    budget_per_ms: 1_000,
+    trip: Duration::from_millis(5),
+};
+
+#[test]
+fn level() {
+    let mut members = Level::default();
+    let laggard = (0, 1, NodeIndex(2));
+    let first = members.grow(laggard, load(1_000, 80_000));
+    // 80,000 bytes take 1,000 ms over the link, 160 ms of the budget and 20 ms of trips.
+    assert_eq!(level::crossing(first, SLOW), Duration::from_millis(3_540));
+    assert_eq!(members.hold(laggard, first, SLOW, facts(14_500)), Ok(()));
+    let grown = members.grow(laggard, load(9_000, 8_000));
+    assert_eq!(grown.since, at(1_000));
+    assert_eq!(members.hold(laggard, grown, SLOW, facts(14_750)), Ok(()));
+    bites(members.hold(laggard, grown, SLOW, facts(15_250)), level::ID);
+    members.level(laggard);
+    assert_eq!(members.load(laggard), None);
+}
+
+#[test]
+fn a_member_that_lost_its_leader_owes_nothing() {
+    let mut members = Level::default();
+    let laggard = (0, 1, NodeIndex(2));
+    let first = members.grow(laggard, load(1_000, 80_000));
+    assert_eq!(members.hold(laggard, first, SLOW, facts(1_000)), Ok(()));
+    members.release(laggard);
+    let again = members.grow(laggard, load(60_000, 80_000));
+    assert_eq!(members.hold(laggard, again, SLOW, facts(70_000)), Ok(()));
+}
+
+#[test]
+fn fair_share() {
+    let mut streams = FairShare::default();
+    let stream = (NodeIndex(0), 0, NodeIndex(2));
+    let share = Share {
+        streams: 3,
+        classes: 1,
+        turn_bytes: 1_000,
+        bytes_per_s: 2_000,
+    };
+    // Three turns take 1.5 s; twice that, and ten heartbeats.
+    assert_eq!(
+        fair_share::bound(share, Duration::from_millis(500)),
+        Duration::from_secs(8)
+    );
+    assert_eq!(streams.hold(stream, share, facts(1_000)), Ok(()));
+    streams.serve(0, NodeIndex(1));
+    assert_eq!(streams.hold(stream, share, facts(9_000)), Ok(()));
+    let starved = streams.hold(stream, share, facts(9_250));
+    bites(starved, fair_share::ID);
+    streams.serve(0, NodeIndex(2));
+    assert_eq!(streams.hold(stream, share, facts(9_250)), Ok(()));
+}
+
+#[test]
+fn retains() {
+    let mut replicas = Retains::default();
+    let replica = (0, NodeIndex(1));
+    assert_eq!(replicas.hold(replica, "too much", facts(1_000)), Ok(()));
+    assert_eq!(replicas.hold(replica, "too much", facts(11_000)), Ok(()));
+    bites(
+        replicas.hold(replica, "too much", facts(11_250)),
+        retains::ID,
+    );
+    replicas.keeps(0, NodeIndex(1));
+    assert_eq!(replicas.hold(replica, "too much", facts(12_000)), Ok(()));
+}
+
+#[test]
+fn every_bound_of_retention_is_seen() {
+    let bounds = Retention {
+        entries_max: Some(100),
+        bytes_max: Some(1_000),
+        age_max_ms: Some(10_000),
+    };
+    let kept = Kept {
+        entries: 158,
+        bytes: 1_500,
+        age_ms: Some(17_000),
+        recent: 0,
+        recent_bytes: 0,
+    };
+    assert_eq!(retains::excess(bounds, kept), None);
+    let more = [
+        Kept {
+            entries: 159,
+            ..kept
+        },
+        Kept {
+            bytes: 1_501,
+            ..kept
+        },
+        Kept {
+            age_ms: Some(17_001),
+            ..kept
+        },
+    ];
+    for kept in more {
+        assert!(retains::excess(bounds, kept).is_some(), "{kept:?}");
+        assert_eq!(retains::excess(Retention::default(), kept), None);
+    }
+}
+
+#[test]
+fn nothing_young_is_dropped_for_its_age() {
+    let mut ages = Ages::default();
+    ages.look(3, at(1_000));
+    ages.look(5, at(2_000));
+    ages.look(9, at(3_000));
+    assert_eq!(
+        ages.age_max(2, at(60_000)),
+        None,
+        "it may have been there for ever"
+    );
+    assert_eq!(ages.age_max(4, at(60_000)), Some(Duration::from_secs(59)));
+    assert_eq!(ages.age_max(9, at(60_000)), None, "nobody has it");
+    let replicas = Retains::default();
+    let dropped = |age_ms| {
+        let age = Duration::from_millis(age_ms);
+        replicas.dropped((NodeIndex(0), 4), age, 3_600_000, "main")
+    };
+    assert_eq!(dropped(3_500_000), Ok(()));
+    bites(dropped(1_000), retains::ID);
+}
+
+#[test]
+fn reads_answer() {
+    let read = Read {
+        chain: 0,
+        node: NodeIndex(1),
+        at: at(1_000),
+        since: at(0),
+        leader: (NodeIndex(0), 2),
+    };
+    let mut reads = ReadsAnswer::default();
+    reads.ask(7, read, 1);
+    assert_eq!(reads.judge(at(6_000)), Ok(()));
+    bites(reads.judge(at(6_250)), reads_answer::ID);
+    reads.release(7);
+    assert_eq!(reads.judge(at(60_000)), Ok(()));
+    for answer in [
+        Answer::Unknown,
+        Answer::NotLeader { hint: None },
+        Answer::Rejected(Reason::Transferring),
+    ] {
+        let mut reads = ReadsAnswer::default();
+        reads.ask(7, read, 1);
+        bites(reads.answered(7, &answer, facts(2_000)), reads_answer::ID);
+    }
+    reads.ask(7, read, 1);
+    let busy = Answer::Rejected(Reason::Busy);
+    assert_eq!(reads.answered(7, &busy, facts(2_000)), Ok(()));
 }

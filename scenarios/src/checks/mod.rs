@@ -187,7 +187,7 @@ impl Checks {
             let invoked = view.at().as_nanos();
             chain.ledger.begin(key, invoked, attempt.horizon);
         }
-        let (asked, when) = ((usize::from(op.chain), &*chain), (node, view.at()));
+        let (asked, when) = ((usize::from(op.chain), &*chain), (node, view));
         self.obligations.on_ask(asked, when, (op.ticket, &op.ask));
         let waiting = self.history.begin(op.ticket, attempt);
         self.nodes[node.at()].misuse = conserved::begun(op.ticket, waiting).err();
@@ -220,6 +220,7 @@ impl Hook<Host> for Checks {
     ) -> Result<(), Violation> {
         // The boot of the first node is the first thing that happens in a run.
         if node == NodeIndex(0) && view.at() == Instant::ZERO && view.run(node) == 1 {
+            self.obligations.begun(view);
             later.alarm(view.at().after(obligations::LOOK), obligations::NAMESPACE);
         }
         self.obligations.booted(view, node);

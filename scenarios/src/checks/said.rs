@@ -174,9 +174,15 @@ impl Checks {
                 Ok(())
             }
             Talk::Chunk { entries, .. } | Talk::Fetched { entries, .. } => {
+                if !entries.is_empty() {
+                    self.obligations.on_served(chain, to);
+                }
                 self.spend(step, bytes_of(entries))
             }
-            Talk::Reset { part, .. } => self.spend(step, part.len() as u64),
+            Talk::Reset { part, .. } => {
+                self.obligations.on_served(chain, to);
+                self.spend(step, part.len() as u64)
+            }
             Talk::VoteRequest {
                 round: Round::Real,
                 asked,
@@ -277,7 +283,7 @@ impl Checks {
         let attempt = conserved::answered(ticket, waiting)?;
         let at = step.view.at().as_nanos();
         let place = usize::from(attempt.chain);
-        let (about, when) = ((place, &self.chains[place]), (step.node, step.view.at()));
+        let (about, when) = ((place, &self.chains[place]), (step.node, step.view));
         self.obligations.on_answer(about, when, (ticket, answer))?;
         let chain = &mut self.chains[place];
         match answer {

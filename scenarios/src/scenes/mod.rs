@@ -14,6 +14,7 @@ mod swarm;
 use crate::aims::Aims;
 use crate::cfg::{Aim, Blow, Cfg, ClientCfg, Target};
 use crate::checks::Checks;
+use crate::checks::obligations::reads_answer;
 use crate::clients::Clients;
 use crate::flips::Flipping;
 use crate::marks::Marks;
@@ -103,6 +104,9 @@ impl Scenario for Scene {
     fn converged(&self, plan: &Plan, world: &World<Host>, hook: &SceneHook) -> Result<(), Blocked> {
         let (_, (checks, (clients, _))) = hook;
         checks.converged(world.view(), &plan.core())?;
+        if let Some(unread) = clients.first_unread().filter(|_| plan.cfg.requests_end) {
+            return Err(Blocked::new(reads_answer::ID, unread));
+        }
         match clients.first_waiting().filter(|_| plan.cfg.requests_end) {
             None => Ok(()),
             Some(waiting) => Err(Blocked::new("leader-again", waiting)),

@@ -24,6 +24,8 @@ pub(in crate::checks) struct Ground {
     fit: Vec<Option<Instant>>,
     /// Since when small messages travel in time, for each pair of nodes.
     works: Vec<Option<Instant>>,
+    /// Since when everything arrives at last, for each pair of nodes.
+    carries: Vec<Option<Instant>>,
     /// Nodes that were told to hand over and stop.
     leaving: Vec<bool>,
 }
@@ -45,6 +47,7 @@ impl Ground {
             nodes,
             fit: vec![None; nodes],
             works: vec![None; nodes * nodes],
+            carries: vec![None; nodes * nodes],
             leaving: vec![false; nodes],
         }
     }
@@ -68,6 +71,7 @@ impl Ground {
                 let trip: Duration = links.iter().map(latency).sum();
                 let works = carries && trip + queued < self.heartbeat;
                 let place = one.at() * self.nodes + two.at();
+                note(&mut self.carries[place], carries, at);
                 if note(&mut self.works[place], works, at) {
                     broken.extend([one, two]);
                 }
@@ -116,6 +120,11 @@ impl Ground {
     /// Since when two nodes work with each other, both being fit.
     pub(super) fn works(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
         self.both(&self.works, one, two)
+    }
+
+    /// Since when whatever two nodes send each other arrives at last, both being fit.
+    pub(super) fn carries(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
+        self.both(&self.carries, one, two)
     }
 
     fn both(&self, links: &[Option<Instant>], one: NodeIndex, two: NodeIndex) -> Option<Instant> {
@@ -185,6 +194,12 @@ impl Ground {
             }
         }
         Some(from)
+    }
+
+    /// The longest time for a message from one node to another, its sync there and the answer.
+    pub(super) fn trip(view: View<'_, Host>, from: NodeIndex, to: NodeIndex) -> Duration {
+        let there = latency(&view.link(from, to)) + latency(&view.link(to, from));
+        there + Duration::from_micros(view.medium(to).us_max)
     }
 
     /// How many of `voters` hear one of `members` but do not work with all of them: they cannot

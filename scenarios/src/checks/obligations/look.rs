@@ -2,8 +2,8 @@
 
 use super::super::track::ChainTrack;
 use super::commits_go_on::Asking;
-use super::missing::{crossing, missing};
-use super::{Facts, Known, Majority, Obligations, TRAIL};
+use super::missing::missing;
+use super::{Facts, Known, Majority, Obligations};
 use crate::model::{Host, node_id};
 use meshos_core::chain::entry::Tip;
 use meshos_core::replica::Chain;
@@ -15,23 +15,30 @@ use meshos_sim::world::View;
 use std::time::Duration;
 
 /// One chain as it is now.
-struct Scene<'a> {
-    view: View<'a, Host>,
-    place: usize,
-    chain: &'a ChainTrack,
+pub(super) struct Scene<'a> {
+    pub(super) view: View<'a, Host>,
+    /// The chain, by its place.
+    pub(super) place: usize,
+    pub(super) chain: &'a ChainTrack,
     /// The running replicas, in the order of the voters.
-    replicas: Vec<Option<&'a Chain>>,
+    pub(super) replicas: Vec<Option<&'a Chain>>,
     /// The leader that a majority follows, by its place among the voters.
-    led: Option<usize>,
+    pub(super) led: Option<usize>,
 }
 
-impl Scene<'_> {
-    fn at(&self) -> Instant {
+impl<'a> Scene<'a> {
+    pub(super) fn at(&self) -> Instant {
         self.view.at()
     }
 
+    /// The leader that a majority follows, and its replica.
+    pub(super) fn leader(&self) -> Option<(usize, &'a Chain)> {
+        let leader = self.led?;
+        Some((leader, self.replicas[leader]?))
+    }
+
     /// Whether a replica holds the prefix that ends at `tip`.
-    fn holds(&self, voter: usize, tip: Tip) -> bool {
+    pub(super) fn holds(&self, voter: usize, tip: Tip) -> bool {
         let holds = |chain: &Chain| self.chain.truth.holds(chain.log().tip(), tip) == Some(true);
         self.replicas[voter].is_some_and(holds)
     }
@@ -45,48 +52,24 @@ impl Obligations {
         chains: &[ChainTrack],
     ) -> Result<(), Violation> {
         self.known.ground.look(view);
-        for (place, chain) in chains.iter().enumerate() {
-            let scene = self.scene(view, place, chain);
+        self.known.look_at_walls(view);
+        let scenes = chains.iter().enumerate();
+        let scenes: Vec<_> = scenes
+            .map(|(place, chain)| self.known.scene(view, place, chain))
+            .collect();
+        self.known.count_streams(&scenes);
+        for scene in scenes {
             self.look_at_leader(&scene)?;
             self.look_at_commits(&scene)?;
             self.look_at_transfers(&scene)?;
             self.look_at_pin(&scene)?;
-            let committed = &mut self.known.duties[place].committed;
-            committed.push_back(chain.truth.committed());
-            if committed.len() > TRAIL {
-                committed.pop_front();
-            }
+            self.look_at_level(&scene)?;
+            self.look_at_shares(&scene)?;
+            self.look_at_retention(&scene)?;
+            self.look_at_reads(&scene)?;
+            self.known.duties[scene.place].remember(&scene);
         }
         Ok(())
-    }
-
-    fn scene<'a>(
-        &mut self,
-        view: View<'a, Host>,
-        place: usize,
-        chain: &'a ChainTrack,
-    ) -> Scene<'a> {
-        let duty = &mut self.known.duties[place];
-        let of = |node: &NodeIndex| view.node(*node).and_then(Host::node)?.chain(chain.id);
-        let replicas: Vec<Option<&Chain>> = duty.voters.iter().map(of).collect();
-        for (voter, replica) in replicas.iter().enumerate() {
-            let is_founding = view.store(duty.voters[voter]) == 1;
-            let is_sound = |chain: &Chain| chain.fault().is_none() && chain.log().unknown() == 0;
-            match is_founding && replica.is_some_and(is_sound) {
-                true => {
-                    duty.sound[voter].get_or_insert(view.at());
-                }
-                false => duty.sound[voter] = None,
-            }
-        }
-        let led = leader(&replicas, &duty.voters, duty.majority);
-        Scene {
-            view,
-            place,
-            chain,
-            replicas,
-            led,
-        }
     }
 
     fn look_at_leader(&mut self, scene: &Scene<'_>) -> Result<(), Violation> {
@@ -175,6 +158,43 @@ impl Obligations {
 }
 
 impl Known {
+    /// One chain as it is now.
+    pub(super) fn scene<'a>(
+        &mut self,
+        view: View<'a, Host>,
+        place: usize,
+        chain: &'a ChainTrack,
+    ) -> Scene<'a> {
+        let duty = &mut self.duties[place];
+        let of = |node: &NodeIndex| view.node(*node).and_then(Host::node)?.chain(chain.id);
+        let replicas: Vec<Option<&Chain>> = duty.voters.iter().map(of).collect();
+        for (voter, replica) in replicas.iter().enumerate() {
+            let is_founding = view.store(duty.voters[voter]) == 1;
+            let is_sound = |chain: &Chain| chain.fault().is_none() && chain.log().unknown() == 0;
+            match is_founding && replica.is_some_and(is_sound) {
+                true => {
+                    duty.sound[voter].get_or_insert(view.at());
+                }
+                false => duty.sound[voter] = None,
+            }
+        }
+        for (following, replica) in duty.following.iter_mut().zip(&replicas) {
+            let epoch = replica.filter(|chain| chain.leader().is_some());
+            let n = epoch.map(|chain| chain.epoch().n);
+            if following.map(|(n, _)| n) != n {
+                *following = n.map(|n| (n, view.at()));
+            }
+        }
+        let led = leader(&replicas, &duty.voters, duty.majority);
+        Scene {
+            view,
+            place,
+            chain,
+            replicas,
+            led,
+        }
+    }
+
     /// How long the bytes may take that `members` lack of the longest log among them.
     fn crossing(&self, scene: &Scene<'_>, members: &[NodeIndex]) -> Duration {
         let duty = &self.duties[scene.place];
@@ -194,7 +214,8 @@ impl Known {
         });
         let slowest = links.filter(|per_ms| *per_ms > 0).min().map(u64::from);
         let budget = self.bandwidth / 1_000 / duty.voters.len() as u64;
-        crossing(bytes, slowest.map_or(budget, |slowest| slowest.min(budget)))
+        let per_ms = slowest.map_or(budget, |slowest| slowest.min(budget));
+        Duration::from_millis(u64::saturating_mul(bytes, 3) / per_ms.max(1))
     }
 
     /// Whether a voter may campaign and works with a majority, `leader` included.
@@ -211,7 +232,8 @@ impl Known {
             && leader.is_none_or(works)
     }
 
-    fn facts<'a>(&'a self, scene: &Scene<'_>, members: &[NodeIndex]) -> Facts<'a> {
+    /// What bounds depend on that concern `members`.
+    pub(super) fn facts<'a>(&'a self, scene: &Scene<'_>, members: &[NodeIndex]) -> Facts<'a> {
         let duty = &self.duties[scene.place];
         Facts {
             at: scene.at(),

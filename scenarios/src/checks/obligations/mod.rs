@@ -6,24 +6,33 @@
 //! another one. Everything is looked at a few times a second and whenever a fault was applied.
 
 pub mod commits_go_on;
+pub mod fair_share;
 pub(super) mod ground;
 pub mod leader_again_now;
+pub mod level;
 mod look;
+mod look_bulk;
+mod look_reads;
 mod missing;
 pub mod pinned_leads;
+pub mod reads_answer;
+pub mod retains;
 pub mod transfer_ends;
 
 pub use ground::Majority;
 
 use super::track::ChainTrack;
-use crate::model::{Ask, Host, node_id, node_index};
+use crate::model::{Ask, Freshness, Host, node_id, node_index};
 use commits_go_on::{Asking, CommitsGoOn};
+use fair_share::FairShare;
 use ground::Ground;
 use leader_again_now::LeaderAgain;
+use level::Level;
+use meshos_core::bandwidth::Class;
 use meshos_core::chain::entry::Tip;
 use meshos_core::client::{Answer, Reason};
-use meshos_core::config::Config;
-use meshos_core::id::NodeId;
+use meshos_core::config::{Config, Retention};
+use meshos_core::id::{NodeId, Seq};
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
 use meshos_sim::check::obligation::{Monitor, Overdue};
@@ -33,6 +42,8 @@ use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
 use pinned_leads::PinnedLeads;
+use reads_answer::ReadsAnswer;
+use retains::{Ages, Retains};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +51,13 @@ use transfer_ends::{TransferEnds, Wish, Word};
 
 /// Obligations that the core is known to break: they are counted and not enforced. Each one goes
 /// from this list with the mend that makes it hold, and the list with the last of them.
-pub const PENDING: &[&str] = &[pinned_leads::ID, transfer_ends::ID];
+pub const PENDING: &[&str] = &[
+    fair_share::ID,
+    level::ID,
+    pinned_leads::ID,
+    retains::ID,
+    transfer_ends::ID,
+];
 
 /// What a bound depends on.
 #[derive(Copy, Clone, Debug)]
@@ -88,8 +105,20 @@ struct Duty {
     /// Since when each voter has an undamaged replica of its founding store.
     sound: Vec<Option<Instant>>,
     asking: Vec<Asking>,
+    /// The number of the epoch in which each voter follows a leader, and since when.
+    following: Vec<Option<(u64, Instant)>>,
     /// The committed prefix at the last looks, oldest first.
     committed: VecDeque<Tip>,
+    /// The furthest end of a log at these looks.
+    ends: VecDeque<Seq>,
+    /// Where the log of the leader ended at the last look, with the number of its epoch.
+    leader_end: Option<(u64, Seq)>,
+    leader_floor: Seq,
+    class: Class,
+    retention: Retention,
+    /// The floor of each voter at the last look.
+    floors: Vec<Seq>,
+    ages: Ages,
 }
 
 /// What conditions are made of.
@@ -98,6 +127,17 @@ struct Known {
     heartbeat: Duration,
     bandwidth: u64,
     entry_bytes_max: u32,
+    /// Smallest and largest bound of a message.
+    message_bytes: (u32, u32),
+    /// Whether a request waits long enough for a read to be answered in time.
+    reads_in_time: bool,
+    /// True wall time when the run began.
+    wall_ms: u64,
+    /// Nodes whose wall clock was ever off.
+    skewed: Vec<bool>,
+    /// Followers of busy chains that each node leads, and the classes of those chains.
+    streams: Vec<u64>,
+    classes: Vec<[bool; 3]>,
     ground: Ground,
     duties: Vec<Duty>,
 }
@@ -110,6 +150,10 @@ pub(super) struct Obligations {
     commits: CommitsGoOn,
     transfers: TransferEnds,
     pinned: PinnedLeads,
+    level: Level,
+    shares: FairShare,
+    retains: Retains,
+    reads: ReadsAnswer,
 }
 
 /// Between two looks.
@@ -132,7 +176,15 @@ impl Obligations {
                     pinned: draft.leader_pinned.map(node_index),
                     sound: vec![None; voters.len()],
                     asking: vec![Asking::default(); voters.len()],
+                    following: vec![None; voters.len()],
                     committed: VecDeque::new(),
+                    ends: VecDeque::new(),
+                    leader_end: None,
+                    leader_floor: Seq::ZERO,
+                    class: draft.class,
+                    retention: draft.retention,
+                    floors: vec![Seq::ZERO; voters.len()],
+                    ages: Ages::default(),
                     voters,
                 }
             })
@@ -146,19 +198,40 @@ impl Obligations {
         let pin = Duration::from_millis(pins.max().unwrap_or_default());
         let bandwidth = limits().map(|limits| limits.bandwidth_bytes_per_s).min();
         let entry = limits().map(|limits| limits.entry_bytes_max).min();
+        let messages = || limits().map(|limits| limits.message_bytes_max);
+        let requests = configs.iter().map(|config| config.timing().request_ms);
+        let request = Duration::from_millis(requests.min().unwrap_or_default());
         Self {
             leader_again: LeaderAgain::new(duties.len()),
             commits: CommitsGoOn::new(duties.len()),
             transfers: TransferEnds::default(),
             pinned: PinnedLeads::new(duties.len(), pin),
+            level: Level::default(),
+            shares: FairShare::default(),
+            retains: Retains::default(),
+            reads: ReadsAnswer::default(),
             known: Known {
                 heartbeat,
                 bandwidth: bandwidth.unwrap_or_default(),
                 entry_bytes_max: entry.unwrap_or_default(),
+                message_bytes: (
+                    messages().min().unwrap_or_default(),
+                    messages().max().unwrap_or_default(),
+                ),
+                reads_in_time: request >= heartbeat * 8,
+                wall_ms: 0,
+                skewed: vec![false; configs.len()],
+                streams: vec![0; configs.len()],
+                classes: vec![[false; 3]; configs.len()],
                 ground: Ground::new(configs.len() as u16, shortest),
                 duties,
             },
         }
+    }
+
+    /// The run begins: clocks show true time.
+    pub(super) fn begun(&mut self, view: View<'_, Host>) {
+        self.known.wall_ms = view.clocks(NodeIndex(0)).wall_ms;
     }
 
     /// A fault was applied.
@@ -168,6 +241,7 @@ impl Obligations {
         {
             self.known.ground.leapt(*node);
         }
+        self.known.look_at_walls(view);
         let broken = self.known.ground.look(view);
         for node in broken {
             let host = view.node(node);
@@ -205,9 +279,10 @@ impl Obligations {
     pub(super) fn on_ask(
         &mut self,
         (chain, state): (usize, &ChainTrack),
-        (node, at): (NodeIndex, Instant),
+        (node, view): (NodeIndex, View<'_, Host>),
         (ticket, ask): (u64, &Ask),
     ) {
+        let at = view.at();
         match ask {
             Ask::Open {} => self.asks(chain, node, at),
             Ask::Append { bytes, .. } if *bytes <= self.known.entry_bytes_max => {
@@ -221,6 +296,10 @@ impl Obligations {
                 };
                 self.transfers.wish(ticket, wish);
             }
+            Ask::Read {
+                freshness: Freshness::Linearizable,
+                ..
+            } => self.on_read(view, (chain, state), (node, ticket)),
             Ask::Append { .. } | Ask::Read { .. } | Ask::HandOver {} => {}
         }
     }
@@ -250,13 +329,19 @@ impl Obligations {
         self.transfers.tell(transfer, Word { at, from, tip });
     }
 
+    /// Entries or a part of a checkpoint leave for a follower.
+    pub(super) fn on_served(&mut self, chain: usize, follower: NodeId) {
+        self.shares.serve(chain, node_index(follower));
+    }
+
     /// A request ends.
     pub(super) fn on_answer(
         &mut self,
         (chain, state): (usize, &ChainTrack),
-        (node, at): (NodeIndex, Instant),
+        (node, view): (NodeIndex, View<'_, Host>),
         (ticket, answer): (u64, &Answer),
     ) -> Result<(), Violation> {
+        self.on_read_end(view, (chain, state), (ticket, answer))?;
         if let Some(wish) = self.transfers.answered(ticket) {
             if *answer == Answer::Transferred {
                 let led = match wish.to {
@@ -268,7 +353,7 @@ impl Obligations {
             return Ok(());
         }
         match answer {
-            Answer::Acked { .. } => self.commits.commit(chain, at),
+            Answer::Acked { .. } => self.commits.commit(chain, view.at()),
             Answer::Rejected(
                 Reason::TooLarge | Reason::TooOld | Reason::BadNumber | Reason::UnknownClient,
             ) => {
