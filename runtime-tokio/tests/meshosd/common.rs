@@ -1,4 +1,7 @@
-//! Real `meshosd` processes on loopback.
+//! Real `meshosd` processes.
+
+// Two test programs share it, and neither needs everything.
+#![allow(dead_code)]
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -48,28 +51,77 @@ pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) 
     String::from_utf8(stdout).unwrap()
 }
 
-/// Ports keep the clusters of these tests apart, so they may share it.
-const DEPLOYMENT: &str = "0000000000000000000000000000d001";
+/// What a cluster is made of.
+pub(crate) struct Setup {
+    /// The program of all nodes.
+    pub(crate) program: PathBuf,
+    /// What stands before the program on the command line of a node.
+    pub(crate) before: fn(u64) -> Vec<String>,
+    /// What goes into `[cluster]`.
+    pub(crate) deployment: String,
+    /// Where each node listens.
+    pub(crate) addresses: Vec<String>,
+    /// The mode of the recordings; nothing is recorded with `off`.
+    pub(crate) payload: String,
+    /// What goes into `[timing]`.
+    pub(crate) timing: String,
+    /// What goes into `[limits]` of each node.
+    pub(crate) limits: fn(u64) -> String,
+    /// What goes into `[[chains]]` beside the name `orders`.
+    pub(crate) chain: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        // Held at the same time, so that they differ.
+        let held: Vec<TcpListener> = (0..3)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let addresses = held.iter().map(|listener| listener.local_addr().unwrap());
+        Self {
+            program: env!("CARGO_BIN_EXE_meshosd").into(),
+            before: |_| Vec::new(),
+            deployment: "deployment = \"0000000000000000000000000000d001\"".to_owned(),
+            addresses: addresses.map(|address| address.to_string()).collect(),
+            payload: "off".to_owned(),
+            timing: "heartbeat_ms = 100".to_owned(),
+            limits: |_| String::new(),
+            chain: String::new(),
+        }
+    }
+}
 
 /// Three nodes with one chain called `orders`.
 pub(crate) struct Cluster {
     directory: TempDir,
+    setup: Setup,
     running: BTreeMap<u64, Child>,
 }
 
 impl Cluster {
     /// A cluster whose nodes record in the mode `payload`.
     pub(crate) fn new(payload: &str) -> Self {
+        Self::with(Setup {
+            payload: payload.to_owned(),
+            ..Setup::default()
+        })
+    }
+
+    pub(crate) fn with(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Self {
             directory,
+            setup,
             running: BTreeMap::new(),
         };
-        // Held at the same time, so that they differ.
-        let held: Vec<TcpListener> = (0..3)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
-        let addresses = held.iter().map(|listener| listener.local_addr().unwrap());
+        let Setup {
+            deployment,
+            addresses,
+            payload,
+            timing,
+            chain,
+            ..
+        } = &cluster.setup;
         let nodes = (1..).zip(addresses).map(|(id, address)| {
             format!("  {{ id = {id}, store = \"{id:032x}\", address = \"{address}\" }},\n")
         });
@@ -77,14 +129,15 @@ impl Cluster {
         for id in 1..=3 {
             let (control, store) = (cluster.socket(id), cluster.store(id));
             let recording = cluster.recording(id);
+            let limits = (cluster.setup.limits)(id);
             let text = format!(
                 "[node]\nid = {id}\ncontrol = {control:?}\nhand_over_ms = 3000\n\
                  [store]\npath = {store:?}\nid = \"{id:032x}\"\n\
                  [recording]\npath = {recording:?}\npayload = \"{payload}\"\n\
                  rotate_bytes = 1000000\nfiles_max = 10000\n\
-                 [timing]\nheartbeat_ms = 100\n\
-                 [cluster]\ndeployment = \"{DEPLOYMENT}\"\nnodes = [\n{nodes}]\n\
-                 [[chains]]\nname = \"orders\"\n"
+                 [timing]\n{timing}\n[limits]\n{limits}\n\
+                 [cluster]\n{deployment}\nnodes = [\n{nodes}]\n\
+                 [[chains]]\nname = \"orders\"\n{chain}\n"
             );
             fs::write(cluster.config(id), text).unwrap();
         }
@@ -148,6 +201,30 @@ impl Cluster {
             .unwrap();
         let text = String::from_utf8(output.stdout).ok()?;
         serde_json::from_str(text.lines().next()?).ok()
+    }
+
+    /// Why the nodes `id` and `peer` do not talk, as `id` shows it.
+    pub(crate) fn refusal(&self, id: u64, peer: u64) -> Option<String> {
+        let output = meshosd(["chain", "status", "--json", "--endpoint"])
+            .arg(self.socket(id))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).ok()?;
+        let mut lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let line: Value = lines.find(|line: &Value| line["peer"] == peer)?;
+        line["refusal"].as_str().map(str::to_owned)
+    }
+
+    /// Everything that a node has logged.
+    pub(crate) fn log(&self, id: u64) -> String {
+        fs::read_to_string(self.path(&format!("{id}.log"))).unwrap()
+    }
+
+    /// The process of a node.
+    pub(crate) fn process(&self, id: u64) -> u32 {
+        self.running[&id].id()
     }
 
     /// A running node that says it leads.

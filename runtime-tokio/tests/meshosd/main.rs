@@ -4,4 +4,5 @@
 mod cluster;
 mod commands;
 mod common;
+mod links;
 mod readme;
