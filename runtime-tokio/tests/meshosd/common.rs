@@ -180,7 +180,10 @@ impl Cluster {
             .append(true)
             .open(self.path(&format!("{id}.log")))
             .unwrap();
-        let mut command = meshosd(["run", "--config"]);
+        let mut words = (self.setup.before)(id);
+        words.push(self.setup.program.display().to_string());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["run", "--config"]);
         command.arg(self.config(id)).args(args);
         let child = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
         self.running.insert(id, child);
@@ -205,16 +208,10 @@ impl Cluster {
 
     /// Why the nodes `id` and `peer` do not talk, as `id` shows it.
     pub(crate) fn refusal(&self, id: u64, peer: u64) -> Option<String> {
-        let output = meshosd(["chain", "status", "--json", "--endpoint"])
-            .arg(self.socket(id))
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).ok()?;
-        let mut lines = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        let line: Value = lines.find(|line: &Value| line["peer"] == peer)?;
-        line["refusal"].as_str().map(str::to_owned)
+        let status = self.status(id)?;
+        let mut peers = status["peers"].as_array()?.iter();
+        let found = peers.find(|found| found["node"] == peer)?;
+        found["refusal"].as_str().map(str::to_owned)
     }
 
     /// Everything that a node has logged.

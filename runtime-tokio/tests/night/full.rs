@@ -19,7 +19,9 @@ fn a_full_store_with_expired_entries_takes_appends_again() {
             "mkdir {store} && mount -t tmpfs -o size=8m none {store}"
         ));
     }
-    cluster.start_all();
+    for id in 1..=3 {
+        cluster.start_with(id, &["--format"]);
+    }
     wait_for("a leader", || cluster.leader());
     let fill = meshosd(["chain", "append", "--chain", "orders", "--count", "1000"])
         .args(["--payload-bytes", "200000", "--patience", "1"])

@@ -17,8 +17,8 @@ fn plug() {
     shell("ip link set switch up");
     for id in 1..=3 {
         shell(&format!(
-            "if [ -e /run/netns/machine{id} ]; then ip netns del machine{id}; fi
-             if ip link show port{id} > /dev/null 2>&1; then ip link del port{id}; fi
+            "if ip link show port{id} > /dev/null 2>&1; then ip link del port{id}; fi
+             if [ -e /run/netns/machine{id} ]; then ip netns del machine{id}; fi
              ip netns add machine{id}
              ip link add port{id} type veth peer name eth0 netns machine{id}
              ip link set port{id} up master switch
