@@ -5,22 +5,21 @@ use crate::config::Settings;
 use crate::control;
 use crate::desk::FrontDesk;
 use crate::driver::Driver;
-use crate::inbox::{self, Refused, Sender};
+use crate::inbox;
 use crate::net::{self, Backoff, Introduction, Links, Network, TcpTransport};
 use crate::open::{OpenError, Opened, format_store, open_store};
 use crate::ports::Clock;
 use crate::recording::{self, FileJournal, RecordingError};
+use crate::stop::{FINISH_MIN, Signals, asked_to_stop, cut_short, finish, join};
 use crate::store::{Gauge, StoreThread};
 use crate::tasks::Tasks;
-use meshos_core::event::{Input, Seed};
+use meshos_core::event::Seed;
 use meshos_core::hello::Greeter;
 use meshos_core::id::FormatNonce;
 use meshos_core::node::{Node, StartError};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// Why a node does not start, or stops out of order.
@@ -217,77 +216,6 @@ async fn with_space<T>(
 /// How long a start waits before it looks again whether there is space.
 const SPACE_RETRY: Duration = Duration::from_millis(500);
 
-/// Time that is left for writing down what is under way, whatever signals come.
-const FINISH_MIN: Duration = Duration::from_secs(5);
-
-/// Waits for a signal, and then until nobody misses this node; a second signal ends that wait.
-async fn asked_to_stop(
-    signals: &mut Signals,
-    inbox: &Sender,
-    leading: tokio::sync::watch::Receiver<usize>,
-    patience: Duration,
-) {
-    signals.next().await;
-    tokio::select! {
-        () = hand_over(inbox, leading, patience) => {}
-        () = signals.next() => tracing::warn!("second signal, not waiting any longer"),
-    }
-}
-
-/// Waits for a signal that is not to be put off: a disk that hangs would hold the process for ever.
-async fn cut_short(signals: &mut Signals) {
-    sleep(FINISH_MIN).await;
-    signals.next().await;
-}
-
-/// Asks the node to leave, and waits until nobody misses it.
-async fn hand_over(
-    inbox: &Sender,
-    mut leading: tokio::sync::watch::Receiver<usize>,
-    patience: Duration,
-) {
-    tracing::info!(
-        chains = *leading.borrow(),
-        "stopping, leadership is handed over"
-    );
-    let handing = async {
-        while inbox.command(Input::HandOver) == Err(Refused::Full) {
-            sleep(Duration::from_millis(10)).await;
-        }
-        // The sender lives in the desk, which outlives this.
-        let _ = leading.wait_for(|chains| *chains == 0).await;
-    };
-    if timeout(patience, handing).await.is_err() {
-        tracing::warn!("leadership could not be handed over in time");
-    }
-}
-
-/// Waits until everything that the node ordered is done and durable, and what was fed to it
-/// written down.
-async fn finish<F: Send + 'static>(
-    driving: JoinHandle<Node>,
-    storing: std::thread::JoinHandle<F>,
-    recording: Option<std::thread::JoinHandle<()>>,
-) -> Result<(), RunError> {
-    driving.await.map_err(|_| RunError::Ended("driver"))?;
-    join(storing, "store").await?;
-    match recording {
-        Some(thread) => join(thread, "recording").await,
-        None => Ok(()),
-    }
-}
-
-async fn join<F: Send + 'static>(
-    thread: std::thread::JoinHandle<F>,
-    name: &'static str,
-) -> Result<(), RunError> {
-    let joined = tokio::task::spawn_blocking(|| thread.join()).await;
-    match joined {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(RunError::Ended(name)),
-    }
-}
-
 fn network(settings: &Settings, introduction: Introduction, links: Links) -> Network {
     Network {
         introduction: Arc::new(introduction),
@@ -323,26 +251,5 @@ pub fn random<const N: usize>() -> Result<[u8; N], RunError> {
             what: "no entropy",
             source: error.into(),
         }),
-    }
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

@@ -28,6 +28,8 @@ pub mod open;
 pub mod ports;
 #[cfg(feature = "tokio")]
 pub mod recording;
+#[cfg(feature = "tokio")]
+mod stop;
 pub mod store;
 #[cfg(feature = "tokio")]
 pub mod tasks;

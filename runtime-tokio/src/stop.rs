@@ -1,0 +1,171 @@
+//! How a node stops: it is asked to, hands over what it leads, and ends what is under way.
+
+use crate::daemon::RunError;
+use crate::inbox::{Refused, Sender};
+use meshos_core::event::Input;
+use std::io;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// Time that is left for writing down what is under way, whatever signals come.
+pub(crate) const FINISH_MIN: Duration = Duration::from_secs(5);
+
+/// Waits for a signal, and then until nobody misses this node; a second signal ends that wait.
+pub(crate) async fn asked_to_stop(
+    signals: &mut Signals,
+    inbox: &Sender,
+    leading: tokio::sync::watch::Receiver<usize>,
+    patience: Duration,
+) {
+    signals.next().await;
+    tokio::select! {
+        () = hand_over(inbox, leading, patience) => {}
+        () = signals.next() => tracing::warn!("second signal, not waiting any longer"),
+    }
+}
+
+/// Waits for a signal that is not to be put off: a disk that hangs would hold the process for ever.
+pub(crate) async fn cut_short(signals: &mut Signals) {
+    sleep(FINISH_MIN).await;
+    signals.next().await;
+}
+
+/// Asks the node to leave, and waits until nobody misses it.
+async fn hand_over(
+    inbox: &Sender,
+    mut leading: tokio::sync::watch::Receiver<usize>,
+    patience: Duration,
+) {
+    tracing::info!(
+        chains = *leading.borrow(),
+        "stopping, leadership is handed over"
+    );
+    let handing = async {
+        while inbox.command(Input::HandOver) == Err(Refused::Full) {
+            sleep(Duration::from_millis(10)).await;
+        }
+        // The sender lives in the desk, which outlives this.
+        let _ = leading.wait_for(|chains| *chains == 0).await;
+    };
+    if timeout(patience, handing).await.is_err() {
+        tracing::warn!("leadership could not be handed over in time");
+    }
+}
+
+/// Waits until everything that the node ordered is done and durable, and what was fed to it
+/// written down.
+pub(crate) async fn finish<N, F: Send + 'static>(
+    driving: JoinHandle<N>,
+    storing: std::thread::JoinHandle<F>,
+    recording: Option<std::thread::JoinHandle<()>>,
+) -> Result<(), RunError> {
+    driving.await.map_err(|_| RunError::Ended("driver"))?;
+    join(storing, "store").await?;
+    match recording {
+        Some(thread) => join(thread, "recording").await,
+        None => Ok(()),
+    }
+}
+
+pub(crate) async fn join<F: Send + 'static>(
+    thread: std::thread::JoinHandle<F>,
+    name: &'static str,
+) -> Result<(), RunError> {
+    let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+    match joined {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(RunError::Ended(name)),
+    }
+}
+
+/// The signals that ask a node to stop.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbox::{Limits, inbox};
+    use rustix::process::{Signal as Sent, getpid, kill_process};
+    use std::sync::mpsc;
+    use tokio::sync::watch;
+    use tokio::time::Instant;
+
+    const FOR_EVER: Duration = Duration::from_secs(3_600);
+
+    /// The only test that sends signals: all tests of this binary share the process.
+    #[tokio::test]
+    async fn a_second_signal_ends_the_wait_for_another_leader() {
+        let mut signals = Signals::new().unwrap();
+        let (sender, _receiver) = inbox(Limits::default());
+        // It leads a chain for ever: nobody takes over.
+        let (_leading, leads) = watch::channel(1);
+        let mut stopping = Box::pin(asked_to_stop(&mut signals, &sender, leads, FOR_EVER));
+        let a_while = Duration::from_millis(100);
+        assert!(timeout(a_while, &mut stopping).await.is_err(), "not asked");
+        kill_process(getpid(), Sent::TERM).unwrap();
+        assert!(timeout(a_while, &mut stopping).await.is_err(), "it leads");
+        kill_process(getpid(), Sent::TERM).unwrap();
+        let within = Duration::from_secs(60);
+        timeout(within, stopping)
+            .await
+            .expect("the second one ends the wait");
+        drop(sender);
+        // The last resort: a third one ends the wait for a disk that hangs, but not at once.
+        tokio::time::pause();
+        let began = Instant::now();
+        let mut cut = Box::pin(cut_short(&mut signals));
+        assert!(timeout(FINISH_MIN * 2, &mut cut).await.is_err());
+        assert!(began.elapsed() >= FINISH_MIN);
+        tokio::time::resume();
+        kill_process(getpid(), Sent::TERM).unwrap();
+        timeout(within, cut).await.expect("it cuts the stop short");
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_until_the_recording_is_written() {
+        let (written, waits) = mpsc::channel::<()>();
+        let recording = std::thread::spawn(move || {
+            let _ = waits.recv();
+        });
+        let driving = tokio::spawn(async {});
+        let storing = std::thread::spawn(|| {});
+        let mut finishing = Box::pin(finish(driving, storing, Some(recording)));
+        let a_while = Duration::from_millis(200);
+        assert!(timeout(a_while, &mut finishing).await.is_err());
+        drop(written);
+        finishing.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_part_that_panics_is_named() {
+        let driving = tokio::spawn(async {});
+        let storing = std::thread::spawn(|| {});
+        let recording = std::thread::spawn(|| panic!("as it happens"));
+        let ended = finish(driving, storing, Some(recording)).await;
+        assert!(
+            matches!(ended, Err(RunError::Ended("recording"))),
+            "{ended:?}"
+        );
+    }
+}
