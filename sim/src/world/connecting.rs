@@ -504,8 +504,12 @@ impl<M: Machine> World<M> {
         } else {
             place.from
         };
+        // Each time it is said anew, so that one loss of it does not stand for all.
+        let stream = self.streams().at(place);
+        stream.draws += 1;
+        let nth = stream.draws;
         if self.network.is_connected(from, to)
-            && let Some(at) = self.reaches(place, from, 1)
+            && let Some(at) = self.reaches(place, from, nth)
         {
             self.happen(at, Happening::Reset(place, number, end));
         }
