@@ -14,12 +14,14 @@ use crate::chain::clients::ClientLimits;
 use crate::chain::entry::{EntryHash, Membership, Tip};
 use crate::chain::order::Checkpoint;
 use crate::chain::store::Founding;
+use crate::hash::{StateHash, stable_hash};
 use crate::id::{
     ChainId, ClusterId, DeploymentId, Epoch, Gen, Member, NodeId, Replica, Seq, StoreId,
 };
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -27,11 +29,13 @@ use serde::{Deserialize, Serialize};
 pub const VOTERS_MAX: usize = 16;
 
 /// A valid config.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Draft", into = "Draft")]
 pub struct Config {
     draft: Draft,
     cluster: ClusterId,
+    /// Of the draft, which never changes.
+    digest: StateHash,
 }
 
 impl TryFrom<Draft> for Config {
@@ -39,7 +43,9 @@ impl TryFrom<Draft> for Config {
 
     fn try_from(mut draft: Draft) -> Result<Self, ConfigError> {
         draft.nodes.sort_by_key(|founder| founder.node);
-        draft.chains.sort_by_key(|chain| ChainId::of(&chain.name));
+        draft
+            .chains
+            .sort_by_cached_key(|chain| ChainId::of(&chain.name));
         check::numbers(&draft)?;
         check::nodes(&draft.nodes)?;
         for chain in &mut draft.chains {
@@ -52,7 +58,18 @@ impl TryFrom<Draft> for Config {
             }
         }
         let cluster = cluster_of(&draft);
-        Ok(Self { draft, cluster })
+        let digest = stable_hash(&draft);
+        Ok(Self {
+            draft,
+            cluster,
+            digest,
+        })
+    }
+}
+
+impl Hash for Config {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
     }
 }
 
@@ -86,9 +103,14 @@ impl Config {
 
     /// The name of a chain of this genesis, for people; empty for any other.
     pub fn name_of(&self, chain: ChainId) -> &str {
+        self.chain(chain).map_or("", |draft| &draft.name)
+    }
+
+    /// A chain by its id.
+    pub fn chain(&self, id: ChainId) -> Option<&ChainDraft> {
         let chains = &self.draft.chains;
-        let found = chains.binary_search_by_key(&chain, |draft| ChainId::of(&draft.name));
-        found.map_or("", |at| &chains[at].name)
+        let at = chains.binary_search_by_key(&id, |chain| ChainId::of(&chain.name));
+        Some(&chains[at.ok()?])
     }
 
     /// The spans.

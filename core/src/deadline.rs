@@ -5,8 +5,10 @@
 //! that what just arrived counts, and one that comes much later than its deadline is armed anew
 //! once instead of believed: a node that was not listening has no evidence.
 
+use crate::hash::SummedMap;
 use crate::time::Instant;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -66,11 +68,18 @@ pub(crate) enum Class {
 type Key = (ChainIndex, Kind);
 
 /// Every armed timer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Deadlines {
-    by_key: BTreeMap<Key, Instant>,
+    by_key: SummedMap<Key, Instant>,
     expiries: BTreeSet<(Instant, ChainIndex, Kind)>,
     suspicions: BTreeSet<(Instant, ChainIndex, Kind)>,
+}
+
+impl Hash for Deadlines {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The ordered sets hold the same timers.
+        self.by_key.hash(state);
+    }
 }
 
 impl Deadlines {

@@ -3,8 +3,11 @@
 use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
+mod summed;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use summed::SummedMap;
 
 /// Digest of everything that can influence a future action of a node.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

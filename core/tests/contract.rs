@@ -4,11 +4,16 @@ mod common;
 
 use common::{config, start};
 use meshos_core::action::Actions;
+use meshos_core::chain::entry::{Entry, EntryHash, Kind, Tip};
+use meshos_core::chain::order::Slot;
+use meshos_core::chain::payload::Payload;
 use meshos_core::config::Retention;
 use meshos_core::count::Count;
-use meshos_core::event::{Event, Input};
-use meshos_core::id::{Incarnation, Number, OpId};
+use meshos_core::event::{Boot, Event, Input, Seed};
+use meshos_core::id::{Epoch, Gen, Incarnation, NodeId, Number, OpId, StoreId};
+use meshos_core::node::{Node, StartError};
 use meshos_core::time::{Instant, Wall};
+use std::sync::Arc;
 
 fn wake() -> Event {
     Event {
@@ -84,4 +89,45 @@ fn an_answer_to_another_run_is_counted_and_changes_nothing() {
     }
     assert_eq!(node.state_hash(), before);
     assert_eq!(node.counters().of(Count::UnknownOperation), 2);
+}
+
+#[test]
+fn a_limit_below_an_entry_that_is_stored_is_named() {
+    let config = config(1, Retention::default());
+    let limit = config.limits().entry_bytes_max;
+    let start = |length: u32| {
+        let mut boot = Boot::founding(&config, NodeId::new(1)).unwrap();
+        let image = &mut boot.images[0];
+        let epoch = Epoch {
+            n: 1,
+            node: NodeId::new(1),
+        };
+        let entry = Entry {
+            generation: Gen::default(),
+            seq: image.tip.end,
+            epoch,
+            store: StoreId::new(1),
+            incarnation: Incarnation::new(1),
+            stamp: Wall::default(),
+            kind: Kind::Data(None),
+            payload: Payload::new(vec![7; length as usize].into()),
+            hash: EntryHash::default(),
+        };
+        let entry = entry.linked(image.tip.hash);
+        image.tip = Tip {
+            end: entry.seq.next(),
+            epoch,
+            hash: entry.hash,
+        };
+        image.slots.push(Slot::Known(Arc::new(entry)));
+        let seed = Seed([1; 32]);
+        Node::new(NodeId::new(1), config.clone(), boot, seed, Instant::ZERO)
+    };
+    assert!(start(limit).is_ok());
+    let refused: StartError = start(limit + 1).expect_err("it is too large");
+    assert_eq!(
+        refused.to_string(),
+        "chain \"c\" holds an entry of 262145 bytes at position 0, above limits.entry_bytes_max, \
+         which is 262144"
+    );
 }

@@ -4,7 +4,8 @@
 mod common;
 
 use bytes::Bytes;
-use common::{config, start};
+use common::cluster::Cluster;
+use common::{chain, config, config_of, start};
 use meshos_core::action::{Action, Actions};
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::{Ask, ClientRequest, Level};
@@ -144,6 +145,19 @@ proptest! {
             nodes[node].step(now, event, &mut out);
             prop_assert_eq!(out.as_slice(), &actions[..]);
             prop_assert_eq!(nodes[node].state_hash().0, hash);
+            prop_assert_eq!(encoded(&nodes[node]).state_hash().0, hash);
+        }
+    }
+}
+
+#[test]
+fn the_digest_of_many_chains_is_what_their_states_say() {
+    let chains = (0..200).map(|number| chain(&format!("c{number}"), 3, Retention::default()));
+    let mut cluster = Cluster::new(&config_of(3, chains.collect()));
+    for ms in [0, 1, 10, 100, 3_000, 1_000, 1_000, 20_000] {
+        cluster.run(Duration::from_millis(ms));
+        for node in &cluster.nodes {
+            assert_eq!(node.state_hash(), encoded(node).state_hash());
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{StableHasher, StateHash, stable_hash};
+use super::{StableHasher, StateHash, SummedMap, stable_hash};
 use crate::id::{Epoch, NodeId, Seq};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -90,4 +90,25 @@ fn asking_for_the_digest_changes_nothing() {
     7_u64.hash(&mut hasher);
     assert_eq!(hasher.finish(), hasher.finish());
     assert_eq!(StateHash(hasher.finish()), stable_hash(&7_u64));
+}
+
+#[test]
+fn a_summed_map_has_one_digest_whatever_it_held_before() {
+    let mut map: SummedMap<u64, Seq> = (0..9).map(|key| (key, Seq::new(key))).collect();
+    let before = stable_hash(&map);
+    assert_eq!(map.insert(3, Seq::new(99)), Some(Seq::new(3)));
+    assert_ne!(stable_hash(&map), before);
+    assert_eq!(map.remove(&4), Some(Seq::new(4)));
+    assert_eq!(map.remove(&4), None);
+    map.insert(4, Seq::new(4));
+    map.insert(3, Seq::new(3));
+    assert_eq!(stable_hash(&map), before);
+    let bytes = postcard::to_allocvec(&map).unwrap();
+    let again: SummedMap<u64, Seq> = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!((stable_hash(&again), &again), (before, &map));
+    map.clear();
+    assert_eq!(
+        stable_hash(&map),
+        stable_hash(&SummedMap::<u64, Seq>::default())
+    );
 }

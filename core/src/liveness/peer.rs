@@ -2,10 +2,10 @@
 
 use super::rows::{Key, Outbox, Own, Page};
 use super::{Heard, Timing};
+use crate::hash::SummedMap;
 use crate::id::{Incarnation, NodeId, Number};
 use crate::message::{Heartbeat, Row};
 use crate::time::{Instant, Sample, Wall};
-use alloc::collections::BTreeMap;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub(super) struct Peer {
     /// Its rows up to this version are known.
     known: u64,
     /// Its rows.
-    pub(super) rows: BTreeMap<Key, Row>,
+    pub(super) rows: SummedMap<Key, Row>,
     /// The newest of our heartbeats that it echoed.
     echoed: Number,
     /// When it first echoed that one.
@@ -68,7 +68,7 @@ impl Peer {
             last_heard: None,
             clock: None,
             known: 0,
-            rows: BTreeMap::new(),
+            rows: SummedMap::default(),
             echoed: Number::new(0),
             last_echo: None,
             in_contact: false,

@@ -1,5 +1,6 @@
 //! This node's own rows and what each peer still has to acknowledge of them.
 
+use crate::hash::SummedMap;
 use crate::id::{ChainId, Gen, NodeId, Replica};
 use crate::message::{Row, RowState};
 use alloc::collections::BTreeMap;
@@ -17,7 +18,7 @@ pub(super) type Key = (ChainId, Gen);
 pub(super) struct Own {
     /// The newest version given; counts from 1 in every incarnation.
     version: u64,
-    rows: BTreeMap<Key, Published>,
+    rows: SummedMap<Key, Published>,
 }
 
 /// One own row.
@@ -78,25 +79,28 @@ impl Own {
     ) -> u64 {
         self.version += 1;
         let (chain, generation) = key;
-        let own = self.rows.entry(key).or_insert_with(|| Published {
-            row: Row {
-                chain,
-                generation,
-                replica,
-                state,
-            },
-            version: 0,
-            audience: Vec::new(),
-        });
-        own.row.replica = replica;
-        own.row.state = state;
-        own.version = self.version;
+        let row = Row {
+            chain,
+            generation,
+            replica,
+            state,
+        };
         // Who was told of a row has to hear that it is gone, whoever shares the chain by then.
-        if state.is_some() && own.audience != audience {
-            own.audience.clear();
-            own.audience.extend_from_slice(audience);
-        }
-        self.version
+        let told = self.rows.remove(&key).map(|own| own.audience);
+        let audience = match told {
+            Some(told) if state.is_none() || told == audience => told,
+            Some(_) | None => audience.to_vec(),
+        };
+        let version = self.version;
+        self.rows.insert(
+            key,
+            Published {
+                row,
+                version,
+                audience,
+            },
+        );
+        version
     }
 
     /// The version of a row and who is told of it.

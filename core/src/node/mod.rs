@@ -3,6 +3,7 @@
 //! A step fires what expired, takes in the event, fires what is suspected, and settles the
 //! chains that were touched. Actions come out in the order in which they have to be performed.
 
+mod chains;
 mod route;
 mod status;
 mod timers;
@@ -11,12 +12,13 @@ pub use status::{NodeStatus, PeerStatus};
 
 use crate::action::{Actions, Fault};
 use crate::bandwidth::Bucket;
-use crate::config::Config;
+use crate::chain::order::{Image, Slot};
+use crate::config::{ChainDraft, Config};
 use crate::count::{Count, Counters};
 use crate::deadline::{ChainIndex, Deadlines};
 use crate::event::{Boot, Event, Input, Seed};
 use crate::hash::{StateHash, stable_hash};
-use crate::id::{ChainId, NodeId, Number, OpId, Run};
+use crate::id::{ChainId, NodeId, Number, OpId, Run, Seq};
 use crate::liveness::{Liveness, Timing};
 use crate::replica::role::Role;
 use crate::replica::{Chain, Cx};
@@ -24,8 +26,10 @@ use crate::rng::Rng;
 use crate::time::{Instant, Wall};
 use crate::wire;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use chains::Chains;
 use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
@@ -44,8 +48,7 @@ pub struct Node {
     operations: Number,
     /// Questions to peers so far.
     attempts: Number,
-    /// In ascending order of their ids.
-    chains: Vec<Chain>,
+    chains: Chains,
     /// Which chain each order under way belongs to.
     under_way: BTreeMap<Number, ChainIndex>,
     /// Chains that something happened to in this step, in the order in which it did.
@@ -111,13 +114,30 @@ pub enum StartError {
     /// The store holds a chain that the config does not name.
     #[error("the store holds chain {0}, which the config does not name")]
     UnknownChain(ChainId),
+    /// The store holds an entry that a lowered limit does not admit: a message need not have
+    /// room for it.
+    #[error(
+        "chain {chain:?} holds an entry of {found} bytes at position {seq}, above \
+         limits.entry_bytes_max, which is {limit}"
+    )]
+    EntryAboveLimit {
+        /// The chain's name.
+        chain: String,
+        /// Where the first such entry is.
+        seq: Seq,
+        /// Length of its payload.
+        found: u32,
+        /// The limit.
+        limit: u32,
+    },
 }
 
 impl Node {
     /// A node from what survived its last run. Emits nothing: the first step speaks.
     ///
     /// # Errors
-    /// If `config` does not name `id`, or does not name a chain that `boot` holds.
+    /// If `config` does not name `id`, or does not name a chain that `boot` holds, or does not
+    /// admit the size of an entry of it.
     pub fn new(
         id: NodeId,
         config: Arc<Config>,
@@ -135,9 +155,9 @@ impl Node {
         };
         let mut chains = Vec::with_capacity(boot.images.len());
         for image in boot.images {
-            let mut drafts = config.chains().iter();
-            let draft = drafts.find(|chain| ChainId::of(&chain.name) == image.chain);
+            let draft = config.chain(image.chain);
             let draft = draft.ok_or(StartError::UnknownChain(image.chain))?;
+            admits_sizes(draft, &image, config.limits().entry_bytes_max)?;
             let index = ChainIndex(chains.len() as u32);
             chains.push(Chain::new(index, draft, image, me, &config, now));
         }
@@ -166,7 +186,7 @@ impl Node {
             bucket: Bucket::new(limits.bandwidth_bytes_per_s, limits.background_ppm, now),
             operations: Number::new(0),
             attempts: Number::new(0),
-            chains,
+            chains: Chains::new(chains),
             under_way: BTreeMap::new(),
             touched,
             watched: BTreeSet::new(),
@@ -295,7 +315,7 @@ impl Node {
     #[must_use]
     pub fn redacted(&self) -> Self {
         let mut node = self.clone();
-        node.chains.iter_mut().for_each(Chain::redact);
+        node.chains.lend_all().for_each(Chain::redact);
         node
     }
 
@@ -338,7 +358,7 @@ impl Node {
             leaving: self.leaving,
             out,
         };
-        act(&mut self.chains[index.0 as usize], &mut cx)
+        act(self.chains.lend(index.0 as usize), &mut cx)
     }
 
     /// Does something to every chain that is led here: for what happens seldom.
@@ -349,4 +369,22 @@ impl Node {
             }
         }
     }
+}
+
+/// Whether every entry of a chain is within the limit that the config sets now.
+fn admits_sizes(draft: &ChainDraft, image: &Image, limit: u32) -> Result<(), StartError> {
+    let entries = image.slots.iter().filter_map(|slot| match slot {
+        Slot::Known(entry) => Some(entry),
+        Slot::Unknown => None,
+    });
+    let mut large = entries.filter(|entry| entry.payload.length() > limit);
+    let Some(entry) = large.next() else {
+        return Ok(());
+    };
+    Err(StartError::EntryAboveLimit {
+        chain: draft.name.clone(),
+        seq: entry.seq,
+        found: entry.payload.length(),
+        limit,
+    })
 }

@@ -86,7 +86,7 @@ impl Node {
             set(&mut self.asking, index, chain.is_asking());
         }
         let chains = &mut self.chains;
-        let begun = |index: &ChainIndex| chains[index.0 as usize].take_new_round();
+        let begun = |index: &ChainIndex| chains.lend(index.0 as usize).take_new_round();
         let asking = self.touched.list.iter().copied().filter(begun).collect();
         self.ask_confirms(asking, wall, out);
         if self.liveness.heartbeat_due() <= self.now {

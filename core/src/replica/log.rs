@@ -39,9 +39,11 @@ impl Hash for Log {
         self.durable.hash(state);
         self.generation.hash(state);
         self.membership_seq.hash(state);
-        for (seq, slot) in (self.floor().get()..).zip(&self.slots) {
-            if *slot == Slot::Unknown {
-                seq.hash(state);
+        if self.unknown > 0 {
+            for (seq, slot) in (self.floor().get()..).zip(&self.slots) {
+                if *slot == Slot::Unknown {
+                    seq.hash(state);
+                }
             }
         }
     }
