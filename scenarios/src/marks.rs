@@ -5,6 +5,7 @@
 
 use crate::model::{Host, Output};
 use meshos_core::action::Note;
+use meshos_core::chain::order::Slot;
 use meshos_core::chain::store::{Named, Part};
 use meshos_core::count::{Count, Counters};
 use meshos_core::id::{ChainId, Epoch, Seq};
@@ -319,7 +320,14 @@ fn write_and_sync(ops: &[FileOp]) -> Option<(u64, u64)> {
 }
 
 impl Hook<Host> for Marks {
-    fn on_input(&mut self, _: View<'_, Host>, node: NodeIndex, _: Now, input: &Input<Host>) {
+    fn on_input(&mut self, view: View<'_, Host>, node: NodeIndex, _: Now, input: &Input<Host>) {
+        if let Input::Message { message, .. } = input
+            && let Body::Chain(chain) = &message.message.body
+            && matches!(chain.talk, Talk::Reset { .. })
+            && chain_of(view, node, chain.chain).is_some_and(|chain| chain.log().unknown() > 0)
+        {
+            reached!("checkpoint met entries that are unknown");
+        }
         let heard = match input {
             Input::Message { message, .. } => match &message.message.body {
                 Body::Chain(chain) => match chain.talk {
@@ -362,6 +370,15 @@ impl Hook<Host> for Marks {
             }
         }
         for effect in step.effects {
+            if let Effect::Send { message, .. } = effect
+                && let Body::Chain(chain) = &message.message.body
+                && let Talk::Pull { since, .. } = &chain.talk
+                && let Some(before) = since.end.before()
+                && let Some(chain) = chain_of(step.view, step.node, chain.chain)
+                && matches!(chain.log().slot(before), Some(Slot::Unknown))
+            {
+                reached!("pulled from behind an entry that is unknown");
+            }
             if let Effect::Disk { token, ops } = effect
                 && *token != 0
             {

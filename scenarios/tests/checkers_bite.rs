@@ -49,6 +49,78 @@ fn bites<T: std::fmt::Debug>(judgement: Result<T, Violation>, property: &str) {
     assert_eq!(violation.property, property, "{}", violation.detail);
 }
 
+#[test]
+fn refusals() {
+    use meshos_core::client::Reason;
+    use meshos_scenarios::checks::refusals::{Causes, ID, Lowest, observe, unknown_chain};
+    let lowest = Lowest::of([Limits::default()].iter());
+    let asked = |number, bytes| Asked::Append {
+        key: Some(Key::Request { client: 3, number }),
+        tag: 1,
+        bytes,
+        local: false,
+    };
+    let read = Asked::Read {
+        from: Seq::ZERO,
+        freshness: meshos_scenarios::model::Freshness::Linearizable,
+        bytes_max: 1,
+    };
+    let calm = Causes::default();
+    let every = Causes {
+        asked: 1 << 40,
+        uncommitted: 1 << 40,
+        transfer: true,
+        stopped: true,
+        full: true,
+    };
+    let large = lowest.entry_bytes_max + 1;
+    let window = u64::from(lowest.window);
+    for (reason, wrong, right) in [
+        (Reason::TooLarge, asked(1, large - 1), asked(1, large)),
+        (Reason::BadNumber, asked(1, 0), asked(0, 0)),
+        (Reason::UnknownClient, read, asked(1, 0)),
+        (Reason::NoSuchTarget, asked(1, 0), Asked::Transfer),
+    ] {
+        bites(observe(reason, &wrong, window, every, lowest), ID);
+        assert_eq!(observe(reason, &right, window, every, lowest), Ok(()));
+    }
+    let one = asked(1, 10);
+    bites(observe(Reason::TooOld, &one, window - 1, every, lowest), ID);
+    assert_eq!(observe(Reason::TooOld, &one, window, every, lowest), Ok(()));
+    for reason in [
+        Reason::Busy,
+        Reason::Transferring,
+        Reason::StoreFull,
+        Reason::Stopped,
+    ] {
+        bites(observe(reason, &one, 0, calm, lowest), ID);
+        assert_eq!(observe(reason, &one, 0, every, lowest), Ok(()));
+    }
+    // A backlog of entries makes nobody refuse a read.
+    let backlog = Causes { asked: 1, ..every };
+    bites(observe(Reason::Busy, &read, 0, backlog, lowest), ID);
+    bites(unknown_chain(&one, true), ID);
+    assert_eq!(unknown_chain(&one, false), Ok(()));
+}
+
+/// A payload hash that says nothing of the bytes is seen.
+#[test]
+fn log_matching_computes_hashes_again() {
+    let mut truth = Truth::new(Tip::default());
+    let good = entry(Tip::default(), 1, "bytes", None);
+    assert_eq!(
+        log_matching::link(&good, EntryHash::default()),
+        good.hash.0,
+        "the format of the check is that of the core"
+    );
+    let mut forged = (*good).clone();
+    forged.hash = EntryHash(7);
+    bites(
+        log_matching::observe(&mut truth, &Arc::new(forged), Tip::default()),
+        log_matching::ID,
+    );
+}
+
 /// Defects of one property are told apart by the lines of the check that find them.
 #[test]
 fn two_defects_of_one_property_have_two_sites() {

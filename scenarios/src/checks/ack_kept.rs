@@ -10,6 +10,7 @@ use meshos_core::chain::entry::{Entry, Kind};
 use meshos_core::id::{Epoch, Seq};
 use meshos_sim::violation::Violation;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Id of the property.
 pub const ID: &str = "ack-kept";
@@ -76,6 +77,26 @@ impl Ledger {
         });
         request.open += 1;
         request.attempts += 1;
+    }
+
+    /// How many higher numbers of the same client were asked for; without bound once requests
+    /// were forgotten.
+    pub fn above(&self, key: Key) -> u64 {
+        let Key::Request { client, .. } = key else {
+            return 0;
+        };
+        if self.evicted > 0 {
+            return u64::MAX;
+        }
+        let last = Key::Request {
+            client,
+            number: u64::MAX,
+        };
+        if key == last {
+            return 0;
+        }
+        let higher = (Bound::Excluded(key), Bound::Included(last));
+        self.requests.range(higher).count() as u64
     }
 
     /// An attempt ended without appending anything.

@@ -33,6 +33,7 @@ impl Checks {
         if track.store != store {
             track.store = store;
             track.format(&self.chains);
+            self.for_causes(|causes| causes.stopped = true);
         }
         Ok(())
     }
@@ -66,6 +67,7 @@ impl Checks {
                 Role::Replica
             };
             if let Some(fault) = fault {
+                state.causes.stopped = true;
                 recover::stopped(fault, track.harm)?;
             }
             let listed =
@@ -150,6 +152,9 @@ impl Checks {
         }
         if let Fault::DiskReadError { node, .. } = fault {
             self.nodes[node.at()].harm.unreadable = true;
+        }
+        if matches!(fault, Fault::DiskFull { .. } | Fault::DiskRoom { .. }) {
+            self.for_causes(|causes| causes.full = true);
         }
         if let Fault::DiskSyncError { node }
         | Fault::DiskRoom {

@@ -3,12 +3,12 @@
 //! the checkpoint.
 //!
 //! Every entry is compared when it enters a log, with everything that was ever seen at its
-//! position. The hash itself is computed again once per distinct entry, so that "equal hash" is
-//! worth something.
+//! position. The hashes of an entry and of its payload are computed again once per distinct entry,
+//! from the bytes and without the core, so that "equal hash" is worth something.
 
 use super::truth::{Line, Truth};
 use meshos_core::action::Fault;
-use meshos_core::chain::entry::{Entry, Tip};
+use meshos_core::chain::entry::{Entry, EntryHash, Kind, Tip};
 use meshos_sim::violation::Violation;
 use std::sync::Arc;
 
@@ -60,7 +60,15 @@ fn compare(truth: &mut Truth, entry: &Arc<Entry>, previous: Tip) -> Result<(), V
     if seq < truth.base() {
         return Ok(());
     }
-    if !entry.follows(previous.hash) {
+    if let Some(bytes) = entry.payload.bytes()
+        && (entry.payload.hash().0 != leading(&blake3::hash(bytes))
+            || entry.payload.length() as usize != bytes.len())
+    {
+        return broken(format!(
+            "the payload of entry {seq} is not what its hash says"
+        ));
+    }
+    if entry.hash.0 != link(entry, previous.hash) {
         return broken(format!(
             "entry {seq} of epoch {} does not link to the entry before it",
             entry.epoch
@@ -71,6 +79,55 @@ fn compare(truth: &mut Truth, entry: &Arc<Entry>, previous: Tip) -> Result<(), V
         previous: previous.hash,
     });
     Ok(())
+}
+
+/// The hash that links an entry behind one of hash `previous`, by the store format and not by what
+/// the core makes of it.
+pub fn link(entry: &Entry, previous: EntryHash) -> u128 {
+    let mut bytes = Vec::with_capacity(256);
+    for number in [previous.0, entry.store.get(), entry.payload.hash().0] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    let (code, extra) = match &entry.kind {
+        Kind::Empty => (0, None),
+        Kind::OpenClient => (1, None),
+        Kind::Data(None) => (2, None),
+        Kind::Data(Some(request)) => (3, Some([request.client.0.get(), request.number.get()])),
+        Kind::Config(_) => (4, None),
+    };
+    for number in [
+        entry.generation.get(),
+        entry.seq.get(),
+        entry.epoch.n,
+        entry.epoch.node.get(),
+        entry.incarnation.get(),
+        entry.stamp.as_ms(),
+    ] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    bytes.push(code);
+    bytes.extend_from_slice(&entry.payload.length().to_le_bytes());
+    for number in extra.into_iter().flatten() {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    if let Kind::Config(membership) = &entry.kind {
+        for group in [&membership.voters, &membership.learners] {
+            bytes.extend_from_slice(&(group.len() as u64).to_le_bytes());
+            for member in group {
+                bytes.extend_from_slice(&member.node.get().to_le_bytes());
+                bytes.extend_from_slice(&member.store.get().to_le_bytes());
+                bytes.extend_from_slice(&member.replica.get().to_le_bytes());
+            }
+        }
+    }
+    leading(&blake3::hash(&bytes))
+}
+
+/// The first half of a digest.
+fn leading(hash: &blake3::Hash) -> u128 {
+    let mut first = [0; 16];
+    first.copy_from_slice(&hash.as_bytes()[..16]);
+    u128::from_le_bytes(first)
 }
 
 /// A replica stopped because a leader's entries contradict its own.

@@ -28,6 +28,7 @@ pub mod payload_blind;
 pub mod promise_order;
 pub mod rate_limits;
 pub mod recover;
+pub mod refusals;
 pub mod role_table;
 mod said;
 pub mod stale_prefix;
@@ -59,6 +60,8 @@ use track::{ChainTrack, NodeTrack};
 pub struct Checks {
     /// What each node is started with.
     configs: Vec<Arc<Config>>,
+    /// The lowest of their bounds that refusals name.
+    lowest: refusals::Lowest,
     nodes: Vec<NodeTrack>,
     chains: Vec<ChainTrack>,
     history: History,
@@ -96,6 +99,7 @@ impl Checks {
         Self {
             nodes: (0..nodes).map(NodeIndex).map(track).collect(),
             obligations: Obligations::new(&configs, &chains),
+            lowest: refusals::Lowest::of(configs.iter().map(|config| config.limits())),
             configs,
             chains,
             history: History::default(),
@@ -169,6 +173,7 @@ impl Checks {
         let runs = view.node(node).is_some_and(|host| host.node().is_some());
         if runs && op.ask == (Ask::HandOver {}) {
             self.obligations.on_leave(node);
+            self.for_causes(|causes| causes.transfer = true);
         }
         let (true, Some(asked)) = (runs, Asked::of(&op.ask)) else {
             return;
@@ -176,6 +181,8 @@ impl Checks {
         let Some(chain) = self.chains.get_mut(usize::from(op.chain)) else {
             return;
         };
+        chain.causes.asked += 1;
+        chain.causes.transfer |= asked == Asked::Transfer;
         let attempt = Attempt {
             node,
             chain: op.chain,
@@ -191,6 +198,15 @@ impl Checks {
         self.obligations.on_ask(asked, when, (op.ticket, &op.ask));
         let waiting = self.history.begin(op.ticket, attempt);
         self.nodes[node.at()].misuse = conserved::begun(op.ticket, waiting).err();
+    }
+}
+
+impl Checks {
+    /// Something happens that a refusal in any chain may name.
+    fn for_causes(&mut self, change: impl Fn(&mut refusals::Causes)) {
+        self.chains
+            .iter_mut()
+            .for_each(|chain| change(&mut chain.causes));
     }
 }
 

@@ -6,18 +6,19 @@ use super::promise_order::{self, Said};
 use super::stale_prefix::Shows;
 use super::track::NodeTrack;
 use super::{
-    Checks, conserved, durable_tail, instance, no_disruption, role_table, stale_prefix, step,
+    Checks, conserved, durable_tail, instance, no_disruption, refusals, role_table, stale_prefix,
+    step,
 };
 use crate::history::{Asked, Attempt};
 use crate::model::{Freshness, Host, Output};
 use meshos_core::chain::entry::Entry;
-use meshos_core::client::Answer;
+use meshos_core::client::{Answer, Reason};
 use meshos_core::id::{ChainId, NodeId, Seq};
 use meshos_core::message::{Body, ChainMessage, Confirm, Heartbeat, Message, Round, Talk};
 use meshos_core::node::Node;
 use meshos_core::wire;
 use meshos_sim::hook::{Cause, Step};
-use meshos_sim::machine::Effect;
+use meshos_sim::machine::{Effect, NodeIndex};
 use meshos_sim::violation::Violation;
 use std::sync::Arc;
 
@@ -285,6 +286,9 @@ impl Checks {
         let place = usize::from(attempt.chain);
         let (about, when) = ((place, &self.chains[place]), (step.node, step.view));
         self.obligations.on_answer(about, when, (ticket, answer))?;
+        if let Answer::Rejected(reason) = answer {
+            self.hear_refusal(step.node, &attempt, *reason)?;
+        }
         let chain = &mut self.chains[place];
         match answer {
             Answer::Acked { seq, epoch } => {
@@ -316,6 +320,21 @@ impl Checks {
             } => self.hear_entries(step, &attempt, (*floor, *commit), entries),
             Answer::Corrupt { .. } | Answer::Transferred => Ok(()),
         }
+    }
+
+    fn hear_refusal(
+        &self,
+        node: NodeIndex,
+        attempt: &Attempt,
+        reason: Reason,
+    ) -> Result<(), Violation> {
+        let chain = &self.chains[usize::from(attempt.chain)];
+        if reason == Reason::UnknownChain {
+            let track = &self.nodes[node.at()];
+            return refusals::unknown_chain(&attempt.asked, self.place(track, chain.id).is_some());
+        }
+        let above = attempt.asked.key().map_or(0, |key| chain.ledger.above(key));
+        refusals::observe(reason, &attempt.asked, above, chain.causes, self.lowest)
     }
 
     fn hear_entries(

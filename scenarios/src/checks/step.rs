@@ -66,6 +66,7 @@ impl Checks {
                 }
                 Note::Commit { .. } => {}
                 Note::Stopped(fault) => {
+                    self.chains[replica.chain].causes.stopped = true;
                     log_matching::stopped(*fault)?;
                     durable_tail::stopped(*fault, track.harm)?;
                     recover::stopped(*fault, track.harm)?;
@@ -121,6 +122,7 @@ impl Checks {
                 leads(state, replica, run, &after)?;
             }
             let waiting = after.tip.end.distance(after.commit);
+            state.causes.uncommitted = state.causes.uncommitted.max(waiting);
             let limits = self.configs[step.node.at()].limits();
             bounded::observe(bounded::Measure::Uncommitted, waiting, limits)?;
         }

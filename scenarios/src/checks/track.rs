@@ -9,6 +9,7 @@ use super::linearizable::Order;
 use super::one_leader_per_epoch::Leaders;
 use super::rate_limits::Budget;
 use super::recover::Harm;
+use super::refusals::Causes;
 use super::stale_prefix::Shown;
 use super::touched;
 use super::truth::Truth;
@@ -39,6 +40,8 @@ pub(super) struct ChainTrack {
     pub(super) durable: Vec<Tip>,
     /// The floor of each of them.
     pub(super) floors: Vec<u64>,
+    /// What a refusal may name.
+    pub(super) causes: Causes,
 }
 
 impl ChainTrack {
@@ -55,6 +58,10 @@ impl ChainTrack {
             order: Order::default(),
             durable: vec![founding.floor; voters],
             floors: vec![0; voters],
+            causes: Causes {
+                transfer: draft.leader_pinned.is_some(),
+                ..Causes::default()
+            },
             root: founding.floor,
             generation: Gen::default(),
             founding: founding.membership,

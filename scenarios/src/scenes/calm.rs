@@ -1,7 +1,7 @@
 //! Nothing fails: what clients alone can do to a cluster.
 
 use super::{Plan, Scene, aim};
-use crate::cfg::{Blow, ChainCfg, ClientCfg, NodeCfg, Target};
+use crate::cfg::{Aim, Blow, ChainCfg, ClientCfg, NodeCfg, Target};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
 use meshos_sim::machine::NodeIndex;
@@ -43,6 +43,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "every node has heartbeats, spans and bounds of its own, and leaders come and go",
         marks: &[],
         fill: unlike_nodes,
+    },
+    Scene {
+        name: "few-members",
+        about: "clusters of one node to five, and chains that only some of the nodes hold",
+        marks: &[],
+        fill: few_members,
     },
     Scene {
         name: "many-chains",
@@ -145,6 +151,67 @@ fn bandwidth_starvation(plan: &mut Plan, draw: Draw) {
     };
     plan.cfg.clients = (0..3).map(group).collect();
     plan.liveness_ms = 30_000;
+}
+
+/// A chain has one voter or at least three, so a cluster of two nodes has chains of one.
+fn few_members(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("few");
+    plan.nodes = *draw.of("nodes").pick(&[1, 2, 2, 3, 4, 5]);
+    plan.cfg.clients.clear();
+    plan.cfg.chains.clear();
+    for chain in 0..draw.of("chains").within(1..=3) as u16 {
+        let draw = draw.of("chain").nth(u64::from(chain));
+        let (members, pinned) = (members(plan.nodes, draw), draw.of("pin"));
+        plan.cfg.chains.push(ChainCfg {
+            name: format!("chain-{chain}"),
+            pinned: pinned
+                .of("on")
+                .chance(200_000)
+                .then(|| *pinned.pick(&members)),
+            retention: Retention {
+                entries_max: *draw.of("keep").pick(&[None, Some(5)]),
+                ..Retention::default()
+            },
+            members,
+            ..ChainCfg::default()
+        });
+        plan.cfg.clients.push(ClientCfg {
+            chain,
+            count: 12,
+            interval_ms: 200,
+            start_ms: 2_000,
+            ..ClientCfg::default()
+        });
+    }
+    for number in 0..draw.of("blows").within(0..=3) {
+        let draw = draw.of("blow").nth(number);
+        let blows = &[
+            Blow::Crash,
+            Blow::CrashAtPersist,
+            Blow::Pause,
+            Blow::Isolate,
+        ];
+        let at_ms = draw.of("at").within(2_500..=9_000);
+        plan.cfg.aims.push(Aim {
+            at_ms,
+            chain: draw.of("chain").below(plan.cfg.chains.len() as u64) as u16,
+            at: Target::Leader,
+            blow: *draw.of("kind").pick(blows),
+            for_ms: draw.of("for").within(100..=3_000),
+        });
+    }
+}
+
+/// One node, or three and more, of a cluster.
+pub(super) fn members(nodes: u16, draw: Draw) -> Vec<NodeIndex> {
+    let order = draw.of("members").shuffled((0..nodes).map(NodeIndex));
+    let sizes: Vec<usize> = [1, 3, 3, 4, 5]
+        .into_iter()
+        .filter(|size| *size <= order.len())
+        .collect();
+    let mut members = order[..*draw.of("size").pick(&sizes)].to_vec();
+    members.sort_unstable();
+    members
 }
 
 fn unlike_nodes(plan: &mut Plan, draw: Draw) {

@@ -56,6 +56,12 @@ pub(super) const SCENES: &[Scene] = &[
         marks: &["corrupt entry repaired from a peer"],
         fill: corrupt_bytes,
     },
+    Scene {
+        name: "corrupt-behind",
+        about: "a node with damaged entries comes back when the others have dropped them",
+        marks: &["checkpoint met entries that are unknown"],
+        fill: corrupt_behind,
+    },
 ];
 
 fn slow_disk(plan: &mut Plan, draw: Draw) {
@@ -244,6 +250,37 @@ fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
             (boot, boot + draw.of("down").within(1..=200)),
             Unsynced::Drawn,
         );
+    }
+}
+
+/// While the damaged node is away, retention passes what it holds: it meets a checkpoint with
+/// entries that it does not know, or asks for entries behind one that it does not know.
+fn corrupt_behind(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("corrupt-behind");
+    plan.cfg.chains[0].retention.entries_max = Some(draw.of("keep").within(2..=12));
+    plan.cfg.flips = *draw.of("flips").pick(&[Flips::Minority, Flips::Striped]);
+    plan.cfg.limits.segment_bytes_max = 4_096;
+    let client = &mut plan.cfg.clients[0];
+    (client.interval_ms, client.count, client.start_ms) = (60, 80, 1_500);
+    (client.reads_ppm, client.bytes) = (50_000, (0, 60));
+    plan.disk_us.1 = *draw.of("disk").pick(&[2_000, 60_000]);
+    plan.weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 200_000]);
+    let victim = node(draw.of("victim"), plan.nodes);
+    let mut at = draw.of("first").within(2_000..=4_000);
+    for number in 0..draw.of("count").within(1..=4) {
+        let draw = draw.nth(number);
+        let bits = *draw.of("bits").pick(&[1, 2, 8]);
+        let back = at + draw.of("down").within(50..=2_000);
+        if back >= plan.safety_ms {
+            break;
+        }
+        plan.fault(ms(at), Fault::Flip { node: victim, bits });
+        crash(plan, victim, (at + 1, back), Unsynced::Drawn);
+        at = back + draw.of("between").within(100..=1_500);
+    }
+    if draw.of("leader").chance(300_000) {
+        let at = draw.of("leader-at").within(3_000..=8_000);
+        aim(plan, at, Target::Leader, Blow::Isolate, 1_500);
     }
 }
 

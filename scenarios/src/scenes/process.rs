@@ -40,6 +40,12 @@ pub(super) const SCENES: &[Scene] = &[
         fill: crash_at_persist,
     },
     Scene {
+        name: "crash-while-booting",
+        about: "nodes crash at file operations of their own recovery, several times in a row",
+        marks: &[],
+        fill: crash_while_booting,
+    },
+    Scene {
         name: "wiped-voter",
         about: "voters lose their stores and the leader dies beside them",
         marks: &["wiped voter while the leader dies"],
@@ -53,6 +59,12 @@ pub(super) const SCENES: &[Scene] = &[
             "checkpoint continued behind the parts that came",
         ],
         fill: behind_retention,
+    },
+    Scene {
+        name: "checkpoint-in-parts",
+        about: "a checkpoint of many messages reaches a node that is behind, and parts are lost",
+        marks: &[],
+        fill: |plan, draw| behind(plan, draw, 1_000_000),
     },
     Scene {
         name: "far-behind",
@@ -180,6 +192,36 @@ fn crash_at_persist(plan: &mut Plan, draw: Draw) {
     }
 }
 
+fn crash_while_booting(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("booting");
+    plan.cfg.limits.segment_bytes_max = 4_096;
+    plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
+    plan.cfg.chains[0].retention = Retention {
+        entries_max: *draw.of("keep").pick(&[None, Some(4), Some(12)]),
+        ..Retention::default()
+    };
+    let mut at = draw.of("first").within(1_500..=3_500);
+    for number in 0..draw.of("count").within(1..=6) {
+        let draw = draw.nth(number);
+        let node = node(draw.of("node"), plan.nodes);
+        let unsynced = Unsynced::Drawn;
+        plan.fault(ms(at), Fault::Crash { node, unsynced });
+        // The first file operations of the next boot are those of its recovery.
+        let fault = Fault::CrashAtPersist {
+            node,
+            op: draw.of("op").within(1..=10),
+            unsynced,
+            restart_after_ms: Some(draw.of("down").within(1..=800)),
+        };
+        plan.fault(ms(at + 1), fault);
+        plan.fault(ms(at + 50), Fault::Restart { node });
+        at += draw.of("between").within(100..=2_000);
+        if at + 50 >= plan.safety_ms {
+            break;
+        }
+    }
+}
+
 /// While the others elect, the process of a voter dies at one of the file operations of its vote
 /// and leaves what it wrote unsynced; a later crash takes whatever the boot between them did not
 /// sync.
@@ -254,6 +296,11 @@ fn scarce(draw: Draw) -> Retention {
 }
 
 fn behind_retention(plan: &mut Plan, draw: Draw) {
+    behind(plan, draw, 400_000);
+}
+
+/// `parts_ppm` of a million plans have a checkpoint that takes several messages.
+fn behind(plan: &mut Plan, draw: Draw, parts_ppm: u32) {
     let draw = draw.of("behind");
     plan.cfg.chains[0].retention = scarce(draw);
     let limits = &mut plan.cfg.limits;
@@ -261,7 +308,7 @@ fn behind_retention(plan: &mut Plan, draw: Draw) {
     let client = &mut plan.cfg.clients[0];
     (client.interval_ms, client.count, client.start_ms) = (80, 30, 1_500);
     (client.repeat_ppm, client.repeat_ms_max, client.reads_ppm) = (700_000, 6_000, 100_000);
-    if draw.of("parts").chance(400_000) {
+    if draw.of("parts").chance(parts_ppm) {
         // A checkpoint takes several messages, of which some are lost, and more than a moment.
         (limits.entry_bytes_max, limits.message_bytes_max) = (1, 1_025);
         limits.bandwidth_bytes_per_s = *draw.of("budget").pick(&[100_000, 1_000_000]);

@@ -1,6 +1,6 @@
 //! Everything at once, a different part of it for each seed.
 
-use super::calm::unlike;
+use super::calm::{members, unlike};
 use super::{Plan, Scene, aim, leave_out, reboot_at_end};
 use crate::cfg::{Blow, ChainCfg, ClientCfg, Flips, Target};
 use crate::model::{Ask, Op};
@@ -53,6 +53,13 @@ fn swarm(plan: &mut Plan, draw: Draw) {
     }
     if swarm.on("zones") {
         zones(plan, draw.of("zones"));
+    }
+    // Where stores are lost, a part of the nodes may lose a majority of itself.
+    if wiped.is_empty() && draw.of("members").chance(250_000) {
+        let chain = &mut plan.cfg.chains[0];
+        chain.members = members(plan.nodes, draw.of("of-chain"));
+        let is_member = |node: &NodeIndex| chain.members.contains(node);
+        chain.pinned = chain.pinned.filter(is_member);
     }
     if swarm.on("aims") {
         aims(plan, draw.of("aims"));
