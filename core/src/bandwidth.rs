@@ -3,8 +3,7 @@
 //! The bucket holds one second's worth of the rate and starts full. `Foreground` may empty it,
 //! `Background` may use only its top share, and `Realtime` may overdraw it by half. A request
 //! larger than what its class may use passes when the bucket is full and leaves it in debt, so
-//! over any window of length `w`, the first one included, the bytes granted and not refunded
-//! are at most `rate * (w + 1.5 s)`, plus what the largest single request has above that.
+//! over any window of length `w`, the first one included, the bytes granted are at most `rate * (w + 1.5 s)`, plus what the largest single request has above that.
 //!
 //! No class starves: one that was refused and kept asking for longer than its patience has its
 //! turn, and until it passed, or ceased to ask, the other classes wait. This module moves no
@@ -32,7 +31,20 @@ pub enum Class {
     Realtime,
 }
 
-/// The budget of one sender.
+/// What a sender may send.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes per second.
+    pub rate_bytes_per_s: u64,
+    /// The share of it that background traffic may use, per million; at most one million counts.
+    pub background_ppm: u32,
+    /// How long a class may be refused before the others wait for it.
+    pub patience: Duration,
+    /// The same for background traffic.
+    pub background_patience: Duration,
+}
+
+/// The budget of one sender, as far as it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Bucket {
     /// Bytes per second; one token is a billionth of a byte, so this many per nanosecond.
@@ -41,6 +53,8 @@ pub struct Bucket {
     /// Tokens; negative while in debt.
     level: i128,
     refilled: Instant,
+    /// How long a class may be refused before the others wait for it, by its discriminant.
+    patience: [Duration; 3],
     /// Which class has been refused since when, by its discriminant.
     waiting: [Option<Wait>; 3],
 }
@@ -55,31 +69,18 @@ struct Wait {
     needed: i128,
 }
 
-/// Leave to send; what is not sent is to be refunded.
-#[must_use = "bytes that are not sent are to be refunded"]
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    class: Class,
-    bytes: u64,
-    waited: Option<Wait>,
-}
-
-impl Grant {
-    /// How many bytes may be sent.
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
 impl Bucket {
-    /// A full bucket. A rate of 0 counts as 1, a share above one million as one million.
-    pub fn new(rate_bytes_per_s: u64, background_ppm: u32, now: Instant) -> Self {
-        let rate = rate_bytes_per_s.max(1);
+    /// A full bucket. A rate of 0 counts as 1.
+    pub fn new(budget: Budget, now: Instant) -> Self {
+        let rate = budget.rate_bytes_per_s.max(1);
+        let mut patience = [budget.patience; 3];
+        patience[Class::Background as usize] = budget.background_patience;
         Self {
             rate,
-            background_ppm: background_ppm.min(MILLION),
+            background_ppm: budget.background_ppm.min(MILLION),
             level: capacity(rate),
             refilled: now,
+            patience,
             waiting: [None; 3],
         }
     }
@@ -88,13 +89,9 @@ impl Bucket {
     ///
     /// A class is one line: its oldest chunk is asked for first, and no other before that one
     /// passed. A class that does not ask again when it was told to loses its place.
-    pub fn admit(&mut self, class: Class, bytes: u64, now: Instant) -> Result<Grant, Instant> {
+    pub fn admit(&mut self, class: Class, bytes: u64, now: Instant) -> Result<(), Instant> {
         if bytes == 0 {
-            return Ok(Grant {
-                class,
-                bytes,
-                waited: None,
-            });
+            return Ok(());
         }
         self.refill(now);
         let waited = self.waiting[class as usize].filter(|wait| !wait.has_lapsed(now));
@@ -104,11 +101,7 @@ impl Bucket {
         if other.is_none() && self.level >= needed {
             self.level -= tokens(bytes);
             self.waiting[class as usize] = None;
-            return Ok(Grant {
-                class,
-                bytes,
-                waited,
-            });
+            return Ok(());
         }
         let first = other.map_or(needed, |(_, wait)| wait.needed);
         let retry = self.when(needed.max(first)).max(now.after(RETRY_MIN));
@@ -118,17 +111,6 @@ impl Bucket {
             needed: self.needed(class, bytes, true),
         });
         Err(retry)
-    }
-
-    /// Gives back `bytes` of a grant that were not sent. If nothing was sent, the class also gets
-    /// back its place in the line. Until it is refunded a grant counts as sent.
-    pub fn refund(&mut self, grant: Grant, bytes: u64) {
-        let bytes = bytes.min(grant.bytes);
-        self.level = (self.level + tokens(bytes)).min(capacity(self.rate));
-        if bytes == grant.bytes && bytes > 0 {
-            let place = &mut self.waiting[grant.class as usize];
-            *place = place.or(grant.waited);
-        }
     }
 
     /// Tokens that have to be there for `bytes` to pass; in its turn `Background` is not held
@@ -150,9 +132,11 @@ impl Bucket {
     fn turn(&self, now: Instant) -> Option<(Class, Wait)> {
         let impatient = |class: Class| {
             let wait = self.waiting[class as usize].filter(|wait| !wait.has_lapsed(now))?;
-            (wait.since.after(patience(class)) <= now).then_some((class, wait))
+            (wait.since.after(self.patience[class as usize]) <= now).then_some((class, wait))
         };
-        let end = |(class, wait): &(Class, Wait)| (wait.since.after(patience(*class)), *class);
+        let end = |(class, wait): &(Class, Wait)| {
+            (wait.since.after(self.patience[*class as usize]), *class)
+        };
         CLASSES.into_iter().filter_map(impatient).min_by_key(end)
     }
 
@@ -176,14 +160,6 @@ impl Bucket {
 impl Wait {
     fn has_lapsed(&self, now: Instant) -> bool {
         now > self.retry.after(LAPSE)
-    }
-}
-
-/// How long a class may be refused before the others wait for it.
-const fn patience(class: Class) -> Duration {
-    match class {
-        Class::Foreground | Class::Realtime => Duration::from_secs(1),
-        Class::Background => Duration::from_secs(60),
     }
 }
 

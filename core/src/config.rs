@@ -10,6 +10,7 @@ mod tests;
 pub use check::ConfigError;
 pub use draft::{ChainDraft, Draft, Founder, Limits, PeerLimits, Retention, Timing};
 
+use crate::bandwidth::Budget;
 use crate::chain::clients::ClientLimits;
 use crate::chain::entry::{EntryHash, Membership, Tip};
 use crate::chain::order::Checkpoint;
@@ -139,6 +140,17 @@ impl Config {
     /// The silence after which a peer is suspected: three missed heartbeats.
     pub fn suspicion(&self) -> Duration {
         self.heartbeat() * 3
+    }
+
+    /// What a node may send of entries and checkpoints.
+    pub fn budget(&self) -> Budget {
+        let Draft { timing, limits, .. } = &self.draft;
+        Budget {
+            rate_bytes_per_s: limits.bandwidth_bytes_per_s,
+            background_ppm: limits.background_ppm,
+            patience: Duration::from_millis(timing.patience_ms),
+            background_patience: Duration::from_millis(timing.background_patience_ms),
+        }
     }
 
     /// The store that `node` was founded with.

@@ -44,6 +44,12 @@ counts! {
     OlderEpoch,
     /// A heartbeat that is not newer than the last one.
     StaleHeartbeat,
+    /// A chunk answered an older request than the present one, and was taken.
+    ChunkLate,
+    /// A member waits for what may still be on its way, so it is not sent again.
+    StillUnderWay,
+    /// What should have come long ago was sent again.
+    SentAgain,
     /// A chunk whose predecessor is not ours.
     ChunkGap,
     /// A chunk that is not linked or not in order.

@@ -27,4 +27,6 @@ pub mod replay;
 pub mod replica;
 mod rng;
 pub mod time;
+mod turns;
+mod window;
 pub mod wire;

@@ -66,6 +66,9 @@ const REQUIRED: &[&str] = &[
     "retention before entries that wait",
     "clock leapt past the age bound while leading",
     "checkpoint continued behind the parts that came",
+    "late chunk of an older request taken",
+    "bulk that may be on its way not sent again",
+    "bulk that should have come sent again",
 ];
 
 const CONFIG: &str = "members of a chain do not change yet";
@@ -267,6 +270,9 @@ fn reach(count: Count) {
         Count::Retained => reached!("prefix dropped by retention"),
         Count::Expired => reached!("entries dropped by age"),
         Count::RetainedFirst => reached!("retention before entries that wait"),
+        Count::ChunkLate => reached!("late chunk of an older request taken"),
+        Count::StillUnderWay => reached!("bulk that may be on its way not sent again"),
+        Count::SentAgain => reached!("bulk that should have come sent again"),
         Count::WrongCluster
         | Count::WrongStore
         | Count::UnknownSender

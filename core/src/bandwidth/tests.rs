@@ -1,4 +1,4 @@
-use super::{Bucket, Class, MILLION, patience};
+use super::{Bucket, Budget, Class, MILLION};
 use crate::time::Instant;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -10,39 +10,51 @@ fn at(ms: u64) -> Instant {
     Instant::from_nanos(ms * 1_000_000)
 }
 
-fn bucket() -> Bucket {
-    Bucket::new(RATE, 300_000, at(0))
+fn of(rate: u64, share: u32, now: Instant) -> Bucket {
+    let budget = Budget {
+        rate_bytes_per_s: rate,
+        background_ppm: share,
+        patience: Duration::from_secs(1),
+        background_patience: Duration::from_secs(60),
+    };
+    Bucket::new(budget, now)
 }
 
-fn take(bucket: &mut Bucket, class: Class, bytes: u64, ms: u64) -> Result<u64, Instant> {
-    bucket
-        .admit(class, bytes, at(ms))
-        .map(|grant| grant.bytes())
+fn bucket() -> Bucket {
+    of(RATE, 300_000, at(0))
+}
+
+fn patience(class: Class) -> Duration {
+    bucket().patience[class as usize]
+}
+
+fn take(bucket: &mut Bucket, class: Class, bytes: u64, ms: u64) -> Result<(), Instant> {
+    bucket.admit(class, bytes, at(ms))
 }
 
 #[test]
 fn foreground_may_empty_a_bucket_that_starts_full() {
     let mut bucket = bucket();
-    assert_eq!(take(&mut bucket, Class::Foreground, 1000, 0), Ok(1000));
+    assert_eq!(take(&mut bucket, Class::Foreground, 1000, 0), Ok(()));
     assert_eq!(take(&mut bucket, Class::Foreground, 1, 0), Err(at(1)));
     assert_eq!(take(&mut bucket, Class::Foreground, 500, 1), Err(at(500)));
     assert_eq!(take(&mut bucket, Class::Foreground, 500, 499), Err(at(500)));
-    assert_eq!(take(&mut bucket, Class::Foreground, 500, 500), Ok(500));
+    assert_eq!(take(&mut bucket, Class::Foreground, 500, 500), Ok(()));
 }
 
 #[test]
 fn background_uses_only_its_share() {
     let mut bucket = bucket();
-    assert_eq!(take(&mut bucket, Class::Background, 300, 0), Ok(300));
+    assert_eq!(take(&mut bucket, Class::Background, 300, 0), Ok(()));
     assert_eq!(take(&mut bucket, Class::Background, 1, 0), Err(at(1)));
-    assert_eq!(take(&mut bucket, Class::Foreground, 700, 0), Ok(700));
+    assert_eq!(take(&mut bucket, Class::Foreground, 700, 0), Ok(()));
 }
 
 #[test]
 fn realtime_overdraws_by_half_the_bucket_and_no_more() {
     let mut bucket = bucket();
-    assert_eq!(take(&mut bucket, Class::Foreground, 1000, 0), Ok(1000));
-    assert_eq!(take(&mut bucket, Class::Realtime, 500, 0), Ok(500));
+    assert_eq!(take(&mut bucket, Class::Foreground, 1000, 0), Ok(()));
+    assert_eq!(take(&mut bucket, Class::Realtime, 500, 0), Ok(()));
     assert_eq!(take(&mut bucket, Class::Realtime, 1, 0), Err(at(1)));
     assert_eq!(take(&mut bucket, Class::Foreground, 1, 0), Err(at(501)));
 }
@@ -51,66 +63,39 @@ fn realtime_overdraws_by_half_the_bucket_and_no_more() {
 fn larger_than_the_bucket_passes_when_full_and_is_paid_for() {
     for class in [Class::Foreground, Class::Background] {
         let mut bucket = bucket();
-        assert_eq!(take(&mut bucket, Class::Foreground, 1, 0), Ok(1));
+        assert_eq!(take(&mut bucket, Class::Foreground, 1, 0), Ok(()));
         assert_eq!(take(&mut bucket, class, 5000, 0), Err(at(1)));
-        assert_eq!(take(&mut bucket, class, 5000, 1), Ok(5000));
+        assert_eq!(take(&mut bucket, class, 5000, 1), Ok(()));
         assert_eq!(take(&mut bucket, Class::Foreground, 1, 1), Err(at(4002)));
     }
 }
 
 #[test]
-fn unsent_bytes_come_back_but_never_overfill() {
-    let mut bucket = bucket();
-    let grant = bucket
-        .admit(Class::Foreground, 1000, at(0))
-        .expect("the bucket is full");
-    bucket.refund(grant, 400);
-    assert_eq!(take(&mut bucket, Class::Foreground, 400, 0), Ok(400));
-    let grant = bucket
-        .admit(Class::Realtime, 500, at(0))
-        .expect("realtime overdraws");
-    bucket.refund(grant, u64::MAX);
-    assert_eq!(take(&mut bucket, Class::Realtime, 500, 0), Ok(500));
-    let grant = bucket
-        .admit(Class::Foreground, 1000, at(1500))
-        .expect("the bucket is full");
-    bucket.refund(grant, 1000);
-    assert_eq!(take(&mut bucket, Class::Foreground, 1000, 9000), Ok(1000));
-    assert!(take(&mut bucket, Class::Foreground, 1, 9000).is_err());
-}
-
-#[test]
-fn a_class_that_sent_nothing_keeps_its_place_in_the_line() {
-    let mut bucket = Bucket::new(RATE, 0, at(0));
+fn a_class_that_is_never_left_anything_has_its_turn() {
+    let mut bucket = of(RATE, 0, at(0));
     let mut ms = 0;
-    assert_eq!(take(&mut bucket, Class::Foreground, 950, 0), Ok(950));
+    assert_eq!(take(&mut bucket, Class::Foreground, 950, 0), Ok(()));
     // Foreground takes all there is, and background asks for what it will never be left.
-    let turn = loop {
+    loop {
         let _ = take(&mut bucket, Class::Foreground, 50, ms);
-        match bucket.admit(Class::Background, 10, at(ms)) {
-            Ok(grant) => break grant,
-            Err(_) => ms += 50,
+        if take(&mut bucket, Class::Background, 10, ms).is_ok() {
+            break;
         }
+        ms += 50;
         assert!(ms < 70_000, "it has had no turn");
-    };
+    }
     assert_eq!(
         at(ms),
         at(0).after(patience(Class::Background)),
         "not held to its share"
     );
-    bucket.refund(turn, 10);
-    assert!(
-        take(&mut bucket, Class::Foreground, 1, ms).is_err(),
-        "it is still its turn"
-    );
-    assert_eq!(take(&mut bucket, Class::Background, 10, ms), Ok(10));
     assert!(bucket.waiting[Class::Background as usize].is_none());
 }
 
 #[test]
 fn who_ceases_to_ask_blocks_nobody() {
     let mut bucket = bucket();
-    assert_eq!(take(&mut bucket, Class::Foreground, 1000, 0), Ok(1000));
+    assert_eq!(take(&mut bucket, Class::Foreground, 1000, 0), Ok(()));
     assert_eq!(take(&mut bucket, Class::Foreground, 2000, 0), Err(at(1000)));
     assert_eq!(
         take(&mut bucket, Class::Realtime, 10, 1500),
@@ -119,7 +104,7 @@ fn who_ceases_to_ask_blocks_nobody() {
     );
     assert_eq!(
         take(&mut bucket, Class::Realtime, 10, 2001),
-        Ok(10),
+        Ok(()),
         "it did not come"
     );
 }
@@ -127,14 +112,14 @@ fn who_ceases_to_ask_blocks_nobody() {
 #[test]
 fn extreme_numbers_saturate() {
     let end = Instant::from_nanos(u64::MAX);
-    let mut bucket = Bucket::new(u64::MAX, u32::MAX, at(0));
+    let mut bucket = of(u64::MAX, u32::MAX, at(0));
     assert_eq!(bucket.background_ppm, MILLION);
     assert!(bucket.admit(Class::Foreground, u64::MAX, at(0)).is_ok());
     assert!(bucket.admit(Class::Realtime, u64::MAX, end).is_ok());
-    let mut bucket = Bucket::new(0, 0, at(0));
+    let mut bucket = of(0, 0, at(0));
     assert!(bucket.admit(Class::Foreground, u64::MAX, at(0)).is_ok());
     assert_eq!(bucket.admit(Class::Foreground, 1, at(0)), Err(end));
-    let mut bucket = Bucket::new(u64::MAX, 0, end);
+    let mut bucket = of(u64::MAX, 0, end);
     assert!(
         bucket.admit(Class::Foreground, u64::MAX, at(0)).is_ok(),
         "time may seem to go back"
@@ -150,26 +135,22 @@ fn class() -> impl Strategy<Value = Class> {
 }
 
 proptest! {
-    /// *rate-limits*: what was granted and not given back fits into every window.
+    /// *rate-limits*: what was granted fits into every window.
     #[test]
     fn never_exceeds_the_rate_in_any_window(
         rate in 1_u64..5000,
         share in 0_u32..=MILLION,
-        requests in prop::collection::vec((class(), 0_u64..4000, 0_u64..700, 0_u64..1500), 1..120),
+        requests in prop::collection::vec((class(), 0_u64..4000, 0_u64..700), 1..120),
     ) {
-        let mut bucket = Bucket::new(rate, share, at(0));
+        let mut bucket = of(rate, share, at(0));
         let mut sent: Vec<(u64, u64)> = Vec::new();
         let mut ms = 0;
         let mut largest = 0;
-        for (class, bytes, pause, unsent) in requests {
+        for (class, bytes, pause) in requests {
             ms += pause;
             largest = largest.max(bytes);
             match bucket.admit(class, bytes, at(ms)) {
-                Ok(grant) => {
-                    let unsent = unsent.min(bytes);
-                    bucket.refund(grant, unsent);
-                    sent.push((ms, bytes - unsent));
-                }
+                Ok(()) => sent.push((ms, bytes)),
                 Err(retry) => prop_assert!(retry > at(ms)),
             }
         }
@@ -192,7 +173,7 @@ proptest! {
         late in prop::array::uniform3(0_u64..300),
     ) {
         let classes = [Class::Foreground, Class::Background, Class::Realtime];
-        let mut bucket = Bucket::new(RATE, share, at(0));
+        let mut bucket = of(RATE, share, at(0));
         let mut next = [at(0); 3];
         let mut last = [at(0); 3];
         // A refill ends the largest debt, and three lines may have to be waited for.
@@ -203,7 +184,7 @@ proptest! {
                     continue;
                 }
                 match bucket.admit(class, sizes[index], now) {
-                    Ok(_) => {
+                    Ok(()) => {
                         last[index] = now;
                         next[index] = now.after(Duration::from_millis(1));
                     }
@@ -223,7 +204,7 @@ proptest! {
         class in class(),
         bytes in 1_u64..3000,
     ) {
-        let mut bucket = Bucket::new(RATE, share, at(0));
+        let mut bucket = of(RATE, share, at(0));
         prop_assert!(bucket.admit(Class::Foreground, first, at(0)).is_ok());
         if let Err(retry) = bucket.admit(class, bytes, at(0)) {
             let mut early = bucket.clone();

@@ -106,6 +106,12 @@ pub(super) fn numbers(draft: &Draft) -> Result<(), ConfigError> {
     within("timing.request_ms", timing.request_ms, 1..=3_600_000)?;
     within("timing.pin_ms", timing.pin_ms, 1_000..=86_400_000)?;
     within("timing.seal_ms", timing.seal_ms, 1..=3_600_000)?;
+    within("timing.patience_ms", timing.patience_ms, 1..=3_600_000)?;
+    within(
+        "timing.background_patience_ms",
+        timing.background_patience_ms,
+        1..=3_600_000,
+    )?;
     within(
         "limits.entry_bytes_max",
         limits.entry_bytes_max,

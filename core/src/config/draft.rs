@@ -60,6 +60,10 @@ pub struct Timing {
     pub pin_ms: u64,
     /// Milliseconds after which the last batch is sealed (D13f).
     pub seal_ms: u64,
+    /// Milliseconds for which the bandwidth budget may refuse a class before the others wait for it.
+    pub patience_ms: u64,
+    /// The same for background traffic.
+    pub background_patience_ms: u64,
 }
 
 impl Default for Timing {
@@ -69,6 +73,8 @@ impl Default for Timing {
             request_ms: 5_000,
             pin_ms: 60_000,
             seal_ms: 1_000,
+            patience_ms: 1_000,
+            background_patience_ms: 60_000,
         }
     }
 }

@@ -24,6 +24,8 @@ use crate::replica::role::Role;
 use crate::replica::{Chain, Cx};
 use crate::rng::Rng;
 use crate::time::{Instant, Wall};
+use crate::turns::Turns;
+use crate::window::Windows;
 use crate::wire;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -44,6 +46,8 @@ pub struct Node {
     liveness: Liveness,
     counters: Counters,
     bucket: Bucket,
+    turns: Turns,
+    windows: Windows,
     /// Orders to the store so far.
     operations: Number,
     /// Questions to peers so far.
@@ -183,7 +187,9 @@ impl Node {
             deadlines: Deadlines::default(),
             liveness: Liveness::new(me.incarnation, peers, timing, now),
             counters: Counters::default(),
-            bucket: Bucket::new(limits.bandwidth_bytes_per_s, limits.background_ppm, now),
+            bucket: Bucket::new(config.budget(), now),
+            turns: Turns::default(),
+            windows: Windows::new(config.heartbeat()),
             operations: Number::new(0),
             attempts: Number::new(0),
             chains: Chains::new(chains),
@@ -351,6 +357,8 @@ impl Node {
             liveness: &mut self.liveness,
             counters: &mut self.counters,
             bucket: &mut self.bucket,
+            turns: &mut self.turns,
+            windows: &mut self.windows,
             operations: &mut self.operations,
             attempts: &mut self.attempts,
             under_way: &mut self.under_way,

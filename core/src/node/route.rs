@@ -106,6 +106,9 @@ impl Node {
         let Some(heard) = heard else {
             return self.counters.add(Count::StaleHeartbeat);
         };
+        if heard.restarted {
+            self.windows.clear(run.node);
+        }
         if heard.recovered {
             tracing::info!(peer = %run.node, "peer is heard again");
         }

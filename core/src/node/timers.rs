@@ -7,8 +7,9 @@ use crate::count::Count;
 use crate::deadline::{ChainIndex, Class, Kind};
 use crate::id::NodeId;
 use crate::message::{Body, Confirm};
-use crate::replica::{Chain, Cx};
+use crate::replica::{Chain, Cx, Shared};
 use crate::time::Wall;
+use crate::turns::Pass;
 use crate::wire;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -80,7 +81,12 @@ impl Node {
     pub(super) fn settle(&mut self, wall: Wall, out: &mut Actions) {
         for at in 0..self.touched.list.len() {
             let index = self.touched.list[at];
-            self.with(index, wall, out, Chain::settle);
+            self.with(index, wall, out, Chain::settle_first);
+        }
+        self.send_bulk(wall, out);
+        for at in 0..self.touched.list.len() {
+            let index = self.touched.list[at];
+            self.with(index, wall, out, Chain::settle_rest);
             let chain = &self.chains[index.0 as usize];
             set(&mut self.watched, index, chain.is_watched(self.leaving));
             set(&mut self.asking, index, chain.is_asking());
@@ -101,6 +107,20 @@ impl Node {
         self.liveness.urgent_heartbeats(wall, &mut heartbeats);
         for (peer, heartbeat) in heartbeats {
             self.send(peer, Body::Heartbeat(heartbeat), out);
+        }
+    }
+
+    /// Sends entries and parts of checkpoints, turn by turn, as far as windows and budget admit.
+    fn send_bulk(&mut self, wall: Wall, out: &mut Actions) {
+        if self.turns.is_empty() {
+            return;
+        }
+        let (mut pass, mut shared) = (Pass::default(), Shared::default());
+        while let Some((class, peer, index)) = self.turns.next(&pass, self.now) {
+            let turn = self.with(index, wall, out, |chain, cx| {
+                chain.take_turn(peer, &mut shared, cx)
+            });
+            self.turns.note(&mut pass, (class, peer), turn);
         }
     }
 

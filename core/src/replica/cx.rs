@@ -12,6 +12,8 @@ use crate::liveness::Liveness;
 use crate::message::{Body, Message};
 use crate::rng::Rng;
 use crate::time::{Instant, Wall};
+use crate::turns::Turns;
+use crate::window::Windows;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -28,6 +30,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) liveness: &'a mut Liveness,
     pub(crate) counters: &'a mut Counters,
     pub(crate) bucket: &'a mut Bucket,
+    pub(crate) turns: &'a mut Turns,
+    pub(crate) windows: &'a mut Windows,
     pub(crate) operations: &'a mut Number,
     pub(crate) attempts: &'a mut Number,
     pub(crate) under_way: &'a mut BTreeMap<Number, ChainIndex>,

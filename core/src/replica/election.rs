@@ -279,9 +279,9 @@ impl Chain {
         }
         self.campaign = None;
         self.set_role(Role::Replica, Signal::ElectionLost, cx);
-        // A query leaves the leader in place, but what it sent meanwhile was not taken, and
-        // nothing would show that it is missing.
-        self.follow.stream = None;
+        // A query leaves the leader in place, but what it sent meanwhile may not have been taken,
+        // and nothing would show that it is missing.
+        self.stop_asking();
         let at = cx.now.after(cx.election_delay());
         cx.deadlines.arm(self.index, Kind::Election, at);
     }

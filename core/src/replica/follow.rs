@@ -1,12 +1,13 @@
-//! The follower's side of replication: pulls, chunks and the one place that cuts (D13a, D13c).
+//! The follower's side of replication: pulls, chunks and conflicts (D13a, D13c).
 
 use super::helper::Help;
+use super::patience::Patience;
 use super::reset::Incoming;
 use super::role::Role;
 use super::{Chain, Cx, Entries};
 use crate::action::Fault;
 use crate::chain::entry::{self, Entry, Tip};
-use crate::chain::order::{Checkpoint, Slot};
+use crate::chain::order::Checkpoint;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, Epoch, Number, Seq};
@@ -21,16 +22,15 @@ pub(super) struct Follow {
     pub(super) next: Seq,
     /// No entry of ours from here on is the leader's.
     pub(super) shared: Seq,
-    /// The stream of chunks that is open; the only one whose answers count.
+    /// The stream of chunks that is open. What answers an older one counts, too, if it fits; a
+    /// conflict or a checkpoint does not.
     pub(super) stream: Option<Attempt>,
     /// What the last pull acknowledged.
     reported: Option<Seq>,
     /// End of the furthest chunk of the stream that was seen, taken or not.
     pub(super) seen: Seq,
     number: Number,
-    /// How often it asked anew without an answer in between: each time it waits twice as long,
-    /// or over a slow link every answer would come too late.
-    pub(super) unanswered: u32,
+    pub(super) patience: Patience,
     /// The retention floor that the leader shipped.
     pub(super) floor: Seq,
     pub(super) help: Help,
@@ -48,12 +48,16 @@ impl Follow {
             reported: None,
             seen: end,
             number: Number::new(0),
-            unanswered: 0,
+            patience: Patience::default(),
             floor: Seq::ZERO,
             help: Help::default(),
             incoming: None,
             reset: None,
         }
+    }
+
+    fn has_gap(&self) -> bool {
+        self.incoming.as_ref().is_some_and(Incoming::has_gap)
     }
 
     /// Forgets the stream: nothing of an older epoch or leader is waited for.
@@ -62,7 +66,7 @@ impl Follow {
         self.shared = end;
         self.stream = None;
         self.reported = None;
-        self.unanswered = 0;
+        self.patience = Patience::default();
         self.seen = end;
         self.help = Help::default();
         self.incoming = None;
@@ -109,14 +113,16 @@ impl Chain {
     }
 
     /// Asks anew after a heartbeat without progress, as long as there is something to wait for;
-    /// much sooner when a later chunk overtook one that is missing.
+    /// much sooner when something overtook what is missing.
     pub(super) fn expect_progress(&mut self, cx: &mut Cx<'_>) {
         let heartbeat = cx.config.heartbeat();
-        if self.follow.next < self.follow.seen {
+        self.follow.patience.begin(cx.now);
+        if self.follow.next < self.follow.seen || self.follow.has_gap() {
+            let span = self.follow.patience.wait(heartbeat / 32, heartbeat);
             cx.deadlines
-                .arm_by(self.index, Kind::Pull, cx.now.after(heartbeat / 32));
+                .arm_by(self.index, Kind::Pull, cx.now.after(span));
         } else {
-            let span = heartbeat * (1 << self.follow.unanswered.min(UNANSWERED_MAX));
+            let span = self.follow.patience.wait(heartbeat, heartbeat);
             cx.deadlines.arm(self.index, Kind::Pull, cx.now.after(span));
         }
     }
@@ -136,21 +142,44 @@ impl Chain {
             .row(leader, self.id, self.generation)
             .and_then(|row| row.state);
         let is_behind = row.is_none_or(|row| self.is_behind(&row));
-        let is_missing = self.follow.next < self.follow.seen.max(self.log.end());
-        if is_behind || is_missing || self.commit < self.log.end() {
-            self.follow.stream = None;
-            self.follow.seen = self.follow.next;
-            self.follow.unanswered = self.follow.unanswered.saturating_add(1);
+        let is_level = self.follow.next == self.log.end()
+            && row.is_some_and(|row| row.durable.is_none_or(|end| end <= self.log.end()));
+        if self.follow.next < self.follow.seen {
+            // A chunk is lost: a new stream starts before it.
+            self.ask_anew();
+        } else if self.follow.has_gap() {
+            self.follow.patience.ask_again();
+            self.ask_parts_again(cx);
+            self.expect_progress(cx);
+        } else if self.follow.incoming.is_some() {
+            // Either of the two may have been lost, and the leader knows the request by both.
+            self.follow.reported = None;
+            self.follow.patience.ask_again();
+            self.ask_parts_again(cx);
+        } else if !is_level {
+            // The leader judges whether what is missing may still be on its way.
+            self.follow.reported = None;
+            self.follow.patience.ask_again();
+        } else if is_behind || self.commit < self.log.end() {
+            // Only a new stream begins with what is committed.
+            self.ask_anew();
         } else {
             // Nothing is missing, and nothing else would ask again: the next sign of something
             // new has to.
-            self.follow.unanswered = 0;
+            self.follow.patience.end();
         }
     }
 
-    /// What comes is not taken for a while, so whoever leads or helps after it is asked anew.
-    pub(super) fn stop_asking(&mut self) {
+    fn ask_anew(&mut self) {
         self.follow.stream = None;
+        self.follow.seen = self.follow.next;
+        self.follow.patience.ask_again();
+    }
+
+    /// What comes may not be taken for a while, so whoever leads or helps after it is asked again:
+    /// the leader judges what it still has on its way.
+    pub(super) fn stop_asking(&mut self) {
+        self.follow.reported = None;
         if self.follow.help.is_under_way() {
             self.end_help();
         }
@@ -162,7 +191,7 @@ impl Chain {
 
     /// The leader's row shows that something did not arrive.
     pub(super) fn watch_progress(&mut self, row: RowState, cx: &mut Cx<'_>) {
-        let is_asked = self.follow.unanswered > 0 || self.follow.help.is_under_way();
+        let is_asked = self.follow.patience.is_tried() || self.follow.help.is_under_way();
         if self.is_behind(&row) && !is_asked {
             let at = cx.now.after(cx.config.heartbeat() / 4);
             cx.deadlines.arm_by(self.index, Kind::Pull, at);
@@ -173,7 +202,9 @@ impl Chain {
         self.follow.stream == Some(attempt)
     }
 
-    /// Entries of the leader, behind a predecessor that has to be ours.
+    /// Entries of the leader, behind a predecessor that has to be ours. Which request they answer
+    /// does not matter: in its epoch a leader only appends, so however late they come they are what
+    /// it would send now.
     pub(super) fn on_chunk(
         &mut self,
         attempt: Attempt,
@@ -182,13 +213,20 @@ impl Chain {
         (commit, floor): (Seq, Seq),
         cx: &mut Cx<'_>,
     ) {
-        if !self.is_live(attempt) || self.is_resetting() {
+        if self.is_resetting() {
+            return cx.count(Count::StaleAnswer);
+        }
+        let (is_live, is_ours) = (
+            self.is_live(attempt),
+            self.log.tip_at(since.end) == Some(since),
+        );
+        if !is_live && (!is_ours || entries.is_empty()) {
             return cx.count(Count::StaleAnswer);
         }
         let end = Seq::new(since.end.get().saturating_add(entries.len() as u64));
-        self.follow.seen = self.follow.seen.max(end);
-        if self.log.tip_at(since.end) != Some(since) {
+        if !is_ours {
             cx.count(Count::ChunkGap);
+            self.follow.seen = self.follow.seen.max(end);
             return self.expect_progress(cx);
         }
         if !self.is_sound(since, entries, cx) {
@@ -197,11 +235,16 @@ impl Chain {
         let Some(taken) = self.merge(entries, cx) else {
             return;
         };
-        let end = Seq::new(since.end.get() + taken as u64);
-        if taken < entries.len() {
-            // Before the unknown entries are repaired asking again brings nothing.
-            self.follow.seen = end;
+        if !is_live {
+            cx.count(Count::ChunkLate);
         }
+        let end = Seq::new(since.end.get() + taken as u64);
+        self.follow.seen = if taken < entries.len() {
+            // Before the unknown entries are repaired asking again brings nothing.
+            end
+        } else {
+            self.follow.seen.max(end)
+        };
         if entries.is_empty() && commit <= self.commit && floor <= self.follow.floor {
             // It brings nothing, so the leader wants to hear again what it did not hear.
             self.follow.reported = None;
@@ -210,8 +253,12 @@ impl Chain {
         self.follow.shared = self.follow.shared.max(self.follow.next);
         self.verified = self.verified.max(end);
         self.follow.floor = self.follow.floor.max(floor);
-        self.follow.incoming = None;
-        self.follow.unanswered = 0;
+        self.follow
+            .incoming
+            .take_if(|incoming| incoming.floor() <= end);
+        if !entries.is_empty() {
+            self.follow.patience.answered(cx.now);
+        }
         self.learn_commit(commit, cx);
         self.expect_progress(cx);
     }
@@ -238,81 +285,6 @@ impl Chain {
         // An entry that is already here with this hash was checked when it came.
         let here = self.log.entry(entry.seq);
         here.is_some_and(|own| own.hash == entry.hash) || entry.follows(tip.hash)
-    }
-
-    /// Takes sound entries: skips equal ones, repairs unknown ones, cuts at the first different
-    /// one, appends the rest. Returns how many it took; `None` when that would contradict what is
-    /// committed or verified.
-    fn merge(&mut self, entries: &Entries, cx: &mut Cx<'_>) -> Option<usize> {
-        let mut at = 0;
-        while let Some(entry) = entries.get(at) {
-            match self.log.slot(entry.seq) {
-                Some(Slot::Known(own)) if own.hash == entry.hash => at += 1,
-                Some(Slot::Known(_)) => self.cut(entry.seq, cx)?,
-                Some(Slot::Unknown) => match self.compare_unknown(&entries[at..]) {
-                    Compared::Equal(count) => {
-                        self.mend(entries[at..at + count].to_vec(), cx);
-                        at += count;
-                    }
-                    Compared::DiffersAfter(count) => {
-                        self.mend(entries[at..at + count].to_vec(), cx);
-                        at += count;
-                        self.cut(entries[at].seq, cx)?;
-                    }
-                    Compared::Open => {
-                        cx.count(Count::ChunkUnsound);
-                        return Some(at);
-                    }
-                },
-                None => {
-                    self.log.append(entry.clone());
-                    at += 1;
-                }
-            }
-        }
-        Some(at)
-    }
-
-    /// Drops what differs from the leader's log.
-    fn cut(&mut self, end: Seq, cx: &mut Cx<'_>) -> Option<()> {
-        if end < self.commit || end < self.verified {
-            cx.count(Count::Contradicted);
-            self.stop(Fault::Contradicted, cx);
-            return None;
-        }
-        cx.count(Count::Cut);
-        let (chain, leader) = (cx.config.name_of(self.id), self.epoch.node);
-        tracing::info!(chain, %leader, from = %end, end = %self.log.end(), "entries cut");
-        self.log.cut(end);
-        self.writer.cut(end);
-        Some(())
-    }
-
-    /// Compares the leader's entries with a run of unknown ones, of which only the end can be
-    /// told by its hash. In between, equal epochs mean equal entries (log-matching): that tells
-    /// where the logs part when the whole run is of one epoch.
-    fn compare_unknown(&self, entries: &[Arc<Entry>]) -> Compared {
-        let (first, end) = (entries[0].seq, self.unknown_end(entries[0].seq));
-        let count = end.distance(first) as usize;
-        let Some(run) = entries.get(..count) else {
-            return Compared::Open;
-        };
-        if self.is_followed(&run[count - 1]) {
-            return Compared::Equal(count);
-        }
-        let lowest = self.log.epoch_before(first).map(|epoch| epoch.n);
-        let highest = match self.log.entry(end) {
-            Some(next) => next.epoch.n,
-            None => self.log.tip().epoch.n,
-        };
-        if count == 1 || run[0].epoch.n > highest {
-            return Compared::DiffersAfter(0);
-        }
-        let parts = run.iter().position(|entry| entry.epoch.n != highest);
-        match parts {
-            Some(at) if lowest == Some(highest) => Compared::DiffersAfter(at),
-            Some(_) | None => Compared::Open,
-        }
     }
 
     /// The predecessor that a pull named differs from the leader's: looks further back, and
@@ -354,19 +326,6 @@ impl Chain {
             self.stop(Fault::StoreRegressed, cx);
         }
     }
-}
-
-/// How often the wait for an answer is doubled.
-const UNANSWERED_MAX: u32 = 2;
-
-/// What a comparison with unknown entries tells.
-enum Compared {
-    /// So many entries are the ones that were lost.
-    Equal(usize),
-    /// So many are, and the next one is not.
-    DiffersAfter(usize),
-    /// It tells nothing.
-    Open,
 }
 
 /// Whether the members that an entry may name are stores of this genesis.

@@ -5,6 +5,7 @@
 //! to the leader by it. Once the lag is short the leader is asked from the end of the log on; it
 //! compares that end and resends nothing that is there.
 
+use super::patience::Patience;
 use super::role::Role;
 use super::{Chain, Cx, Entries};
 use crate::chain::entry::Tip;
@@ -13,15 +14,16 @@ use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, NodeId, Seq};
 use crate::message::Talk;
-use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Who helps this follower to catch up.
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Help {
     asked: Option<Asked>,
-    /// Who did not help since the leader was last asked in vain.
-    tried: Vec<NodeId>,
+    /// Whom was asked last in vain.
+    failed: Option<NodeId>,
+    /// Whether that was since the leader was last asked in vain: one is enough.
+    is_leaders_turn: bool,
 }
 
 #[derive(Copy, Clone, Debug, Hash, Serialize, Deserialize)]
@@ -30,10 +32,9 @@ struct Asked {
     attempt: Attempt,
     /// The durable end that it was told.
     reported: Seq,
-    /// The end of the log when it was asked.
-    from: Seq,
     /// End of the furthest entries that came, taken or not.
     seen: Seq,
+    patience: Patience,
 }
 
 impl Help {
@@ -43,7 +44,7 @@ impl Help {
 
     /// The leader did not answer either: everybody is worth another try.
     pub(super) fn try_everybody(&mut self) {
-        self.tried.clear();
+        self.is_leaders_turn = false;
     }
 }
 
@@ -68,17 +69,17 @@ impl Chain {
                 false
             }
             // After a conflict the end of the log is not the leader's, so nobody's that helps.
-            None if is_far_behind && self.follow.next == end => {
-                let me = self.me.node;
+            None if is_far_behind
+                && self.follow.next == end
+                && !self.follow.help.is_leaders_turn =>
+            {
+                let last = self.follow.help.failed.unwrap_or(self.me.node);
                 let nodes = self.peers().into_iter().map(|member| member.node);
                 let helper = nodes
                     .filter(|&node| {
-                        node != leader
-                            && knows_more(node)
-                            && !cx.liveness.is_suspected(node)
-                            && !self.follow.help.tried.contains(&node)
+                        node != leader && knows_more(node) && !cx.liveness.is_suspected(node)
                     })
-                    .min_by_key(|&node| (node <= me, node));
+                    .min_by_key(|&node| (node <= last, node));
                 if let Some(helper) = helper {
                     self.ask_help(helper, cx);
                 }
@@ -94,8 +95,8 @@ impl Chain {
             node,
             attempt,
             reported: self.log.durable().end,
-            from: self.log.end(),
             seen: self.log.end(),
+            patience: Patience::default(),
         });
         let since = self.log.tip();
         self.say_to(node, Talk::CatchUp { since, attempt }, cx);
@@ -119,13 +120,17 @@ impl Chain {
     /// some that are missing.
     fn expect_help(&mut self, cx: &mut Cx<'_>) {
         let heartbeat = cx.config.heartbeat();
-        let asked = self.follow.help.asked;
-        if asked.is_some_and(|asked| asked.seen > self.log.end()) {
+        let end = self.log.end();
+        let Some(asked) = &mut self.follow.help.asked else {
+            return;
+        };
+        asked.patience.begin(cx.now);
+        if asked.seen > end {
             let at = cx.now.after(heartbeat / 32);
             cx.deadlines.arm_by(self.index, Kind::Pull, at);
         } else {
-            let at = cx.now.after(heartbeat * 2);
-            cx.deadlines.arm(self.index, Kind::Pull, at);
+            let span = asked.patience.wait(heartbeat * 2, heartbeat);
+            cx.deadlines.arm(self.index, Kind::Pull, cx.now.after(span));
         }
     }
 
@@ -139,59 +144,83 @@ impl Chain {
 
     fn give_up_help(&mut self) {
         if let Some(asked) = self.follow.help.asked {
-            self.follow.help.tried.push(asked.node);
+            self.follow.help.failed = Some(asked.node);
+            self.follow.help.is_leaders_turn = true;
         }
         self.end_help();
     }
 
-    /// A helper had its time: it is asked anew where something was lost on the way, and left
-    /// when nothing came.
+    /// A helper had its time: it is asked anew where something was lost on the way, reminded once,
+    /// and left when nothing came even so.
     pub(super) fn on_help_due(&mut self, cx: &mut Cx<'_>) {
-        match self.follow.help.asked {
-            Some(asked) if self.log.end().max(asked.seen) > asked.from => {
-                self.ask_help(asked.node, cx);
-            }
-            Some(_) | None => self.give_up_help(),
+        let (since, Some(asked)) = (self.log.tip(), &mut self.follow.help.asked) else {
+            return;
+        };
+        if asked.seen > since.end {
+            let node = asked.node;
+            self.ask_help(node, cx);
+        } else if asked.patience.is_tried() {
+            self.give_up_help();
+        } else {
+            asked.patience.ask_again();
+            let (node, attempt) = (asked.node, asked.attempt);
+            self.say_to(node, Talk::CatchUp { since, attempt }, cx);
+            self.expect_help(cx);
         }
     }
 
-    /// Whether these are entries of the helper, or that it has none for the question. What it
-    /// was asked before brings entries, too, that may be the ones that are missing.
-    pub(super) fn is_help(&self, from: NodeId, attempt: Attempt, entries: &Entries) -> bool {
-        let asked = self.follow.help.asked.filter(|asked| asked.node == from);
-        asked.is_some_and(|asked| asked.attempt == attempt || !entries.is_empty())
-    }
-
-    /// Entries of a helper, behind a predecessor that has to be ours. They may only extend the
-    /// log.
-    pub(super) fn on_help(&mut self, since: Tip, entries: &Entries, cx: &mut Cx<'_>) {
+    /// Entries of a member, behind a predecessor that has to be ours. They may only extend the log,
+    /// so it does not matter for which question they come, nor whether their sender was given up.
+    pub(super) fn on_help(
+        &mut self,
+        from: NodeId,
+        attempt: Attempt,
+        (since, entries): (Tip, &Entries),
+        cx: &mut Cx<'_>,
+    ) {
         if self.role != Role::Replica || self.is_resetting() {
             return cx.count(Count::StaleAnswer);
         }
+        let mut asked = self.follow.help.asked.as_mut();
+        let asked = asked.as_mut().filter(|asked| asked.node == from);
+        let is_helper = asked.is_some();
         let Some(last) = entries.last() else {
-            return self.give_up_help();
+            if asked.is_some_and(|asked| asked.attempt == attempt) {
+                self.give_up_help();
+            }
+            return;
         };
-        if let Some(asked) = &mut self.follow.help.asked {
+        if let Some(asked) = asked {
             asked.seen = asked.seen.max(last.seq.next());
+            asked.patience.answered(cx.now);
         }
         if self.log.tip_at(since.end) != Some(since) {
             cx.count(Count::ChunkGap);
-            return self.expect_help(cx);
-        }
-        if !self.is_sound(since, entries, cx) {
+        } else if self.extend(since, entries, cx).is_none() {
             cx.count(Count::ChunkUnsound);
-            return self.give_up_help();
+            if is_helper {
+                return self.give_up_help();
+            }
+        }
+        self.expect_help(cx);
+    }
+
+    /// Appends those of sound entries that are not here yet; `None` if they are not sound, or
+    /// others than those that are.
+    fn extend(&mut self, since: Tip, entries: &Entries, cx: &mut Cx<'_>) -> Option<()> {
+        if !self.is_sound(since, entries, cx) {
+            return None;
         }
         for entry in entries.iter() {
             match self.log.slot(entry.seq) {
                 Some(Slot::Known(own)) if own.hash == entry.hash => {}
-                Some(Slot::Known(_) | Slot::Unknown) => return self.give_up_help(),
+                Some(Slot::Known(_) | Slot::Unknown) => return None,
                 None => {
                     cx.count(Count::Helped);
                     self.log.append(entry.clone());
                 }
             }
         }
-        self.expect_help(cx);
+        Some(())
     }
 }

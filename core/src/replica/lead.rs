@@ -3,7 +3,6 @@
 
 use super::append::Waiting;
 use super::read::Round;
-use super::reset::Parcel;
 use super::role::{Role, Signal};
 use super::transfer::Transfer;
 use super::{Chain, Cx, same_member};
@@ -83,40 +82,61 @@ pub(super) struct Follower {
     pub(super) confirmed: Number,
 }
 
-/// Chunks on their way to one follower.
+/// Entries on their way to one member.
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub(super) struct Stream {
     pub(super) attempt: Attempt,
     /// First position not sent yet.
     pub(super) next: Seq,
-    /// Ends of the chunks that are not acknowledged yet.
-    pub(super) in_flight: VecDeque<Seq>,
+    /// Up to where they are there, and durable there, as was last said.
+    heard: (Seq, Seq),
     /// Commit and floor that the last chunk carried.
     pub(super) told: Option<(Seq, Seq)>,
 }
 
 impl Stream {
-    pub(super) fn new(attempt: Attempt, next: Seq) -> Self {
-        let in_flight = VecDeque::new();
-        let told = None;
+    /// A stream from `next` on to a member that holds durably what is before `durable`.
+    pub(super) fn new(attempt: Attempt, next: Seq, durable: Seq) -> Self {
         Self {
             attempt,
             next,
-            in_flight,
-            told,
+            heard: (next, durable),
+            told: None,
         }
     }
 
-    /// Everything before `end` arrived.
-    pub(super) fn acknowledge(&mut self, end: Seq) {
-        while self.in_flight.front().is_some_and(|&sent| sent <= end) {
-            self.in_flight.pop_front();
+    /// Whether another message may be under way.
+    pub(super) fn is_open(&self, node: NodeId, cx: &Cx<'_>) -> bool {
+        let max = cx.config.limits().chunks_in_flight_max as usize;
+        cx.windows.count(node, self.attempt) < max
+    }
+
+    /// The member has what is before `since`, and durably what is before `durable`. If that is no
+    /// news it misses something: what should have come by now is sent again, and what may still be
+    /// on its way is not.
+    pub(super) fn hear(&mut self, node: NodeId, since: Seq, durable: Seq, cx: &mut Cx<'_>) {
+        cx.windows
+            .acknowledge(node, self.attempt, durable.get(), cx.now);
+        self.next = self.next.max(since);
+        let heard = (since.max(self.heard.0), durable.max(self.heard.1));
+        if heard != core::mem::replace(&mut self.heard, heard) {
+            return;
+        }
+        if !cx.windows.is_overdue(node, self.attempt, cx.now) {
+            return cx.count(Count::StillUnderWay);
+        }
+        if since < self.next {
+            cx.count(Count::SentAgain);
+            cx.windows.send_again(node, self.attempt);
+            self.next = since;
+            self.told = None;
         }
     }
 
     /// Entries up to `end` left.
-    pub(super) fn sent(&mut self, end: Seq) {
-        self.in_flight.push_back(end);
+    pub(super) fn sent(&mut self, node: NodeId, (end, bytes): (Seq, u64), cx: &mut Cx<'_>) {
+        cx.windows
+            .sent(node, self.attempt, (end.get(), bytes), cx.now);
         self.next = end;
     }
 }
@@ -189,16 +209,26 @@ impl Chain {
         if self.log.tip_at(since.end) != Some(since) {
             return self.refuse_pull(&member, since, attempt, cx);
         }
-        let parcels = &mut self.serving.parcels;
-        if parcels.get(&from.node).is_some_and(Parcel::is_sent) {
-            parcels.remove(&from.node);
-        }
         if let Some(durable) = durable {
             follower.acked = follower.acked.max(since.end.min(durable));
         }
         match &mut follower.stream {
-            Some(stream) if stream.attempt == attempt => stream.acknowledge(follower.acked),
-            other => *other = Some(Stream::new(attempt, since.end)),
+            Some(stream) if stream.attempt == attempt => {
+                stream.hear(from.node, since.end, follower.acked, cx);
+            }
+            other => {
+                let stream = Stream::new(attempt, since.end, follower.acked);
+                if let Some(old) = other.replace(stream) {
+                    cx.windows.forget(from.node, old.attempt);
+                }
+            }
+        }
+        let parcels = &mut self.serving.parcels;
+        if let Some(parcel) = parcels.get(&from.node)
+            && parcel.is_sent()
+        {
+            cx.windows.forget(from.node, parcel.attempt);
+            parcels.remove(&from.node);
         }
     }
 

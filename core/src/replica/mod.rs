@@ -16,6 +16,8 @@ mod forward;
 mod helper;
 mod lead;
 pub mod log;
+mod merge;
+mod patience;
 mod read;
 mod repair;
 mod reset;
@@ -32,6 +34,7 @@ mod writer;
 
 pub(crate) use cx::Cx;
 pub(crate) use lead::Lead;
+pub(crate) use ship::Shared;
 pub use status::{ChainStatus, FollowerStatus};
 
 use crate::action::{Fault, Note};
@@ -229,15 +232,21 @@ impl Chain {
         self.follow.reset.is_some() || self.writer.is_resetting()
     }
 
-    /// Builds everything that is due from the present state.
-    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
+    /// Builds what is due from the present state before the turns of bulk, and says who wants one.
+    pub(crate) fn settle_first(&mut self, cx: &mut Cx<'_>) {
         if self.fault.is_none() {
             self.keep_promises(cx);
             self.advance_commit(cx);
             self.raise_floor(cx);
             self.answer_reads(cx);
-            self.ship(cx);
-            self.serve(cx);
+            self.tell_commit(cx);
+        }
+        self.want_turns(cx);
+    }
+
+    /// Builds everything else that is due from the present state.
+    pub(crate) fn settle_rest(&mut self, cx: &mut Cx<'_>) {
+        if self.fault.is_none() {
             self.pull(cx);
             self.ask_repair(cx);
             self.hand_over_if_ready(cx);

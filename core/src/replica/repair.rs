@@ -1,6 +1,7 @@
 //! Unknown entries: asked of any member, and taken only if the hash link proves them (D13f, R13).
 
 use super::follow::admits;
+use super::patience::Patience;
 use super::reset::Incoming;
 use super::{Chain, Cx, Entries};
 use crate::chain::entry::{Entry, Tip};
@@ -19,13 +20,16 @@ pub(super) struct Repair {
     asked: Option<Attempt>,
     /// Who was asked last.
     turn: Option<NodeId>,
+    /// How long to wait: everybody is asked before a wait becomes longer.
+    patience: Patience,
     incoming: Option<Incoming>,
     /// A peer's checkpoint that makes the unknown entries below its floor needless.
     checkpoint: Option<Arc<Checkpoint>>,
 }
 
 impl Chain {
-    /// Asks the next member in turn for the first unknown entries, once per heartbeat.
+    /// Asks the next member in turn for the first unknown entries, a heartbeat after the one before
+    /// as long as some were not asked.
     pub(super) fn ask_repair(&mut self, cx: &mut Cx<'_>) {
         // A checkpoint that comes from the leader takes the place of all entries.
         if self.log.unknown() == 0 || self.follow.incoming.is_some() {
@@ -34,11 +38,7 @@ impl Chain {
         if cx.deadlines.armed(self.index, Kind::Repair).is_some() {
             return;
         }
-        cx.deadlines.arm(
-            self.index,
-            Kind::Repair,
-            cx.now.after(cx.config.heartbeat()),
-        );
+        self.await_repair(cx);
         let Some(first) = self.log.first_unknown(self.log.floor()) else {
             return;
         };
@@ -47,7 +47,14 @@ impl Chain {
         };
         let attempt = cx.attempt();
         self.repair.asked = Some(attempt);
-        self.repair.turn = Some(next);
+        if self
+            .repair
+            .turn
+            .replace(next)
+            .is_some_and(|last| next <= last)
+        {
+            self.repair.patience.ask_again();
+        }
         let end = self.unknown_end(first);
         let talk = Talk::Fetch {
             from: first,
@@ -55,6 +62,17 @@ impl Chain {
             attempt,
         };
         self.say_to(next, talk, cx);
+    }
+
+    fn await_repair(&mut self, cx: &mut Cx<'_>) {
+        let heartbeat = cx.config.heartbeat();
+        self.repair.patience.begin(cx.now);
+        let first = match self.repair.incoming {
+            Some(_) => heartbeat.max(self.repair.patience.took() * 2),
+            None => heartbeat,
+        };
+        let at = cx.now.after(self.repair.patience.wait(first, heartbeat));
+        cx.deadlines.arm(self.index, Kind::Repair, at);
     }
 
     /// The live peer behind `last` in the circle of nodes; behind this node to begin with. So
@@ -77,23 +95,18 @@ impl Chain {
 
     /// Entries of some member: they fill the end of an unknown run if what follows it names the
     /// last of them, for each names the one before.
-    pub(super) fn on_fetched(
-        &mut self,
-        attempt: Attempt,
-        since: Tip,
-        entries: &Entries,
-        cx: &mut Cx<'_>,
-    ) {
+    pub(super) fn on_fetched(&mut self, since: Tip, entries: &Entries, cx: &mut Cx<'_>) {
         let Some(first) = self.log.first_unknown(since.end) else {
             return;
         };
         let end = self.unknown_end(first);
-        if attempt.incarnation != cx.me.incarnation || since.end != first {
+        if since.end != first {
             return cx.count(Count::StaleAnswer);
         }
         let run = entries.get(..end.distance(first) as usize);
         match run.filter(|run| self.is_linked_to_next(since, run, cx)) {
             Some(run) => {
+                self.repair.patience.answered(cx.now);
                 self.mend(run.to_vec(), cx);
                 // There may be more to ask for.
                 cx.deadlines.disarm(self.index, Kind::Repair);
@@ -144,8 +157,8 @@ impl Chain {
         }
         self.repair.incoming = incoming;
         // Nobody else is asked while parts come.
-        let at = cx.now.after(cx.config.heartbeat());
-        cx.deadlines.arm(self.index, Kind::Repair, at);
+        self.repair.patience.answered(cx.now);
+        self.await_repair(cx);
     }
 
     /// A peer's checkpoint that may take the place of our prefix now.

@@ -1,13 +1,14 @@
 //! A start from the leader's checkpoint, where its log no longer reaches back (D17). Its parts wait
 //! for the bandwidth budget, and what is lost of them alone is sent again.
 
+use super::ship::bytes_max;
 use super::{Chain, Cx};
 use crate::chain::checkpoint;
 use crate::chain::entry::{EntryHash, Tip};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::chain::payload::leading;
 use crate::count::Count;
-use crate::id::{Attempt, Member, NodeId};
+use crate::id::{Attempt, Member, NodeId, Seq};
 use crate::message::Talk;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -24,8 +25,8 @@ pub(super) struct Incoming {
     length: u32,
     parts: BTreeMap<u32, Vec<u8>>,
     received: u32,
-    /// The request under which the rest was asked for.
-    asked: Option<Attempt>,
+    /// What was asked for last: the rest from where, under which request.
+    asked: Option<(Attempt, u32)>,
 }
 
 impl Incoming {
@@ -40,6 +41,21 @@ impl Incoming {
         }
         end
     }
+
+    /// The position that it starts from.
+    pub(super) fn floor(&self) -> Seq {
+        self.floor.end
+    }
+
+    /// Whether a part came before one that is missing.
+    pub(super) fn has_gap(&self) -> bool {
+        self.end() < self.received
+    }
+
+    /// Asks again for what is missing, under the present request.
+    pub(super) fn ask_again(&mut self) {
+        self.asked = None;
+    }
 }
 
 /// A checkpoint on its way to a member: the first part unasked, the rest when it is asked for.
@@ -49,6 +65,8 @@ pub(super) struct Parcel {
     floor: Tip,
     checkpoint: EntryHash,
     bytes: Bytes,
+    /// Up to where it is there.
+    held: u32,
     next: u32,
     end: u32,
 }
@@ -57,7 +75,7 @@ impl Hash for Parcel {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // The hash of the bytes stands for them.
         (self.attempt, self.floor, self.checkpoint).hash(state);
-        (self.next, self.end).hash(state);
+        (self.held, self.next, self.end).hash(state);
     }
 }
 
@@ -73,6 +91,7 @@ impl Parcel {
             floor: checkpoint.floor,
             checkpoint: EntryHash(leading(&blake3::hash(&bytes))),
             bytes: bytes.into(),
+            held: 0,
             next: 0,
             end: 0,
         }
@@ -85,6 +104,29 @@ impl Parcel {
     /// Whether all of it left.
     pub(super) fn is_sent(&self) -> bool {
         self.next == self.length()
+    }
+
+    /// First byte not sent yet.
+    pub(super) fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// Whether a part of it may be sent.
+    pub(super) fn is_due(&self, node: NodeId, cx: &Cx<'_>) -> bool {
+        let max = cx.config.limits().chunks_in_flight_max as usize;
+        self.next < self.end && cx.windows.count(node, self.attempt) < max
+    }
+
+    /// The member misses something of it: what should have come by now is sent again, and what may
+    /// still be on its way is not.
+    fn hear_again(&mut self, node: NodeId, cx: &mut Cx<'_>) {
+        if cx.windows.is_overdue(node, self.attempt, cx.now) {
+            cx.count(Count::SentAgain);
+            cx.windows.send_again(node, self.attempt);
+            self.next = self.held;
+        } else {
+            cx.count(Count::StillUnderWay);
+        }
     }
 
     /// How long its next part of at most `step` bytes is.
@@ -109,9 +151,15 @@ impl Parcel {
 
 impl Chain {
     /// Sends the first part of the checkpoint at the floor.
-    pub(super) fn send_reset(&mut self, to: &Member, attempt: Attempt, cx: &Cx<'_>) {
+    pub(super) fn send_reset(&mut self, to: &Member, attempt: Attempt, cx: &mut Cx<'_>) {
+        if let Some(parcel) = self.serving.parcels.get_mut(&to.node) {
+            if parcel.attempt == attempt {
+                return parcel.hear_again(to.node, cx);
+            }
+            cx.windows.forget(to.node, parcel.attempt);
+        }
         let mut parcel = Parcel::of(self.log.checkpoint(), attempt);
-        parcel.end = part_max(cx).min(parcel.length());
+        parcel.end = part_max(to.node, cx).min(parcel.length());
         self.serving.parcels.insert(to.node, parcel);
     }
 
@@ -124,31 +172,50 @@ impl Chain {
         (checkpoint, offset): (EntryHash, u32),
         cx: &mut Cx<'_>,
     ) {
-        let kept = self.serving.parcels.get(&asker.node);
-        let kept = kept.filter(|parcel| parcel.checkpoint == checkpoint);
+        let node = asker.node;
+        let kept = self.serving.parcels.remove(&node);
+        if let Some(parcel) = &kept
+            && parcel.attempt > attempt
+        {
+            self.serving
+                .parcels
+                .extend(kept.map(|parcel| (node, parcel)));
+            return cx.count(Count::StaleAnswer);
+        }
+        let kept = kept.filter(|parcel| {
+            let is_same = parcel.checkpoint == checkpoint;
+            if !is_same || parcel.attempt != attempt {
+                cx.windows.forget(node, parcel.attempt);
+            }
+            is_same
+        });
         let present = || Parcel::of(self.log.checkpoint(), attempt);
-        let parcel = kept.cloned().unwrap_or_else(present);
+        let mut parcel = kept.unwrap_or_else(present);
         if parcel.checkpoint != checkpoint || offset > parcel.length() {
             return cx.count(Count::StaleAnswer);
         }
-        let end = parcel.length();
-        let rest = Parcel {
-            attempt,
-            next: offset,
-            end,
-            ..parcel
-        };
-        self.serving.parcels.insert(asker.node, rest);
+        cx.windows
+            .acknowledge(node, attempt, u64::from(offset), cx.now);
+        if parcel.attempt != attempt {
+            (parcel.attempt, parcel.held, parcel.next) = (attempt, offset, offset);
+        } else if offset > parcel.held {
+            parcel.held = offset;
+            parcel.next = parcel.next.max(offset);
+        } else if offset == parcel.held && parcel.end == parcel.length() {
+            parcel.hear_again(node, cx);
+        }
+        parcel.end = parcel.length();
+        self.serving.parcels.insert(node, parcel);
     }
 
-    /// Asks once per request for what is missing of a checkpoint.
+    /// Says up to where a checkpoint is here, which asks for the rest, once per request and end.
     fn ask_parts(&self, from: NodeId, incoming: &mut Incoming, attempt: Attempt, cx: &mut Cx<'_>) {
-        if incoming.asked == Some(attempt) {
+        let offset = incoming.end();
+        let before = incoming.asked.replace((attempt, offset));
+        if before == Some((attempt, offset)) {
             return;
         }
-        incoming.asked = Some(attempt);
-        let offset = incoming.end();
-        if offset > part_max(cx) {
+        if before.is_some_and(|(before, _)| before != attempt) {
             cx.count(Count::ResetContinued);
         }
         let checkpoint = incoming.checkpoint;
@@ -158,6 +225,21 @@ impl Chain {
             offset,
         };
         self.say_to(from, talk, cx);
+    }
+
+    /// Repeats what is missing of the leader's checkpoint.
+    pub(super) fn ask_parts_again(&mut self, cx: &mut Cx<'_>) {
+        let asked = self.leader.zip(self.follow.stream);
+        if let Some((leader, attempt)) = asked
+            && let Some(mut incoming) = self.follow.incoming.take()
+        {
+            if incoming.end() > 0 {
+                cx.count(Count::ResetContinued);
+            }
+            incoming.ask_again();
+            self.ask_parts(leader, &mut incoming, attempt, cx);
+            self.follow.incoming = Some(incoming);
+        }
     }
 
     /// Takes one part of a checkpoint that `from` sends, and asks for the rest.
@@ -204,7 +286,7 @@ impl Chain {
         let mut incoming = self.follow.incoming.take();
         self.follow.reset = self.take_part(from, &mut incoming, talk, cx);
         self.follow.incoming = incoming;
-        self.follow.unanswered = 0;
+        self.follow.patience.answered(cx.now);
         self.expect_progress(cx);
     }
 
@@ -290,7 +372,7 @@ fn gather(
     decoded.map(Arc::new)
 }
 
-/// The longest part of a checkpoint in one message.
-pub(super) fn part_max(cx: &Cx<'_>) -> u32 {
-    cx.config.limits().message_bytes_max / 2
+/// The longest part of a checkpoint in one message to a member.
+pub(super) fn part_max(node: NodeId, cx: &Cx<'_>) -> u32 {
+    u32::try_from(bytes_max(node, cx)).unwrap_or(u32::MAX)
 }

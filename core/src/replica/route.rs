@@ -141,10 +141,12 @@ impl Chain {
                 since,
                 entries,
             } => {
-                if self.is_help(from.node, *attempt, entries) {
-                    self.on_help(*since, entries, cx);
-                } else {
-                    self.on_fetched(*attempt, *since, entries, cx);
+                if attempt.incarnation != cx.me.incarnation {
+                    cx.count(Count::StaleAnswer);
+                } else if self.log.unknown() > 0 {
+                    self.on_fetched(*since, entries, cx);
+                } else if self.member(from.node) == Some(&sender) {
+                    self.on_help(from.node, *attempt, (*since, entries), cx);
                 }
             }
             &Talk::CatchUp { since, attempt } => {

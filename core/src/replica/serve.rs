@@ -1,17 +1,16 @@
 //! Entries for members that ask for them, whoever leads: to repair theirs, or to catch up
-//! without the leader (D13f, D20); and checkpoints (D17). They wait for the bandwidth budget like chunks (D22).
+//! without the leader (D13f, D20); and checkpoints (D17). They wait for their turns like chunks (D22).
 
 use super::lead::Stream;
 use super::reset::{Parcel, part_max};
-use super::ship::cost;
+use super::ship::{admit, bytes_max, cost};
 use super::{Chain, Cx, Entries};
 use crate::chain::entry::Tip;
 use crate::count::Count;
-use crate::deadline::Kind;
 use crate::id::{Attempt, Member, NodeId, Seq};
 use crate::message::Talk;
+use crate::turns::{Place, Turn};
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What members asked for and did not get yet; the newest question of each.
@@ -19,6 +18,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Serving {
     asked: BTreeMap<NodeId, Errand>,
     pub(super) parcels: BTreeMap<NodeId, Parcel>,
+    /// The place of each member that ever wanted bulk among those that do.
+    pub(super) places: BTreeMap<NodeId, Place>,
 }
 
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
@@ -28,9 +29,38 @@ enum Errand {
         from: Seq,
         end: Seq,
         attempt: Attempt,
+        is_sent: bool,
     },
     /// Committed entries up to a position, a few messages ahead of what is durable there.
     CatchUp { stream: Stream, until: Seq },
+}
+
+impl Errand {
+    fn attempt(&self) -> Attempt {
+        match self {
+            Self::Repair { attempt, .. } => *attempt,
+            Self::CatchUp { stream, .. } => stream.attempt,
+        }
+    }
+}
+
+impl Serving {
+    pub(super) fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.parcels.is_empty() && self.places.is_empty()
+    }
+
+    /// Takes a new question in the place of the one before, what was sent for which no longer
+    /// counts.
+    fn ask(&mut self, asker: NodeId, errand: Errand, cx: &mut Cx<'_>) {
+        self.drop_errand(asker, cx);
+        self.asked.insert(asker, errand);
+    }
+
+    fn drop_errand(&mut self, asker: NodeId, cx: &mut Cx<'_>) {
+        if let Some(old) = self.asked.remove(&asker) {
+            cx.windows.forget(asker, old.attempt());
+        }
+    }
 }
 
 impl Chain {
@@ -47,8 +77,25 @@ impl Chain {
         if end <= self.log.floor() {
             return self.send_reset(asker, attempt, cx);
         }
-        let errand = Errand::Repair { from, end, attempt };
-        self.serving.asked.insert(asker.node, errand);
+        if let Some(Errand::Repair {
+            from: first,
+            end: last,
+            attempt: before,
+            is_sent: true,
+        }) = self.serving.asked.get(&asker.node)
+            && (*first, *last) == (from, end)
+            && !cx.windows.is_overdue(asker.node, *before, cx.now)
+        {
+            // The asker does not mind which of its questions is answered.
+            return cx.count(Count::StillUnderWay);
+        }
+        let errand = Errand::Repair {
+            from,
+            end,
+            attempt,
+            is_sent: false,
+        };
+        self.serving.ask(asker.node, errand, cx);
     }
 
     /// A member that lags asks for what follows its log, or acknowledges what came. Only
@@ -63,19 +110,19 @@ impl Chain {
         let commit = self.commit;
         match self.serving.asked.get_mut(&asker.node) {
             Some(Errand::CatchUp { stream, until }) if stream.attempt == attempt => {
-                stream.acknowledge(since.end);
+                stream.hear(asker.node, since.end, since.end, cx);
                 *until = commit;
             }
             Some(Errand::CatchUp { stream, .. }) if stream.attempt > attempt => {
                 cx.count(Count::StaleAnswer);
             }
             Some(_) | None => {
-                let stream = Stream::new(attempt, since.end);
+                let stream = Stream::new(attempt, since.end, since.end);
                 let errand = Errand::CatchUp {
                     stream,
                     until: commit,
                 };
-                self.serving.asked.insert(asker.node, errand);
+                self.serving.ask(asker.node, errand, cx);
                 if since.end >= commit || self.log.tip_at(since.end) != Some(since) {
                     self.decline(asker, since, attempt, cx);
                 }
@@ -85,7 +132,7 @@ impl Chain {
 
     /// Nothing here follows the asker's log.
     fn decline(&mut self, asker: &Member, since: Tip, attempt: Attempt, cx: &mut Cx<'_>) {
-        self.serving.asked.remove(&asker.node);
+        self.serving.drop_errand(asker.node, cx);
         let entries = Entries::from([]);
         let talk = Talk::Fetched {
             attempt,
@@ -95,39 +142,42 @@ impl Chain {
         self.say(asker, talk, cx);
     }
 
-    /// Sends members what they asked for, as far as budget and their disks admit.
-    pub(super) fn serve(&mut self, cx: &mut Cx<'_>) {
-        let askers: Vec<NodeId> = self.serving.asked.keys().copied().collect();
-        for node in askers {
-            while self.serve_one(node, cx) {}
-        }
-        let receivers: Vec<NodeId> = self.serving.parcels.keys().copied().collect();
-        for node in receivers {
-            while self.send_part(node, cx) {}
-        }
+    /// Whether a member asked for something that may be sent now.
+    pub(super) fn has_errand(&self, node: NodeId, cx: &Cx<'_>) -> bool {
+        let parcel = self.serving.parcels.get(&node);
+        let errand = self.serving.asked.get(&node);
+        parcel.is_some_and(|parcel| parcel.is_due(node, cx))
+            || errand.is_some_and(|errand| match errand {
+                Errand::Repair { is_sent, .. } => !is_sent,
+                Errand::CatchUp { stream, until } => {
+                    stream.next < *until && stream.is_open(node, cx)
+                }
+            })
     }
 
-    /// Sends one message; whether another one may follow.
-    fn serve_one(&mut self, node: NodeId, cx: &mut Cx<'_>) -> bool {
-        let limits = cx.config.limits();
-        let bytes_max = u64::from(limits.message_bytes_max / 2);
-        let in_flight_max = limits.chunks_in_flight_max as usize;
+    /// Sends one message of entries that a member asked for.
+    pub(super) fn send_errand(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Turn {
+        if !self.has_errand(node, cx) {
+            return Turn::Nothing;
+        }
+        let bytes_max = bytes_max(node, cx);
         let (Some(&asker), Some(errand)) = (self.member(node), self.serving.asked.get(&node))
         else {
-            self.serving.asked.remove(&node);
-            return false;
+            return Turn::Nothing;
         };
+        if !cx.windows.has_room(node, bytes_max, cx.now) {
+            return Turn::NoRoom;
+        }
         let (attempt, since, entries) = match errand {
-            &Errand::Repair { from, end, attempt } => {
+            &Errand::Repair {
+                from, end, attempt, ..
+            } => {
                 let entries = self.log.read_back(from, end, bytes_max);
                 let since = entries.first().and_then(|first| self.log.tip_at(first.seq));
                 (attempt, since, entries)
             }
             Errand::CatchUp { stream, until } => {
                 let next = stream.next;
-                if stream.in_flight.len() >= in_flight_max || next >= *until {
-                    return false;
-                }
                 let entries = match self.log.tip_at(next) {
                     Some(_) => self.log.read(next, *until, bytes_max),
                     None => Entries::from([]),
@@ -137,52 +187,49 @@ impl Chain {
         };
         let Some(since) = since.filter(|_| !entries.is_empty()) else {
             // Retention passed it, or it is not intact here: another member may hold it.
-            self.serving.asked.remove(&node);
-            return false;
+            self.serving.drop_errand(node, cx);
+            return Turn::Nothing;
         };
-        if !self.admit(cost(&entries), cx) {
-            return false;
+        let bytes = cost(&entries);
+        if let Err(turn) = admit(self.class, node, bytes, cx) {
+            return turn;
         }
-        let more = match self.serving.asked.get_mut(&node) {
-            Some(Errand::CatchUp { stream, .. }) => {
-                stream.sent(Seq::new(since.end.get() + entries.len() as u64));
-                true
+        let end = Seq::new(since.end.get() + entries.len() as u64);
+        match self.serving.asked.get_mut(&node) {
+            Some(Errand::CatchUp { stream, .. }) => stream.sent(node, (end, bytes), cx),
+            Some(Errand::Repair { is_sent, .. }) => {
+                *is_sent = true;
+                cx.windows.sent(node, attempt, (end.get(), bytes), cx.now);
             }
-            Some(Errand::Repair { .. }) | None => {
-                self.serving.asked.remove(&node);
-                false
-            }
-        };
+            None => {}
+        }
         let talk = Talk::Fetched {
             attempt,
             since,
             entries,
         };
         self.say(&asker, talk, cx);
-        more
+        Turn::Sent
     }
 
-    /// Sends one part of a checkpoint; whether another one may follow.
-    fn send_part(&mut self, node: NodeId, cx: &mut Cx<'_>) -> bool {
+    /// Sends one part of a checkpoint.
+    pub(super) fn send_part(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Turn {
+        let step = part_max(node, cx);
         let parcel = self.serving.parcels.get(&node);
-        let length = parcel.map_or(0, |parcel| parcel.due(part_max(cx)));
-        if length == 0 || !self.admit(u64::from(length), cx) {
-            return false;
+        let Some(parcel) = parcel.filter(|parcel| parcel.is_due(node, cx)) else {
+            return Turn::Nothing;
+        };
+        let bytes = u64::from(parcel.due(step));
+        if let Err(turn) = admit(self.class, node, bytes, cx) {
+            return turn;
         }
-        if let Some(parcel) = self.serving.parcels.get_mut(&node) {
-            let part = parcel.take(length);
-            self.say_to(node, part, cx);
-        }
-        true
-    }
-
-    /// Whether the bandwidth budget has that much; if not it is looked at again when it will.
-    pub(super) fn admit(&self, bytes: u64, cx: &mut Cx<'_>) -> bool {
-        let granted = cx.bucket.admit(self.class, bytes, cx.now);
-        if let Err(at) = granted {
-            cx.count(Count::BudgetWait);
-            cx.deadlines.arm_by(self.index, Kind::Budget, at);
-        }
-        granted.is_ok()
+        let Some(parcel) = self.serving.parcels.get_mut(&node) else {
+            return Turn::Nothing;
+        };
+        let part = parcel.take(bytes as u32);
+        let flight = (u64::from(parcel.next()), bytes);
+        cx.windows.sent(node, parcel.attempt, flight, cx.now);
+        self.say_to(node, part, cx);
+        Turn::Sent
     }
 }

@@ -129,6 +129,8 @@ fn bandwidth_starvation(plan: &mut Plan, draw: Draw) {
     limits.bandwidth_bytes_per_s = draw.of("budget").within(8_000..=30_000);
     limits.entry_bytes_max = 2_000;
     limits.message_bytes_max = 4_096;
+    plan.cfg.timing.patience_ms = *draw.of("patience").pick(&[300, 1_000]);
+    plan.cfg.timing.background_patience_ms = draw.of("background").within(500..=4_000);
     let main = plan.cfg.chains[0].clone();
     for (name, class) in [("rest", Class::Background), ("now", Class::Realtime)] {
         let mut chain = main.clone();

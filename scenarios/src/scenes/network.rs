@@ -1,9 +1,9 @@
 //! The network fails; processes, disks and clocks do not.
 
-use super::{Plan, Scene, aim, ms, node};
+use super::{Plan, Scene, aim, crash, ms, node};
 use crate::cfg::{Blow, Target};
 use meshos_core::config::Retention;
-use meshos_sim::fault::{Fault, Weather};
+use meshos_sim::fault::{Fault, LinkWeather, Unsynced, Weather};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
 
@@ -43,6 +43,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "two zones with a long and even way between them, and bytes that are damaged on it",
         marks: &[],
         fill: zones,
+    },
+    Scene {
+        name: "slow-link",
+        about: "a node that was away catches up over a link that stays slow",
+        marks: &["bulk that may be on its way not sent again"],
+        fill: slow_link,
     },
     Scene {
         name: "late-answers",
@@ -298,4 +304,36 @@ fn lagging_leader(plan: &mut Plan, draw: Draw) {
         aim(plan, at + later, Target::Leader, blow, lag);
         at += lag + draw.of("between").within(500..=2_000);
     }
+}
+
+fn slow_link(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("slow-link");
+    let behind = node(draw.of("behind"), plan.nodes);
+    let others = (0..plan.nodes)
+        .map(NodeIndex)
+        .filter(|node| *node != behind);
+    let bytes_per_ms = *draw.of("bytes").pick(&[20, 80, 400]);
+    plan.matrix = vec![LinkWeather {
+        from: others.collect(),
+        to: vec![behind],
+        weather: Weather {
+            bytes_per_ms,
+            loss_ppm: *draw.of("loss").pick(&[0, 0, 20_000]),
+            ..Weather::latency_us(1_000, *draw.of("latency").pick(&[1_000, 20_000]))
+        },
+    }];
+    plan.cfg.chains[0].retention = Retention {
+        entries_max: *draw.of("keep").pick(&[None, None, Some(8)]),
+        ..Retention::default()
+    };
+    plan.cfg.limits.lag_max = *draw.of("lag").pick(&[4, 1_024]);
+    let client = &mut plan.cfg.clients[0];
+    client.bytes = (100, *draw.of("entry").pick(&[2_000, 60_000]));
+    client.count = draw.of("count").within(10..=30);
+    (client.interval_ms, client.start_ms) = (60, 1_500);
+    let at = draw.of("at").within(500..=3_000);
+    let back = at + draw.of("down").within(2_000..=5_000);
+    crash(plan, behind, (at, back), Unsynced::Kept);
+    // Three times what the slowest link needs for the most bytes, and a little more.
+    plan.liveness_ms = 300_000;
 }

@@ -20,9 +20,11 @@ use crate::message::{
     RowState, Talk,
 };
 use crate::replica::role::{Role, Signal};
-use crate::replica::{Chain, Cx};
+use crate::replica::{Chain, Cx, Shared};
 use crate::rng::Rng;
 use crate::time::{Instant, Wall};
+use crate::turns::{Pass, Turns};
+use crate::window::Windows;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -46,6 +48,8 @@ pub(super) struct Bench {
     liveness: Liveness,
     counters: Counters,
     bucket: Bucket,
+    turns: Turns,
+    pub(super) windows: Windows,
     operations: Number,
     pub(super) attempts: Number,
     under_way: BTreeMap<Number, ChainIndex>,
@@ -129,7 +133,6 @@ impl Start {
         };
         let peers = (1..=self.voters).filter(|&node| node != self.me);
         let peers = peers.map(NodeId::new);
-        let rate = config.limits().bandwidth_bytes_per_s;
         Bench {
             chain,
             now,
@@ -138,7 +141,9 @@ impl Start {
             deadlines: Deadlines::default(),
             liveness: Liveness::new(me.incarnation, peers, timing, now),
             counters: Counters::default(),
-            bucket: Bucket::new(rate, 300_000, now),
+            bucket: Bucket::new(config.budget(), now),
+            turns: Turns::default(),
+            windows: Windows::new(config.heartbeat()),
             operations: Number::new(0),
             attempts: Number::new(0),
             under_way: BTreeMap::new(),
@@ -173,6 +178,8 @@ impl Bench {
             liveness: &mut self.liveness,
             counters: &mut self.counters,
             bucket: &mut self.bucket,
+            turns: &mut self.turns,
+            windows: &mut self.windows,
             operations: &mut self.operations,
             attempts: &mut self.attempts,
             under_way: &mut self.under_way,
@@ -181,7 +188,13 @@ impl Bench {
             out: &mut self.out,
         };
         act(&mut self.chain, &mut cx);
-        self.chain.settle(&mut cx);
+        self.chain.settle_first(&mut cx);
+        let (mut pass, mut shared) = (Pass::default(), Shared::default());
+        while let Some((class, peer, _)) = cx.turns.next(&pass, cx.now) {
+            let turn = self.chain.take_turn(peer, &mut shared, &mut cx);
+            cx.turns.note(&mut pass, (class, peer), turn);
+        }
+        self.chain.settle_rest(&mut cx);
         self.out.drain().collect()
     }
 

@@ -1,6 +1,6 @@
 //! Pulls, chunks, conflicts, resets and repairs at a follower.
 
-use super::bench::{Bench, Start, behind, chunk, entry, leads, log, row_of};
+use super::bench::{Bench, Start, attempt, behind, chunk, entry, leads, log, row_of};
 use crate::action::Action;
 use crate::chain::entry::{Kind, Membership};
 use crate::chain::order::{Checkpoint, Order};
@@ -339,6 +339,40 @@ fn a_chunk_that_brings_nothing_is_answered_with_what_is_durable() {
         number: Number::new(2),
     };
     assert_eq!(said, [bench.said(2, pull)]);
+}
+
+#[test]
+fn a_chunk_behind_an_equal_predecessor_is_taken_whatever_it_answers() {
+    let entries = log(&[1, 1, 1, 1]);
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let late = |bench: &Bench, from: usize, end: usize| {
+        let mut late = chunk(bench, from, &entries[..end], 0);
+        let Talk::Chunk { attempt: asked, .. } = &mut late else {
+            unreachable!("it is a chunk");
+        };
+        *asked = attempt(77);
+        late
+    };
+    let talk = late(&bench, 1, 3);
+    bench.hear(2, 2, talk);
+    assert_eq!(bench.chain.log().end(), Seq::new(3));
+    assert_eq!(bench.chain.verified(), Seq::new(3));
+    assert_eq!(bench.count(Count::ChunkLate), 1);
+    // One that does not fit shows nothing: what it follows may be on its way.
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let talk = late(&bench, 2, 4);
+    let due = bench.deadlines.armed(bench.chain.index, Timer::Pull);
+    assert_eq!(bench.hear(2, 2, talk), []);
+    assert_eq!(bench.count(Count::StaleAnswer), 1);
+    assert_eq!(bench.deadlines.armed(bench.chain.index, Timer::Pull), due);
+    // Nor does anything count while a checkpoint is installed.
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let checkpoint = checkpoint(&bench, &[1, 1]);
+    bench.hear(2, 2, reset(&bench, &checkpoint));
+    assert!(bench.chain.is_resetting());
+    let talk = late(&bench, 1, 3);
+    bench.hear(2, 2, talk);
+    assert_eq!(bench.chain.log().end(), Seq::new(1));
 }
 
 #[test]

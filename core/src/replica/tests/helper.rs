@@ -138,16 +138,23 @@ fn who_does_not_help_is_left_for_the_leader() {
             let talk = fetched(&bench, behind(&entries[0]), &[]);
             bench.hear(3, 2, talk)
         } else {
+            let said = bench.act(|chain, cx| chain.on_pull_due(cx));
+            assert_eq!(
+                said,
+                [bench.said(3, catch_up(&bench))],
+                "it is reminded once"
+            );
+            assert_eq!(armed(&bench), Some(bench.now.after(Duration::from_secs(2))));
             bench.act(|chain, cx| chain.on_pull_due(cx))
         };
         assert_eq!(said, [bench.said(2, pull(&bench, 2))]);
-        // Its answer may still come.
-        let talk = fetched(&bench, behind(&entries[0]), &entries[1..]);
-        assert_eq!(bench.hear(3, 2, talk), []);
-        assert_eq!(bench.chain.log().end(), Seq::new(1));
+        let late = fetched(&bench, behind(&entries[0]), &entries[1..]);
         // A leader that is silent, too, is no better.
         let said = bench.act(|chain, cx| chain.on_pull_due(cx));
         assert_eq!(said, [bench.said(3, catch_up(&bench))]);
+        // Its answer may still come, whatever was asked since.
+        bench.hear(3, 2, late);
+        assert_eq!(bench.chain.log().end(), Seq::new(6));
     }
 }
 
@@ -172,13 +179,14 @@ fn a_helper_of_which_something_was_lost_is_asked_again() {
 }
 
 #[test]
-fn a_new_epoch_ends_the_help() {
+fn help_that_comes_in_a_new_epoch_is_taken_like_any_other() {
     let entries = log(&[1; 6]);
     let mut bench = helped();
     let talk = fetched(&bench, behind(&entries[0]), &entries[1..3]);
     bench.row(3, follows(3));
     assert_eq!(bench.hear(3, 3, talk), []);
-    assert_eq!(bench.chain.log().end(), Seq::new(1));
+    assert_eq!(bench.chain.log().end(), Seq::new(3));
+    assert_eq!(bench.chain.verified(), Seq::ZERO);
 }
 
 #[test]

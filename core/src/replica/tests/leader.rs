@@ -3,7 +3,7 @@
 use super::bench::{
     Bench, Start, attempt, behind, entry, extend, follows, led, log, note, payload, replied, run,
 };
-use crate::action::Note;
+use crate::action::{Action, Note};
 use crate::chain::entry::{Kind, Tip};
 use crate::client::{Answer, Ask, Consistency, Level, Reason};
 use crate::count::Count;
@@ -11,6 +11,7 @@ use crate::deadline::Kind as Timer;
 use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
 use crate::message::{Confirm, ForwardAsk, Forwarded, Talk};
 use crate::replica::role::{Role, Signal};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 fn chunk(bench: &Bench, from: u64, end: u64) -> Talk {
@@ -299,6 +300,72 @@ fn a_confirm_is_given_only_with_the_promise_on_disk() {
     let said = bench.act(|chain, cx| given = chain.on_confirm(run(2), &confirm, cx));
     assert!(!given);
     assert_eq!(said, [bench.said(2, Talk::Outdated)]);
+}
+
+#[test]
+fn what_may_still_be_on_its_way_is_not_sent_again() {
+    let mut bench = Start::of(1, &[1]).settled().leading();
+    let ask = |bench: &Bench, number| bench.pull(1, 1, number);
+    let pull = ask(&bench, 1);
+    let first = [bench.said(2, chunk(&bench, 1, 2))];
+    assert_eq!(bench.hear(2, 2, pull), first);
+    // The follower asks again, and nobody knows yet how long its link takes.
+    let pull = ask(&bench, 2);
+    assert_eq!(bench.hear(2, 2, pull), []);
+    assert_eq!(bench.count(Count::StillUnderWay), 1);
+    bench.pass(bench.config.heartbeat());
+    let pull = ask(&bench, 3);
+    assert_eq!(bench.hear(2, 2, pull), first);
+    assert_eq!(bench.count(Count::SentAgain), 1);
+    // A new question means that something is lost.
+    let mut pull = ask(&bench, 4);
+    let Talk::Pull { attempt: asked, .. } = &mut pull else {
+        unreachable!("it is a pull");
+    };
+    *asked = attempt(10);
+    assert_eq!(bench.hear(2, 2, pull).len(), 1);
+}
+
+#[test]
+fn a_full_window_holds_up_its_follower_only() {
+    let mut start = Start::of(1, &[1]);
+    start.limits.entry_bytes_max = 200_000;
+    let mut bench = start.settled().leading();
+    for follower in [2, 3] {
+        let pull = bench.pull(2, 2, 1);
+        bench.hear(follower, 2, pull);
+    }
+    let entry = |bench: &mut Bench, ticket| {
+        let append = Ask::Append {
+            level: Level::Committed,
+            request: None,
+            payload: payload(&"x".repeat(200_000)),
+        };
+        let said = bench.ask(ticket, append);
+        let to = |action: &Action| match action {
+            Action::Send { to, .. } => Some(to.get()),
+            Action::Store { .. } | Action::Reply { .. } | Action::Note { .. } => None,
+        };
+        said.iter().filter_map(to).collect::<Vec<u64>>()
+    };
+    assert_eq!(entry(&mut bench, 1), [2, 3]);
+    assert_eq!(
+        entry(&mut bench, 2),
+        [],
+        "one message may always be under way"
+    );
+    // Once one of the two has the first entry it gets the second one.
+    let pull = bench.pull(3, 3, 2);
+    let said = bench.hear(3, 2, pull);
+    assert!(
+        said.contains(&bench.said(3, chunk(&bench, 3, 4))),
+        "{said:?}"
+    );
+    assert_eq!(
+        entry(&mut bench, 3),
+        [3],
+        "a window grows when it goes well"
+    );
 }
 
 #[test]

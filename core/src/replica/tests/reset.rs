@@ -69,9 +69,13 @@ fn what_came_of_a_checkpoint_is_not_asked_for_again() {
     let said = bench.hear(2, 2, sent[0].clone());
     assert_eq!(said, [bench.said(2, rest(&checkpoint, first, 512))]);
     assert_eq!(bench.hear(2, 2, sent[0].clone()), []);
-    assert_eq!(bench.hear(2, 2, sent[1].clone()), []);
-    // The last part is lost.
+    let said = bench.hear(2, 2, sent[1].clone());
+    assert_eq!(said, [bench.said(2, rest(&checkpoint, first, 1_024))]);
+    // The last part is late: the same request is repeated.
     bench.act(|chain, cx| chain.on_pull_due(cx));
+    assert_eq!(bench.attempt(), first);
+    bench.chain.follow.stream = None;
+    bench.settle();
     let second = bench.attempt();
     assert_ne!(first, second);
     assert_eq!(bench.hear(2, 2, sent[2].clone()), []);
@@ -81,6 +85,24 @@ fn what_came_of_a_checkpoint_is_not_asked_for_again() {
     assert_eq!(said, [bench.said(2, rest(&checkpoint, second, 1_024))]);
     assert_eq!(bench.count(Count::ResetContinued), 1);
     let said = bench.hear(2, 2, sent[2].clone());
+    let order = Order::Reset(Arc::new(checkpoint));
+    assert_eq!(said, [bench.ordered(order)]);
+}
+
+#[test]
+fn a_part_that_another_one_overtook_is_asked_for_soon() {
+    let mut bench = start(1 << 20).settled().following(2, 2);
+    let checkpoint = large(&bench);
+    let first = bench.attempt();
+    let sent = parts(&checkpoint, first);
+    let missing = [bench.said(2, rest(&checkpoint, first, 512))];
+    assert_eq!(bench.hear(2, 2, sent[0].clone()), missing);
+    assert_eq!(bench.hear(2, 2, sent[2].clone()), []);
+    let due = bench.deadlines.armed(bench.chain.index, Timer::Pull);
+    assert!(due < Some(bench.now.after(bench.config.heartbeat() / 8)));
+    let said = bench.act(|chain, cx| chain.on_pull_due(cx));
+    assert_eq!(said, missing);
+    let said = bench.hear(2, 2, sent[1].clone());
     let order = Order::Reset(Arc::new(checkpoint));
     assert_eq!(said, [bench.ordered(order)]);
 }

@@ -1,0 +1,287 @@
+//! How many bytes of bulk are on their way to each peer, and how many may be.
+//!
+//! Nothing tells what a link carries but the acknowledgements of what it carried. A window follows
+//! them: it is what the link delivers within its shortest round trip and one heartbeat more, so a
+//! fast link stays filled however long it is, and neither a slow one nor the queue before it holds
+//! much more than a heartbeat's worth. One message may always be under way. The windows are in
+//! integers and per peer, for the chains that two nodes share also share the link.
+//!
+//! What is under way is known by the question that it answers. It ends by being acknowledged, by
+//! being sent again, or by time, so that nothing has to tell when a question is dropped. This
+//! module sends nothing and sets no timers; it upholds *bounded*.
+
+use crate::id::{Attempt, NodeId};
+use crate::time::Instant;
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+mod tests;
+
+/// The windows of one node.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(crate) struct Windows {
+    heartbeat: Duration,
+    peers: BTreeMap<NodeId, Window>,
+}
+
+/// The window of one peer.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+struct Window {
+    /// Bytes that may be under way.
+    size: u64,
+    /// The round trip of a message that no other one was before.
+    base: Option<Duration>,
+    /// The round trip of the message that was acknowledged last.
+    took: Duration,
+    /// Bytes acknowledged so far.
+    delivered: u64,
+    in_flight: u64,
+    flights: BTreeMap<(Attempt, u64), Flight>,
+    /// Messages so far.
+    sent: u64,
+    /// Since when an answer that was sent again is under way.
+    again: Option<(Attempt, Instant)>,
+}
+
+/// One message under way.
+#[derive(Copy, Clone, Debug, Hash, Serialize, Deserialize)]
+struct Flight {
+    end: u64,
+    bytes: u64,
+    /// Bytes under way with it, its own included.
+    queued: u64,
+    at: Instant,
+    /// When it was sent for the first time, as far as that is known.
+    first: Instant,
+    /// What had been delivered before.
+    delivered: u64,
+    /// Whether nothing else was under way.
+    is_alone: bool,
+}
+
+impl Windows {
+    /// No peer is known yet; `heartbeat` is how much a queue may hold.
+    pub(crate) fn new(heartbeat: Duration) -> Self {
+        Self {
+            heartbeat,
+            peers: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a message of `bytes` may be sent to `peer`.
+    pub(crate) fn has_room(&mut self, peer: NodeId, bytes: u64, now: Instant) -> bool {
+        let heartbeat = self.heartbeat;
+        let Some(window) = self.peers.get_mut(&peer) else {
+            return true;
+        };
+        if !window.has_room(bytes) {
+            window.expire(now, heartbeat);
+        }
+        window.has_room(bytes)
+    }
+
+    /// When there is room at the latest, because what is under way no longer counts.
+    pub(crate) fn expiry(&self, peer: NodeId) -> Option<Instant> {
+        let window = self.peers.get(&peer)?;
+        let expiry = |flight: &Flight| window.expiry(flight, self.heartbeat);
+        window.flights.values().map(expiry).min()
+    }
+
+    /// How large messages to `peer` should be: several of them fill the window.
+    pub(crate) fn message_bytes(&self, peer: NodeId) -> u64 {
+        self.peers.get(&peer).map_or(START, |window| window.size) / 4
+    }
+
+    /// A message left that answers `attempt` up to `end`.
+    pub(crate) fn sent(
+        &mut self,
+        peer: NodeId,
+        attempt: Attempt,
+        (end, bytes): (u64, u64),
+        now: Instant,
+    ) {
+        let window = self.peers.entry(peer).or_insert_with(Window::new);
+        let first = match window.again {
+            Some((again, first)) if again == attempt => first,
+            Some(_) | None => now,
+        };
+        let is_alone = window.in_flight == 0;
+        window.in_flight += bytes;
+        window.sent += 1;
+        let flight = Flight {
+            end,
+            bytes,
+            queued: window.in_flight,
+            at: now,
+            first,
+            delivered: window.delivered,
+            is_alone,
+        };
+        window.flights.insert((attempt, window.sent), flight);
+    }
+
+    /// What answers `attempt` up to `end` arrived.
+    pub(crate) fn acknowledge(&mut self, peer: NodeId, attempt: Attempt, end: u64, now: Instant) {
+        let heartbeat = self.heartbeat;
+        let Some(window) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let mut last = None;
+        while let Some((key, flight)) = window.oldest(attempt)
+            && flight.end <= end
+        {
+            window.remove(key);
+            window.delivered += flight.bytes;
+            last = Some(flight);
+        }
+        if let Some(flight) = last {
+            window.again.take_if(|(again, _)| *again == attempt);
+            window.learn(&flight, now, heartbeat);
+        }
+    }
+
+    /// Nothing that answers `attempt` counts any more: it was dropped, or is lost.
+    pub(crate) fn forget(&mut self, peer: NodeId, attempt: Attempt) {
+        let Some(window) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        while let Some((key, _)) = window.oldest(attempt) {
+            window.remove(key);
+        }
+    }
+
+    /// What answers `attempt` has been under way for longer than it should: it will be sent again,
+    /// to a link that carries less than was thought.
+    pub(crate) fn send_again(&mut self, peer: NodeId, attempt: Attempt) {
+        if let Some(window) = self.peers.get_mut(&peer)
+            && let Some((_, oldest)) = window.oldest(attempt)
+        {
+            window.again = Some((attempt, oldest.first));
+            window.shrink(window.size / 2);
+        }
+        self.forget(peer, attempt);
+    }
+
+    /// The run of `peer` ended, and with it everything that was under way.
+    pub(crate) fn clear(&mut self, peer: NodeId) {
+        if let Some(window) = self.peers.get_mut(&peer) {
+            window.flights.clear();
+            window.in_flight = 0;
+            window.again = None;
+        }
+    }
+
+    /// How many messages that answer `attempt` are under way.
+    pub(crate) fn count(&self, peer: NodeId, attempt: Attempt) -> usize {
+        let window = self.peers.get(&peer);
+        window.map_or(0, |window| window.of(attempt).count())
+    }
+
+    /// Whether what answers `attempt` should have been acknowledged long ago, or nothing that does
+    /// is known to be under way.
+    pub(crate) fn is_overdue(&self, peer: NodeId, attempt: Attempt, now: Instant) -> bool {
+        let Some(window) = self.peers.get(&peer) else {
+            return true;
+        };
+        let Some((_, oldest)) = window.oldest(attempt) else {
+            return true;
+        };
+        let wait = window.needs(oldest.queued, self.heartbeat) * 2;
+        now.since(oldest.at) >= wait.min(window.patience(self.heartbeat))
+    }
+}
+
+impl Window {
+    fn new() -> Self {
+        Self {
+            size: START,
+            base: None,
+            took: Duration::ZERO,
+            delivered: 0,
+            in_flight: 0,
+            flights: BTreeMap::new(),
+            sent: 0,
+            again: None,
+        }
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        self.in_flight == 0 || self.in_flight.saturating_add(bytes) <= self.size
+    }
+
+    fn of(&self, attempt: Attempt) -> impl Iterator<Item = (&(Attempt, u64), &Flight)> {
+        self.flights.range((attempt, 0)..=(attempt, u64::MAX))
+    }
+
+    fn oldest(&self, attempt: Attempt) -> Option<((Attempt, u64), Flight)> {
+        self.of(attempt).next().map(|(key, flight)| (*key, *flight))
+    }
+
+    fn remove(&mut self, key: (Attempt, u64)) {
+        if let Some(flight) = self.flights.remove(&key) {
+            self.in_flight -= flight.bytes;
+        }
+    }
+
+    /// Draws from one acknowledged message what the link carries.
+    fn learn(&mut self, flight: &Flight, now: Instant, heartbeat: Duration) {
+        let took = now.since(flight.first).max(Duration::from_nanos(1));
+        let base = match self.base {
+            Some(base) if !flight.is_alone => base.min(took),
+            Some(_) | None => took,
+        };
+        self.took = took;
+        self.base = Some(base);
+        let allowed = base.saturating_add(heartbeat);
+        let delivered = u128::from(self.delivered - flight.delivered);
+        let carried = delivered.saturating_mul(allowed.as_nanos()) / took.as_nanos();
+        let carried = u64::try_from(carried).unwrap_or(u64::MAX);
+        if took <= allowed {
+            let grown = carried.min(self.size.saturating_mul(GROWTH)).min(LARGEST);
+            self.size = self.size.max(grown);
+        } else {
+            self.shrink(carried.max(self.size / 2));
+        }
+    }
+
+    fn shrink(&mut self, size: u64) {
+        self.size = size.min(self.size).max(SMALLEST);
+    }
+
+    /// How long the last of so many bytes takes to be acknowledged.
+    fn needs(&self, bytes: u64, heartbeat: Duration) -> Duration {
+        let nanos = heartbeat.as_nanos().saturating_mul(u128::from(bytes)) / u128::from(self.size);
+        let queue = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.base.unwrap_or(heartbeat / 4).saturating_add(queue)
+    }
+
+    /// The longest wait for anything.
+    fn patience(&self, heartbeat: Duration) -> Duration {
+        (heartbeat * 8).max(self.took.saturating_mul(2))
+    }
+
+    /// When a message no longer counts although nobody said what became of it.
+    fn expiry(&self, flight: &Flight, heartbeat: Duration) -> Instant {
+        let needs = self.needs(flight.queued, heartbeat).saturating_mul(2);
+        flight.at.after(needs.max(self.patience(heartbeat)))
+    }
+
+    fn expire(&mut self, now: Instant, heartbeat: Duration) {
+        let gone = |(key, flight): (&(Attempt, u64), &Flight)| {
+            (self.expiry(flight, heartbeat) <= now).then_some(*key)
+        };
+        let gone: alloc::vec::Vec<_> = self.flights.iter().filter_map(gone).collect();
+        gone.into_iter().for_each(|key| self.remove(key));
+    }
+}
+
+/// The window of a peer of which nothing is known.
+const START: u64 = 128 << 10;
+/// No window is smaller.
+const SMALLEST: u64 = 8 << 10;
+/// No window is larger: more than the longest and fastest links hold.
+const LARGEST: u64 = 1 << 30;
+/// How much an acknowledgement may enlarge a window.
+const GROWTH: u64 = 4;
