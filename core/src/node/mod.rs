@@ -232,8 +232,11 @@ impl Node {
                 self.each_led(wall, out, Chain::consider_transfer);
             }
             Input::PeerGone { node, incarnation } => self.on_peer_gone(node, incarnation),
-            Input::LinkUp { peer } => self.liveness.set_link(peer, true),
-            Input::LinkDown { peer } => self.liveness.set_link(peer, false),
+            Input::LinkUp { peer } => self.on_link_up(peer, wall, out),
+            Input::LinkDown { peer } => {
+                self.liveness.set_link(peer, false);
+                self.windows.clear(peer);
+            }
         }
         self.fire_suspicions(wall, out);
         self.settle(wall, out);

@@ -137,6 +137,19 @@ impl Node {
         self.touch_led_by(node);
     }
 
+    /// What was under way when the link to a leader broke is lost, so whoever waits for it asks again
+    /// now that it can.
+    pub(super) fn on_link_up(&mut self, peer: NodeId, wall: Wall, out: &mut Actions) {
+        self.liveness.set_link(peer, true);
+        for at in 0..self.chains.len() {
+            if self.chains[at].awaits_bulk_of(peer) {
+                self.with(ChainIndex(at as u32), wall, out, |chain, _| {
+                    chain.pull_again()
+                });
+            }
+        }
+    }
+
     /// Whether those chains still have a live leader has to be looked at again.
     pub(super) fn touch_led_by(&mut self, node: NodeId) {
         for chain in self

@@ -10,7 +10,7 @@ use crate::chain::entry::{self, Entry, Tip};
 use crate::chain::order::Checkpoint;
 use crate::count::Count;
 use crate::deadline::Kind;
-use crate::id::{Attempt, Epoch, Number, Seq};
+use crate::id::{Attempt, Epoch, NodeId, Number, Seq};
 use crate::message::{RowState, Talk};
 use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
@@ -174,6 +174,16 @@ impl Chain {
         self.follow.stream = None;
         self.follow.seen = self.follow.next;
         self.follow.patience.ask_again();
+    }
+
+    /// Whether this follower waits for something of the leader `peer`.
+    pub(crate) fn awaits_bulk_of(&self, peer: NodeId) -> bool {
+        self.leader == Some(peer) && self.role == Role::Replica && self.follow.patience.is_waiting()
+    }
+
+    /// Repeats the request to the leader with the next settling.
+    pub(crate) fn pull_again(&mut self) {
+        self.follow.reported = None;
     }
 
     /// What comes may not be taken for a while, so whoever leads or helps after it is asked again:

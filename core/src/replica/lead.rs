@@ -135,6 +135,10 @@ impl Stream {
 
     /// Entries up to `end` left.
     pub(super) fn sent(&mut self, node: NodeId, (end, bytes): (Seq, u64), cx: &mut Cx<'_>) {
+        assert!(
+            self.is_open(node, cx),
+            "messages under way to one member are bounded"
+        );
         cx.windows
             .sent(node, self.attempt, (end.get(), bytes), cx.now);
         self.next = end;

@@ -42,6 +42,11 @@ impl Patience {
         self.since = None;
     }
 
+    /// Whether something is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Whether it was waited in vain since something came.
     pub(super) fn is_tried(&self) -> bool {
         self.tried > 0

@@ -327,6 +327,38 @@ fn conflict(bench: &mut Bench, failed: u64, hint: u64) {
 }
 
 #[test]
+fn a_position_behind_an_unknown_entry_cannot_be_named_so_the_comparison_starts_before_it() {
+    let mut bench = Start::of(1, &[1, 1, 1, 1]).unknown(&[1]).settled();
+    bench = bench.following(2, 2);
+    let conflict = Talk::Conflict {
+        attempt: bench.chain.follow.stream.expect("it pulls"),
+        failed: Seq::new(4),
+        hint: Seq::new(1),
+        hint_epoch: super::bench::epoch(1),
+    };
+    let said = bench.hear(2, 2, conflict);
+    let pulled = |action: &Action| {
+        let Action::Send { message, .. } = action else {
+            return None;
+        };
+        let Body::Chain(message) = &message.body else {
+            return None;
+        };
+        let Talk::Pull { since, .. } = message.talk else {
+            return None;
+        };
+        Some(since)
+    };
+    let first = behind(&log(&[1])[0]);
+    assert_eq!(said.iter().find_map(pulled), Some(first));
+    // The leader's entries from there on prove the unknown one.
+    let talk = chunk(&bench, 1, &log(&[1, 1, 1, 1, 1]), 0);
+    bench.hear(2, 2, talk);
+    assert_eq!(bench.chain.log().unknown(), 0);
+    assert_eq!(bench.chain.verified(), Seq::new(5));
+}
+
+#[test]
 fn a_chunk_that_brings_nothing_is_answered_with_what_is_durable() {
     let entries = log(&[1]);
     let mut bench = Start::of(1, &[1]).settled().following(2, 2);
