@@ -70,6 +70,8 @@ counts! {
     VoteDuringWrite,
     /// A suspicion came so late that it was armed anew.
     SuspicionRearmed,
+    /// A replica sought election early, because the process of its leader was gone.
+    EarlyElection,
     /// The process of a peer was found gone.
     PeerGone,
     /// The same of an older run than the newest heard, or of no peer.
@@ -88,6 +90,10 @@ counts! {
     RequestRepeatedRetained,
     /// A leader could not answer a request in time.
     RequestLate,
+    /// A forwarded try ended because its leadership was over, or its leader out of reach.
+    ForwardEnded,
+    /// A linearizable read was asked again of another leadership.
+    ReadAskedAgain,
     /// A forwarded try came twice.
     ForwardRepeated,
     /// An unknown entry was repaired from a peer.
@@ -98,6 +104,10 @@ counts! {
     StoreRegressed,
     /// Leadership was handed over on request.
     Transferred,
+    /// Another node than the target won the election after a hand-over.
+    TransferFailed,
+    /// A leader that could not commit handed leadership on (D13h).
+    StalledLeader,
     /// The log's prefix was dropped by retention.
     Retained,
     /// A leader decided to drop entries because of their age.

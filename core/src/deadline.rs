@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Transfer,
     /// No live leader was seen for one election delay (R2).
     Election,
+    /// The process of the leader is gone, and an election need not wait for its silence.
+    Early,
     /// A round of votes was not won.
     Round,
     /// What was asked of the leader did not come.
@@ -47,6 +49,7 @@ impl Kind {
         match self {
             Self::Requests | Self::Transfer => true,
             Self::Election
+            | Self::Early
             | Self::Round
             | Self::Pull
             | Self::Repair

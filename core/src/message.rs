@@ -241,8 +241,15 @@ pub enum Talk {
         /// What was acknowledged.
         acknowledged: Seq,
     },
-    /// Seek election now, in a higher epoch than the header's (D20).
-    TransferNow,
+    /// Seek election now, in a higher epoch than the header's; said again with every heartbeat
+    /// until one begins (D20).
+    TransferNow {
+        /// The voters that led without being able to commit since the commit last moved, in
+        /// ascending order (D13h).
+        tried: Vec<NodeId>,
+        /// How long the next of them tries, in milliseconds; 0 for the usual time.
+        pause_ms: u32,
+    },
     /// Asks any member for entries in the place of damaged ones (D13f).
     Fetch {
         /// First position wanted.

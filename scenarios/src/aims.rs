@@ -144,6 +144,14 @@ impl Aims {
                 later.fault(now, Fault::ClockStop { node });
                 lift(later, Fault::ClockStart { node });
             }
+            Blow::LoseEntries => {
+                let (message, from, to) = (CHUNK, Some(node), None);
+                later.fault(now, Fault::Filter { message, from, to });
+            }
+            Blow::FullDisk => {
+                later.fault(now, Fault::DiskFull { node, on: true });
+                later.fault(end, Fault::DiskFull { node, on: false });
+            }
             Blow::SlowDisk => {
                 let us_max = aim.for_ms.saturating_mul(1_000);
                 let us_min = us_max / 4 * 3;
@@ -161,6 +169,8 @@ impl Aims {
     }
 }
 
+/// The kind of messages that carry a leader's entries.
+const CHUNK: u16 = 13;
 /// Messages that lag hardly overtake each other.
 const LAG_JITTER_US: u64 = 2_000;
 /// How long a node that is shut down has to hand over.

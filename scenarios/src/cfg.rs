@@ -253,6 +253,10 @@ pub enum Blow {
     SlowDisk,
     /// It is asked to hand leadership over.
     Transfer,
+    /// What it sends with entries is lost, until the faults end; all else passes.
+    LoseEntries,
+    /// Its disk is full.
+    FullDisk,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

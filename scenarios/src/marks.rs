@@ -61,6 +61,11 @@ const REQUIRED: &[&str] = &[
     "chunk held back by the bandwidth budget",
     "store full",
     "leadership handed over on request",
+    "another node than the target of a transfer elected",
+    "leader without progress handed over",
+    "early election after a process was gone",
+    "forward ended with its leadership",
+    "read asked again of the next leader",
     "prefix dropped by retention",
     "entries dropped by age",
     "retention before entries that wait",
@@ -273,6 +278,11 @@ fn reach(count: Count) {
         Count::ChunkLate => reached!("late chunk of an older request taken"),
         Count::StillUnderWay => reached!("bulk that may be on its way not sent again"),
         Count::SentAgain => reached!("bulk that should have come sent again"),
+        Count::TransferFailed => reached!("another node than the target of a transfer elected"),
+        Count::StalledLeader => reached!("leader without progress handed over"),
+        Count::ForwardEnded => reached!("forward ended with its leadership"),
+        Count::ReadAskedAgain => reached!("read asked again of the next leader"),
+        Count::EarlyElection => reached!("early election after a process was gone"),
         Count::WrongCluster
         | Count::WrongStore
         | Count::UnknownSender
@@ -345,7 +355,7 @@ impl Hook<Host> for Marks {
                     | Talk::Chunk { .. }
                     | Talk::Outdated
                     | Talk::Regressed { .. }
-                    | Talk::TransferNow
+                    | Talk::TransferNow { .. }
                     | Talk::Fetch { .. }
                     | Talk::Fetched { .. }
                     | Talk::CatchUp { .. }

@@ -275,11 +275,18 @@ impl Liveness {
         true
     }
 
-    /// Notes whether what is sent to `peer` can reach it; nothing is noted of an unknown one.
+    /// Notes whether what is sent to `peer` can reach it; nothing is noted of an unknown one. A
+    /// peer that can be reached again is sent a heartbeat at once: it may not have heard one for
+    /// so long that it suspects this node.
     pub fn set_link(&mut self, peer: NodeId, is_up: bool) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.is_reachable = is_up;
+        let Some(peer) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if is_up && !peer.is_reachable {
+            peer.outbox.greet();
+            self.urgent = true;
         }
+        peer.is_reachable = is_up;
     }
 
     /// Whether what is sent to `peer` can reach it, as far as the driver said; an unknown peer

@@ -128,6 +128,8 @@ pub(super) struct Outbox {
     rotation: usize,
     /// Whether a row above `sent` is to leave at once.
     urgent: bool,
+    /// Whether a heartbeat is to leave at once, with or without rows.
+    greets: bool,
     /// The unacknowledged rows by version.
     pending: BTreeMap<u64, Key>,
 }
@@ -171,9 +173,15 @@ impl Outbox {
         self.pending.contains_key(&version)
     }
 
-    /// Whether a row is to leave at once.
+    /// A heartbeat is to leave at once, with what was sent in vain before.
+    pub(super) fn greet(&mut self) {
+        self.sent = self.acknowledged;
+        self.greets = true;
+    }
+
+    /// Whether a row, or a greeting, is to leave at once.
     pub(super) fn is_urgent(&self) -> bool {
-        self.urgent
+        self.urgent || self.greets
     }
 
     /// The peer has every row up to `version`.
@@ -208,10 +216,14 @@ impl Outbox {
         let step = if sent == count { 1 } else { sent - 1 };
         self.rotation = (first + step) % count;
         self.urgent &= self.sent < own.version;
+        self.greets = false;
     }
 
     /// The pages of an urgent heartbeat: what was never sent.
     pub(super) fn urgent(&mut self, own: &Own, rows_max: usize, mut send: impl FnMut(Page)) {
+        if core::mem::take(&mut self.greets) && self.sent >= own.version {
+            send(self.page(own, self.sent, rows_max));
+        }
         for _ in 0..PAGES_MAX {
             if self.sent >= own.version {
                 break;

@@ -98,7 +98,7 @@ impl Talk {
             | Self::Conflict { .. }
             | Self::Outdated
             | Self::Regressed { .. }
-            | Self::TransferNow => ORDINARY,
+            | Self::TransferNow { .. } => ORDINARY,
         }
     }
 }

@@ -231,12 +231,11 @@ impl Node {
                 self.leaving = true;
                 self.each_led(wall, out, Chain::consider_transfer);
             }
-            Input::PeerGone { node, incarnation } => self.on_peer_gone(node, incarnation),
-            Input::LinkUp { peer } => self.on_link_up(peer, wall, out),
-            Input::LinkDown { peer } => {
-                self.liveness.set_link(peer, false);
-                self.windows.clear(peer);
+            Input::PeerGone { node, incarnation } => {
+                self.on_peer_gone(node, incarnation, wall, out)
             }
+            Input::LinkUp { peer } => self.on_link_up(peer, wall, out),
+            Input::LinkDown { peer } => self.on_link_down(peer),
         }
         self.fire_suspicions(wall, out);
         self.settle(wall, out);

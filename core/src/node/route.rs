@@ -7,6 +7,7 @@ use crate::count::Count;
 use crate::deadline::ChainIndex;
 use crate::id::{Attempt, ChainId, Gen, Incarnation, NodeId, Run, Ticket};
 use crate::message::{Body, Confirm, Forwarded, Heartbeat, Message};
+use crate::replica::Chain;
 use crate::time::Wall;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -129,24 +130,48 @@ impl Node {
     }
 
     /// The process of a peer is gone, which is as good as its silence.
-    pub(super) fn on_peer_gone(&mut self, node: NodeId, incarnation: Incarnation) {
+    pub(super) fn on_peer_gone(
+        &mut self,
+        node: NodeId,
+        incarnation: Incarnation,
+        wall: Wall,
+        out: &mut Actions,
+    ) {
         if !self.liveness.on_gone(node, incarnation) {
             return self.counters.add(Count::PeerGoneIgnored);
         }
         self.counters.add(Count::PeerGone);
-        self.touch_led_by(node);
+        for at in 0..self.chains.len() {
+            if self.chains[at].leader() == Some(node) {
+                self.with(ChainIndex(at as u32), wall, out, Chain::on_leader_gone);
+            }
+        }
     }
 
-    /// What was under way when the link to a leader broke is lost, so whoever waits for it asks again
-    /// now that it can.
+    /// What is sent to a peer reaches it again. What was under way when the link broke is lost, so
+    /// whoever waits for it asks again now that it can.
     pub(super) fn on_link_up(&mut self, peer: NodeId, wall: Wall, out: &mut Actions) {
-        self.liveness.set_link(peer, true);
+        self.set_link(peer, true);
         for at in 0..self.chains.len() {
             if self.chains[at].awaits_bulk_of(peer) {
                 self.with(ChainIndex(at as u32), wall, out, |chain, _| {
                     chain.pull_again()
                 });
             }
+        }
+    }
+
+    /// What is sent to a peer does not reach it any more, and nothing that was is under way.
+    pub(super) fn on_link_down(&mut self, peer: NodeId) {
+        self.set_link(peer, false);
+        self.windows.clear(peer);
+    }
+
+    /// Chains that wait for answers of the peer have to be looked at again.
+    fn set_link(&mut self, peer: NodeId, is_up: bool) {
+        self.liveness.set_link(peer, is_up);
+        for &index in &self.asking {
+            self.touched.insert(index);
         }
     }
 

@@ -159,6 +159,7 @@ fn fire(chain: &mut Chain, kind: Kind, late: bool, cx: &mut Cx<'_>) {
         Kind::Requests => chain.on_requests_due(cx),
         Kind::Transfer => chain.on_transfer_due(cx),
         Kind::Election => chain.on_election_due(late, cx),
+        Kind::Early => chain.on_early_due(cx),
         Kind::Round => chain.on_round_due(cx),
         Kind::Pull => chain.on_pull_due(cx),
         Kind::Seal => chain.on_seal_due(),

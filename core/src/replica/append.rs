@@ -229,7 +229,7 @@ impl Chain {
         }
         for round in lead.reads {
             for read in round.reads {
-                self.answer_read_unknown(read, cx);
+                self.end_read(read, cx);
             }
         }
     }

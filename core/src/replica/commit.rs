@@ -2,6 +2,7 @@
 //! (R7, D13a).
 
 use super::role::Role;
+use super::stall::Stall;
 use super::{Chain, Cx};
 use crate::action::Note;
 use crate::config::VOTERS_MAX;
@@ -61,6 +62,7 @@ impl Chain {
             "commit rises inside the log"
         );
         self.commit = end;
+        self.stall = Stall::default();
         cx.note(self.id, Note::Commit { end });
     }
 }

@@ -22,6 +22,9 @@ pub(super) struct Campaign {
     asked: Epoch,
     attempt: Attempt,
     votes: BTreeSet<NodeId>,
+    refusals: BTreeSet<NodeId>,
+    /// Whether it stands beside the ordinary attempts.
+    is_early: bool,
     /// Whether the requests of this round left.
     asked_all: bool,
     /// Whether a refusal may make it ask once more, in the refuser's next epoch. Candidates that
@@ -59,14 +62,23 @@ impl Chain {
 
     /// Asks every voter whether it would vote for this replica in the next epoch.
     pub(super) fn campaign(&mut self, purpose: Purpose, cx: &mut Cx<'_>) {
-        self.set_role(Role::Candidate, Signal::MissedHeartbeats, cx);
         cx.deadlines.disarm(self.index, Kind::Election);
+        self.seek(purpose, false, cx);
+    }
+
+    /// The same beside the ordinary attempts: their timer runs on.
+    pub(super) fn campaign_early(&mut self, cx: &mut Cx<'_>) {
+        self.seek(Purpose::Silence, true, cx);
+    }
+
+    fn seek(&mut self, purpose: Purpose, is_early: bool, cx: &mut Cx<'_>) {
+        self.set_role(Role::Candidate, Signal::MissedHeartbeats, cx);
         self.stop_asking();
         let asked = Epoch {
             n: self.epoch.n.saturating_add(1),
             node: self.me.node,
         };
-        self.open_round(Round::Pre, purpose, asked, cx);
+        self.open_round(Round::Pre, (purpose, is_early), asked, cx);
         self.count_votes(cx);
     }
 
@@ -88,7 +100,25 @@ impl Chain {
         }
     }
 
-    fn open_round(&mut self, round: Round, purpose: Purpose, asked: Epoch, cx: &mut Cx<'_>) {
+    /// Whether this replica seeks leadership because the leader asked it to.
+    pub(super) fn is_sought_by_transfer(&self) -> bool {
+        let campaign = self.campaign.as_ref();
+        campaign.is_some_and(|campaign| campaign.purpose == Purpose::Transfer)
+    }
+
+    pub(super) fn is_early(&self) -> bool {
+        self.campaign
+            .as_ref()
+            .is_some_and(|campaign| campaign.is_early)
+    }
+
+    fn open_round(
+        &mut self,
+        round: Round,
+        (purpose, is_early): (Purpose, bool),
+        asked: Epoch,
+        cx: &mut Cx<'_>,
+    ) {
         let attempt = cx.attempt();
         let votes = BTreeSet::from([self.me.node]);
         let campaign = Campaign {
@@ -97,6 +127,8 @@ impl Chain {
             asked,
             attempt,
             votes,
+            refusals: BTreeSet::new(),
+            is_early,
             asked_all: false,
             may_repeat: true,
         };
@@ -168,8 +200,17 @@ impl Chain {
             store: from.store,
             replica,
         };
+        if request.purpose == Purpose::Transfer && self.pinned == Some(from.node) {
+            self.pin_tried = Some(cx.now);
+        }
         let granted = match request.round {
-            Round::Pre => self.would_vote(from.node, &request, cx),
+            Round::Pre => {
+                let granted = self.would_vote(from.node, &request, cx);
+                if granted {
+                    self.hold_early_back(cx);
+                }
+                granted
+            }
             Round::Real => {
                 if self.is_held_by_leader(&request, cx) {
                     false
@@ -246,9 +287,24 @@ impl Chain {
         if campaign.attempt != attempt || campaign.round != round || campaign.asked.n != asked.n {
             return cx.count(Count::StaleAnswer);
         }
-        if granted && is_voter {
+        if !is_voter {
+            return;
+        }
+        if granted {
             campaign.votes.insert(from.node);
-            self.count_votes(cx);
+            return self.count_votes(cx);
+        }
+        campaign.refusals.insert(from.node);
+        let (is_early, refusals) = (campaign.is_early, &campaign.refusals);
+        // Nobody answers for a process that is gone.
+        let may_grant = |voter: &&Member| {
+            voter.node == self.me.node
+                || !(refusals.contains(&voter.node) || cx.liveness.is_suspected(voter.node))
+        };
+        let membership = self.log.membership();
+        let left = membership.voters.iter().filter(may_grant).count();
+        if is_early && left < membership.majority() {
+            self.on_early_refused(cx);
         }
     }
 
@@ -263,9 +319,10 @@ impl Chain {
         }
         match campaign.round {
             Round::Pre => {
-                let (asked, purpose) = (campaign.asked, campaign.purpose);
+                let asked = campaign.asked;
+                let traits = (campaign.purpose, campaign.is_early);
                 self.enter(asked, Some(self.me.node));
-                self.open_round(Round::Real, purpose, asked, cx);
+                self.open_round(Round::Real, traits, asked, cx);
             }
             Round::Real if self.is_settled() => self.lead(cx),
             Round::Real => {}
@@ -282,14 +339,17 @@ impl Chain {
         // A query leaves the leader in place, but what it sent meanwhile may not have been taken,
         // and nothing would show that it is missing.
         self.stop_asking();
-        let at = cx.now.after(cx.election_delay());
-        cx.deadlines.arm(self.index, Kind::Election, at);
+        if cx.deadlines.armed(self.index, Kind::Election).is_none() {
+            let at = cx.now.after(cx.election_delay());
+            cx.deadlines.arm(self.index, Kind::Election, at);
+        }
     }
 
     fn lead(&mut self, cx: &mut Cx<'_>) {
         self.campaign = None;
         cx.deadlines.disarm(self.index, Kind::Round);
         self.set_role(Role::Leader, Signal::ElectionWon, cx);
+        self.end_handed(self.me.node, cx);
         self.leader = Some(self.me.node);
         self.epoch.node = self.me.node;
         self.lead = Some(Lead::new(

@@ -54,7 +54,11 @@ impl Chain {
     /// Believes that `node` leads the present epoch, because it says so there.
     pub(crate) fn follow_leader(&mut self, node: NodeId, cx: &mut Cx<'_>) {
         if self.leader == Some(node) {
-            return self.end_campaign(cx);
+            // A leader that asked for a transfer lives on until it is over.
+            return if self.is_sought_by_transfer() {
+            } else {
+                self.end_campaign(cx);
+            };
         }
         // One vote per replica and epoch, and two majorities share a voter: a second leader of
         // one epoch is not a race but a broken peer.
@@ -67,6 +71,7 @@ impl Chain {
         self.epoch.node = node;
         self.follow.restart(self.log.end());
         self.end_campaign(cx);
+        self.end_handed(node, cx);
     }
 
     /// A leader of the present epoch lives: there is nothing to seek.
@@ -97,7 +102,9 @@ impl Chain {
     /// Keeps the election timer in step with whether a live leader is heard.
     pub(crate) fn watch_leader(&mut self, cx: &mut Cx<'_>) {
         if self.role != Role::Replica {
-            cx.deadlines.disarm(self.index, Kind::Election);
+            if !self.is_early() {
+                cx.deadlines.disarm(self.index, Kind::Election);
+            }
             return;
         }
         if self.has_live_leader(cx) {

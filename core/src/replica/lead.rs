@@ -4,6 +4,7 @@
 use super::append::Waiting;
 use super::read::Round;
 use super::role::{Role, Signal};
+use super::stall::Progress;
 use super::transfer::Transfer;
 use super::{Chain, Cx, same_member};
 use crate::chain::entry::Tip;
@@ -38,7 +39,12 @@ pub(crate) struct Lead {
     /// Whether that round was not sent yet.
     pub(super) round_is_new: bool,
     pub(super) transfer: Option<Transfer>,
-    pub(super) pinned_at: Option<Instant>,
+    /// Targets that this leader chose and that did not take over.
+    pub(super) failed_targets: BTreeSet<NodeId>,
+    /// What commit waits for, while it does.
+    pub(super) progress: Option<Progress>,
+    /// Since when the store here has no space.
+    pub(super) full_since: Option<Instant>,
     /// Whether a quorum was counted by echoes alone, when the leadership itself was too old to
     /// stand for one.
     has_quorum: bool,
@@ -174,7 +180,9 @@ impl Lead {
             round: None,
             round_is_new: false,
             transfer: None,
-            pinned_at: None,
+            failed_targets: BTreeSet::new(),
+            progress: None,
+            full_since: None,
             has_quorum: false,
         }
     }
@@ -302,6 +310,8 @@ impl Chain {
         !lead.has_quorum
             || !lead.reads.is_empty()
             || lead.transfer.is_some()
+            || self.commit < self.log.end()
+            || self.writer.is_full()
             || is_wanted_elsewhere
             || leaving
     }
@@ -317,7 +327,7 @@ impl Chain {
         self.verified = Seq::ZERO;
         self.follow.restart(self.log.end());
         cx.deadlines.disarm(self.index, Kind::Age);
-        self.end_transfer(&lead, cx);
+        self.end_transfer(&mut lead, cx);
         self.answer_all_unknown(lead, cx);
     }
 }

@@ -7,8 +7,10 @@
 //! *leader-complete*, *ack-kept* and *linearizable*; no rule here reads a clock for safety.
 
 mod append;
+mod ask;
 mod commit;
 mod cx;
+mod early;
 mod election;
 mod epoch;
 mod follow;
@@ -24,8 +26,10 @@ mod reset;
 mod retain;
 pub mod role;
 mod route;
+mod row;
 mod serve;
 mod ship;
+mod stall;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -47,14 +51,17 @@ use crate::message::RowState;
 use crate::time::Instant;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use ask::Forwards;
+use early::Early;
 use election::{Campaign, OwedVote};
 use follow::Follow;
-use forward::Forwards;
 use log::Log;
 use repair::Repair;
 use role::{Role, Signal};
 use serde::{Deserialize, Serialize};
 use serve::Serving;
+use stall::Stall;
+use transfer::Handed;
 use writer::Writer;
 
 /// One chain on one node.
@@ -76,6 +83,7 @@ pub struct Chain {
     promised: Vote,
     owed: Option<OwedVote>,
     leader: Option<NodeId>,
+    early: Option<Early>,
     /// When a live leader last showed itself here.
     leader_seen: Instant,
     election_rearmed: bool,
@@ -86,6 +94,13 @@ pub struct Chain {
     writer: Writer,
     campaign: Option<Campaign>,
     lead: Option<Lead>,
+    /// Who waits to hear whether leadership went where this replica handed it.
+    handed: Option<Handed>,
+    /// Who led in vain since commit last moved.
+    stall: Stall,
+    /// When leadership was last handed, or sought to be handed, to the pinned voter. Every voter
+    /// that saw it remembers, for it is the next leader that has to wait.
+    pin_tried: Option<Instant>,
     follow: Follow,
     repair: Repair,
     serving: Serving,
@@ -145,6 +160,7 @@ impl Chain {
             promised,
             owed: None,
             leader: None,
+            early: None,
             leader_seen: now,
             election_rearmed: false,
             verified: Seq::ZERO,
@@ -154,6 +170,9 @@ impl Chain {
             log,
             campaign: None,
             lead: None,
+            handed: None,
+            stall: Stall::default(),
+            pin_tried: None,
             repair: Repair::default(),
             serving: Serving::default(),
             forwards: Forwards::default(),
@@ -238,6 +257,7 @@ impl Chain {
             self.keep_promises(cx);
             self.advance_commit(cx);
             self.raise_floor(cx);
+            self.look_after_forwards(cx);
             self.answer_reads(cx);
             self.tell_commit(cx);
         }
@@ -290,6 +310,7 @@ impl Chain {
         self.leader = None;
         for kind in [
             Kind::Election,
+            Kind::Early,
             Kind::Round,
             Kind::Pull,
             Kind::Repair,
@@ -328,61 +349,6 @@ impl Chain {
         self.log.redact();
         self.writer.redact();
     }
-
-    fn row(&self) -> Option<RowState> {
-        if self.fault.is_some() {
-            return None;
-        }
-        let durable = if self.is_resetting() {
-            None
-        } else {
-            Some(self.log.durable().end)
-        };
-        Some(RowState {
-            epoch: self.epoch,
-            role: self.role,
-            distance: if self.role == Role::Leader {
-                Some(0)
-            } else {
-                None
-            },
-            durable,
-            commit: self.commit,
-            floor: self
-                .lead
-                .as_ref()
-                .map_or(self.log.floor(), |lead| lead.floor),
-        })
-    }
-
-    /// Tells the peers at once what they have to know at once; the rest waits for the heartbeat.
-    fn publish(&mut self, cx: &mut Cx<'_>) {
-        let row = self.row();
-        let told = self.published.as_ref().map(urgent_part);
-        // What an earlier row said is durable may not be said again once it is not.
-        let went_back =
-            row.and_then(|row| row.durable) < self.published.and_then(|row| row.durable);
-        if went_back || row.as_ref().map(urgent_part) != told {
-            self.publish_row(cx);
-        } else if row != self.published && !self.is_stale {
-            self.is_stale = true;
-            cx.stale.push(self.index);
-        }
-    }
-
-    /// Tells the peers the row as it is now.
-    pub(crate) fn publish_row(&mut self, cx: &mut Cx<'_>) {
-        self.is_stale = false;
-        self.published = self.row();
-        let audience: Vec<NodeId> = self.peers().iter().map(|member| member.node).collect();
-        let row = self.published;
-        cx.liveness
-            .publish(self.id, self.generation, self.me.replica, row, &audience);
-    }
-}
-
-fn urgent_part(row: &RowState) -> (Role, Epoch, Option<u8>) {
-    (row.role, row.epoch, row.distance)
 }
 
 /// A member takes up its role again at every start (R17).

@@ -75,11 +75,18 @@ impl Chain {
             return self.answer(origin, busy, cx);
         }
         let deadline = self.request_deadline(cx);
-        let lead = self.lead.as_mut().expect("it was seen above");
         let read = Read {
             origin,
             range,
             deadline,
+        };
+        self.take_read(read, cx);
+    }
+
+    /// A read joins the round that was not asked yet.
+    pub(super) fn take_read(&mut self, read: Read, cx: &mut Cx<'_>) {
+        let Some(lead) = &mut self.lead else {
+            return self.end_read(read, cx);
         };
         match lead.reads.back_mut() {
             Some(round) if round.number.is_none() => round.reads.push(read),
@@ -155,10 +162,6 @@ impl Chain {
             (Origin::Here(ticket), Some(range)) => self.read_stale(ticket, range, cx),
             (origin, _) => self.answer(origin, Forwarded::ReadIndex { commit }, cx),
         }
-    }
-
-    pub(super) fn answer_read_unknown(&mut self, read: Read, cx: &mut Cx<'_>) {
-        self.answer(read.origin, Forwarded::Unknown, cx);
     }
 
     /// The confirms that this chain asks of `peer`, the newest round only: one answer to it

@@ -5,7 +5,7 @@ use super::role::Role;
 use super::{Chain, Cx, same_member};
 use crate::count::Count;
 use crate::id::{Member, NodeId, Replica, Run};
-use crate::message::{Body, ChainMessage, Confirm, Purpose, RowState, Talk};
+use crate::message::{Body, ChainMessage, Confirm, RowState, Talk};
 
 impl Chain {
     /// A message of this chain and creation of it arrived from a founding store.
@@ -124,9 +124,9 @@ impl Chain {
                     self.on_regressed(acknowledged, cx);
                 }
             }
-            Talk::TransferNow => {
-                if self.hears_leader(from, message, cx) && self.may_campaign(cx) {
-                    self.campaign(Purpose::Transfer, cx);
+            Talk::TransferNow { tried, pause_ms } => {
+                if self.hears_leader(from, message, cx) {
+                    self.on_transfer_now(tried, *pause_ms, cx);
                 }
             }
             &Talk::Fetch {

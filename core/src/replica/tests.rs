@@ -9,3 +9,4 @@ mod leader;
 mod reset;
 mod retain;
 mod store;
+mod transfer;

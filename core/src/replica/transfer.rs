@@ -1,12 +1,17 @@
-//! Handing leadership over: on request, to a pinned leader, and before a stop (D20, R18).
+//! Handing leadership over: on request, to a pinned leader, before a stop, from a store that is
+//! full, and from a leader that cannot commit (D13h, D20, R18).
+//!
+//! A transfer is said to have happened only when the target's claim is seen: the word to it may
+//! be lost, its requests may be, and another may win meanwhile.
 
 use super::append::Origin;
+use super::stall::Stall;
 use super::{Chain, Cx, Lead};
 use crate::client::Reason;
 use crate::count::Count;
 use crate::deadline::Kind;
-use crate::id::NodeId;
-use crate::message::{Forwarded, Talk};
+use crate::id::{NodeId, Seq};
+use crate::message::{Forwarded, Purpose, Talk};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -15,8 +20,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub(super) struct Transfer {
     target: NodeId,
+    cause: Cause,
     /// Whether the target was told to seek election.
     told: bool,
+    /// The commit when it began.
+    commit: Seq,
+    waiting: Vec<Origin>,
+}
+
+/// Why leadership is handed over.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) enum Cause {
+    /// A client, an operator or a pin names the target.
+    Named,
+    /// The leader chose it.
+    Chosen,
+    /// The leader cannot commit, so nobody can be level with it.
+    Stalled,
+}
+
+/// Who waits for the end of a transfer whose leader does not lead any more.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct Handed {
+    target: NodeId,
     waiting: Vec<Origin>,
 }
 
@@ -33,7 +59,12 @@ impl Chain {
         let Some(target) = self.transfer_target(to, cx) else {
             return self.answer(origin, Forwarded::Rejected(Reason::NoSuchTarget), cx);
         };
-        let transfer = self.begin_transfer(target, cx);
+        let cause = if to.is_some() {
+            Cause::Named
+        } else {
+            Cause::Chosen
+        };
+        let transfer = self.begin_transfer(target, cause, cx);
         let transfer = transfer.expect("only a leader hands over");
         // Who wants another target than the one under way would get that one's outcome.
         let refusal = if to.is_some_and(|to| to != transfer.target) {
@@ -46,7 +77,8 @@ impl Chain {
         self.answer(origin, Forwarded::Rejected(refusal), cx);
     }
 
-    /// The voter asked for, or the live one that is furthest; never one that is suspected.
+    /// The voter asked for, or the live one that is furthest; never one that is suspected. One
+    /// that was chosen in this leadership and did not take over comes after all others.
     fn transfer_target(&self, to: Option<NodeId>, cx: &Cx<'_>) -> Option<NodeId> {
         let lead = self.lead.as_ref()?;
         let live = lead.followers.values().filter(|follower| {
@@ -59,93 +91,173 @@ impl Chain {
                 .map(|follower| follower.member.node)
                 .find(|&node| node == to),
             None => live
-                .max_by_key(|follower| follower.acked)
+                .max_by_key(|follower| {
+                    let failed = lead.failed_targets.contains(&follower.member.node);
+                    (!failed, follower.acked)
+                })
                 .map(|follower| follower.member.node),
         }
     }
 
     /// Begins a transfer unless one is under way; gives the one that then is.
-    fn begin_transfer(&mut self, target: NodeId, cx: &mut Cx<'_>) -> Option<&mut Transfer> {
+    pub(super) fn begin_transfer(
+        &mut self,
+        target: NodeId,
+        cause: Cause,
+        cx: &mut Cx<'_>,
+    ) -> Option<&mut Transfer> {
+        let commit = self.commit;
         let lead = self.lead.as_mut()?;
         if lead.transfer.is_none() {
-            let end = cx.now.after(cx.config.heartbeat() * 8);
-            cx.deadlines.arm(self.index, Kind::Transfer, end);
+            cx.deadlines
+                .arm(self.index, Kind::Transfer, cx.now.after(patience(cx)));
         }
         Some(lead.transfer.get_or_insert(Transfer {
             target,
+            cause,
             told: false,
+            commit,
             waiting: Vec::new(),
         }))
     }
 
-    /// Tells the target to seek election once it holds everything.
+    /// Tells the target to seek election once it holds everything, from when on it has one
+    /// election delay for that. A transfer whose reason is over ends.
     pub(super) fn hand_over_if_ready(&mut self, cx: &mut Cx<'_>) {
         let end = self.log.end();
+        let commit = self.commit;
         let Some(lead) = &mut self.lead else { return };
         let Some(transfer) = &mut lead.transfer else {
             return;
         };
-        let is_level = lead
-            .followers
-            .get(&transfer.target)
-            .is_some_and(|f| f.acked == end);
-        if is_level && !transfer.told {
+        if transfer.cause == Cause::Stalled && commit > transfer.commit {
+            // It can commit after all.
+            cx.deadlines.disarm(self.index, Kind::Transfer);
+            return self.on_transfer_due(cx);
+        }
+        if transfer.told {
+            return;
+        }
+        let follower = lead.followers.get(&transfer.target);
+        let is_level = follower.is_some_and(|follower| follower.acked == end);
+        if is_level || transfer.cause == Cause::Stalled {
             transfer.told = true;
-            let target = transfer.target;
-            self.say_to(target, Talk::TransferNow, cx);
+            cx.deadlines
+                .arm(self.index, Kind::Transfer, cx.now.after(patience(cx)));
+            self.tell_target(cx);
         }
     }
 
-    /// No higher epoch came within one election delay: this leader takes appends again.
+    fn tell_target(&self, cx: &mut Cx<'_>) {
+        let transfer = self.lead.as_ref().and_then(|lead| lead.transfer.as_ref());
+        if let Some(transfer) = transfer {
+            let talk = Talk::TransferNow {
+                tried: self.stall.tried(),
+                pause_ms: self.stall.pause_ms(),
+            };
+            self.say_to(transfer.target, talk, cx);
+        }
+    }
+
+    /// The leader asks this replica to take over.
+    pub(super) fn on_transfer_now(&mut self, tried: &[NodeId], pause_ms: u32, cx: &mut Cx<'_>) {
+        self.stall = Stall::told(tried, pause_ms);
+        if self.pinned == Some(self.me.node) {
+            self.pin_tried = Some(cx.now);
+        }
+        if self.may_campaign(cx) {
+            self.campaign(Purpose::Transfer, cx);
+        }
+    }
+
+    /// No higher epoch came in time: this leader takes appends again. Or one did, and who leads
+    /// it did not show itself.
     pub(crate) fn on_transfer_due(&mut self, cx: &mut Cx<'_>) {
-        let transfer = self.lead.as_mut().and_then(|lead| lead.transfer.take());
-        for origin in transfer.into_iter().flat_map(|transfer| transfer.waiting) {
-            self.answer(origin, Forwarded::Unknown, cx);
+        if let Some(handed) = self.handed.take() {
+            self.answer_all(handed.waiting, Forwarded::Unknown, cx);
         }
-    }
-
-    /// The leadership ended, by the transfer or otherwise.
-    pub(super) fn end_transfer(&mut self, lead: &Lead, cx: &mut Cx<'_>) {
-        cx.deadlines.disarm(self.index, Kind::Transfer);
-        let Some(transfer) = &lead.transfer else {
+        let Some(lead) = &mut self.lead else { return };
+        let Some(transfer) = lead.transfer.take() else {
             return;
         };
-        let outcome = if transfer.told {
+        if transfer.cause == Cause::Chosen {
+            lead.failed_targets.insert(transfer.target);
+        }
+        lead.progress = None;
+        self.answer_all(transfer.waiting, Forwarded::Unknown, cx);
+    }
+
+    /// The leadership ended, by the transfer or otherwise: who leads next decides the answer.
+    pub(super) fn end_transfer(&mut self, lead: &mut Lead, cx: &mut Cx<'_>) {
+        match lead.transfer.take() {
+            Some(transfer) if transfer.told => {
+                self.handed = Some(Handed {
+                    target: transfer.target,
+                    waiting: transfer.waiting,
+                });
+            }
+            transfer => {
+                cx.deadlines.disarm(self.index, Kind::Transfer);
+                let waiting = transfer.map_or(Vec::new(), |transfer| transfer.waiting);
+                self.answer_all(waiting, Forwarded::Unknown, cx);
+            }
+        }
+    }
+
+    /// A leader of a higher epoch than the one that was handed over showed itself.
+    pub(super) fn end_handed(&mut self, leader: NodeId, cx: &mut Cx<'_>) {
+        let Some(handed) = self.handed.take() else {
+            return;
+        };
+        cx.deadlines.disarm(self.index, Kind::Transfer);
+        let outcome = if handed.target == leader {
             cx.count(Count::Transferred);
             Forwarded::Transferred
         } else {
+            cx.count(Count::TransferFailed);
             Forwarded::Unknown
         };
-        for &origin in &transfer.waiting {
+        self.answer_all(handed.waiting, outcome, cx);
+    }
+
+    fn answer_all(&mut self, waiting: Vec<Origin>, outcome: Forwarded, cx: &mut Cx<'_>) {
+        for origin in waiting {
             self.answer(origin, outcome, cx);
         }
     }
 
     /// Once per heartbeat: hands over to a pinned leader that can take it, or to anybody when
-    /// this node is about to stop.
+    /// this node is about to stop, its store is full, or it cannot commit.
     pub(crate) fn consider_transfer(&mut self, cx: &mut Cx<'_>) {
+        self.watch_commit(cx);
         let Some(lead) = &self.lead else { return };
         if let Some(transfer) = lead.transfer.as_ref() {
-            if !transfer.told {
-                let target = transfer.target;
-                self.nudge(target);
+            if transfer.told {
+                // The word may be lost; a target that heeds it already does not begin anew.
+                return self.tell_target(cx);
             }
+            let target = transfer.target;
+            return self.nudge(target);
+        }
+        if self.hands_over_stalled(cx) || self.commit <= self.first_of_lead() {
             return;
         }
-        if self.commit <= lead.first {
-            return;
-        }
-        if cx.leaving {
+        if cx.leaving || self.is_out_of_space(cx) {
             if let Some(target) = self.transfer_target(None, cx) {
-                self.begin_transfer(target, cx);
+                self.begin_transfer(target, Cause::Chosen, cx);
             }
             return;
         }
+        self.consider_pin(cx);
+    }
+
+    fn consider_pin(&mut self, cx: &mut Cx<'_>) {
         let Some(pinned) = self.pinned.filter(|&pinned| pinned != self.me.node) else {
             return;
         };
+        let Some(lead) = &self.lead else { return };
         let pause = Duration::from_millis(cx.config.timing().pin_ms);
-        let is_early = lead.pinned_at.is_some_and(|at| cx.now.since(at) < pause);
+        let is_early = self.pin_tried.is_some_and(|at| cx.now.since(at) < pause);
         let is_level = lead
             .followers
             .get(&pinned)
@@ -156,11 +268,10 @@ impl Chain {
         if !is_level {
             return self.nudge(pinned);
         }
-        self.begin_transfer(pinned, cx);
-        if let Some(lead) = &mut self.lead {
-            lead.pinned_at = Some(cx.now);
-        }
+        self.begin_transfer(pinned, Cause::Named, cx);
+        self.pin_tried = Some(cx.now);
     }
+
     /// Its last acknowledgement may be lost, and an idle follower does not repeat it by itself.
     fn nudge(&mut self, follower: NodeId) {
         let follower = self
@@ -171,4 +282,9 @@ impl Chain {
             stream.told = None;
         }
     }
+}
+
+/// How long a target has to become level, and then to be elected.
+fn patience(cx: &Cx<'_>) -> Duration {
+    cx.config.heartbeat() * 8
 }

@@ -3,6 +3,7 @@
 use crate::chain::entry::{Entry, Kind, Membership, Request, Tip};
 use crate::chain::payload::Payload;
 use crate::client::{Ask, ClientRequest};
+use crate::config::VOTERS_MAX;
 use crate::id::{Attempt, Epoch, Gen, Member, Number, Seq};
 use crate::message::{
     Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Talk,
@@ -192,7 +193,11 @@ fn check_talk(message: &ChainMessage) -> Checked {
             let end = u64::from(*offset) + part.len() as u64;
             ensure(end <= u64::from(*length), Unsound::Part)
         }
-        Talk::Outdated | Talk::TransferNow => Ok(()),
+        Talk::Outdated => Ok(()),
+        Talk::TransferNow { tried, .. } => {
+            let ascends = tried.windows(2).all(|pair| pair[0] < pair[1]);
+            ensure(ascends && tried.len() <= VOTERS_MAX, Unsound::Membership)
+        }
         Talk::Regressed { acknowledged } => position(*acknowledged),
         Talk::Parts { attempt, .. } => check_attempt(*attempt),
         Talk::CatchUp { since, attempt } => {

@@ -1,6 +1,6 @@
 //! The smallest driver there is: some nodes, a fixed latency, a store that never fails.
 
-use super::start;
+use super::start_seeded;
 use meshos_core::action::{Action, Actions};
 use meshos_core::client::{Answer, Ask, ClientRequest};
 use meshos_core::config::Config;
@@ -23,6 +23,8 @@ pub(crate) struct Cluster {
     posted: u64,
     /// Nodes that no message leaves or reaches.
     pub(crate) cut_off: BTreeSet<usize>,
+    /// Nodes whose process is gone.
+    pub(crate) dead: BTreeSet<usize>,
     pub(crate) latency: u64,
     answers: BTreeMap<Ticket, Answer>,
     tickets: u64,
@@ -33,13 +35,21 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The nodes of `config`, just started.
     pub(crate) fn new(config: &Arc<Config>) -> Self {
+        Self::seeded(config, 0)
+    }
+
+    /// The same with other draws.
+    pub(crate) fn seeded(config: &Arc<Config>, seed: u8) -> Self {
         let nodes = config.nodes().len() as u64;
         Self {
             now: Instant::ZERO,
-            nodes: (1..=nodes).map(|node| start(node, config)).collect(),
+            nodes: (1..=nodes)
+                .map(|node| start_seeded(node, config, seed))
+                .collect(),
             queue: BTreeMap::new(),
             posted: 0,
             cut_off: BTreeSet::new(),
+            dead: BTreeSet::new(),
             latency: 5 * MS,
             answers: BTreeMap::new(),
             tickets: 0,
@@ -57,6 +67,7 @@ impl Cluster {
         let end = self.now.after(span);
         loop {
             let timer = (0..self.nodes.len())
+                .filter(|node| !self.dead.contains(node))
                 .filter_map(|node| Some((self.nodes[node].poll_timeout()?, node)))
                 .min();
             let event = self.queue.first_key_value().map(|(&(at, _), _)| at);
@@ -76,6 +87,9 @@ impl Cluster {
     }
 
     pub(crate) fn step(&mut self, node: usize, input: Input) {
+        if self.dead.contains(&node) {
+            return;
+        }
         let mut out = Actions::new();
         let wall = Wall::from_ms(self.now.as_nanos() / MS);
         self.nodes[node].step(self.now, Event { wall, input }, &mut out);
@@ -124,6 +138,23 @@ impl Cluster {
     }
 
     pub(crate) fn answer(&self, ticket: Ticket) -> &Answer {
-        self.answers.get(&ticket).expect("answered")
+        self.answered(ticket).expect("answered")
+    }
+
+    pub(crate) fn answered(&self, ticket: Ticket) -> Option<&Answer> {
+        self.answers.get(&ticket)
+    }
+
+    /// The process of a node dies, and each other one learns of it after its own number of
+    /// milliseconds, as its connection breaks.
+    pub(crate) fn kill(&mut self, node: usize, learn_ms: impl Fn(usize) -> u64) {
+        self.dead.insert(node);
+        let me = self.nodes[node].me();
+        for other in (0..self.nodes.len()).filter(|&other| other != node) {
+            let after = learn_ms(other) * MS;
+            self.post(after, other, Input::LinkDown { peer: me.node });
+            let (node, incarnation) = (me.node, me.incarnation);
+            self.post(after, other, Input::PeerGone { node, incarnation });
+        }
     }
 }

@@ -45,14 +45,14 @@ pub(crate) fn config_of(nodes: u64, chains: Vec<ChainDraft>) -> Arc<Config> {
 
 /// The first run of a node on a freshly formatted store.
 pub(crate) fn start(node: u64, config: &Arc<Config>) -> Node {
+    start_seeded(node, config, 0)
+}
+
+/// The same with other draws.
+pub(crate) fn start_seeded(node: u64, config: &Arc<Config>, seed: u8) -> Node {
+    let mut bytes = [node as u8; 32];
+    bytes[31] ^= seed;
     let id = NodeId::new(node);
     let boot = Boot::founding(config, id).expect("the config names the node");
-    Node::new(
-        id,
-        config.clone(),
-        boot,
-        Seed([node as u8; 32]),
-        Instant::ZERO,
-    )
-    .unwrap()
+    Node::new(id, config.clone(), boot, Seed(bytes), Instant::ZERO).unwrap()
 }

@@ -222,7 +222,10 @@ impl World {
             11 => Talk::Regressed {
                 acknowledged: source.seq(end),
             },
-            12 => Talk::TransferNow,
+            12 => Talk::TransferNow {
+                tried: (1..=source.below(4) as u64).map(NodeId::new).collect(),
+                pause_ms: source.near(6_000) as u32,
+            },
             13 => Talk::Fetch {
                 from: source.seq(end),
                 end: source.seq(end),
@@ -336,7 +339,8 @@ fn mutate_talk(source: &mut Source<'_>, talk: &mut Talk) {
             since.end = source.seq(since.end)
         }
         Talk::Parts { offset, .. } => *offset = source.near(u64::from(*offset)) as u32,
-        Talk::Outdated | Talk::TransferNow => {}
+        Talk::TransferNow { pause_ms, .. } => *pause_ms = source.near(6_000) as u32,
+        Talk::Outdated => {}
     }
 }
 

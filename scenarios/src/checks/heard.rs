@@ -63,6 +63,11 @@ impl Ear {
         true
     }
 
+    /// The run of a peer that was heard last.
+    pub(super) fn incarnation(&self, peer: NodeId) -> Incarnation {
+        self.peers[crate::model::node_index(peer).at()].newest.0
+    }
+
     /// What this node, which follows `leader` in epoch `n` of a chain, has heard of it.
     pub(super) fn heard(&self, chain: usize, leader: NodeId, n: u64, now: u64) -> Heard {
         let index = crate::model::node_index(leader);

@@ -204,7 +204,10 @@ impl Checks {
             | Talk::Fetch { .. }
             | Talk::CatchUp { .. }
             | Talk::Parts { .. } => Ok(()),
-            Talk::TransferNow => {
+            // A leader that cannot commit names those that could not either, and hands over
+            // without waiting for a target to be level.
+            Talk::TransferNow { tried, .. } if !tried.is_empty() => Ok(()),
+            Talk::TransferNow { .. } => {
                 let tip = self.nodes[step.node.at()].replicas[place].glance.tip;
                 let at = step.view.at();
                 self.obligations.on_told((chain, n), (me, to), tip, at);
@@ -257,8 +260,13 @@ impl Checks {
                 let run = track.run.expect("a step starts a run");
                 if in_message
                     && self.consents_to_silence
-                    && let Some(heard) =
-                        step::heard(&track.ear, replica.chain, run, &replica.glance, now)
+                    && let Some(heard) = step::heard(
+                        (step.view, &track.ear),
+                        replica.chain,
+                        run,
+                        &replica.glance,
+                        now,
+                    )
                 {
                     let suspicion = self.configs[step.node.at()].suspicion().as_nanos() as u64;
                     no_disruption::observe(heard, suspicion, to)?;
@@ -411,7 +419,7 @@ fn counts(talk: &Talk) -> Counts {
         | Talk::Conflict { .. }
         | Talk::Reset { .. }
         | Talk::Regressed { .. }
-        | Talk::TransferNow
+        | Talk::TransferNow { .. }
         | Talk::Fetched { .. }
         | Talk::VoteReply { granted: true, .. } => Counts::Yes,
         Talk::VoteReply { granted: false, .. }

@@ -18,6 +18,7 @@ use meshos_core::replica::role::Role;
 use meshos_sim::hook::{Cause, Step};
 use meshos_sim::machine::Effect;
 use meshos_sim::violation::Violation;
+use meshos_sim::world::View;
 use std::sync::Arc;
 
 impl Checks {
@@ -97,7 +98,8 @@ impl Checks {
                 let now = step.now.instant.as_nanos();
                 let candidate = after.voted.unwrap_or(run.node);
                 if candidate != run.node
-                    && let Some(heard) = heard(&track.ear, replica.chain, run, &before, now)
+                    && let Some(heard) =
+                        heard((step.view, &track.ear), replica.chain, run, &before, now)
                 {
                     let suspicion = self.configs[step.node.at()].suspicion().as_nanos() as u64;
                     no_disruption::observe(heard, suspicion, candidate)?;
@@ -132,7 +134,7 @@ impl Checks {
 
 /// What a replica could know of a live leader before a step.
 pub(super) fn heard(
-    ear: &super::heard::Ear,
+    (view, ear): (View<'_, Host>, &super::heard::Ear),
     chain: usize,
     me: Run,
     before: &Glance,
@@ -147,6 +149,11 @@ pub(super) fn heard(
         });
     }
     let leader = before.leader.filter(|leader| *leader != me.node)?;
+    // A driver tells its node that a process is gone, whose last words then show no live leader.
+    let present = view.node(node_index(leader))?.node()?.me();
+    if present.incarnation != ear.incarnation(leader) {
+        return None;
+    }
     Some(ear.heard(chain, leader, before.epoch.n, now))
 }
 

@@ -66,7 +66,7 @@ impl meshos_sim::machine::Message for Wire {
                 Talk::Reset { .. } => 15,
                 Talk::Outdated => 16,
                 Talk::Regressed { .. } => 17,
-                Talk::TransferNow => 18,
+                Talk::TransferNow { .. } => 18,
                 Talk::Fetch { .. } => 19,
                 Talk::Fetched { .. } => 20,
                 Talk::CatchUp { .. } => 21,

@@ -142,7 +142,7 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
         }
         Talk::Outdated => f.write_str("outdated")?,
         Talk::Regressed { acknowledged } => write!(f, "regressed below {acknowledged}")?,
-        Talk::TransferNow => f.write_str("transfer now")?,
+        Talk::TransferNow { .. } => f.write_str("transfer now")?,
         Talk::Fetch { from, end, .. } => write!(f, "fetch {from}..{end}")?,
         Talk::Parts { offset, .. } => write!(f, "parts from {offset}")?,
         Talk::CatchUp { since, .. } => {

@@ -7,6 +7,7 @@
 mod calm;
 mod clocks;
 mod disks;
+mod leaders;
 mod network;
 mod process;
 mod swarm;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Scene> {
         calm::SCENES,
         network::SCENES,
         process::SCENES,
+        leaders::SCENES,
         clocks::SCENES,
         disks::SCENES,
         swarm::SCENES,

@@ -72,12 +72,6 @@ pub(super) const SCENES: &[Scene] = &[
         marks: &["entries of another member than the leader appended"],
         fill: far_behind,
     },
-    Scene {
-        name: "transfer-and-pin",
-        about: "leadership is handed over on request, before a stop, and to a pinned node",
-        marks: &["leadership handed over on request"],
-        fill: transfer_and_pin,
-    },
 ];
 
 fn leader_crash(plan: &mut Plan, draw: Draw) {
@@ -420,45 +414,4 @@ fn far_behind(plan: &mut Plan, draw: Draw) {
         }
     }
     plan.liveness_ms = 30_000;
-}
-
-fn transfer_and_pin(plan: &mut Plan, draw: Draw) {
-    let draw = draw.of("transfer");
-    if draw.of("pin").chance(600_000) {
-        plan.cfg.chains[0].pinned = Some(node(draw.of("pinned"), plan.nodes));
-        plan.cfg.timing.pin_ms = draw.of("pause").within(1_000..=10_000);
-    }
-    for number in 0..draw.of("count").within(1..=4) {
-        let draw = draw.nth(number);
-        let at = draw.of("at").within(2_500..=9_000);
-        match draw.of("kind").below(4) {
-            0 => aim(
-                plan,
-                at,
-                Target::Leader,
-                Blow::ShutDown,
-                draw.of("down").within(1_500..=4_000),
-            ),
-            1 => {
-                let to = Some(node(draw.of("to"), plan.nodes));
-                let from = node(draw.of("from"), plan.nodes).0;
-                let op = Op {
-                    chain: 0,
-                    ticket: 1 + number,
-                    ask: Ask::Transfer { to },
-                };
-                plan.op(ms(at), from, op);
-            }
-            _ => aim(plan, at, Target::Leader, Blow::Transfer, 0),
-        }
-    }
-    if draw.of("crash").chance(300_000) {
-        aim(
-            plan,
-            draw.of("crash-at").within(4_000..=9_000),
-            Target::Leader,
-            Blow::Crash,
-            1_000,
-        );
-    }
 }

@@ -123,7 +123,7 @@ fn redact_talk(talk: &Talk) -> Option<Talk> {
         | Talk::Conflict { .. }
         | Talk::Outdated
         | Talk::Regressed { .. }
-        | Talk::TransferNow
+        | Talk::TransferNow { .. }
         | Talk::Fetch { .. }
         | Talk::CatchUp { .. }
         | Talk::Parts { .. } => None,

@@ -1,7 +1,8 @@
 //! Pulls at the leader, what it ships, what it commits, confirms, and transfers.
 
 use super::bench::{
-    Bench, Start, attempt, behind, entry, extend, follows, led, log, note, payload, replied, run,
+    Bench, Start, attempt, behind, entry, extend, follows, leads, led, log, note, payload, replied,
+    run,
 };
 use crate::action::{Action, Note};
 use crate::chain::entry::{Kind, Tip};
@@ -9,7 +10,7 @@ use crate::client::{Answer, Ask, Consistency, Level, Reason};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
-use crate::message::{Confirm, ForwardAsk, Forwarded, Talk};
+use crate::message::{Body, Confirm, Forward, ForwardAsk, Forwarded, Talk};
 use crate::replica::role::{Role, Signal};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -172,7 +173,7 @@ fn appends_are_answered_at_their_level() {
 }
 
 #[test]
-fn whoever_waits_when_a_leadership_ends_is_told_that_nothing_is_known() {
+fn an_append_that_waits_when_a_leadership_ends_is_not_known_and_a_read_is_asked_again() {
     let mut bench = Start::of(1, &[]).settled().leading();
     bench.ask(1, append(Level::Committed));
     bench.ask(
@@ -185,14 +186,18 @@ fn whoever_waits_when_a_leadership_ends_is_told_that_nothing_is_known() {
     );
     let said = bench.row(3, follows(2));
     let lost = bench.noted(Role::Replica, Signal::PeerLeaderObserved);
-    assert_eq!(
-        said,
-        [
-            replied(1, Answer::Unknown),
-            replied(2, Answer::Unknown),
-            lost
-        ]
-    );
+    assert_eq!(said, [replied(1, Answer::Unknown), lost]);
+    bench.done(Ok(()));
+    let said = bench.row(3, leads(3, 2, 0));
+    let forward = Forward {
+        chain: bench.chain.id(),
+        generation: bench.chain.generation(),
+        epoch: led(2, 3),
+        attempt: bench.attempt(),
+        ask: ForwardAsk::ReadIndex,
+    };
+    let asked = bench.sent(3, Body::Forward(forward));
+    assert!(said.contains(&asked), "{said:?}");
 }
 
 #[test]
@@ -385,7 +390,13 @@ fn leadership_is_handed_to_a_voter_that_holds_everything() {
         [
             note(Note::Commit { end }),
             bench.said(2, chunk(&bench, 1, 1)),
-            bench.said(2, Talk::TransferNow)
+            bench.said(
+                2,
+                Talk::TransferNow {
+                    tried: alloc::vec::Vec::new(),
+                    pause_ms: 0
+                }
+            )
         ]
     );
     let said = bench.act(|chain, cx| chain.on_transfer_due(cx));

@@ -228,7 +228,10 @@ pub(super) fn talks() -> Vec<Talk> {
         },
         Talk::Outdated,
         Talk::Regressed { acknowledged: seq },
-        Talk::TransferNow,
+        Talk::TransferNow {
+            tried: vec![NodeId::new(1), NodeId::new(3)],
+            pause_ms: 12_000,
+        },
         Talk::Fetch {
             from: seq,
             end: Seq::new(9),

@@ -51,13 +51,7 @@ use transfer_ends::{TransferEnds, Wish, Word};
 
 /// Obligations that the core is known to break: they are counted and not enforced. Each one goes
 /// from this list with the mend that makes it hold, and the list with the last of them.
-pub const PENDING: &[&str] = &[
-    fair_share::ID,
-    level::ID,
-    pinned_leads::ID,
-    retains::ID,
-    transfer_ends::ID,
-];
+pub const PENDING: &[&str] = &[fair_share::ID, level::ID, retains::ID];
 
 /// What a bound depends on.
 #[derive(Copy, Clone, Debug)]
@@ -345,7 +339,8 @@ impl Obligations {
         if let Some(wish) = self.transfers.answered(ticket) {
             if *answer == Answer::Transferred {
                 let led = match wish.to {
-                    Some(node) => state.leaders.has_led(wish.n, node),
+                    // Who leads already when it is wanted need not be elected once more.
+                    Some(node) => state.leaders.has_led(wish.n.saturating_sub(1), node),
                     None => state.leaders.last() > wish.n,
                 };
                 return self.transfers.transferred(wish, led);

@@ -131,7 +131,7 @@ impl TransferEnds {
         };
         let text = format!(
             "a client that wanted {whom} to lead is told `Transferred`, and {whom} has led no \
-             epoch above {}",
+             epoch from {} on",
             wish.n
         );
         self.owed.forbid(text)

@@ -1,0 +1,170 @@
+//! A leader that cannot commit although its quorum echoes (D13h).
+//!
+//! Heartbeats are small and cross paths that lose what is large, and a follower with a full disk
+//! echoes them. So a leader that has uncommitted work looks with every heartbeat whether what
+//! commit waits for moves, and hands leadership on when it did not for too long. Whom it hands
+//! it to goes by turns, and who had a turn is told on: a chain that nobody can serve is not
+//! handed around without a pause.
+
+use super::lead::Follower;
+use super::ship::cost;
+use super::transfer::Cause;
+use super::{Chain, Cx, Lead};
+use crate::count::Count;
+use crate::id::{NodeId, Seq};
+use crate::time::Instant;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// Who led without committing anything since the commit last moved, and how long the next one
+/// tries.
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+pub(super) struct Stall {
+    tried: BTreeSet<NodeId>,
+    /// `None` until every voter had a turn.
+    pause: Option<Duration>,
+}
+
+impl Stall {
+    /// What a leader told its target.
+    pub(super) fn told(tried: &[NodeId], pause_ms: u32) -> Self {
+        let pause = Duration::from_millis(u64::from(pause_ms)).min(PAUSE_MAX);
+        Self {
+            tried: tried.iter().copied().collect(),
+            pause: (!pause.is_zero()).then_some(pause),
+        }
+    }
+
+    pub(super) fn tried(&self) -> Vec<NodeId> {
+        self.tried.iter().copied().collect()
+    }
+
+    pub(super) fn pause_ms(&self) -> u32 {
+        self.pause.map_or(0, |pause| pause.as_millis() as u32)
+    }
+}
+
+/// What commit waited for when this leader last looked.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// When some of it last moved.
+    since: Instant,
+    commit: Seq,
+    /// The match of each voter, in the order of the config.
+    matches: Vec<Seq>,
+}
+
+impl Chain {
+    /// Position of the empty entry of this leadership.
+    pub(super) fn first_of_lead(&self) -> Seq {
+        self.lead.as_ref().map_or(Seq::ZERO, |lead| lead.first)
+    }
+
+    /// Notes whether what commit waits for moved since the last look.
+    pub(super) fn watch_commit(&mut self, cx: &mut Cx<'_>) {
+        let Some(lead) = &self.lead else { return };
+        let (commit, is_full) = (self.commit, self.writer.is_full());
+        let progress = if commit == self.log.end() {
+            None
+        } else {
+            let matches = self.matches(lead);
+            // Only those that are not past the commit can raise it.
+            let bar = commit.max(lead.first);
+            let moves = |last: &Progress| {
+                let mut pairs = last.matches.iter().zip(&matches);
+                last.commit < commit || pairs.any(|(last, now)| *last <= bar && now > last)
+            };
+            let since = match &lead.progress {
+                Some(last) if !moves(last) => last.since,
+                Some(_) | None => cx.now,
+            };
+            Some(Progress {
+                since,
+                commit,
+                matches,
+            })
+        };
+        if let Some(lead) = &mut self.lead {
+            lead.progress = progress;
+            lead.full_since = if is_full {
+                lead.full_since.or(Some(cx.now))
+            } else {
+                None
+            };
+        }
+    }
+
+    fn matches(&self, lead: &Lead) -> Vec<Seq> {
+        let voters = &self.log.membership().voters;
+        let of = |node: NodeId| match lead.followers.get(&node) {
+            Some(follower) => follower.acked,
+            None => self.log.durable().end,
+        };
+        voters.iter().map(|voter| of(voter.node)).collect()
+    }
+
+    /// Hands leadership to whose turn it is, if nothing that commit waits for moved for too long;
+    /// whether it did.
+    pub(super) fn hands_over_stalled(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Some(progress) = self.lead.as_ref().and_then(|lead| lead.progress.as_ref()) else {
+            return false;
+        };
+        let base = cx.config.suspicion() * 4;
+        let pause = self.stall.pause.unwrap_or(base).max(base);
+        let waited = cx.now.since(progress.since);
+        if waited < pause || waited < self.transmission() {
+            return false;
+        }
+        let Some(target) = self.next_in_turn(cx) else {
+            // Everybody had a turn, so each gets another, after twice as long.
+            self.stall.tried.clear();
+            self.stall.pause = Some((pause * 2).min(PAUSE_MAX));
+            return false;
+        };
+        cx.count(Count::StalledLeader);
+        self.stall.tried.extend([self.me.node, target]);
+        self.begin_transfer(target, Cause::Stalled, cx);
+        true
+    }
+
+    /// Twice the time that a slow way needs for the largest chunk that some voter takes next.
+    fn transmission(&self) -> Duration {
+        let Some(lead) = &self.lead else {
+            return Duration::ZERO;
+        };
+        let first = |follower: &Follower| {
+            let end = *follower.stream.as_ref()?.in_flight.front()?;
+            Some(cost(&self.log.read(follower.acked, end, u64::MAX)))
+        };
+        let bytes = lead.followers.values().filter_map(first).max();
+        Duration::from_millis(2 * bytes.unwrap_or(0) / SLOWEST_BYTES_PER_MS).min(PAUSE_MAX)
+    }
+
+    /// The next voter behind this one, in the cyclic order of ids, that is heard and had no turn.
+    fn next_in_turn(&self, cx: &Cx<'_>) -> Option<NodeId> {
+        let may_lead =
+            |node: &NodeId| !self.stall.tried.contains(node) && !cx.liveness.is_suspected(*node);
+        let others: BTreeSet<NodeId> = self.other_voters().map(|voter| voter.node).collect();
+        let behind = others.range(self.me.node..);
+        behind
+            .chain(others.range(..self.me.node))
+            .copied()
+            .find(may_lead)
+    }
+
+    /// Whether the store here had no space for a while in which a majority without it committed
+    /// everything: somebody else can take appends.
+    pub(super) fn is_out_of_space(&self, cx: &Cx<'_>) -> bool {
+        let full_since = self.lead.as_ref().and_then(|lead| lead.full_since);
+        full_since.is_some_and(|at| cx.now.since(at) >= cx.config.suspicion())
+            && self.commit == self.log.end()
+            && self.log.durable().end < self.log.end()
+    }
+}
+
+/// The longest pause between two attempts of leaders that cannot commit.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// What the slowest way to a voter is taken to carry.
+const SLOWEST_BYTES_PER_MS: u64 = 50;

@@ -1,0 +1,151 @@
+//! Campaigns that the leader asked for, and leaders that cannot commit.
+
+use super::bench::{Bench, Start, follows, leads, led, payload};
+use crate::action::Action;
+use crate::client::{Ask, Level};
+use crate::count::Count;
+use crate::deadline::Kind;
+use crate::id::NodeId;
+use crate::message::{Body, Purpose, Round, Talk};
+use crate::replica::role::Role;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+fn now(tried: &[u64], pause_ms: u32) -> Talk {
+    let tried = tried.iter().copied().map(NodeId::new).collect();
+    Talk::TransferNow { tried, pause_ms }
+}
+
+fn asks_votes(said: &[Action]) -> bool {
+    said.iter().any(|action| {
+        if let Action::Send { message, .. } = action
+            && let Body::Chain(message) = &message.body
+        {
+            matches!(message.talk, Talk::VoteRequest { .. })
+        } else {
+            false
+        }
+    })
+}
+
+#[test]
+fn signs_of_the_leader_that_asked_for_it_do_not_end_a_campaign() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    assert!(asks_votes(&bench.hear(2, 2, now(&[], 0))));
+    assert_eq!(bench.row(2, leads(2, 2, 1)), []);
+    assert_eq!(bench.chain.role(), Role::Candidate);
+    assert_eq!(bench.hear(2, 2, now(&[], 0)), [], "a round is open");
+    let asked = led(3, 1);
+    let (attempt, granted, round) = (bench.attempt(), true, Round::Pre);
+    let granted = Talk::VoteReply {
+        round,
+        asked,
+        granted,
+        attempt,
+    };
+    bench.hear(3, 2, granted);
+    assert_eq!(bench.chain.epoch(), asked);
+}
+
+#[test]
+fn signs_of_a_leader_end_a_campaign_that_it_did_not_ask_for() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+    bench.row(2, leads(2, 2, 1));
+    assert_eq!(bench.chain.role(), Role::Replica);
+}
+
+#[test]
+fn a_target_that_was_not_elected_tries_again_when_it_is_told_again() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    bench.hear(2, 2, now(&[], 0));
+    bench.pass(Duration::from_secs(1));
+    bench.act(|chain, cx| chain.on_round_due(cx));
+    assert_eq!(bench.chain.role(), Role::Replica);
+    assert!(asks_votes(&bench.hear(2, 2, now(&[], 0))));
+}
+
+/// Heartbeats go both ways for that long, and nothing else does.
+fn echo(bench: &mut Bench, heartbeats: u32) -> Vec<Action> {
+    let mut said = Vec::new();
+    for _ in 0..heartbeats {
+        bench.pass(Duration::from_millis(500));
+        said.extend(bench.row(2, follows(1)));
+        said.extend(bench.row(3, follows(1)));
+        if let Some(at) = bench.deadlines.armed(bench.chain.index, Kind::Transfer)
+            && at <= bench.now
+        {
+            bench.deadlines.disarm(bench.chain.index, Kind::Transfer);
+            said.extend(bench.act(|chain, cx| chain.on_transfer_due(cx)));
+        }
+        said.extend(bench.act(|chain, cx| chain.consider_transfer(cx)));
+    }
+    said
+}
+
+/// The voters that were told to take over, with what they were told.
+fn targets(said: &[Action]) -> Vec<(u64, Vec<u64>, u32)> {
+    let target = |action: &Action| {
+        let Action::Send { to, message } = action else {
+            return None;
+        };
+        let Body::Chain(message) = &message.body else {
+            return None;
+        };
+        let Talk::TransferNow { tried, pause_ms } = &message.talk else {
+            return None;
+        };
+        let tried = tried.iter().map(|node| node.get()).collect();
+        Some((to.get(), tried, *pause_ms))
+    };
+    let mut all: Vec<_> = said.iter().filter_map(target).collect();
+    all.dedup();
+    all
+}
+
+#[test]
+fn a_leader_whose_entries_reach_nobody_hands_on_in_turns_and_then_rests() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    let said = echo(&mut bench, 12);
+    assert_eq!(targets(&said), [], "four suspicion windows are not over");
+    let said = echo(&mut bench, 28);
+    let turns = [(2, alloc::vec![1, 2], 0), (3, alloc::vec![1, 2, 3], 0)];
+    assert_eq!(targets(&said), turns);
+    assert_eq!(bench.count(Count::StalledLeader), 2);
+    let said = echo(&mut bench, 23);
+    assert_eq!(targets(&said), [], "everybody had a turn");
+    let said = echo(&mut bench, 4);
+    assert_eq!(targets(&said), [(2, alloc::vec![1, 2], 12_000)]);
+}
+
+#[test]
+fn a_leader_whose_follower_takes_entries_leads_on() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    for _ in 0..40 {
+        let request = None;
+        let (level, payload) = (Level::Committed, payload("x"));
+        bench.ask(
+            1,
+            Ask::Append {
+                level,
+                request,
+                payload,
+            },
+        );
+        bench.done(Ok(()));
+    }
+    for end in 1..=40 {
+        let pull = bench.pull(end, end, end);
+        bench.hear(2, 1, pull);
+        assert_eq!(targets(&echo(&mut bench, 11)), []);
+    }
+    assert_eq!(bench.count(Count::StalledLeader), 0);
+}
+
+#[test]
+fn who_leads_next_knows_who_led_in_vain() {
+    let mut bench = Start::of(2, &[1]).settled().following(1, 2);
+    bench.hear(1, 2, now(&[1, 2], 12_000));
+    assert_eq!(bench.chain.stall.tried().len(), 2);
+    assert_eq!(bench.chain.stall.pause_ms(), 12_000);
+}
