@@ -195,10 +195,13 @@ impl Clock {
         self.late = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
     }
 
-    /// Ends other drift than its own, stop and late wake-ups; what the clocks show stays.
-    pub(crate) fn recover(&mut self, at: Instant) {
+    /// Ends other drift than its own, unless that is kept, stop and late wake-ups; what the clocks
+    /// show stays.
+    pub(crate) fn recover(&mut self, at: Instant, keeps_rate: bool) {
         self.settle(at);
-        self.rate_ppm = self.drift_ppm;
+        if !keeps_rate {
+            self.rate_ppm = self.drift_ppm;
+        }
         self.stopped = false;
         self.late = 0;
         self.resteady();

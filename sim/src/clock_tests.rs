@@ -74,7 +74,7 @@ fn a_clock_recovers_to_its_own_drift() {
     assert_eq!(clock.own(ms(100)), ms(5_140));
     clock.set_rate(ms(100), -500_000);
     assert_eq!(clock.own(ms(200)), ms(5_190));
-    clock.recover(ms(200));
+    clock.recover(ms(200), false);
     assert_eq!(clock.own(ms(300)), ms(5_330));
     assert_eq!(clock.noticed(ms(5_470), ms(300)), Some(ms(400)));
 }
@@ -84,7 +84,7 @@ fn a_late_wake_up_is_late_by_what_it_says() {
     let mut clock = clock();
     clock.set_late(Duration::from_millis(70));
     assert_eq!(clock.noticed(ms(5_100), ms(0)), Some(ms(170)));
-    clock.recover(ms(0));
+    clock.recover(ms(0), true);
     assert_eq!(clock.noticed(ms(5_100), ms(0)), Some(ms(100)));
 }
 
@@ -105,7 +105,7 @@ fn clocks_never_go_back_and_deadlines_are_never_early() {
                 0 => clock.set_rate(now, (bits >> 32) as i32),
                 1 => clock.set_stopped(now, bits & 8 != 0),
                 2 => clock.jump(now, Duration::from_nanos(bits >> 34)),
-                3 => clock.recover(now),
+                3 => clock.recover(now, false),
                 _ => {}
             }
             assert!(clock.own(now) >= last, "a change moved the clock back");

@@ -144,6 +144,21 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
+/// What outlasts a recovery. Only what makes a cluster slow or incomplete can: nodes run, clocks
+/// go, disks have room.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// The weather of all links.
+    Weather,
+    /// The cuts of single links; partitions, clogs and filters end.
+    Cuts,
+    /// How long disks take.
+    Disks,
+    /// How fast clocks run.
+    Clocks,
+}
+
 /// One thing that goes wrong, or right again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -386,11 +401,14 @@ pub enum Fault {
     },
     /// Ends every fault of some nodes and of the links between them: they are up, their links
     /// have the weather the run began with, their disks work and their clocks run, shifted but
-    /// at the rate the run began with.
+    /// at the rate the run began with. What `keep` names stays.
     Recover {
         /// The nodes; all when empty.
         #[serde(default)]
         nodes: Vec<NodeIndex>,
+        /// What stays as it is.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        keep: Vec<Keep>,
     },
 }
 

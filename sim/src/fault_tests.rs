@@ -119,7 +119,13 @@ fn all() -> Vec<(Fault, &'static str)> {
             },
             "node = 0\nfile = \"f\"\noffset = 1\nbit = 7",
         ),
-        (Fault::Recover { nodes: vec![B] }, "nodes = [1]"),
+        (
+            Fault::Recover {
+                nodes: vec![B],
+                keep: vec![Keep::Cuts],
+            },
+            "nodes = [1]\nkeep = [\"cuts\"]",
+        ),
     ]
 }
 

@@ -430,12 +430,18 @@ impl Network {
         true
     }
 
-    /// Ends cuts, partitions, clogs and filters on the links that `chosen` names.
-    pub(crate) fn heal(&mut self, chosen: impl Fn(NodeIndex, NodeIndex) -> bool) -> bool {
+    /// Ends cuts, unless they are kept, partitions, clogs and filters on the links that `chosen`
+    /// names.
+    pub(crate) fn heal(
+        &mut self,
+        keeps_cuts: bool,
+        chosen: impl Fn(NodeIndex, NodeIndex) -> bool,
+    ) -> bool {
         let mut changed = false;
+        let cut = if keeps_cuts { 0 } else { CUT };
         for (from, to) in self.pairs() {
             if chosen(from, to) {
-                changed |= self.flag(from, to, CUT | PARTED | CLOGGED | FILTERED, false);
+                changed |= self.flag(from, to, cut | PARTED | CLOGGED | FILTERED, false);
             }
         }
         if self.links.iter().all(|link| link.flags & FILTERED == 0) {

@@ -119,7 +119,7 @@ fn a_partition_parts_groups_both_ways_and_is_replaced_by_the_next() {
     assert!(lab.latency(A, B).is_some());
     assert_eq!(lab.route(B, C), Route::Lost);
     lab.network.set_cut(A, B, true);
-    lab.network.heal(|_, _| true);
+    lab.network.heal(false, |_, _| true);
     assert!(lab.latency(B, C).is_some());
     assert!(lab.latency(A, B).is_some());
 }
@@ -146,7 +146,7 @@ fn a_filter_loses_one_kind() {
     assert!(lab.latency(B, A).is_some());
     let other = lab.network.route(&lab.draw, 0, (A, B), (6, 100));
     assert!(matches!(other, Route::Once(..)), "{other:?}");
-    lab.network.heal(|_, _| true);
+    lab.network.heal(false, |_, _| true);
     assert!(lab.latency(A, B).is_some());
     assert_eq!(lab.network.tables_len(), 1);
 }

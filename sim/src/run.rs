@@ -334,7 +334,7 @@ impl<S: Scenario> Session<'_, S> {
         }
     }
 
-    /// Heals the core, takes the others down and waits until the scenario is content.
+    /// Heals the core but for what the plan keeps, takes the others down and waits until the scenario is content.
     fn converge(&mut self) -> Result<Duration, Finding> {
         let core = self.plan.core();
         if let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) {
@@ -346,7 +346,8 @@ impl<S: Scenario> Session<'_, S> {
                 unsynced: Unsynced::Drawn,
             });
             let crashes: Vec<_> = crash.collect();
-            let recover = Fault::Recover { nodes: core };
+            let keep = self.plan.keep.clone();
+            let recover = Fault::Recover { nodes: core, keep };
             for fault in crashes.iter().chain([&recover]) {
                 let applied = world.apply(fault, hook);
                 applied.map_err(|violation| finding(violation, world.now()))?;

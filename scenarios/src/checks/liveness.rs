@@ -1,9 +1,10 @@
 //! *leader-again*, *caught-up* and *quiesce*: what a healed core of nodes has to reach.
 //!
-//! Asked of a chain only as long as a majority of its founding replicas lives in the core.
+//! Asked of a chain only as long as a majority of its founding replicas lives in the core, and of
+//! those members only whom its leader reaches: a plan may keep cuts.
 
 use super::{Checks, conserved};
-use crate::model::{Host, node_id};
+use crate::model::{Host, node_id, node_index};
 use meshos_core::action::Fault;
 use meshos_core::id::NodeId;
 use meshos_core::replica::Chain;
@@ -174,6 +175,14 @@ pub(super) fn converged(
         if members.len() < chain.founding.majority() {
             continue;
         }
+        reached(view, &mut members);
+        if members.len() < chain.founding.majority() {
+            let text = format!(
+                "the leader of a chain reaches {} members only",
+                members.len()
+            );
+            return Err(Blocked::new(LEADER_AGAIN, text));
+        }
         let drafts = checks.configs[0].chains();
         let draft = drafts
             .iter()
@@ -186,6 +195,19 @@ pub(super) fn converged(
         silent(now.since(checks.asked), now.since(checks.stirred))?;
     }
     Ok(())
+}
+
+/// Leaves out whom a cut that stays parts from the leader: nobody can ask of it to follow.
+fn reached(view: View<'_, Host>, members: &mut Vec<Member>) {
+    let leaders = members.iter().filter(|member| member.role == Role::Leader);
+    let Some(leader) = leaders.max_by_key(|member| member.n) else {
+        return;
+    };
+    let leader = node_index(leader.node);
+    members.retain(|member| {
+        let node = node_index(member.node);
+        view.is_connected(leader, node) && view.is_connected(node, leader)
+    });
 }
 
 /// Nobody waits longer than a request may take.

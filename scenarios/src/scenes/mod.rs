@@ -10,6 +10,7 @@ mod disks;
 mod leaders;
 mod network;
 mod process;
+mod staying;
 mod swarm;
 
 use crate::aims::Aims;
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Scene> {
         leaders::SCENES,
         clocks::SCENES,
         disks::SCENES,
+        staying::SCENES,
         swarm::SCENES,
     ]
     .concat()
@@ -205,7 +207,7 @@ fn calm(name: &str, seed: u64, draw: Draw) -> Plan {
 /// Lets messages travel in connections.
 fn connect(plan: &mut Plan, draw: Draw) {
     let connections = Connections {
-        stall_ms_max: *draw.of("stall").pick(&[5_000, 5_000, 1_000]),
+        stall_ms_max: *draw.of("stall").pick(&[3_000, 3_000, 1_000]),
         queue_bytes_max: *draw.of("queue").pick(&[8 << 20, 8 << 20, 20_000]),
         ..Connections::default()
     };

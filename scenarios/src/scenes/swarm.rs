@@ -1,7 +1,7 @@
 //! Everything at once, a different part of it for each seed.
 
 use super::calm::{members, unlike};
-use super::{Plan, Scene, aim, leave_out, reboot_at_end};
+use super::{Plan, Scene, aim, leave_out, reboot_at_end, staying};
 use crate::cfg::{Blow, ChainCfg, ClientCfg, Flips, Target};
 use crate::model::{Ask, Op};
 use meshos_core::bandwidth::Class;
@@ -60,6 +60,9 @@ fn swarm(plan: &mut Plan, draw: Draw) {
         chain.members = members(plan.nodes, draw.of("of-chain"));
         let is_member = |node: &NodeIndex| chain.members.contains(node);
         chain.pinned = chain.pinned.filter(is_member);
+    }
+    if swarm.on("staying") && draw.of("stays").chance(500_000) {
+        staying::stay(plan, draw.of("staying"), &staying::ALL);
     }
     if swarm.on("aims") {
         aims(plan, draw.of("aims"));

@@ -170,7 +170,13 @@ pub fn trouble(world: &mut World<Host>, draw: &mut Draw, until_ms: u64) {
 /// Heals everything and waits until the cluster has converged.
 pub fn converge(world: &mut World<Host>, hook: &mut (Checks, Retrier)) -> Result<(), String> {
     let now = world.now();
-    world.schedule_fault(now, Fault::Recover { nodes: Vec::new() });
+    world.schedule_fault(
+        now,
+        Fault::Recover {
+            nodes: Vec::new(),
+            keep: Vec::new(),
+        },
+    );
     let core: Vec<NodeIndex> = world.nodes_list();
     let mut last = String::new();
     for tenth in 1..=400 {

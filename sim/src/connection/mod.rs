@@ -26,6 +26,8 @@ pub struct Connections {
     pub pause_ms_first: u64,
     /// The longest pause between two attempts.
     pub pause_ms_last: u64,
+    /// Time after which an attempt that is not answered is repeated, again and again.
+    pub again_ms: u64,
     /// How long an attempt may go without an answer.
     pub answer_ms_max: u64,
     /// How long a connection may carry nothing of what it was given before it is given up.
@@ -38,9 +40,10 @@ impl Default for Connections {
     fn default() -> Self {
         Self {
             pause_ms_first: 50,
-            pause_ms_last: 2_000,
+            pause_ms_last: 500,
+            again_ms: 500,
             answer_ms_max: 5_000,
-            stall_ms_max: 5_000,
+            stall_ms_max: 3_000,
             queue_bytes_max: 8 << 20,
         }
     }

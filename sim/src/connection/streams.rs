@@ -96,8 +96,8 @@ pub(crate) enum Happening {
     Leave(NodeIndex, NodeIndex),
     /// It is time to dial.
     Dial(Place, u32),
-    /// The dialler knocks for the n-th time in this attempt.
-    Knock(Place, u32, u32),
+    /// The dialler knocks, once more if it did before.
+    Knock(Place, u32),
     /// A knock reaches the other end.
     Knocked(Place, u32),
     /// The acceptance comes back.

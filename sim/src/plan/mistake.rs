@@ -159,6 +159,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
         let Connections {
             pause_ms_first,
             pause_ms_last,
+            again_ms,
             answer_ms_max,
             stall_ms_max,
             queue_bytes_max: _,
@@ -169,6 +170,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
         for (name, ms) in [
             ("pause_ms_first", pause_ms_first),
             ("pause_ms_last", pause_ms_last),
+            ("again_ms", again_ms),
             ("answer_ms_max", answer_ms_max),
             ("stall_ms_max", stall_ms_max),
         ] {

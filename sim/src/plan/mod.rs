@@ -19,7 +19,7 @@ pub use text::{FileError, Place};
 pub use timed::{FaultAt, OpAt};
 
 use crate::connection::Connections;
-use crate::fault::{Fault, LinkWeather, Weather};
+use crate::fault::{Fault, Keep, LinkWeather, Weather};
 use crate::machine::NodeIndex;
 use crate::time::Instant;
 use serde::de::DeserializeOwned;
@@ -55,6 +55,10 @@ pub struct Plan<Op, Cfg = Nothing> {
     /// when empty.
     #[serde(default)]
     pub core: Vec<NodeIndex>,
+    /// What of the faults stays for the liveness phase; it has to leave the cluster able to
+    /// converge within its bound.
+    #[serde(default)]
+    pub keep: Vec<Keep>,
     /// What the run should find.
     #[serde(default)]
     pub expect: Expect,
@@ -141,6 +145,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             liveness_ms: 10_000,
             steps_max: steps_max(),
             core: Vec::new(),
+            keep: Vec::new(),
             expect: Expect::default(),
             weather: Weather::default(),
             matrix: Vec::new(),

@@ -125,6 +125,9 @@ impl<Op: Serialize, Cfg: Serialize> Plan<Op, Cfg> {
         if !self.core.is_empty() {
             put(&mut out, "core", &self.core);
         }
+        if !self.keep.is_empty() {
+            put(&mut out, "keep", &self.keep);
+        }
         put(&mut out, "weather", &self.weather);
         put_lines(&mut out, "matrix", &self.matrix);
         if let Some(connections) = &self.connections {

@@ -59,7 +59,7 @@ impl<M: Machine> World<M> {
                     self.dial(place);
                 }
             }
-            Happening::Knock(place, number, nth) => self.knock(place, number, nth),
+            Happening::Knock(place, number) => self.knock(place, number),
             Happening::Knocked(place, number) => return self.knocked(place, number, hook),
             Happening::Accepted(place, number) => return self.accepted(place, number, hook),
             Happening::Turned(place, number, link) => {
@@ -347,22 +347,23 @@ impl<M: Machine> World<M> {
             now.saturating_add(limit),
             Happening::Unanswered(place, number),
         );
-        self.knock(place, number, 0);
+        self.knock(place, number);
     }
 
     /// Knocks, and again later in case that it is not heard.
-    fn knock(&mut self, place: Place, number: u32, nth: u32) {
+    fn knock(&mut self, place: Place, number: u32) {
         if !self.asks(place, number) {
             return;
         }
         let now = self.now.as_nanos();
         if self.network.is_connected(place.from, place.to)
-            && let Some(at) = self.reaches(place, place.from, nth)
+            && let Some(at) = self.reaches(place, place.from)
         {
             self.happen(at, Happening::Knocked(place, number));
         }
-        let again = now.saturating_add(KNOCK_AGAIN << nth.min(16));
-        self.happen(again, Happening::Knock(place, number, nth + 1));
+        let again = self.streams().rules.again_ms.saturating_mul(MS);
+        let again = now.saturating_add(again);
+        self.happen(again, Happening::Knock(place, number));
     }
 
     /// Whether a dialler waits for the answer to this attempt.
@@ -373,17 +374,16 @@ impl<M: Machine> World<M> {
 
     /// When something that `from` says about a connection reaches the other end, unless it is
     /// lost.
-    fn reaches(&mut self, place: Place, from: NodeIndex, nth: u32) -> Option<u64> {
+    fn reaches(&mut self, place: Place, from: NodeIndex) -> Option<u64> {
         let now = self.now.as_nanos();
         let to = if from == place.from {
             place.to
         } else {
             place.from
         };
-        let number = u64::from(self.streams().get(place).number);
-        let side = u64::from(from == place.from);
-        let counter = (number << 8 | u64::from(nth & 0x7f) << 1 | side) << 8;
-        let counter = counter | u64::from(place.lane);
+        let stream = self.streams().at(place);
+        stream.draws += 1;
+        let counter = u64::from(stream.draws) << 8 | u64::from(place.lane);
         let latency = self.network.reaches(&self.draw, (from, to), counter)?;
         Some(now.saturating_add(latency))
     }
@@ -440,7 +440,7 @@ impl<M: Machine> World<M> {
     /// Sends the answer to an attempt back.
     fn answer_dial(&mut self, place: Place, answer: Happening) {
         if self.network.is_connected(place.to, place.from)
-            && let Some(at) = self.reaches(place, place.to, 0)
+            && let Some(at) = self.reaches(place, place.to)
         {
             self.happen(at, answer);
         }
@@ -504,12 +504,8 @@ impl<M: Machine> World<M> {
         } else {
             place.from
         };
-        // Each time it is said anew, so that one loss of it does not stand for all.
-        let stream = self.streams().at(place);
-        stream.draws += 1;
-        let nth = stream.draws;
         if self.network.is_connected(from, to)
-            && let Some(at) = self.reaches(place, from, nth)
+            && let Some(at) = self.reaches(place, from)
         {
             self.happen(at, Happening::Reset(place, number, end));
         }
@@ -630,6 +626,3 @@ impl<M: Machine> World<M> {
         self.step_rare(node, Input::Link(link), Cause::Link { peer }, hook)
     }
 }
-
-/// Time before a knock that is not answered is repeated, doubled each time.
-const KNOCK_AGAIN: u64 = 1_000 * MS;

@@ -4,7 +4,7 @@ use super::effects::Effect;
 use super::host::{Loss, Room, Trap};
 use super::{Planned, View, World};
 use crate::draw::{Site, mix, scale};
-use crate::fault::{Fault, Unsynced};
+use crate::fault::{Fault, Keep, Unsynced};
 use crate::hook::{Flippable, Hook};
 use crate::machine::{Machine, NodeIndex};
 use crate::queue::Entry;
@@ -70,8 +70,8 @@ impl<M: Machine> World<M> {
             }
             Fault::Restart { node } => self.boot(*node, hook)?,
             Fault::Resume { node } => self.resume(*node, hook)?,
-            Fault::Recover { nodes } => {
-                self.recover(nodes, hook)?;
+            Fault::Recover { nodes, keep } => {
+                self.recover(nodes, keep, hook)?;
                 true
             }
             Fault::Flip { node, bits } => self.flip(*node, *bits, hook),
@@ -152,7 +152,7 @@ impl<M: Machine> World<M> {
             Fault::Clog { from, to } => self.network.set_clog(*from, *to, true),
             Fault::Unclog { from, to } => self.network.set_clog(*from, *to, false),
             Fault::Filter { message, from, to } => self.network.filter(*message, *from, *to),
-            Fault::Heal {} => self.network.heal(|_, _| true),
+            Fault::Heal {} => self.network.heal(false, |_, _| true),
             Fault::Weather { from, to, weather } => {
                 let named = |wanted: Option<NodeIndex>, node| wanted.is_none_or(|w| w == node);
                 let (wanted_from, wanted_to) = (*from, *to);
@@ -396,12 +396,21 @@ impl<M: Machine> World<M> {
         any
     }
 
-    /// Ends every fault of `nodes`, or of all when empty, and of the links between them.
-    fn recover<H: Hook<M>>(&mut self, nodes: &[NodeIndex], hook: &mut H) -> Result<(), Violation> {
+    /// Ends every fault of `nodes`, or of all when empty, and of the links between them, but for
+    /// what is kept.
+    fn recover<H: Hook<M>>(
+        &mut self,
+        nodes: &[NodeIndex],
+        keep: &[Keep],
+        hook: &mut H,
+    ) -> Result<(), Violation> {
+        let keeps = |what| keep.contains(&what);
         let chosen = |node: NodeIndex| nodes.is_empty() || nodes.contains(&node);
-        self.network.heal(|from, to| chosen(from) && chosen(to));
-        self.network
-            .set_weather(None, |from, to| chosen(from) && chosen(to));
+        let between = |from, to| chosen(from) && chosen(to);
+        self.network.heal(keeps(Keep::Cuts), between);
+        if !keeps(Keep::Weather) {
+            self.network.set_weather(None, between);
+        }
         self.release();
         let (now, us) = (self.now, self.disk_us);
         for node in (0..self.nodes())
@@ -409,8 +418,10 @@ impl<M: Machine> World<M> {
             .filter(|node| chosen(*node))
         {
             let host = &mut self.hosts[node.at()];
-            host.clock.recover(now);
-            host.drive.us = us;
+            host.clock.recover(now, keeps(Keep::Clocks));
+            if !keeps(Keep::Disks) {
+                host.drive.us = us;
+            }
             host.drive.full = false;
             host.drive.room = None;
             host.drive.sync_fails = false;
@@ -460,7 +471,7 @@ impl Fault {
             Self::Filter { from, to, .. } | Self::Weather { from, to, .. } => (*from, *to, &[]),
             Self::Heal {} => (None, None, &[]),
             Self::Partition { groups } => (None, None, groups),
-            Self::Recover { nodes } => (None, None, core::slice::from_ref(nodes)),
+            Self::Recover { nodes, .. } => (None, None, core::slice::from_ref(nodes)),
         };
         one.into_iter()
             .chain(other)

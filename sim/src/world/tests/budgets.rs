@@ -79,7 +79,10 @@ fn an_hour_of_every_fault_leaves_nothing_behind() {
     storm(&mut world, 600);
     let start = world.footprint().stored;
     run(&mut world, Instant::from_secs(600));
-    let end = Fault::Recover { nodes: Vec::new() };
+    let end = Fault::Recover {
+        nodes: Vec::new(),
+        keep: Vec::new(),
+    };
     world.apply(&end, &mut ()).expect("nothing is checked");
     run(&mut world, Instant::from_secs(700));
     let footprint = world.footprint();

@@ -6,7 +6,11 @@ use crate::connection::{Break, Connections, End, News};
 
 fn setup(nodes: usize) -> Setup<Busy> {
     let mut setup = Setup::new(7, vec![Habits::default(); nodes]);
-    setup.connections = Some(Connections::default());
+    setup.connections = Some(Connections {
+        pause_ms_last: 2_000,
+        stall_ms_max: 5_000,
+        ..Connections::default()
+    });
     setup
 }
 

@@ -6,7 +6,7 @@ mod processes;
 mod words;
 
 use super::{Setup, View, World};
-use crate::fault::{Fault, Unsynced, Weather};
+use crate::fault::{Fault, Keep, Unsynced, Weather};
 use crate::hook::{Hook, Schedule};
 use crate::machine::NodeIndex;
 use crate::time::Instant;
@@ -189,7 +189,10 @@ fn storm(world: &mut World<Busy>, seconds: u64) {
                 bytes: (ms > 500).then_some(ms % 64),
                 at_sync: ms.is_multiple_of(2),
             },
-            _ => Fault::Recover { nodes: Vec::new() },
+            _ => Fault::Recover {
+                nodes: Vec::new(),
+                keep: Vec::new(),
+            },
         };
         world.schedule_fault(self::ms(number * 100 + ms / 20), fault);
         world.schedule_op(self::ms(number * 100 + ms / 10), to, number + 1);

@@ -250,7 +250,13 @@ fn recovery_ends_every_fault() {
     storm(&mut world, 10);
     run(&mut world, Instant::from_secs(10));
     world
-        .apply(&Fault::Recover { nodes: Vec::new() }, &mut ())
+        .apply(
+            &Fault::Recover {
+                nodes: Vec::new(),
+                keep: Vec::new(),
+            },
+            &mut (),
+        )
         .expect("nothing is checked");
     run(&mut world, Instant::from_secs(30));
     let log = run(&mut world, Instant::from_secs(31));
@@ -286,11 +292,67 @@ fn recovery_of_some_nodes_leaves_the_others_alone() {
             unsynced: Unsynced::Lost,
         },
     );
-    world.schedule_fault(ms(4), Fault::Recover { nodes: vec![A, B] });
+    world.schedule_fault(
+        ms(4),
+        Fault::Recover {
+            nodes: vec![A, B],
+            keep: Vec::new(),
+        },
+    );
     run(&mut world, ms(5));
     assert!(world.is_up(A) && world.is_up(B) && !world.is_up(c));
     assert!(world.view().is_connected(A, B));
     assert!(!world.view().is_connected(B, c));
+}
+
+#[test]
+fn recovery_leaves_what_it_is_told_to_keep() {
+    let mut world = quiet_world(3);
+    let c = NodeIndex(2);
+    let slow = Weather::latency_us(70_000, 70_000);
+    for fault in [
+        Fault::Cut { from: A, to: B },
+        Fault::Partition {
+            groups: vec![vec![c]],
+        },
+        Fault::Weather {
+            from: Some(A),
+            to: None,
+            weather: Some(slow),
+        },
+        Fault::DiskLatency {
+            node: A,
+            us_min: 7,
+            us_max: 9,
+        },
+        Fault::ClockRate {
+            node: A,
+            ppm: 90_000,
+        },
+        Fault::ClockStop { node: B },
+    ] {
+        world.schedule_fault(ms(1), fault);
+    }
+    let recover = |keep: &[Keep]| Fault::Recover {
+        nodes: Vec::new(),
+        keep: keep.to_vec(),
+    };
+    let all = [Keep::Weather, Keep::Cuts, Keep::Disks, Keep::Clocks];
+    world.schedule_fault(ms(2), recover(&all));
+    run(&mut world, ms(3));
+    let view = world.view();
+    assert!(!view.is_connected(A, B) && view.is_connected(B, A) && view.is_connected(A, c));
+    assert_eq!(view.link(A, c).weather, slow);
+    assert_eq!(view.medium(A).us_max, 9);
+    assert_eq!(view.clock(A).rate_ppm(), 90_000);
+    assert!(!view.clock(B).is_stopped());
+    world.schedule_fault(ms(4), recover(&[]));
+    run(&mut world, ms(5));
+    let view = world.view();
+    assert!(view.is_connected(A, B));
+    assert_ne!(view.link(A, c).weather, slow);
+    assert_ne!(view.medium(A).us_max, 9);
+    assert_eq!(view.clock(A).rate_ppm(), 0);
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! Faults that stay: what keeps a cluster slow or incomplete for good, and may not keep it from
+//! having a leader and from bringing everybody level whom the leader reaches.
+//!
+//! What stays is bounded so that convergence can be demanded: everybody is heard within a
+//! heartbeat, a majority of each chain works pairwise, and what is behind fits through the
+//! slowest link several times within the time to converge.
+
+use super::{Plan, Scene, connect, ms};
+use meshos_sim::fault::{Fault, Keep, Weather};
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::swarm::Draw;
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "staying-faults",
+        about: "weather, cuts, slow disks and drift outlast the safety phase",
+        marks: &[],
+        fill: staying_faults,
+    },
+    Scene {
+        name: "incomplete-network",
+        about: "two nodes never hear each other, and everybody works with all others",
+        marks: &[],
+        fill: incomplete_network,
+    },
+    Scene {
+        name: "slow-link",
+        about: "one node is behind a link of some ten kilobytes a second, for good",
+        marks: &[],
+        fill: slow_link,
+    },
+];
+
+fn staying_faults(plan: &mut Plan, draw: Draw) {
+    stay(plan, draw.of("stay"), &ALL);
+}
+
+fn incomplete_network(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("incomplete");
+    if draw.of("connections").chance(500_000) {
+        connect(plan, draw.of("connections"));
+    }
+    stay(plan, draw.of("stay"), &[Keep::Cuts]);
+    // From the beginning, or as the last of the faults.
+    if draw.of("early").chance(700_000) {
+        for fault in &mut plan.faults {
+            fault.at = ms(draw.of("at").below(plan.safety_ms));
+        }
+    }
+}
+
+fn slow_link(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("slow");
+    connect(plan, draw.of("connections"));
+    let node = super::node(draw.of("node"), plan.nodes);
+    let weather = Some(Weather {
+        bytes_per_ms: draw.of("bytes").within(30..=100) as u32,
+        ..Weather::latency_us(10_000, *draw.of("latency").pick(&[10_000, 20_000]))
+    });
+    for (from, to) in [(Some(node), None), (None, Some(node))] {
+        plan.fault(
+            ms(draw.of("at").below(4_000)),
+            Fault::Weather { from, to, weather },
+        );
+    }
+    plan.keep = vec![Keep::Weather];
+    let client = &mut plan.cfg.clients[0];
+    client.bytes = (0, draw.of("entry").within(100..=300) as u32);
+    plan.liveness_ms += 20_000;
+}
+
+/// Everything that can stay.
+pub(super) const ALL: [Keep; 4] = [Keep::Weather, Keep::Cuts, Keep::Disks, Keep::Clocks];
+
+/// Lets a drawn part of `kinds` begin as the last of the faults, and stay.
+pub(super) fn stay(plan: &mut Plan, draw: Draw, kinds: &[Keep]) {
+    let end = plan.safety();
+    let core = plan.core();
+    let node = *draw.of("node").pick(&core);
+    let part = |name: &str, most: u64| match draw.of(name).of("on").chance(500_000) {
+        true => draw.of(name).below(most) as u32,
+        false => 0,
+    };
+    for &kind in kinds {
+        if kinds.len() > 1 && draw.of("kind").nth(kind as u64).chance(500_000) {
+            continue;
+        }
+        match kind {
+            Keep::Weather => {
+                let latency_us_min = draw.of("latency").within(100..=20_000);
+                let weather = Some(Weather {
+                    latency_us_min,
+                    latency_us_max: latency_us_min + draw.of("jitter").below(20_000),
+                    loss_ppm: part("loss", 20_000),
+                    duplicate_ppm: part("duplicate", 50_000),
+                    reorder_ppm: part("reorder", 50_000),
+                    corrupt_ppm: part("corrupt", 1_000),
+                    bytes_per_ms: *draw.of("bytes").pick(&[0, 0, 200, 1_000]),
+                });
+                let from = draw.of("all").chance(500_000).then_some(node);
+                plan.fault(
+                    end,
+                    Fault::Weather {
+                        from,
+                        to: None,
+                        weather,
+                    },
+                );
+            }
+            Keep::Cuts => {
+                let majority = usize::from(plan.nodes) / 2 + 1;
+                // Without one of the two, a majority still works pairwise.
+                if core.len() > majority {
+                    let order = draw.of("pair").shuffled(core.iter().copied());
+                    cut(plan, order[0], order[1]);
+                }
+            }
+            Keep::Disks => {
+                let us_max = draw.of("disk").within(2_000..=60_000);
+                let us_min = us_max / 4;
+                plan.fault(
+                    end,
+                    Fault::DiskLatency {
+                        node,
+                        us_min,
+                        us_max,
+                    },
+                );
+            }
+            Keep::Clocks => {
+                let ppm = draw.of("clock").below(200_000) as i32 - 100_000;
+                plan.fault(end, Fault::ClockRate { node, ppm });
+            }
+        }
+        plan.keep.push(kind);
+    }
+    // Faults that are aimed end up to some seconds later, and what is slow takes its time.
+    plan.liveness_ms += 20_000;
+}
+
+fn cut(plan: &mut Plan, one: NodeIndex, two: NodeIndex) {
+    let end = plan.safety();
+    for (from, to) in [(one, two), (two, one)] {
+        plan.fault(end, Fault::Cut { from, to });
+    }
+}
