@@ -134,10 +134,18 @@ pub(crate) fn next_acked(cluster: &Cluster) -> Duration {
 
 /// Time until one append through one node is acknowledged, from now.
 pub(crate) fn append_through(cluster: &Cluster, id: u64, payload: &str) -> Duration {
+    append(
+        &[format!("--endpoint={}", cluster.socket(id).display())],
+        payload,
+    )
+}
+
+/// Time until one append through any of several endpoints is acknowledged, from now.
+pub(crate) fn append(endpoints: &[String], payload: &str) -> Duration {
     let begun = Instant::now();
-    let endpoint = format!("--endpoint={}", cluster.socket(id).display());
     let status = meshosd(["chain", "append", "--chain", "orders", "--patience", "60"])
-        .args([&endpoint, payload])
+        .args(endpoints)
+        .arg(payload)
         .stdout(Stdio::null())
         .status()
         .unwrap();
