@@ -89,6 +89,14 @@ impl Windows {
         window.flights.values().map(expiry).min()
     }
 
+    /// How long what is under way to `peer` takes to be acknowledged, as its link was last seen.
+    pub(crate) fn needs(&self, peer: NodeId) -> Duration {
+        let window = self.peers.get(&peer).filter(|window| window.in_flight > 0);
+        window.map_or(Duration::ZERO, |window| {
+            window.needs(window.in_flight, self.heartbeat)
+        })
+    }
+
     /// How large messages to `peer` should be: several of them fill the window.
     pub(crate) fn message_bytes(&self, peer: NodeId) -> u64 {
         self.peers.get(&peer).map_or(START, |window| window.size) / 4

@@ -6,8 +6,6 @@
 //! it to goes by turns, and who had a turn is told on: a chain that nobody can serve is not
 //! handed around without a pause.
 
-use super::lead::Follower;
-use super::ship::cost;
 use super::transfer::Cause;
 use super::{Chain, Cx, Lead};
 use crate::count::Count;
@@ -114,7 +112,7 @@ impl Chain {
         let base = cx.config.suspicion() * 4;
         let pause = self.stall.pause.unwrap_or(base).max(base);
         let waited = cx.now.since(progress.since);
-        if waited < pause || waited < self.transmission() {
+        if waited < pause || waited < self.transmission(cx) {
             return false;
         }
         let Some(target) = self.next_in_turn(cx) else {
@@ -129,17 +127,12 @@ impl Chain {
         true
     }
 
-    /// Twice the time that a slow way needs for the largest chunk that some voter takes next.
-    fn transmission(&self) -> Duration {
-        let Some(lead) = &self.lead else {
-            return Duration::ZERO;
-        };
-        let first = |follower: &Follower| {
-            let end = *follower.stream.as_ref()?.in_flight.front()?;
-            Some(cost(&self.log.read(follower.acked, end, u64::MAX)))
-        };
-        let bytes = lead.followers.values().filter_map(first).max();
-        Duration::from_millis(2 * bytes.unwrap_or(0) / SLOWEST_BYTES_PER_MS).min(PAUSE_MAX)
+    /// Twice the time that what is under way to some voter needs, as its link was last seen.
+    fn transmission(&self, cx: &Cx<'_>) -> Duration {
+        let needs = self
+            .other_voters()
+            .map(|voter| cx.windows.needs(voter.node));
+        (needs.max().unwrap_or_default() * 2).min(PAUSE_MAX)
     }
 
     /// The next voter behind this one, in the cyclic order of ids, that is heard and had no turn.
@@ -166,5 +159,3 @@ impl Chain {
 
 /// The longest pause between two attempts of leaders that cannot commit.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// What the slowest way to a voter is taken to carry.
-const SLOWEST_BYTES_PER_MS: u64 = 50;

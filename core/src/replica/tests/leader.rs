@@ -393,7 +393,7 @@ fn leadership_is_handed_to_a_voter_that_holds_everything() {
             bench.said(
                 2,
                 Talk::TransferNow {
-                    tried: alloc::vec::Vec::new(),
+                    tried: Vec::new(),
                     pause_ms: 0
                 }
             )
