@@ -256,7 +256,7 @@ impl Chain {
                 };
                 self.say(to, talk, cx);
             }
-            None => self.send_reset(to, attempt, cx),
+            None => self.send_reset(to, attempt, since.end, cx),
         }
     }
 

@@ -150,10 +150,20 @@ impl Parcel {
 }
 
 impl Chain {
-    /// Sends the first part of the checkpoint at the floor.
-    pub(super) fn send_reset(&mut self, to: &Member, attempt: Attempt, cx: &mut Cx<'_>) {
+    /// Sends the first part of the checkpoint at the floor to a member that wants what is behind
+    /// `since`. One that was begun for the same request goes on, unless the member got past it
+    /// meanwhile by late chunks: then it would bring nothing.
+    pub(super) fn send_reset(
+        &mut self,
+        to: &Member,
+        attempt: Attempt,
+        since: Seq,
+        cx: &mut Cx<'_>,
+    ) {
+        let present = self.log.checkpoint().floor;
         if let Some(parcel) = self.serving.parcels.get_mut(&to.node) {
-            if parcel.attempt == attempt {
+            let is_of_use = parcel.floor == present || parcel.floor.end > since;
+            if parcel.attempt == attempt && is_of_use {
                 return parcel.hear_again(to.node, cx);
             }
             cx.windows.forget(to.node, parcel.attempt);

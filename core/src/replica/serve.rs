@@ -75,7 +75,7 @@ impl Chain {
         cx: &mut Cx<'_>,
     ) {
         if end <= self.log.floor() {
-            return self.send_reset(asker, attempt, cx);
+            return self.send_reset(asker, attempt, from, cx);
         }
         if let Some(Errand::Repair {
             from: first,
