@@ -24,10 +24,10 @@ pub(super) const SCENES: &[Scene] = &[
         fill: incomplete_network,
     },
     Scene {
-        name: "slow-link",
+        name: "slow-member",
         about: "one node is behind a link of some ten kilobytes a second, for good",
         marks: &[],
-        fill: slow_link,
+        fill: slow_member,
     },
 ];
 
@@ -49,7 +49,7 @@ fn incomplete_network(plan: &mut Plan, draw: Draw) {
     }
 }
 
-fn slow_link(plan: &mut Plan, draw: Draw) {
+fn slow_member(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("slow");
     connect(plan, draw.of("connections"));
     let node = super::node(draw.of("node"), plan.nodes);
