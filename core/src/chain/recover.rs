@@ -15,7 +15,8 @@ mod log;
 use super::peers::{self, PeerMemory};
 use super::record::{Fault, Salt};
 use super::store::{
-    FileName, FileOp, Identity, Layout, Limits, Named, Part, identity_name, write_identity,
+    FileName, FileOp, Identity, Layout, Limits, Named, Part, identity_name, peers_name,
+    write_identity,
 };
 use super::vote::{self, Booted, Counted, Place};
 use crate::event::Boot;
@@ -97,13 +98,18 @@ pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError
         format: counted.value.format,
         incarnation: Incarnation::new(counted.value.incarnation.get() + 1),
     };
-    let mut repairs = Vec::new();
-    // The place that holds the newest record is overwritten last.
+    // The place that holds the newest record is overwritten last, and nothing before that record
+    // is durable: when the process died and the machine did not, it may only be in memory yet.
+    let newest = identity_name(place);
+    let mut repairs = alloc::vec![FileOp::Sync { file: newest }, FileOp::SyncDir];
     for place in [place.other(), place] {
         write_identity(&mut repairs, place, counted.counter + 1, &booted);
     }
     let mut peers = peers::read(files, &booted.identity, &mut damage);
     if !peers.is_empty() {
+        let places = [peers_name(Place::A), peers_name(Place::B)];
+        let there = places.into_iter().filter(|file| files.contains_key(file));
+        repairs.extend(there.map(|file| FileOp::Sync { file }));
         repairs.extend(peers.write(&booted.identity));
     }
     // Names may only be in memory yet, when the process died and the machine did not. Nothing

@@ -9,7 +9,7 @@ use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{NodeId, Seq};
 use crate::message::Talk;
-use crate::turns::Turn;
+use crate::turns::{Pass, Turn};
 use alloc::sync::Arc;
 
 impl Chain {
@@ -23,7 +23,9 @@ impl Chain {
         for member in membership.voters.iter().chain(&membership.learners) {
             let wants = self.fault.is_none() && self.has_bulk_for(member.node, cx);
             if wants && cx.turns.is_empty() {
-                self.take_turn(member.node, &mut shared, cx);
+                let turn = self.take_turn(member.node, &mut shared, cx);
+                let who = (self.class, member.node);
+                cx.turns.note(&mut Pass::default(), who, turn);
             } else {
                 self.want_turn(member.node, wants, cx);
             }

@@ -136,7 +136,10 @@ impl Cx<'_> {
     ) {
         let Some((place, counted)) = vote else { return };
         layout.vote_counter = counted.counter;
-        // The place that holds the newest record is overwritten last.
+        // The place that holds the newest record is overwritten last, and nothing before that
+        // record is durable: it may only be in memory yet.
+        let newest = layout.names.vote(*place);
+        repairs.push(FileOp::Sync { file: newest });
         for place in [place.other(), *place] {
             let (counter, ballot) = (counted.counter, &counted.value);
             write_vote(

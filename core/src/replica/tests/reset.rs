@@ -83,7 +83,7 @@ fn what_came_of_a_checkpoint_is_not_asked_for_again() {
     let sent = parts(&checkpoint, second);
     let said = bench.hear(2, 2, sent[0].clone());
     assert_eq!(said, [bench.said(2, rest(&checkpoint, second, 1_024))]);
-    assert_eq!(bench.count(Count::ResetContinued), 1);
+    assert_eq!(bench.count(Count::ResetContinued), 2);
     let said = bench.hear(2, 2, sent[2].clone());
     let order = Order::Reset(Arc::new(checkpoint));
     assert_eq!(said, [bench.ordered(order)]);
