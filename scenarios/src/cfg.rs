@@ -354,6 +354,12 @@ impl Cfg {
         Some(ChainId::of(&self.chains.get(usize::from(chain))?.name))
     }
 
+    /// The members that a chain lists, by its place in `chains`; none when all nodes are.
+    pub fn members(&self, chain: u16) -> Vec<NodeIndex> {
+        let listed = self.chains.get(usize::from(chain));
+        listed.map_or_else(Vec::new, |chain| chain.members.clone())
+    }
+
     /// The place of a chain in the genesis, which operations name it by; see [`Config::chains`].
     pub fn place(&self, chain: u16) -> u16 {
         let wanted = self.chain_id(chain);

@@ -72,6 +72,8 @@ struct Session {
     salt: u64,
     until: Instant,
     nodes: u16,
+    /// The members of its chain; all nodes when empty.
+    members: Vec<NodeIndex>,
     /// The client, once it is open.
     client: Option<u64>,
     /// Clients opened so far, so that requests of two of them differ.
@@ -110,6 +112,7 @@ impl Clients {
                     salt: u64::from(cfg.salt),
                     until,
                     nodes,
+                    members: cfg.members(client.chain),
                     client: None,
                     opened: 0,
                     issued: 0,
@@ -206,6 +209,10 @@ impl Session {
     }
 
     fn somewhere(&self, draw: Draw) -> NodeIndex {
+        // The last read has to succeed, so it goes where it can.
+        if self.unread && !self.members.is_empty() {
+            return *draw.of("member").pick(&self.members);
+        }
         match self.favourite {
             Some(node) if draw.of("sticky").chance(self.cfg.sticky_ppm) => node,
             Some(_) | None => NodeIndex(draw.of("node").below(u64::from(self.nodes)) as u16),

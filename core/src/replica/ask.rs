@@ -137,8 +137,8 @@ impl Chain {
             Ask::Transfer { to } => (What::Transfer(to), ForwardAsk::Transfer { to }),
         };
         // Nothing of this attempt left, so nothing of it is appended.
-        let hint = self.leader_hint(cx);
-        let Some(leader) = hint.filter(|&leader| cx.liveness.is_reachable(leader)) else {
+        let Some(leader) = self.leader_to_ask(cx) else {
+            let hint = self.leader_hint(cx);
             return cx.reply(ticket, Answer::NotLeader { hint });
         };
         if self.forwards.is_full(cx.config.limits().requests_max) {
@@ -146,6 +146,18 @@ impl Chain {
         }
         let deadline = self.request_deadline(cx);
         self.send_try(leader, ticket, (deadline, what), ask, cx);
+    }
+
+    /// The leader of the present epoch, if what is sent to it can be answered. Whoever named it,
+    /// a chunk or a row: a request says which leadership it is meant for, so asking is safe.
+    fn leader_to_ask(&self, cx: &Cx<'_>) -> Option<NodeId> {
+        // What it sends of this chain may overtake heartbeats that a connection holds back.
+        let is_heard = cx.now.since(self.leader_seen) < cx.config.suspicion();
+        self.leader.filter(|&leader| {
+            leader != self.me.node
+                && (is_heard || !cx.liveness.is_suspected(leader))
+                && cx.liveness.is_reachable(leader)
+        })
     }
 
     fn send_try(
@@ -269,8 +281,7 @@ impl Chain {
 
     /// Asks the parked reads again, of the leader that there is by now.
     fn ask_parked(&mut self, cx: &mut Cx<'_>) {
-        let hint = self.leader_hint(cx);
-        let leader = hint.filter(|&leader| cx.liveness.is_reachable(leader));
+        let leader = self.leader_to_ask(cx);
         if self.forwards.parked.is_empty() || (leader.is_none() && self.lead.is_none()) {
             return;
         }

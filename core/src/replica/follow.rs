@@ -83,6 +83,8 @@ impl Chain {
         // The entry before the position has to be named, so where it is unknown the comparison
         // starts before it; nobody may be left who could repair it first.
         let lowest = self.commit.max(self.log.floor());
+        // Retention may have passed the position: what is committed needs no comparison.
+        self.follow.next = self.follow.next.max(lowest);
         while self.follow.next > lowest && self.log.tip_at(self.follow.next).is_none() {
             let next = self.follow.next.before();
             self.follow.next = next.expect("it is above the lowest position");

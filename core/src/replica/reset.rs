@@ -276,7 +276,7 @@ impl Chain {
         // What was compared with this leader it cannot have dropped without our knowing a commit
         // behind it.
         let is_news = floor.end > self.commit.max(self.verified) && !is_equal;
-        let next = floor.end.max(self.commit);
+        let next = floor.end.max(self.commit).max(self.verified);
         if is_equal && self.follow.stream == Some(attempt) && self.follow.next != next {
             // Our log holds the checkpoint's position, so nothing below it needs comparing, and
             // nothing behind what failed is shared: the comparison goes on from there.

@@ -19,7 +19,8 @@ pub struct Causes {
     pub asked: u64,
     /// The most entries that a leader had above its commit.
     pub uncommitted: u64,
-    /// Whether anybody was asked to hand leadership over, or the chain has a pinned leader.
+    /// Whether anybody was asked to hand leadership over, the chain has a pinned leader, or a
+    /// leader that cannot commit has handed over.
     pub transfer: bool,
     /// Whether a replica of the chain stopped or lost its store.
     pub stopped: bool,
@@ -100,7 +101,8 @@ pub fn observe(
         {
             broken(asked, "is refused by a node that cannot be busy")
         }
-        Reason::Transferring if !causes.transfer => {
+        // A leader whose store has no room hands over, too.
+        Reason::Transferring if !causes.transfer && !causes.full => {
             broken(asked, "is refused for a transfer that nobody wanted")
         }
         Reason::StoreFull if !causes.full || !is_append => {

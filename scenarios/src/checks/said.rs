@@ -206,7 +206,11 @@ impl Checks {
             | Talk::Parts { .. } => Ok(()),
             // A leader that cannot commit names those that could not either, and hands over
             // without waiting for a target to be level.
-            Talk::TransferNow { tried, .. } if !tried.is_empty() => Ok(()),
+            Talk::TransferNow { tried, .. } if !tried.is_empty() => {
+                let track = self.nodes[step.node.at()].replicas[place].chain;
+                self.chains[track].causes.transfer = true;
+                Ok(())
+            }
             Talk::TransferNow { .. } => {
                 let tip = self.nodes[step.node.at()].replicas[place].glance.tip;
                 let at = step.view.at();

@@ -286,7 +286,11 @@ impl Obligations {
                 let wish = Wish {
                     chain,
                     to: to.map(node_id),
-                    n: state.leaders.last(),
+                    n: view
+                        .node(node)
+                        .and_then(Host::node)
+                        .and_then(|running| running.chain(state.id))
+                        .map_or(0, |replica| replica.epoch().n),
                 };
                 self.transfers.wish(ticket, wish);
             }

@@ -38,7 +38,8 @@ pub struct Wish {
     pub chain: usize,
     /// The target, unless any will do.
     pub to: Option<NodeId>,
-    /// The number of the latest epoch that anybody led when it was asked for.
+    /// The number of the epoch that the node which was asked knew then: a forwarder may hear of
+    /// later ones late.
     pub n: u64,
 }
 
