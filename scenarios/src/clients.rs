@@ -91,6 +91,8 @@ struct Session {
     seen: u64,
     /// Whether its last read is asked and not answered.
     unread: bool,
+    /// Whether it is answered; an attempt that was given up may have been, too.
+    has_read: bool,
 }
 
 /// Below this many numbers behind, the request table still knows a request (D15).
@@ -124,6 +126,7 @@ impl Clients {
                     favourite: None,
                     seen: 0,
                     unread: false,
+                    has_read: false,
                 });
             }
         }
@@ -326,6 +329,7 @@ impl Session {
             Alarm::Open => {}
             Alarm::Patience(attempt) => self.on_patience(attempt, at, later),
             Alarm::Retry(number) => self.retry(number, at, later),
+            Alarm::Close if self.has_read => {}
             Alarm::Close => {
                 self.unread = true;
                 let ask = Ask::Read {
@@ -425,7 +429,9 @@ impl Session {
                 }
             }
             Purpose::Close => match end {
-                End::Answer(Answer::Entries { .. } | Answer::Corrupt { .. }) => self.unread = false,
+                End::Answer(Answer::Entries { .. } | Answer::Corrupt { .. }) => {
+                    (self.unread, self.has_read) = (false, true);
+                }
                 End::Answer(_) | End::Refused if given_up => {}
                 End::Answer(_) | End::Refused => {
                     self.alarm_in(self.cfg.pause_ms, at, Alarm::Close, later);

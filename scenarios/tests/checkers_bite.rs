@@ -7,6 +7,8 @@ use meshos_core::action::Fault;
 use meshos_core::chain::entry::{Entry, EntryHash, Kind, Membership, Request, Tip};
 use meshos_core::chain::order::Vote;
 use meshos_core::chain::payload::Payload;
+use meshos_core::chain::record;
+use meshos_core::chain::recover::Damage;
 use meshos_core::config::Limits;
 use meshos_core::id::{
     ClientId, Epoch, Gen, Incarnation, NodeId, RequestNumber, Run, Seq, StoreId,
@@ -565,6 +567,17 @@ fn recover_bites() {
         aimed: true,
         ..flipped
     };
+    let damage = |file: &str| Damage {
+        file: file.into(),
+        offset: 0,
+        length: 8,
+        fault: record::Fault::Body { expected: "a head" },
+    };
+    let segment = [damage("000000000000000a-0.segment-00000001")];
+    bites(recover::whole(&segment, Harm::default()), id);
+    recover::whole(&segment, flipped).expect("a flip did it");
+    let place = [damage("identity.a")];
+    recover::whole(&place, Harm::default()).expect("one of two places may be torn");
     recover::stopped(Fault::VoteLost, aimed).expect("both places may be hit");
     bites(recover::stopped(Fault::VoteLost, flipped), id);
     bites(recover::stopped(Fault::StoreRegressed, flipped), id);

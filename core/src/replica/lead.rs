@@ -224,6 +224,11 @@ impl Chain {
         if let Some(durable) = durable {
             follower.acked = follower.acked.max(since.end.min(durable));
         }
+        // Its position is in our log, so it needs no checkpoint: what was sent of one answers the
+        // same request, and would hide what is acknowledged behind it.
+        if let Some(parcel) = self.serving.parcels.remove(&from.node) {
+            cx.windows.forget(from.node, parcel.attempt);
+        }
         match &mut follower.stream {
             Some(stream) if stream.attempt == attempt => {
                 stream.hear(from.node, since.end, follower.acked, cx);
@@ -234,13 +239,6 @@ impl Chain {
                     cx.windows.forget(from.node, old.attempt);
                 }
             }
-        }
-        let parcels = &mut self.serving.parcels;
-        if let Some(parcel) = parcels.get(&from.node)
-            && parcel.is_sent()
-        {
-            cx.windows.forget(from.node, parcel.attempt);
-            parcels.remove(&from.node);
         }
     }
 

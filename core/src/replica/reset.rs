@@ -101,11 +101,6 @@ impl Parcel {
         self.bytes.len() as u32
     }
 
-    /// Whether all of it left.
-    pub(super) fn is_sent(&self) -> bool {
-        self.next == self.length()
-    }
-
     /// First byte not sent yet.
     pub(super) fn next(&self) -> u32 {
         self.next

@@ -364,7 +364,10 @@ fn damage_in_a_store_is_named_and_ends_with_1() {
     let mut segments = files.filter(|path| path.to_string_lossy().contains("segment"));
     let segment = segments.next().unwrap();
     let mut bytes = fs::read(&segment).unwrap();
-    bytes[2000] ^= 1;
+    let payload = b"payload-0-100";
+    let mut windows = bytes.windows(payload.len());
+    let at = windows.position(|window| window == payload).unwrap();
+    bytes[at] ^= 1;
     fs::write(&segment, &bytes).unwrap();
     let output = meshosd(["chain", "verify", "--json"]).arg(&store).output();
     let output = output.unwrap();

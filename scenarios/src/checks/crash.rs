@@ -50,6 +50,7 @@ impl Checks {
             track.harm.recounted = true;
         }
         let harm = track.harm;
+        recover::whole(step.machine.damage(), harm)?;
         let is_first = track.last.is_none();
         track.run = Some(run);
         track.last = Some(run);

@@ -4,6 +4,8 @@
 
 use meshos_core::action::Fault;
 use meshos_core::chain::entry::EntryHash;
+use meshos_core::chain::recover::Damage;
+use meshos_core::chain::store::{Named, Part};
 use meshos_core::id::Seq;
 use meshos_sim::violation::Violation;
 
@@ -27,6 +29,29 @@ pub struct Harm {
     /// Among that the count of its boots: a run has the number of an earlier one, which peers
     /// refuse at the hello.
     pub recounted: bool,
+}
+
+/// What a boot calls damaged in the log of a store.
+///
+/// # Errors
+/// Nobody did any harm to the disk: a crash leaves torn ends, and nothing that is damaged.
+pub fn whole(damage: &[Damage], harm: Harm) -> Result<(), Violation> {
+    let is_log = |damage: &&Damage| {
+        matches!(
+            Named::of(&damage.file),
+            Some(Named::Chain {
+                part: Part::Segment(_),
+                ..
+            })
+        )
+    };
+    match damage.iter().find(is_log) {
+        Some(damage) if harm == Harm::default() => {
+            let text = format!("a boot finds damage where nobody did any: {damage}");
+            Err(Violation::new(ID, text))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// One recovered position that had been durable: what was there, and what is found.

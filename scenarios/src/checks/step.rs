@@ -151,11 +151,15 @@ pub(super) fn heard(
     let leader = before.leader.filter(|leader| *leader != me.node)?;
     // A driver tells its node that a process is gone, whose last words then show no live leader.
     let present = view.node(node_index(leader))?.node()?.me();
-    if present.incarnation != ear.incarnation(leader) {
+    let is_wiped = view.store(node_index(leader)) != FOUNDING;
+    if is_wiped || present.incarnation != ear.incarnation(leader) {
         return None;
     }
     Some(ear.heard(chain, leader, before.epoch.n, now))
 }
+
+/// The number of the store that a node was founded with.
+const FOUNDING: u64 = 1;
 
 /// Entries came, were cut, or became durable.
 fn changed_log(

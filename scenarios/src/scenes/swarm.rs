@@ -64,7 +64,8 @@ fn swarm(plan: &mut Plan, draw: Draw) {
     if swarm.on("staying") && draw.of("stays").chance(500_000) {
         staying::stay(plan, draw.of("staying"), &staying::ALL);
     }
-    if swarm.on("aims") {
+    // What is aimed may end after the safety phase only, and would stay, too.
+    if swarm.on("aims") && plan.keep.is_empty() {
         aims(plan, draw.of("aims"));
     }
 }

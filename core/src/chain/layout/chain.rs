@@ -126,7 +126,9 @@ impl ChainLayout {
             replica: self.replica,
             number,
             base,
-            commit: self.commit,
+            // A segment that copies what was not sealed may begin before the commit, and says
+            // nothing of what is behind its beginning.
+            commit: self.commit.min(base.end),
         }
     }
 
