@@ -3,7 +3,7 @@
 //! [`Instant`] is monotonic and local to one run of one node; it never crosses a wire or a
 //! restart. [`Wall`] is what an operator's clock shows; it is recorded, never compared with an
 //! `Instant`, and no safety property of a Quorum chain depends on it. What several wall clocks show
-//! gives one time that no minority of them moves ([`estimate`]).
+//! gives one time that no minority of them moves ([`estimate()`]).
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
