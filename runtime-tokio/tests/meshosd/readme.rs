@@ -71,7 +71,7 @@ fn every_command_of_a_node_works() {
             wait_for("the node to lead", || {
                 let output = shell(status, directory.path()).output().unwrap();
                 let said = String::from_utf8(output.stdout).unwrap();
-                said.contains("leader").then_some(())
+                said.contains("\"role\":\"leader\"").then_some(())
             });
             continue;
         }
