@@ -202,6 +202,9 @@ impl Cluster {
             .arg(socket)
             .output()
             .unwrap();
+        if !output.status.success() {
+            return None;
+        }
         let text = String::from_utf8(output.stdout).ok()?;
         serde_json::from_str(text.lines().next()?).ok()
     }
