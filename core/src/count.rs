@@ -106,7 +106,7 @@ counts! {
     Transferred,
     /// Another node than the target won the election after a hand-over.
     TransferFailed,
-    /// A leader that could not commit handed leadership on (D13h).
+    /// A leader that could not commit handed leadership on.
     StalledLeader,
     /// The log's prefix was dropped by retention.
     Retained,

@@ -242,10 +242,10 @@ pub enum Talk {
         acknowledged: Seq,
     },
     /// Seek election now, in a higher epoch than the header's; said again with every heartbeat
-    /// until one begins (D20).
+    /// until one begins.
     TransferNow {
         /// The voters that led without being able to commit since the commit last moved, in
-        /// ascending order (D13h).
+        /// ascending order.
         tried: Vec<NodeId>,
         /// How long the next of them tries, in milliseconds; 0 for the usual time.
         pause_ms: u32,

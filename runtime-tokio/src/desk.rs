@@ -2,7 +2,7 @@
 //!
 //! Requests get a ticket on their way in, and the answer goes back to whoever holds it. A status
 //! is taken from the node between two of its steps when somebody asks for one; nothing that the
-//! node does depends on it (D64).
+//! node does depends on it.
 
 use crate::inbox::{Refused, Sender};
 use crate::net::{LinkStatus, Links};

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// What a chain keeps (D18). Nothing uncommitted is ever dropped. What is past a bound goes in steps
+/// What a chain keeps. Nothing uncommitted is ever dropped. What is past a bound goes in steps
 /// of a quarter of it.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,5 +1,5 @@
 //! Requests of clients of this node that another one has to answer: forwarded to the leader, and
-//! ended or asked again when that leader cannot answer any more (D15).
+//! ended or asked again when that leader cannot answer any more.
 //!
 //! A request is meant for one leadership. When its epoch is over here, or nothing reaches its
 //! leader, waiting for the answer is of no use: whoever wants to append asks again under the same

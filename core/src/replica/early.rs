@@ -1,4 +1,4 @@
-//! One early attempt to be elected, when the process of the leader is known to be gone (D21).
+//! One early attempt to be elected, when the process of the leader is known to be gone.
 //!
 //! It stands beside the ordinary election timer, which it does not move, and asks for votes by
 //! the same predicate, so it adds no way to be elected. The voters that notice the same loss draw

@@ -1,4 +1,4 @@
-//! The follower's side of replication: pulls, chunks and conflicts (D13a, D13c).
+//! The follower's side of replication: pulls, chunks and conflicts.
 
 use super::helper::Help;
 use super::patience::Patience;

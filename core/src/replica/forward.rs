@@ -1,4 +1,4 @@
-//! Requests of clients here and of forwarders, judged when this replica leads (D15).
+//! Requests of clients here and of forwarders, judged when this replica leads.
 //!
 //! A try is judged at most once by one leadership, so a copy of it that the network made never
 //! appends after a refusal. Whoever waits too long, here or at the leader, is told `Unknown`.

@@ -1,4 +1,4 @@
-//! Entries of the leader meet our log: the one place that cuts (D13c).
+//! Entries of the leader meet our log: the one place that cuts.
 
 use super::{Chain, Cx, Entries};
 use crate::action::Fault;

@@ -1,7 +1,7 @@
 //! One Quorum chain on one node.
 //!
 //! Handlers take in what happened; [`Chain::settle_first`] and [`Chain::settle_rest`] then build
-//! what is due *now* from the present epoch, role and log (D13b): store orders, votes, chunks,
+//! what is due *now* from the present epoch, role and log: store orders, votes, chunks,
 //! pulls, answers and the row that peers hear. Nothing waits in a queue of things once decided. Upholds
 //! *one-leader-per-epoch*, *vote-once*, *promise-order*, *log-matching*, *commit-stable*,
 //! *leader-complete*, *ack-kept* and *linearizable*; no rule here reads a clock for safety.

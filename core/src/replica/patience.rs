@@ -1,4 +1,4 @@
-//! How long to wait for bulk before asking again (D22).
+//! How long to wait for bulk before asking again.
 
 use crate::time::Instant;
 use core::time::Duration;

@@ -1,4 +1,4 @@
-//! What this replica says of itself to its peers (D21).
+//! What this replica says of itself to its peers.
 
 use super::role::Role;
 use super::{Chain, Cx};

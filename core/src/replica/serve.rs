@@ -1,5 +1,5 @@
 //! Entries for members that ask for them, whoever leads: to repair theirs, or to catch up
-//! without the leader (D13f, D20); and checkpoints (D17). They wait for their turns like chunks (D22).
+//! without the leader; and checkpoints. They wait for their turns like chunks.
 
 use super::lead::Stream;
 use super::reset::{Parcel, part_max};

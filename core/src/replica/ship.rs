@@ -1,5 +1,5 @@
 //! Bulk to the members, turn by turn: chunks to the followers, within the window of each and the
-//! bandwidth budget (D17, D22).
+//! bandwidth budget.
 
 use super::log::ENTRY_OVERHEAD;
 use super::{Chain, Cx, Entries};

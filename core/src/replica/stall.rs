@@ -1,4 +1,4 @@
-//! A leader that cannot commit although its quorum echoes (D13h).
+//! A leader that cannot commit although its quorum echoes.
 //!
 //! Heartbeats are small and cross paths that lose what is large, and a follower with a full disk
 //! echoes them. So a leader that has uncommitted work looks with every heartbeat whether what

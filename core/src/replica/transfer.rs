@@ -1,5 +1,5 @@
 //! Handing leadership over: on request, to a pinned leader, before a stop, from a store that is
-//! full, and from a leader that cannot commit (D13h, D20, R18).
+//! full, and from a leader that cannot commit.
 //!
 //! A transfer is said to have happened only when the target's claim is seen: the word to it may
 //! be lost, its requests may be, and another may win meanwhile.
