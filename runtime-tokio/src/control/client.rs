@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 /// Why a question has no answer.
@@ -35,6 +35,10 @@ pub enum ClientError {
     Garbled(#[from] postcard::Error),
 }
 
+/// A node from which nothing is heard for this long is asked for its status; after as long again it
+/// is taken for one that hangs.
+const SILENCE: Duration = Duration::from_millis(500);
+
 /// A connection to one node, with one question under way at a time.
 #[derive(Debug)]
 pub struct Client {
@@ -59,28 +63,119 @@ impl Client {
         })
     }
 
-    /// Asks, and waits for the answer for at most `patience`. After an error the connection is of
-    /// no further use.
+    /// Asks, and waits for the answer for at most `patience`; less when the node says nothing at
+    /// all, not even what its status is. After an error the connection is of no further use.
     ///
     /// # Errors
     /// When there is no answer.
     pub async fn ask(&mut self, ask: Ask, patience: Duration) -> Result<Reply, ClientError> {
+        let deadline = Instant::now() + patience;
+        let is_probe = matches!(ask, Ask::Status);
+        let number = self.send(ask).await?;
+        let mut probed = is_probe;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let wait = if is_probe { left } else { left.min(SILENCE) };
+            match timeout(wait, self.wire.next()).await {
+                Ok(Some(frame)) => {
+                    let answered: Answered = postcard::from_bytes(&frame?)?;
+                    if answered.number == number {
+                        return Ok(answered.answer);
+                    }
+                    probed = is_probe;
+                }
+                Ok(None) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Err(_) if probed || wait == left => return Err(ClientError::Timeout),
+                Err(_) => {
+                    self.send(Ask::Status).await?;
+                    probed = true;
+                }
+            }
+        }
+    }
+
+    /// Sends a question, and returns its number.
+    async fn send(&mut self, ask: Ask) -> Result<u64, ClientError> {
         self.asked += 1;
         let number = self.asked;
         let frame = postcard::to_allocvec(&Asked { number, ask })?;
-        let exchange = async {
-            self.wire.send(Bytes::from(frame)).await?;
-            while let Some(frame) = self.wire.next().await {
-                let answered: Answered = postcard::from_bytes(&frame?)?;
-                if answered.number == number {
-                    return Ok(answered.answer);
+        // The socket takes at least what a node that hangs has not read yet, up to its buffer.
+        let sent = timeout(SILENCE, self.wire.send(Bytes::from(frame))).await;
+        sent.map_err(|_| ClientError::Timeout)??;
+        Ok(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use meshos_core::client::{Answer, Ask as ChainAsk, ClientRequest};
+    use meshos_core::id::ChainId;
+    use tokio::net::UnixListener;
+
+    fn question() -> Ask {
+        Ask::Chain(ClientRequest {
+            chain: ChainId::of("orders"),
+            ask: ChainAsk::OpenClient,
+        })
+    }
+
+    /// A node that takes a connection and what is asked, and answers nothing, like one whose
+    /// process is stopped, until it has been asked `until` questions.
+    async fn hung_until(path: &Path, until: u64) -> Result<Reply, ClientError> {
+        let listener = UnixListener::bind(path).unwrap();
+        let node = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut wire = Framed::new(stream, codec());
+            loop {
+                let asked = wire.next().await.unwrap().unwrap();
+                let asked: Asked = postcard::from_bytes(&asked).unwrap();
+                let (number, answer) = match asked.number {
+                    last if last == until => (1, Reply::Chain(Answer::Unknown)),
+                    other => (other, Reply::Refused("a sign of life".to_owned())),
+                };
+                if until > 0 && asked.number > 1 {
+                    let answered = postcard::to_allocvec(&Answered { number, answer });
+                    let frame = Bytes::from(answered.unwrap());
+                    wire.send(frame).await.unwrap();
                 }
             }
-            Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
         };
-        match timeout(patience, exchange).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ClientError::Timeout),
+        let mut client = Client::connect(path).await.unwrap();
+        tokio::select! {
+            reply = client.ask(question(), Duration::from_secs(60)) => reply,
+            () = node => unreachable!("the node listens for ever"),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_says_nothing_is_given_up_before_patience_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let begun = Instant::now();
+        let reply = hung_until(&directory.path().join("silent"), 0).await;
+        assert!(matches!(reply, Err(ClientError::Timeout)), "{reply:?}");
+        assert!(begun.elapsed() <= SILENCE * 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_says_its_status_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let begun = Instant::now();
+        let reply = hung_until(&directory.path().join("slow"), 9).await;
+        assert_eq!(reply.unwrap(), Reply::Chain(Answer::Unknown));
+        assert!(begun.elapsed() >= SILENCE * 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_is_the_longest_wait_whatever_the_node_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("node");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut client = Client::connect(&path).await.unwrap();
+        let begun = Instant::now();
+        let silent = client.ask(Ask::Status, Duration::from_secs(5));
+        assert!(matches!(silent.await, Err(ClientError::Timeout)));
+        assert_eq!(begun.elapsed().as_secs(), 5);
+        drop(listener);
     }
 }
