@@ -59,6 +59,8 @@ struct Flight {
     delivered: u64,
     /// Whether nothing else was under way.
     is_alone: bool,
+    /// When it was there at the latest, though not yet acknowledged.
+    arrived: Option<Instant>,
 }
 
 impl Windows {
@@ -126,12 +128,32 @@ impl Windows {
             first,
             delivered: window.delivered,
             is_alone,
+            arrived: None,
         };
         window.flights.insert((attempt, window.sent), flight);
     }
 
-    /// What answers `attempt` up to `end` arrived.
-    pub(crate) fn acknowledge(&mut self, peer: NodeId, attempt: Attempt, end: u64, now: Instant) {
+    /// What answers `attempt` up to `end` arrived, and is not durable there yet: what it waits for
+    /// now tells nothing of the link.
+    pub(crate) fn arrived(&mut self, peer: NodeId, attempt: Attempt, end: u64, now: Instant) {
+        let Some(window) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let flights = window.flights.range_mut((attempt, 0)..=(attempt, u64::MAX));
+        for (_, flight) in flights.take_while(|(_, flight)| flight.end <= end) {
+            flight.arrived.get_or_insert(now);
+        }
+    }
+
+    /// What answers `attempt` up to `end` is durable there. `is_late` when that may have been said
+    /// before, and was lost: then it tells nothing of the link.
+    pub(crate) fn acknowledge(
+        &mut self,
+        peer: NodeId,
+        attempt: Attempt,
+        (end, is_late): (u64, bool),
+        now: Instant,
+    ) {
         let heartbeat = self.heartbeat;
         let Some(window) = self.peers.get_mut(&peer) else {
             return;
@@ -146,7 +168,9 @@ impl Windows {
         }
         if let Some(flight) = last {
             window.again.take_if(|(again, _)| *again == attempt);
-            window.learn(&flight, now, heartbeat);
+            if !is_late {
+                window.learn(&flight, now, heartbeat);
+            }
         }
     }
 
@@ -190,14 +214,16 @@ impl Windows {
     /// Whether what answers `attempt` should have been acknowledged long ago, or nothing that does
     /// is known to be under way.
     pub(crate) fn is_overdue(&self, peer: NodeId, attempt: Attempt, now: Instant) -> bool {
-        let Some(window) = self.peers.get(&peer) else {
-            return true;
-        };
-        let Some((_, oldest)) = window.oldest(attempt) else {
-            return true;
-        };
+        self.overdue_at(peer, attempt).is_none_or(|at| at <= now)
+    }
+
+    /// When what answers `attempt` should have been acknowledged; `None` when nothing that does is
+    /// known to be under way.
+    pub(crate) fn overdue_at(&self, peer: NodeId, attempt: Attempt) -> Option<Instant> {
+        let window = self.peers.get(&peer)?;
+        let (_, oldest) = window.oldest(attempt)?;
         let wait = window.needs(oldest.queued, self.heartbeat) * 2;
-        now.since(oldest.at) >= wait.min(window.patience(self.heartbeat))
+        Some(oldest.at.after(wait.min(window.patience(self.heartbeat))))
     }
 }
 
@@ -235,7 +261,14 @@ impl Window {
 
     /// Draws from one acknowledged message what the link carries.
     fn learn(&mut self, flight: &Flight, now: Instant, heartbeat: Duration) {
-        let took = now.since(flight.first).max(Duration::from_nanos(1));
+        let there = flight.arrived.unwrap_or(now);
+        let mut took = there.since(flight.first).max(Duration::from_nanos(1));
+        if flight.first < flight.at {
+            // Which of several copies arrived is not known. A link that is that slow shows it again
+            // with the next ones; one that lost the first copy does not.
+            let needs = self.needs(flight.queued, heartbeat);
+            took = took.min(needs.saturating_mul(GROWTH));
+        }
         let base = match self.base {
             Some(base) if !flight.is_alone => base.min(took),
             Some(_) | None => took,
@@ -247,7 +280,9 @@ impl Window {
         let carried = delivered.saturating_mul(allowed.as_nanos()) / took.as_nanos();
         let carried = u64::try_from(carried).unwrap_or(u64::MAX);
         if took <= allowed {
-            let grown = carried.min(self.size.saturating_mul(GROWTH)).min(LARGEST);
+            let grown = carried
+                .min(self.size.saturating_mul(u64::from(GROWTH)))
+                .min(LARGEST);
             self.size = self.size.max(grown);
         } else {
             self.shrink(carried.max(self.size / 2));
@@ -291,5 +326,5 @@ const START: u64 = 128 << 10;
 const SMALLEST: u64 = 8 << 10;
 /// No window is larger: more than the longest and fastest links hold.
 const LARGEST: u64 = 1 << 30;
-/// How much an acknowledgement may enlarge a window.
-const GROWTH: u64 = 4;
+/// How much one acknowledgement may enlarge a window, or a round trip of which it is not sure.
+const GROWTH: u32 = 4;

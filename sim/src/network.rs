@@ -23,7 +23,7 @@ pub struct Link {
     pub is_filtered: bool,
     /// How messages travel on it.
     pub weather: Weather,
-    /// How long a message waits for those before it; zero where nothing bounds the bytes.
+    /// How long a message waits at least for those before it.
     pub queued: Duration,
 }
 
@@ -360,13 +360,13 @@ impl Network {
         let weather = self.profiles[usize::from(link.profile)].weather;
         if let Some(streams) = self.streams.as_deref().filter(|_| from != to) {
             let rate = u64::from(weather.bytes_per_ms);
+            let leaves = streams.bytes(from, to).checked_div(rate).unwrap_or(0);
+            let delay = Duration::from_nanos(streams.delay(from, to, now.as_nanos()));
             return Link {
                 is_connected: self.is_connected(from, to) && streams.carries(from, to),
                 is_filtered: link.flags & FILTERED != 0 && self.filters.iter().any(named),
                 weather,
-                queued: Duration::from_millis(
-                    streams.bytes(from, to).checked_div(rate).unwrap_or(0),
-                ),
+                queued: Duration::from_millis(leaves).max(delay),
             };
         }
         Link {

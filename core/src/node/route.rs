@@ -153,9 +153,14 @@ impl Node {
     pub(super) fn on_link_up(&mut self, peer: NodeId, wall: Wall, out: &mut Actions) {
         self.set_link(peer, true);
         for at in 0..self.chains.len() {
-            if self.chains[at].awaits_bulk_of(peer) {
+            let chain = &self.chains[at];
+            let (awaits, serves) = (chain.awaits_bulk_of(peer), chain.serves(peer));
+            if awaits || serves {
                 self.with(ChainIndex(at as u32), wall, out, |chain, _| {
-                    chain.pull_again()
+                    chain.serve_anew(peer);
+                    if awaits {
+                        chain.pull_again();
+                    }
                 });
             }
         }

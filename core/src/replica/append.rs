@@ -9,7 +9,7 @@ use crate::client::{Answer, Level, Reason};
 use crate::count::Count;
 use crate::id::{Attempt, Epoch, Run, Seq, Ticket};
 use crate::message::{Body, Forwarded};
-use crate::time::Instant;
+use crate::time::{Instant, Wall};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -39,11 +39,11 @@ pub(super) struct Waiting {
 
 impl Chain {
     /// Begins a leadership: commits nothing older until this entry commits (R5).
-    pub(super) fn append_empty(&mut self, cx: &mut Cx<'_>) {
-        self.append_entry(Kind::Empty, Payload::empty(), cx);
+    pub(super) fn append_empty(&mut self, stamp: Wall, cx: &Cx<'_>) {
+        self.append_entry(Kind::Empty, Payload::empty(), stamp, cx);
     }
 
-    pub(super) fn append_entry(&mut self, kind: Kind, payload: Payload, cx: &mut Cx<'_>) -> Seq {
+    fn append_entry(&mut self, kind: Kind, payload: Payload, stamp: Wall, cx: &Cx<'_>) -> Seq {
         let tip = self.log.tip();
         let entry = Entry {
             generation: self.generation,
@@ -51,7 +51,7 @@ impl Chain {
             epoch: self.epoch,
             store: cx.me.store,
             incarnation: cx.me.incarnation,
-            stamp: self.chain_time(cx),
+            stamp,
             kind,
             payload,
             hash: EntryHash::default(),
@@ -64,8 +64,8 @@ impl Chain {
     pub(super) fn on_open(&mut self, origin: Origin, cx: &mut Cx<'_>) {
         match self.may_append(&Payload::empty(), cx) {
             Err(outcome) => self.answer(origin, outcome, cx),
-            Ok(()) => {
-                let seq = self.append_entry(Kind::OpenClient, Payload::empty(), cx);
+            Ok(stamp) => {
+                let seq = self.append_entry(Kind::OpenClient, Payload::empty(), stamp, cx);
                 self.wait(seq, (origin, Level::Committed, self.epoch), cx);
             }
         }
@@ -80,9 +80,10 @@ impl Chain {
         payload: Payload,
         cx: &mut Cx<'_>,
     ) {
-        if let Err(outcome) = self.may_append(&payload, cx) {
-            return self.answer(origin, outcome, cx);
-        }
+        let stamp = match self.may_append(&payload, cx) {
+            Ok(stamp) => stamp,
+            Err(outcome) => return self.answer(origin, outcome, cx),
+        };
         if let Some(request) = request {
             if request.number.get() == 0 {
                 return self.answer(origin, Forwarded::Rejected(Reason::BadNumber), cx);
@@ -99,7 +100,7 @@ impl Chain {
                 return self.answer(origin, Forwarded::Rejected(reason), cx);
             }
         }
-        let seq = self.append_entry(Kind::Data(request), payload, cx);
+        let seq = self.append_entry(Kind::Data(request), payload, stamp, cx);
         self.wait(seq, (origin, level, self.epoch), cx);
     }
 
@@ -123,7 +124,8 @@ impl Chain {
         self.answer(origin, Forwarded::Acked { seq, epoch }, cx);
     }
 
-    fn may_append(&self, payload: &Payload, cx: &Cx<'_>) -> Result<(), Forwarded> {
+    /// The stamp of what is appended now.
+    fn may_append(&self, payload: &Payload, cx: &Cx<'_>) -> Result<Wall, Forwarded> {
         let Some(lead) = &self.lead else {
             return Err(Forwarded::NotLeader {
                 hint: self.leader_hint(cx),
@@ -141,7 +143,9 @@ impl Chain {
         {
             Reason::Busy
         } else {
-            return Ok(());
+            // Without a majority's clocks there is no quorum either, though nobody noticed yet.
+            let hint = None;
+            return self.agreed_time(cx).ok_or(Forwarded::NotLeader { hint });
         };
         Err(Forwarded::Rejected(reason))
     }

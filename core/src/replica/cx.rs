@@ -102,9 +102,10 @@ impl Cx<'_> {
         }
     }
 
-    /// One delay before an election: 4 to 8 heartbeats (R2).
+    /// One delay before an election: 4 to 7 heartbeats (R2). Longer ones would leave too little of
+    /// the four seconds in which a chain is to go on without its leader.
     pub(crate) fn election_delay(&mut self) -> Duration {
         let heartbeat = self.config.heartbeat();
-        self.rng.span(heartbeat * 4, heartbeat * 8)
+        self.rng.span(heartbeat * 4, heartbeat * 7)
     }
 }

@@ -11,6 +11,7 @@ use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, Epoch, Member, NodeId, Replica, Run, Seq};
 use crate::message::{Purpose, Round, Talk};
+use crate::time::Wall;
 use alloc::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,7 @@ impl Chain {
             && !self.is_resetting()
             && self.log.unknown() == 0
             && self.voter(self.me.node) == Some(&self.me)
+            && self.agreed_time(cx).is_some()
     }
 
     /// Asks every voter whether it would vote for this replica in the next epoch.
@@ -324,8 +326,11 @@ impl Chain {
                 self.enter(asked, Some(self.me.node));
                 self.open_round(Round::Real, traits, asked, cx);
             }
-            Round::Real if self.is_settled() => self.lead(cx),
-            Round::Real => {}
+            Round::Real => {
+                if let Some(stamp) = self.agreed_time(cx).filter(|_| self.is_settled()) {
+                    self.lead(stamp, cx);
+                }
+            }
         }
     }
 
@@ -345,7 +350,7 @@ impl Chain {
         }
     }
 
-    fn lead(&mut self, cx: &mut Cx<'_>) {
+    fn lead(&mut self, stamp: Wall, cx: &mut Cx<'_>) {
         self.campaign = None;
         cx.deadlines.disarm(self.index, Kind::Round);
         self.set_role(Role::Leader, Signal::ElectionWon, cx);
@@ -358,7 +363,7 @@ impl Chain {
             self.log.floor(),
             cx.now,
         ));
-        self.append_empty(cx);
+        self.append_empty(stamp, cx);
     }
 
     /// The promise as its record says it.

@@ -27,6 +27,8 @@ pub(super) struct Follow {
     pub(super) stream: Option<Attempt>,
     /// What the last pull acknowledged.
     reported: Option<Seq>,
+    /// Whether it was said again because a chunk brought nothing.
+    is_repeated: bool,
     /// End of the furthest chunk of the stream that was seen, taken or not.
     pub(super) seen: Seq,
     number: Number,
@@ -46,6 +48,7 @@ impl Follow {
             shared: end,
             stream: None,
             reported: None,
+            is_repeated: false,
             seen: end,
             number: Number::new(0),
             patience: Patience::default(),
@@ -66,6 +69,7 @@ impl Follow {
         self.shared = end;
         self.stream = None;
         self.reported = None;
+        self.is_repeated = false;
         self.patience = Patience::default();
         self.seen = end;
         self.help = Help::default();
@@ -135,6 +139,7 @@ impl Chain {
         if self.role != Role::Replica {
             return;
         }
+        self.follow.is_repeated = false;
         if self.follow.help.is_under_way() {
             return self.on_help_due(cx);
         }
@@ -158,13 +163,10 @@ impl Chain {
             self.follow.reported = None;
             self.follow.patience.ask_again();
             self.ask_parts_again(cx);
-        } else if !is_level {
+        } else if !is_level || is_behind || self.commit < self.log.end() {
             // The leader judges whether what is missing may still be on its way.
             self.follow.reported = None;
             self.follow.patience.ask_again();
-        } else if is_behind || self.commit < self.log.end() {
-            // Only a new stream begins with what is committed.
-            self.ask_anew();
         } else {
             // Nothing is missing, and nothing else would ask again: the next sign of something
             // new has to.
@@ -257,10 +259,13 @@ impl Chain {
         } else {
             self.follow.seen.max(end)
         };
-        if entries.is_empty() && commit <= self.commit && floor <= self.follow.floor {
-            // It brings nothing, so the leader wants to hear again what it did not hear.
+        let is_news = !entries.is_empty() || commit > self.commit || floor > self.follow.floor;
+        if !is_news && !self.follow.is_repeated {
+            // The leader wants to hear again what it did not hear; once, for it says again what it
+            // may think unheard in turn.
             self.follow.reported = None;
         }
+        self.follow.is_repeated = !is_news;
         self.follow.next = self.follow.next.max(end).min(self.log.end());
         self.follow.shared = self.follow.shared.max(self.follow.next);
         self.verified = self.verified.max(end);

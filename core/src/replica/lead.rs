@@ -96,6 +96,8 @@ pub(super) struct Stream {
     pub(super) next: Seq,
     /// Up to where they are there, and durable there, as was last said.
     heard: (Seq, Seq),
+    /// Whether it was said again, so that something is missing there.
+    is_missing: bool,
     /// Commit and floor that the last chunk carried.
     pub(super) told: Option<(Seq, Seq)>,
 }
@@ -107,6 +109,7 @@ impl Stream {
             attempt,
             next,
             heard: (next, durable),
+            is_missing: false,
             told: None,
         }
     }
@@ -118,25 +121,51 @@ impl Stream {
     }
 
     /// The member has what is before `since`, and durably what is before `durable`. If that is no
-    /// news it misses something: what should have come by now is sent again, and what may still be
-    /// on its way is not.
-    pub(super) fn hear(&mut self, node: NodeId, since: Seq, durable: Seq, cx: &mut Cx<'_>) {
-        cx.windows
-            .acknowledge(node, self.attempt, durable.get(), cx.now);
+    /// news it misses something. `is_late` when it may have said so before.
+    pub(super) fn hear(
+        &mut self,
+        node: NodeId,
+        (since, durable): (Seq, Seq),
+        is_late: bool,
+        cx: &mut Cx<'_>,
+    ) {
+        let end = (durable.get(), is_late);
+        cx.windows.acknowledge(node, self.attempt, end, cx.now);
+        cx.windows.arrived(node, self.attempt, since.get(), cx.now);
         self.next = self.next.max(since);
         let heard = (since.max(self.heard.0), durable.max(self.heard.1));
-        if heard != core::mem::replace(&mut self.heard, heard) {
-            return;
+        let before = core::mem::replace(&mut self.heard, heard);
+        // What became durable meanwhile tells nothing of what is behind it.
+        self.is_missing = heard == before || (heard.0 == before.0 && heard.0 < self.next);
+        if self.send_missing(node, cx).is_some() {
+            cx.count(Count::StillUnderWay);
         }
-        if !cx.windows.is_overdue(node, self.attempt, cx.now) {
-            return cx.count(Count::StillUnderWay);
+    }
+
+    /// Nothing that was under way arrives any more.
+    pub(super) fn lose(&mut self) {
+        self.is_missing = self.next > self.heard.0;
+    }
+
+    /// Sends again what the member misses: what should have come by now, and not what may still be
+    /// on its way. Until then, when to look again; the member need not ask once more.
+    pub(super) fn send_missing(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Option<Instant> {
+        if !self.is_missing {
+            return None;
         }
-        if since < self.next {
+        let due = cx.windows.overdue_at(node, self.attempt);
+        if due.is_some_and(|at| at > cx.now) {
+            return due;
+        }
+        self.is_missing = false;
+        if self.heard.0 < self.next {
             cx.count(Count::SentAgain);
             cx.windows.send_again(node, self.attempt);
-            self.next = since;
-            self.told = None;
+            self.next = self.heard.0;
         }
+        // Where no entry is missing, what is committed may be.
+        self.told = None;
+        None
     }
 
     /// Entries up to `end` left.
@@ -211,6 +240,9 @@ impl Chain {
         if heard <= follower.heard {
             return cx.count(Count::StaleAnswer);
         }
+        let mut next = follower.heard;
+        next.1.advance();
+        let is_late = heard != next;
         follower.heard = heard;
         let member = follower.member;
         if durable.is_some_and(|durable| durable < follower.acked) {
@@ -231,7 +263,7 @@ impl Chain {
         }
         match &mut follower.stream {
             Some(stream) if stream.attempt == attempt => {
-                stream.hear(from.node, since.end, follower.acked, cx);
+                stream.hear(from.node, (since.end, follower.acked), is_late, cx);
             }
             other => {
                 let stream = Stream::new(attempt, since.end, follower.acked);

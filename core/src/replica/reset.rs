@@ -10,6 +10,7 @@ use crate::chain::payload::leading;
 use crate::count::Count;
 use crate::id::{Attempt, Member, NodeId, Seq};
 use crate::message::Talk;
+use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -69,13 +70,15 @@ pub(super) struct Parcel {
     held: u32,
     next: u32,
     end: u32,
+    /// Whether the member misses something of it.
+    is_missing: bool,
 }
 
 impl Hash for Parcel {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // The hash of the bytes stands for them.
         (self.attempt, self.floor, self.checkpoint).hash(state);
-        (self.held, self.next, self.end).hash(state);
+        (self.held, self.next, self.end, self.is_missing).hash(state);
     }
 }
 
@@ -94,6 +97,7 @@ impl Parcel {
             held: 0,
             next: 0,
             end: 0,
+            is_missing: false,
         }
     }
 
@@ -112,16 +116,34 @@ impl Parcel {
         self.next < self.end && cx.windows.count(node, self.attempt) < max
     }
 
-    /// The member misses something of it: what should have come by now is sent again, and what may
-    /// still be on its way is not.
+    /// The member says again what it has.
     fn hear_again(&mut self, node: NodeId, cx: &mut Cx<'_>) {
-        if cx.windows.is_overdue(node, self.attempt, cx.now) {
-            cx.count(Count::SentAgain);
-            cx.windows.send_again(node, self.attempt);
-            self.next = self.held;
-        } else {
+        self.is_missing = true;
+        if self.send_missing(node, cx).is_some() {
             cx.count(Count::StillUnderWay);
         }
+    }
+
+    /// Nothing that was under way arrives any more.
+    pub(super) fn lose(&mut self) {
+        self.is_missing = self.next > self.held;
+    }
+
+    /// Sends again what the member misses: what should have come by now, and not what may still be
+    /// on its way. Until then, when to look again; the member need not ask once more.
+    pub(super) fn send_missing(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Option<Instant> {
+        if !self.is_missing {
+            return None;
+        }
+        let due = cx.windows.overdue_at(node, self.attempt);
+        if due.is_some_and(|at| at > cx.now) {
+            return due;
+        }
+        cx.count(Count::SentAgain);
+        cx.windows.send_again(node, self.attempt);
+        self.next = self.held;
+        self.is_missing = false;
+        None
     }
 
     /// How long its next part of at most `step` bytes is.
@@ -163,6 +185,12 @@ impl Chain {
             }
             cx.windows.forget(to.node, parcel.attempt);
         }
+        // Entries on their way to it are of no use before it, and would take the place of parts.
+        let lead = self.lead.as_mut();
+        let follower = lead.and_then(|lead| lead.followers.get_mut(&to.node));
+        if let Some(stream) = follower.and_then(|follower| follower.stream.take()) {
+            cx.windows.forget(to.node, stream.attempt);
+        }
         let mut parcel = Parcel::of(self.log.checkpoint(), attempt);
         parcel.end = part_max(to.node, cx).min(parcel.length());
         self.serving.parcels.insert(to.node, parcel);
@@ -200,12 +228,14 @@ impl Chain {
             return cx.count(Count::StaleAnswer);
         }
         cx.windows
-            .acknowledge(node, attempt, u64::from(offset), cx.now);
+            .acknowledge(node, attempt, (u64::from(offset), false), cx.now);
         if parcel.attempt != attempt {
             (parcel.attempt, parcel.held, parcel.next) = (attempt, offset, offset);
+            parcel.is_missing = false;
         } else if offset > parcel.held {
             parcel.held = offset;
             parcel.next = parcel.next.max(offset);
+            parcel.is_missing = false;
         } else if offset == parcel.held && parcel.end == parcel.length() {
             parcel.hear_again(node, cx);
         }

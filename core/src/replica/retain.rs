@@ -17,7 +17,14 @@ use core::time::Duration;
 impl Chain {
     /// The time of this chain: what the clocks of its voters agree on, but never before its last
     /// stamp, and that stamp while too few of them are heard.
-    pub(super) fn chain_time(&self, cx: &Cx<'_>) -> Wall {
+    fn chain_time(&self, cx: &Cx<'_>) -> Wall {
+        self.agreed_time(cx).unwrap_or_else(|| self.log.stamp())
+    }
+
+    /// What the clocks of the voters agree on, but never before the last stamp. `None` while too
+    /// few of them are heard: whoever cannot tell the time neither leads nor appends, for a stamp
+    /// of long ago would have its entry dropped at once.
+    pub(super) fn agreed_time(&self, cx: &Cx<'_>) -> Option<Wall> {
         let voters = &self.log.membership().voters;
         let own = Sample {
             wall: cx.wall,
@@ -31,8 +38,8 @@ impl Chain {
         });
         // With slow heartbeats nobody is heard more often than that.
         let age_max = SAMPLE_AGE_MAX.max(cx.config.suspicion());
-        let agreed = estimate(voters.len(), samples, cx.now, age_max);
-        agreed.unwrap_or_default().max(self.log.stamp())
+        let agreed = estimate(voters.len(), samples, cx.now, age_max)?;
+        Some(agreed.max(self.log.stamp()))
     }
 
     /// Decides anew what is dropped, once what was decided before is dropped here.

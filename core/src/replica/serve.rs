@@ -9,6 +9,7 @@ use crate::chain::entry::Tip;
 use crate::count::Count;
 use crate::id::{Attempt, Member, NodeId, Seq};
 use crate::message::Talk;
+use crate::time::Instant;
 use crate::turns::{Place, Turn};
 use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ enum Errand {
         end: Seq,
         attempt: Attempt,
         is_sent: bool,
+        /// Whether the member asked once more since.
+        is_missing: bool,
     },
     /// Committed entries up to a position, a few messages ahead of what is durable there.
     CatchUp { stream: Stream, until: Seq },
@@ -40,6 +43,45 @@ impl Errand {
         match self {
             Self::Repair { attempt, .. } => *attempt,
             Self::CatchUp { stream, .. } => stream.attempt,
+        }
+    }
+}
+
+impl Errand {
+    /// Nothing that was under way arrives any more.
+    fn lose(&mut self) {
+        match self {
+            Self::Repair {
+                is_sent,
+                is_missing,
+                ..
+            } => *is_missing = *is_sent,
+            Self::CatchUp { stream, .. } => stream.lose(),
+        }
+    }
+
+    /// Sends again what should have come by now; until then, when to look again.
+    fn send_missing(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Option<Instant> {
+        match self {
+            Self::Repair {
+                attempt,
+                is_sent,
+                is_missing,
+                ..
+            } => {
+                if !*is_missing {
+                    return None;
+                }
+                let due = cx.windows.overdue_at(node, *attempt);
+                if due.is_some_and(|at| at > cx.now) {
+                    return due;
+                }
+                cx.count(Count::SentAgain);
+                cx.windows.send_again(node, *attempt);
+                (*is_sent, *is_missing) = (false, false);
+                None
+            }
+            Self::CatchUp { stream, .. } => stream.send_missing(node, cx),
         }
     }
 }
@@ -82,11 +124,13 @@ impl Chain {
             end: last,
             attempt: before,
             is_sent: true,
-        }) = self.serving.asked.get(&asker.node)
+            is_missing,
+        }) = self.serving.asked.get_mut(&asker.node)
             && (*first, *last) == (from, end)
             && !cx.windows.is_overdue(asker.node, *before, cx.now)
         {
             // The asker does not mind which of its questions is answered.
+            *is_missing = true;
             return cx.count(Count::StillUnderWay);
         }
         let errand = Errand::Repair {
@@ -94,6 +138,7 @@ impl Chain {
             end,
             attempt,
             is_sent: false,
+            is_missing: false,
         };
         self.serving.ask(asker.node, errand, cx);
     }
@@ -110,7 +155,7 @@ impl Chain {
         let commit = self.commit;
         match self.serving.asked.get_mut(&asker.node) {
             Some(Errand::CatchUp { stream, until }) if stream.attempt == attempt => {
-                stream.hear(asker.node, since.end, since.end, cx);
+                stream.hear(asker.node, (since.end, since.end), false, cx);
                 *until = commit;
             }
             Some(Errand::CatchUp { stream, .. }) if stream.attempt > attempt => {
@@ -140,6 +185,51 @@ impl Chain {
             entries,
         };
         self.say(asker, talk, cx);
+    }
+
+    /// Sends a member again what it asked for and what should have come by now; until then, when
+    /// to look again.
+    pub(super) fn send_missing(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Option<Instant> {
+        let lead = self.lead.as_mut();
+        let follower = lead.and_then(|lead| lead.followers.get_mut(&node));
+        let stream = follower.and_then(|follower| follower.stream.as_mut());
+        let dues = [
+            stream.and_then(|stream| stream.send_missing(node, cx)),
+            self.serving
+                .parcels
+                .get_mut(&node)
+                .and_then(|parcel| parcel.send_missing(node, cx)),
+            self.serving
+                .asked
+                .get_mut(&node)
+                .and_then(|errand| errand.send_missing(node, cx)),
+        ];
+        dues.into_iter().flatten().min()
+    }
+
+    /// The way to a member is there anew: what was under way is lost, and what it lacks is sent
+    /// without its asking.
+    pub(crate) fn serve_anew(&mut self, node: NodeId) {
+        let lead = self.lead.as_mut();
+        let follower = lead.and_then(|lead| lead.followers.get_mut(&node));
+        if let Some(stream) = follower.and_then(|follower| follower.stream.as_mut()) {
+            stream.lose();
+        }
+        if let Some(parcel) = self.serving.parcels.get_mut(&node) {
+            parcel.lose();
+        }
+        if let Some(errand) = self.serving.asked.get_mut(&node) {
+            errand.lose();
+        }
+    }
+
+    /// Whether a member is served anything.
+    pub(crate) fn serves(&self, node: NodeId) -> bool {
+        let lead = self.lead.as_ref();
+        let follower = lead.and_then(|lead| lead.followers.get(&node));
+        follower.is_some_and(|follower| follower.stream.is_some())
+            || self.serving.parcels.contains_key(&node)
+            || self.serving.asked.contains_key(&node)
     }
 
     /// Whether a member asked for something that may be sent now.

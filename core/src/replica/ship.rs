@@ -21,6 +21,9 @@ impl Chain {
         let membership = self.log.membership().clone();
         let mut shared = Shared::default();
         for member in membership.voters.iter().chain(&membership.learners) {
+            if let Some(at) = self.send_missing(member.node, cx) {
+                cx.deadlines.arm_by(self.index, Kind::Budget, at);
+            }
             let wants = self.fault.is_none() && self.has_bulk_for(member.node, cx);
             if wants && cx.turns.is_empty() {
                 let turn = self.take_turn(member.node, &mut shared, cx);
@@ -42,7 +45,11 @@ impl Chain {
         }
     }
 
+    /// What leaves while the link is down would be lost, and count as under way.
     fn has_bulk_for(&self, node: NodeId, cx: &Cx<'_>) -> bool {
+        if !cx.liveness.is_reachable(node) {
+            return false;
+        }
         let lead = self.lead.as_ref();
         let follower = lead.and_then(|lead| lead.followers.get(&node));
         let stream = follower.and_then(|follower| follower.stream.as_ref());

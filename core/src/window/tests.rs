@@ -85,7 +85,8 @@ impl Link {
             }
             self.now = arrives;
             self.under_way.pop_front();
-            self.windows.acknowledge(PEER, attempt(1), end, at(arrives));
+            self.windows
+                .acknowledge(PEER, attempt(1), (end, false), at(arrives));
         }
         self.now = until;
         self.windows.peers[&PEER].delivered - before
@@ -172,7 +173,7 @@ fn what_is_overdue_depends_on_what_is_before_it() {
     assert!(!windows.is_overdue(PEER, attempt(1), at(2_200_000)));
     assert!(windows.is_overdue(PEER, attempt(1), at(2_300_000)));
     assert_eq!(windows.count(PEER, attempt(1)), 1);
-    windows.acknowledge(PEER, attempt(1), 1, at(2_500_000));
+    windows.acknowledge(PEER, attempt(1), (1, false), at(2_500_000));
     assert_eq!(windows.count(PEER, attempt(1)), 0);
 }
 
@@ -189,7 +190,7 @@ proptest! {
             end += 1;
             match what {
                 0 | 1 => windows.sent(PEER, attempt(of), (end, bytes), at(now)),
-                2 => windows.acknowledge(PEER, attempt(of), end.saturating_sub(bytes % 9), at(now)),
+                2 => windows.acknowledge(PEER, attempt(of), (end.saturating_sub(bytes % 9), false), at(now)),
                 3 => windows.forget(PEER, attempt(of)),
                 4 => windows.send_again(PEER, attempt(of)),
                 _ => { windows.has_room(PEER, bytes, at(now)); }

@@ -30,8 +30,6 @@ pub struct Tally {
     pub armed: u64,
     /// The consequence came true while it was owed.
     pub met: u64,
-    /// The bound passed, and the monitor only counts.
-    pub broken: u64,
 }
 
 /// The tallies of all properties that have a monitor, by id.
@@ -41,21 +39,10 @@ thread_local! {
     static TALLIES: RefCell<Tallies> = const { RefCell::new(Tallies::new()) };
 }
 
-/// What becomes of an obligation that is overdue.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub enum Overdue {
-    /// It is a violation.
-    #[default]
-    Violates,
-    /// It is only counted, for a property that is known not to hold yet.
-    Counts,
-}
-
 /// The obligations of one property, one for each subject that owes something.
 #[derive(Clone, Debug)]
 pub struct Monitor<K> {
     property: &'static str,
-    overdue: Overdue,
     open: BTreeMap<K, Open>,
     /// Nothing is due before; it may be too early, never too late.
     due: Instant,
@@ -70,11 +57,10 @@ struct Open {
 
 impl<K: Ord + Clone> Monitor<K> {
     /// A monitor without obligations for the property of that id.
-    pub fn new(property: &'static str, overdue: Overdue) -> Self {
+    pub fn new(property: &'static str) -> Self {
         tally(property, |_| {});
         Self {
             property,
-            overdue,
             open: BTreeMap::new(),
             due: Instant::MAX,
         }
@@ -139,7 +125,7 @@ impl<K: Ord + Clone> Monitor<K> {
     /// the condition was and what did not come true.
     ///
     /// # Errors
-    /// The first one that is overdue, unless this monitor only counts.
+    /// The first one that is overdue.
     #[track_caller]
     pub fn judge<T: Display>(
         &mut self,
@@ -162,33 +148,16 @@ impl<K: Ord + Clone> Monitor<K> {
             now.since(open.since).as_millis(),
             open.due.since(open.since).as_millis()
         );
-        let violation = Violation::new(self.property, text);
-        match self.overdue {
-            Overdue::Violates => Err(violation),
-            Overdue::Counts => {
-                tally(self.property, |tally| tally.broken += 1);
-                // Counted once, until the condition breaks or the consequence comes true.
-                if let Some(open) = self.open.get_mut(&subject) {
-                    open.due = Instant::MAX;
-                }
-                Ok(())
-            }
-        }
+        Err(Violation::new(self.property, text))
     }
 
     /// Something happened that the property forbids whatever the time.
     ///
     /// # Errors
-    /// Always, unless this monitor only counts.
+    /// Always.
     #[track_caller]
     pub fn forbid(&self, text: impl Into<String>) -> Result<(), Violation> {
-        match self.overdue {
-            Overdue::Violates => Err(Violation::new(self.property, text)),
-            Overdue::Counts => {
-                tally(self.property, |tally| tally.broken += 1);
-                Ok(())
-            }
-        }
+        Err(Violation::new(self.property, text))
     }
 }
 
@@ -211,7 +180,6 @@ impl Tally {
     pub const fn add(&mut self, other: Self) {
         self.armed += other.armed;
         self.met += other.met;
-        self.broken += other.broken;
     }
 }
 

@@ -53,10 +53,9 @@ fn row(name: &str, all: &Tallies, own: &Tallies) -> Vec<(Look, String)> {
     let cell = |property: &&'static str| {
         let tally = own.get(property).copied().unwrap_or_default();
         let text = format!("{}/{}", grouped(tally.armed), grouped(tally.met));
-        match (tally.armed, tally.broken) {
-            (0, _) => (Look::Dim, "-".to_owned()),
-            (_, 0) => (Look::Plain, text),
-            (_, broken) => (Look::Warning, format!("{text} ({broken} broken)")),
+        match tally.armed {
+            0 => (Look::Dim, "-".to_owned()),
+            _ => (Look::Plain, text),
         }
     };
     let mut row = vec![(Look::Strong, name.to_owned())];
@@ -67,8 +66,8 @@ fn row(name: &str, all: &Tallies, own: &Tallies) -> Vec<(Look, String)> {
 /// The tallies by property.
 pub(super) fn json(tallies: &Tallies) -> Value {
     let one = |(property, tally): (&&'static str, &Tally)| {
-        let Tally { armed, met, broken } = tally;
-        let tally = json!({ "armed": armed, "met": met, "broken": broken });
+        let Tally { armed, met } = tally;
+        let tally = json!({ "armed": armed, "met": met });
         ((*property).to_owned(), tally)
     };
     Value::Object(tallies.iter().map(one).collect())

@@ -213,6 +213,14 @@ impl Streams {
             .sum()
     }
 
+    /// How long what is on its way takes at least: whatever is sent now comes after it.
+    pub(crate) fn delay(&self, from: NodeIndex, to: NodeIndex, now: u64) -> u64 {
+        let streams = self.lanes(from, to).map(|place| self.get(place));
+        let flown = streams.filter(|stream| stream.flown > 0);
+        let delays = flown.map(|stream| stream.last_at.saturating_sub(now));
+        delays.max().unwrap_or(0)
+    }
+
     /// Messages in all queues.
     pub(crate) fn waiting(&self) -> usize {
         self.streams.iter().map(|stream| stream.queue.len()).sum()

@@ -8,6 +8,7 @@ use crate::machine::{Machine, NodeIndex};
 use crate::network::{Link, Network};
 use crate::queue::Tie;
 use crate::time::{Instant, Now};
+use core::time::Duration;
 use std::collections::VecDeque;
 
 /// No deadline.
@@ -36,6 +37,8 @@ pub(crate) struct Drive {
     pub(super) boots: u32,
     /// The first one is in service.
     pub(super) batches: VecDeque<Batch>,
+    /// When the batch in service is done.
+    pub(super) done: Instant,
     /// Batches that were ever served, for draws.
     pub(super) served: u64,
     /// File operations that were ever performed.
@@ -123,6 +126,7 @@ impl Drive {
             store: 1,
             boots: 0,
             batches: VecDeque::new(),
+            done: Instant::ZERO,
             served: 0,
             performed: 0,
             flipped: 0,
@@ -145,6 +149,8 @@ impl Drive {
 pub struct Medium {
     /// Longest time for a batch, in microseconds.
     pub us_max: u64,
+    /// Longest time until all batches that it has are answered.
+    pub queued: Duration,
     /// Whether nothing can be written.
     pub is_full: bool,
     /// Whether the next sync fails.
@@ -260,8 +266,13 @@ impl<'a, M: Machine> View<'a, M> {
     /// How the disk of a node is doing, up or down.
     pub fn medium(&self, node: NodeIndex) -> Medium {
         let drive = &self.hosts[node.at()].drive;
+        let behind = drive.batches.len().saturating_sub(1) as u64;
+        let behind = Duration::from_micros(drive.us.1.saturating_mul(behind));
+        let serves = !drive.batches.is_empty();
+        let left = serves.then(|| drive.done.since(self.at) + behind);
         Medium {
             us_max: drive.us.1,
+            queued: left.unwrap_or_default(),
             is_full: drive.full,
             sync_fails: drive.sync_fails,
         }

@@ -60,6 +60,7 @@ impl<M: Machine> World<M> {
         drive.served += 1;
         let takes = min.saturating_mul(1_000).saturating_add(scale(bits, span));
         let at = self.now.after(Duration::from_nanos(takes));
+        drive.done = at;
         // A completion from before a crash is recognised by the boot that it belongs to; the
         // boot is in the tie, because an old and a new completion may meet at one instant.
         let number = u64::from(drive.boots) << 16 | u64::from(node.0);

@@ -218,6 +218,18 @@ impl Bench {
 
     /// A heartbeat of a peer with its row of the chain.
     pub(super) fn row(&mut self, from: u64, row: RowState) -> Vec<Action> {
+        let rows = alloc::vec![Row {
+            chain: ChainId::of("c"),
+            generation: Gen::default(),
+            replica: Replica::new(1),
+            state: Some(row),
+        }];
+        self.heartbeat(from, rows);
+        self.act(|chain, cx| chain.on_row(run(from), Replica::new(1), row, cx))
+    }
+
+    /// A heartbeat of a peer, which shows what its clocks say.
+    fn heartbeat(&mut self, from: u64, rows: Vec<Row>) {
         self.heard += 1;
         let number = Number::new(self.heard);
         let heartbeat = Heartbeat {
@@ -227,19 +239,13 @@ impl Bench {
             wall: self.wall_there,
             after: 0,
             upto: 0,
-            rows: alloc::vec![Row {
-                chain: ChainId::of("c"),
-                generation: Gen::default(),
-                replica: Replica::new(1),
-                state: Some(row),
-            }],
+            rows,
         };
         let (peer, incarnation) = (NodeId::new(from), Incarnation::new(1));
         let heard = self
             .liveness
             .on_heartbeat(peer, incarnation, &heartbeat, self.now);
         assert!(heard.is_some(), "every heartbeat here is newer");
-        self.act(|chain, cx| chain.on_row(run(from), Replica::new(1), row, cx))
     }
 
     /// The newest order ends.
@@ -345,6 +351,8 @@ impl Bench {
 
     /// Makes this node the leader of epoch `n`, its empty entry still on its way to the disk.
     pub(super) fn elected(mut self) -> Self {
+        let voter = if self.me.node.get() == 2 { 1 } else { 2 };
+        self.heartbeat(voter, Vec::new());
         self.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
         for round in [Round::Pre, Round::Real] {
             let asked = led(
@@ -356,7 +364,6 @@ impl Bench {
             }
             let n = self.chain.epoch().n;
             let (attempt, granted) = (self.attempt(), true);
-            let voter = if self.me.node.get() == 2 { 1 } else { 2 };
             self.hear(
                 voter,
                 n,

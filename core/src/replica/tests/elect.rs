@@ -176,6 +176,7 @@ fn a_round_lasts_as_long_as_others_have_to_answer_it() {
 #[test]
 fn a_refusal_of_a_higher_epoch_is_asked_again_in_the_next_one() {
     let mut bench = Start::of(1, &[1]).settled();
+    bench.row(2, follows(1));
     bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
     let refusal = Talk::VoteReply {
         round: Round::Pre,

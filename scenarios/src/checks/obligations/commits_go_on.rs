@@ -57,7 +57,7 @@ impl CommitsGoOn {
     /// Nothing is asked of `chains` chains yet.
     pub fn new(chains: usize) -> Self {
         Self {
-            owed: super::monitor(ID),
+            owed: Monitor::new(ID),
             progress: vec![Instant::ZERO; chains],
         }
     }

@@ -26,6 +26,8 @@ pub struct Share {
     pub turn_bytes: u64,
     /// Bytes that the node may send in a second.
     pub bytes_per_s: u64,
+    /// Messages that all rows of a node take.
+    pub pages: u32,
 }
 
 /// Who waits for bandwidth.
@@ -39,7 +41,7 @@ pub struct FairShare {
 impl Default for FairShare {
     fn default() -> Self {
         Self {
-            owed: super::monitor(ID),
+            owed: Monitor::new(ID),
             waiting: BTreeMap::new(),
         }
     }
@@ -48,7 +50,8 @@ impl Default for FairShare {
 /// How long a class may wait for others.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Twice what everybody's turn takes, and the longest pause of a follower that asks again.
+/// Twice what everybody's turn takes, the longest pause of a follower that asks again, and the time
+/// until it knows of its leader: of rows that overtake each other one page in a heartbeat counts.
 pub fn bound(share: Share, heartbeat: Duration) -> Duration {
     let turns = share
         .streams
@@ -59,7 +62,7 @@ pub fn bound(share: Share, heartbeat: Duration) -> Duration {
         0 | 1 => Duration::ZERO,
         _ => PATIENCE,
     };
-    turns + others + heartbeat * 10
+    turns + others + heartbeat * (9 + share.pages)
 }
 
 impl FairShare {

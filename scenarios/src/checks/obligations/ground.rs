@@ -90,9 +90,8 @@ impl Ground {
         let in_time = !clock.is_stopped()
             && DRIFT_PPM.contains(&clock.rate_ppm())
             && clock.late() * 2 < self.heartbeat;
-        // A sync waits for what is queued before it.
-        let queued = view.batches(node).max(1) as u64;
-        let sync = Duration::from_micros(disk.us_max.saturating_mul(queued));
+        // What is queued was begun while the disk was slower, perhaps.
+        let sync = disk.queued.max(Duration::from_micros(disk.us_max));
         in_time && !disk.is_full && !disk.sync_fails && sync < self.heartbeat
     }
 

@@ -22,7 +22,7 @@ impl LeaderAgain {
     /// None of `chains` chains has a leader yet.
     pub fn new(chains: usize) -> Self {
         Self {
-            owed: super::monitor(ID),
+            owed: Monitor::new(ID),
             leaderless: vec![None; chains],
         }
     }

@@ -49,7 +49,7 @@ pub struct Speed {
 impl Default for Level {
     fn default() -> Self {
         Self {
-            owed: super::monitor(ID),
+            owed: Monitor::new(ID),
             loads: BTreeMap::new(),
         }
     }

@@ -240,6 +240,7 @@ impl Known {
             classes: self.class_count(leader),
             turn_bytes: u64::from(self.message_bytes.1),
             bytes_per_s: self.bandwidth,
+            pages: self.pages,
         }
     }
 

@@ -31,11 +31,11 @@ use level::Level;
 use meshos_core::bandwidth::Class;
 use meshos_core::chain::entry::Tip;
 use meshos_core::client::{Answer, Reason};
-use meshos_core::config::{Config, Retention};
+use meshos_core::config::{Config, Limits, Retention};
 use meshos_core::id::{NodeId, Seq};
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
-use meshos_sim::check::obligation::{Monitor, Overdue};
+use meshos_core::wire;
 use meshos_sim::fault::Fault;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
@@ -48,10 +48,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use transfer_ends::{TransferEnds, Wish, Word};
-
-/// Obligations that the core is known to break: they are counted and not enforced. Each one goes
-/// from this list with the mend that makes it hold, and the list with the last of them.
-pub const PENDING: &[&str] = &[fair_share::ID, level::ID, retains::ID];
 
 /// What a bound depends on.
 #[derive(Copy, Clone, Debug)]
@@ -73,15 +69,6 @@ pub struct Facts<'a> {
 pub fn allowed(facts: Facts<'_>) -> Duration {
     let ten = Duration::from_secs(10).max(facts.heartbeat * 20);
     ten * facts.pace * (1 + facts.strangers)
-}
-
-/// A monitor that enforces its property unless that is pending.
-fn monitor<K: Ord + Clone>(id: &'static str) -> Monitor<K> {
-    let overdue = match PENDING.contains(&id) {
-        true => Overdue::Counts,
-        false => Overdue::Violates,
-    };
-    Monitor::new(id, overdue)
 }
 
 fn names(nodes: &[NodeIndex]) -> String {
@@ -123,6 +110,8 @@ struct Known {
     entry_bytes_max: u32,
     /// Smallest and largest bound of a message.
     message_bytes: (u32, u32),
+    /// Messages that the rows of all chains take.
+    pages: u32,
     /// Whether a request waits long enough for a read to be answered in time.
     reads_in_time: bool,
     /// True wall time when the run began.
@@ -193,6 +182,11 @@ impl Obligations {
         let bandwidth = limits().map(|limits| limits.bandwidth_bytes_per_s).min();
         let entry = limits().map(|limits| limits.entry_bytes_max).min();
         let messages = || limits().map(|limits| limits.message_bytes_max);
+        let rows = |limits: &Limits| {
+            let fit = wire::items_max(limits.message_bytes_max);
+            fit.min(limits.rows_max as usize)
+        };
+        let rows = limits().map(rows).min();
         let requests = configs.iter().map(|config| config.timing().request_ms);
         let request = Duration::from_millis(requests.min().unwrap_or_default());
         Self {
@@ -212,6 +206,7 @@ impl Obligations {
                     messages().min().unwrap_or_default(),
                     messages().max().unwrap_or_default(),
                 ),
+                pages: duties.len().div_ceil(rows.unwrap_or(1).max(1)) as u32,
                 reads_in_time: request >= heartbeat * 8,
                 wall_ms: 0,
                 skewed: vec![false; configs.len()],

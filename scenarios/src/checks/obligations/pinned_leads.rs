@@ -23,7 +23,7 @@ impl PinnedLeads {
     /// Transfers to a pinned voter are `pause` apart.
     pub fn new(chains: usize, pause: Duration) -> Self {
         Self {
-            owed: super::monitor(ID),
+            owed: Monitor::new(ID),
             since: vec![None; chains],
             pause,
         }

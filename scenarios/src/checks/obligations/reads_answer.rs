@@ -42,7 +42,7 @@ pub struct ReadsAnswer {
 impl Default for ReadsAnswer {
     fn default() -> Self {
         Self {
-            owed: super::monitor(ID),
+            owed: Monitor::new(ID),
             reads: BTreeMap::new(),
         }
     }

@@ -100,7 +100,7 @@ pub struct Retains {
 impl Default for Retains {
     fn default() -> Self {
         Self {
-            owed: super::monitor(ID),
+            owed: Monitor::new(ID),
             since: BTreeMap::new(),
         }
     }

@@ -56,7 +56,7 @@ pub struct TransferEnds {
 impl Default for TransferEnds {
     fn default() -> Self {
         Self {
-            owed: super::monitor(ID),
+            owed: Monitor::new(ID),
             told: BTreeMap::new(),
             wishes: BTreeMap::new(),
         }

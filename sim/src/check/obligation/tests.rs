@@ -1,6 +1,6 @@
 //! The monitor by hand, and one that watches a machine of this crate.
 
-use super::{Monitor, Overdue, Tally, clear, take};
+use super::{Monitor, Tally, clear, take};
 use crate::fault::Fault;
 use crate::hook::{Hook, Schedule};
 use crate::machine::NodeIndex;
@@ -22,7 +22,7 @@ fn judge(monitor: &mut Monitor<u8>, seconds: u64) -> Result<(), Violation> {
 
 #[test]
 fn a_condition_that_holds_for_the_bound_without_its_consequence_is_a_violation() {
-    let mut monitor = Monitor::new("prompt", Overdue::Violates);
+    let mut monitor = Monitor::new("prompt");
     monitor.hold(7, at(3), BOUND);
     assert_eq!(monitor.due(), Some(at(13)));
     assert_eq!(judge(&mut monitor, 13), Ok(()));
@@ -40,7 +40,7 @@ fn a_condition_that_holds_for_the_bound_without_its_consequence_is_a_violation()
 #[test]
 fn a_break_or_the_consequence_ends_it_and_it_begins_anew() {
     clear();
-    let mut monitor = Monitor::new("prompt", Overdue::Violates);
+    let mut monitor = Monitor::new("prompt");
     monitor.hold(1, at(0), BOUND);
     assert!(monitor.release(&1));
     monitor.hold(1, at(5), BOUND);
@@ -56,35 +56,18 @@ fn a_break_or_the_consequence_ends_it_and_it_begins_anew() {
     monitor.hold(1, at(29), BOUND);
     assert_eq!(judge(&mut monitor, 38), Ok(()));
     let tally = take().remove("prompt");
-    let armed = Tally {
-        armed: 4,
-        met: 1,
-        broken: 0,
-    };
+    let armed = Tally { armed: 4, met: 1 };
     assert_eq!(tally, Some(armed));
 }
 
 #[test]
 fn a_bound_may_grow_while_it_runs_and_never_shrinks() {
-    let mut monitor = Monitor::new("prompt", Overdue::Violates);
+    let mut monitor = Monitor::new("prompt");
     monitor.hold(1, at(0), BOUND);
     monitor.hold(1, at(0), 2 * BOUND);
     monitor.hold(1, at(0), BOUND);
     assert_eq!(judge(&mut monitor, 19), Ok(()));
     assert!(judge(&mut monitor, 21).is_err());
-}
-
-#[test]
-fn one_that_only_counts_counts_each_obligation_once() {
-    clear();
-    let mut monitor = Monitor::new("prompt", Overdue::Counts);
-    monitor.hold(1, at(0), BOUND);
-    for seconds in 9..30 {
-        monitor.hold(1, at(0), BOUND);
-        assert_eq!(judge(&mut monitor, seconds), Ok(()));
-    }
-    assert_eq!(monitor.forbid("what must never happen"), Ok(()));
-    assert_eq!(take().get("prompt").map(|tally| tally.broken), Some(2));
 }
 
 /// *rally-goes-on*: while both players run and hear each other, a ping is answered within a second.
@@ -101,7 +84,7 @@ const LOOK: Duration = Duration::from_millis(50);
 impl Rally {
     fn new(careless: bool) -> Self {
         Self {
-            owed: Monitor::new("rally-goes-on", Overdue::Violates),
+            owed: Monitor::new("rally-goes-on"),
             since: None,
             careless,
         }
@@ -188,7 +171,6 @@ fn a_machine_meets_its_obligation_while_faults_last() {
     assert_eq!(interrupted(&mut Rally::new(false)), Ok(()));
     let tally = take().remove("rally-goes-on").expect("it has a monitor");
     assert!(tally.met >= 100, "{tally:?}");
-    assert_eq!(tally.broken, 0);
 }
 
 #[test]
