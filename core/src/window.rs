@@ -31,6 +31,8 @@ pub(crate) struct Windows {
 struct Window {
     /// Bytes that may be under way.
     size: u64,
+    /// Half of the size with which something was lost last: from there on it grows slowly.
+    brake: u64,
     /// The round trip of a message that no other one was before.
     base: Option<Duration>,
     /// The round trip of the message that was acknowledged last.
@@ -39,6 +41,9 @@ struct Window {
     delivered: u64,
     in_flight: u64,
     flights: BTreeMap<(Attempt, u64), Flight>,
+    /// What answers questions that were dropped, and when it will have arrived or be lost. Nobody
+    /// will say so, but until then it takes its time on the link.
+    leaving: BTreeMap<Instant, u64>,
     /// Messages so far.
     sent: u64,
     /// Since when an answer that was sent again is under way.
@@ -88,7 +93,8 @@ impl Windows {
     pub(crate) fn expiry(&self, peer: NodeId) -> Option<Instant> {
         let window = self.peers.get(&peer)?;
         let expiry = |flight: &Flight| window.expiry(flight, self.heartbeat);
-        window.flights.values().map(expiry).min()
+        let flights = window.flights.values().map(expiry);
+        flights.chain(window.leaving.keys().copied()).min()
     }
 
     /// How long what is under way to `peer` takes to be acknowledged, as its link was last seen.
@@ -174,32 +180,49 @@ impl Windows {
         }
     }
 
-    /// Nothing that answers `attempt` counts any more: it was dropped, or is lost.
+    /// The question `attempt` was asked anew, for some of its answers are missing.
+    pub(crate) fn lose(&mut self, peer: NodeId, attempt: Attempt) {
+        if let Some(window) = self.peers.get_mut(&peer)
+            && window.oldest(attempt).is_some()
+        {
+            window.halve();
+        }
+        self.forget(peer, attempt);
+    }
+
+    /// The question `attempt` was dropped: what answers it is of no use, but still on its way.
     pub(crate) fn forget(&mut self, peer: NodeId, attempt: Attempt) {
+        let heartbeat = self.heartbeat;
         let Some(window) = self.peers.get_mut(&peer) else {
             return;
         };
-        while let Some((key, _)) = window.oldest(attempt) {
-            window.remove(key);
+        while let Some((key, flight)) = window.oldest(attempt) {
+            window.flights.remove(&key);
+            let gone = flight.at.after(window.needs(flight.queued, heartbeat));
+            *window.leaving.entry(gone).or_default() += flight.bytes;
         }
     }
 
     /// What answers `attempt` has been under way for longer than it should: it will be sent again,
     /// to a link that carries less than was thought.
     pub(crate) fn send_again(&mut self, peer: NodeId, attempt: Attempt) {
-        if let Some(window) = self.peers.get_mut(&peer)
-            && let Some((_, oldest)) = window.oldest(attempt)
-        {
+        let Some(window) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if let Some((_, oldest)) = window.oldest(attempt) {
             window.again = Some((attempt, oldest.first));
-            window.shrink(window.size / 2);
+            window.halve();
         }
-        self.forget(peer, attempt);
+        while let Some((key, _)) = window.oldest(attempt) {
+            window.remove(key);
+        }
     }
 
     /// The run of `peer` ended, and with it everything that was under way.
     pub(crate) fn clear(&mut self, peer: NodeId) {
         if let Some(window) = self.peers.get_mut(&peer) {
             window.flights.clear();
+            window.leaving.clear();
             window.in_flight = 0;
             window.again = None;
         }
@@ -231,11 +254,13 @@ impl Window {
     fn new() -> Self {
         Self {
             size: START,
+            brake: u64::MAX,
             base: None,
             took: Duration::ZERO,
             delivered: 0,
             in_flight: 0,
             flights: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             sent: 0,
             again: None,
         }
@@ -280,13 +305,21 @@ impl Window {
         let carried = delivered.saturating_mul(allowed.as_nanos()) / took.as_nanos();
         let carried = u64::try_from(carried).unwrap_or(u64::MAX);
         if took <= allowed {
-            let grown = carried
-                .min(self.size.saturating_mul(u64::from(GROWTH)))
-                .min(LARGEST);
+            let largest = if self.size < self.brake {
+                self.size.saturating_mul(u64::from(GROWTH))
+            } else {
+                self.size.saturating_add(self.size / 4)
+            };
+            let grown = carried.min(largest).min(LARGEST);
             self.size = self.size.max(grown);
         } else {
             self.shrink(carried.max(self.size / 2));
         }
+    }
+
+    fn halve(&mut self) {
+        self.shrink(self.size / 2);
+        self.brake = self.size;
     }
 
     fn shrink(&mut self, size: u64) {
@@ -317,6 +350,11 @@ impl Window {
         };
         let gone: alloc::vec::Vec<_> = self.flights.iter().filter_map(gone).collect();
         gone.into_iter().for_each(|key| self.remove(key));
+        while let Some(first) = self.leaving.first_entry()
+            && *first.key() <= now
+        {
+            self.in_flight -= first.remove();
+        }
     }
 }
 

@@ -135,10 +135,21 @@ impl Stream {
         self.next = self.next.max(since);
         let heard = (since.max(self.heard.0), durable.max(self.heard.1));
         let before = core::mem::replace(&mut self.heard, heard);
-        // What became durable meanwhile tells nothing of what is behind it.
-        self.is_missing = heard == before || (heard.0 == before.0 && heard.0 < self.next);
+        // What became durable meanwhile tells nothing of what is behind it, nor does what was said
+        // in vain before.
+        let is_stuck = heard.0 < self.next && (heard.0 == before.0 || is_late);
+        self.is_missing = heard == before || is_stuck;
         if self.send_missing(node, cx).is_some() {
             cx.count(Count::StillUnderWay);
+        }
+    }
+
+    /// The member asks anew from `since` on.
+    pub(super) fn end(self, node: NodeId, since: Seq, cx: &mut Cx<'_>) {
+        if since < self.next {
+            cx.windows.lose(node, self.attempt);
+        } else {
+            cx.windows.forget(node, self.attempt);
         }
     }
 
@@ -268,7 +279,7 @@ impl Chain {
             other => {
                 let stream = Stream::new(attempt, since.end, follower.acked);
                 if let Some(old) = other.replace(stream) {
-                    cx.windows.forget(from.node, old.attempt);
+                    old.end(from.node, since.end, cx);
                 }
             }
         }

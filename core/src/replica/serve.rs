@@ -162,6 +162,10 @@ impl Chain {
                 cx.count(Count::StaleAnswer);
             }
             Some(_) | None => {
+                if let Some(Errand::CatchUp { stream, .. }) = self.serving.asked.remove(&asker.node)
+                {
+                    stream.end(asker.node, since.end, cx);
+                }
                 let stream = Stream::new(attempt, since.end, since.end);
                 let errand = Errand::CatchUp {
                     stream,

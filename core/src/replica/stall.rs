@@ -147,13 +147,13 @@ impl Chain {
             .find(may_lead)
     }
 
-    /// Whether the store here had no space for a while in which a majority without it committed
-    /// everything: somebody else can take appends.
+    /// Whether the store here had no space for a while and everything is committed: somebody else
+    /// may be able to take appends. Whoever takes over with a full store commits its first entry
+    /// only where a majority without it has space, so full stores do not hand a chain around.
     pub(super) fn is_out_of_space(&self, cx: &Cx<'_>) -> bool {
         let full_since = self.lead.as_ref().and_then(|lead| lead.full_since);
         full_since.is_some_and(|at| cx.now.since(at) >= cx.config.suspicion())
             && self.commit == self.log.end()
-            && self.log.durable().end < self.log.end()
     }
 }
 

@@ -6,6 +6,7 @@ mod elect;
 mod follower;
 mod helper;
 mod leader;
+mod resend;
 mod reset;
 mod retain;
 mod store;

@@ -140,16 +140,11 @@ fn a_link_that_becomes_slow_is_given_less_and_then_more_again() {
 }
 
 #[test]
-fn what_is_dropped_or_sent_again_makes_room() {
+fn what_is_sent_again_or_lost_makes_room() {
     let mut windows = windows();
     windows.sent(PEER, attempt(1), (1, START), at(0));
     assert!(!windows.has_room(PEER, 1, at(1)));
     assert!(windows.has_room(NodeId::new(3), START, at(1)), "per peer");
-    windows.forget(PEER, attempt(2));
-    assert!(!windows.has_room(PEER, 1, at(1)));
-    windows.forget(PEER, attempt(1));
-    assert!(windows.has_room(PEER, START, at(1)));
-    windows.sent(PEER, attempt(1), (1, START), at(2));
     windows.send_again(PEER, attempt(1));
     assert!(windows.has_room(PEER, START / 2, at(3)), "and less of it");
     windows.sent(PEER, attempt(1), (1, START), at(4));
@@ -159,6 +154,60 @@ fn what_is_dropped_or_sent_again_makes_room() {
     let expiry = windows.expiry(PEER).expect("something is under way");
     windows.sent(PEER, attempt(1), (2, START), at(5));
     assert!(windows.has_room(PEER, 1, expiry.after(Duration::from_secs(60))));
+}
+
+#[test]
+fn what_is_dropped_takes_its_time_on_the_link() {
+    let mut windows = windows();
+    windows.sent(PEER, attempt(1), (1, START), at(0));
+    windows.forget(PEER, attempt(2));
+    windows.forget(PEER, attempt(1));
+    assert_eq!(windows.count(PEER, attempt(1)), 0);
+    assert!(!windows.has_room(PEER, 1, at(1)));
+    // A heartbeat holds a window.
+    let gone = windows.expiry(PEER).expect("something is under way");
+    assert_eq!(gone, at(625_000));
+    assert!(windows.has_room(PEER, START, gone));
+    windows.sent(PEER, attempt(3), (1, START), gone);
+    windows.lose(PEER, attempt(3));
+    assert_eq!(windows.message_bytes(PEER), START / 8, "and less of it");
+}
+
+/// When a second message is overdue, after a first one was acknowledged 6 s after it was sent.
+fn overdue_after(is_late: bool, arrived: Option<u64>) -> Instant {
+    let mut windows = windows();
+    windows.sent(PEER, attempt(1), (1, 1_000), at(0));
+    if let Some(arrived) = arrived {
+        windows.arrived(PEER, attempt(1), 1, at(arrived));
+    }
+    windows.acknowledge(PEER, attempt(1), (1, is_late), at(6_000_000));
+    windows.sent(PEER, attempt(1), (2, 1_000), at(6_000_000));
+    windows
+        .overdue_at(PEER, attempt(1))
+        .expect("it is under way")
+}
+
+#[test]
+fn a_round_trip_is_that_of_the_link() {
+    assert!(overdue_after(false, None) > at(16_000_000));
+    let fresh = at(6_300_000);
+    assert!(overdue_after(true, None) < fresh, "it was lost before");
+    assert!(
+        overdue_after(false, Some(20_000)) < fresh,
+        "it waited for its disk"
+    );
+}
+
+#[test]
+fn after_a_loss_a_window_grows_slowly() {
+    let mut windows = windows();
+    windows.sent(PEER, attempt(1), (1, START), at(0));
+    windows.send_again(PEER, attempt(1));
+    let halved = windows.message_bytes(PEER);
+    windows.sent(PEER, attempt(1), (1, START), at(10));
+    windows.acknowledge(PEER, attempt(1), (1, false), at(1_000));
+    let grown = windows.message_bytes(PEER);
+    assert!(grown > halved && grown <= halved * 5 / 4, "{grown}");
 }
 
 #[test]
@@ -181,7 +230,7 @@ proptest! {
     /// Whatever is said of whatever was sent, what is under way is the sum of what was not said.
     #[test]
     fn what_is_under_way_adds_up(
-        steps in prop::collection::vec((0_u8..6, 1_u64..4, 0_u64..200_000, 0_u64..900_000), 1..200),
+        steps in prop::collection::vec((0_u8..8, 1_u64..4, 0_u64..200_000, 0_u64..900_000), 1..200),
     ) {
         let mut windows = windows();
         let (mut now, mut end) = (0, 0);
@@ -193,11 +242,14 @@ proptest! {
                 2 => windows.acknowledge(PEER, attempt(of), (end.saturating_sub(bytes % 9), false), at(now)),
                 3 => windows.forget(PEER, attempt(of)),
                 4 => windows.send_again(PEER, attempt(of)),
+                5 => windows.lose(PEER, attempt(of)),
+                6 => windows.arrived(PEER, attempt(of), end, at(now)),
                 _ => { windows.has_room(PEER, bytes, at(now)); }
             }
             if let Some(window) = windows.peers.get(&PEER) {
                 let sum: u64 = window.flights.values().map(|flight| flight.bytes).sum();
-                prop_assert_eq!(window.in_flight, sum);
+                let leaving: u64 = window.leaving.values().sum();
+                prop_assert_eq!(window.in_flight, sum + leaving);
                 prop_assert!(window.size >= SMALLEST);
             }
         }

@@ -331,6 +331,12 @@ fn slow_link(plan: &mut Plan, draw: Draw) {
     client.bytes = (100, *draw.of("entry").pick(&[2_000, 60_000]));
     client.count = draw.of("count").within(10..=30);
     (client.interval_ms, client.start_ms) = (60, 1_500);
+    if let Some(connections) = &mut plan.connections {
+        // A queue that cannot hold two entries loses every second one without a word, and no
+        // driver has such a queue.
+        let two = u64::from(2 * client.bytes.1);
+        connections.queue_bytes_max = connections.queue_bytes_max.max(two);
+    }
     let at = draw.of("at").within(500..=3_000);
     let back = at + draw.of("down").within(2_000..=5_000);
     crash(plan, behind, (at, back), Unsynced::Kept);

@@ -66,9 +66,15 @@ impl Cx<'_> {
             }
         };
         let end = unsealed_from(&log, false);
-        let (behind, before) = in_log
-            .into_iter()
-            .partition(|damage| is_behind(damage, end));
+        // What was replaced belongs to the log no more: a crash may come before it is cut.
+        let replaced = &log.replaced;
+        let (behind, before) = in_log.into_iter().partition(|damage| {
+            spot(damage).is_some_and(|spot| {
+                let is_replaced =
+                    |(first, upto): &(Spot, u64)| spot >= *first && spot.segment < *upto;
+                spot >= end || replaced.iter().any(is_replaced)
+            })
+        });
         damage.extend::<Vec<_>>(before);
         torn.extend::<Vec<_>>(behind);
         let repaired = self.repaired(&names, parts, damage);
@@ -368,13 +374,16 @@ fn whole(file: FileName, bytes: &[u8], fault: Fault) -> Damage {
     }
 }
 
-/// Whether damage lies in a segment, and there behind `end`.
-fn is_behind(damage: &Damage, end: Spot) -> bool {
-    match Named::of(&damage.file) {
-        Some(Named::Chain {
-            part: Part::Segment(number),
+/// Where damage of a segment begins.
+fn spot(damage: &Damage) -> Option<Spot> {
+    match Named::of(&damage.file)? {
+        Named::Chain {
+            part: Part::Segment(segment),
             ..
-        }) => (number, damage.offset) >= (end.segment, end.offset),
-        Some(Named::Chain { .. } | Named::Identity(_) | Named::Peers(_)) | None => false,
+        } => Some(Spot {
+            segment,
+            offset: damage.offset,
+        }),
+        Named::Chain { .. } | Named::Identity(_) | Named::Peers(_) => None,
     }
 }

@@ -224,8 +224,13 @@ impl Reader<'_> {
     }
 
     /// A segment that starts before the end of what was read replaces it from there on: a cut
-    /// made it, or an earlier boot that copied the unsealed part, and it is complete.
+    /// made it, or an earlier boot that copied the unsealed part, and it is complete. One that
+    /// starts right there replaces what cannot be read behind it: nothing in between is missing.
     fn turn_back(&mut self, segment: u64, end: Seq) {
+        if self.next == Some(end) && self.skipped > 0 {
+            let torn = self.damaged.map(|torn| (torn, segment));
+            self.log.replaced.extend(torn);
+        }
         if self.next.is_none_or(|next| end >= next) {
             return;
         }

@@ -45,7 +45,7 @@ pub(super) struct Bench {
     pub(super) wall_there: Wall,
     me: Run,
     rng: Rng,
-    liveness: Liveness,
+    pub(super) liveness: Liveness,
     counters: Counters,
     bucket: Bucket,
     turns: Turns,

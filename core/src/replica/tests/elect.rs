@@ -1,8 +1,9 @@
 //! Votes granted and refused, adoption, and the loss of the quorum.
 
-use super::bench::{Bench, Start, attempt, follows, leads, led, note};
+use super::bench::{Bench, Start, attempt, follows, leads, led, note, replied};
 use crate::action::Note;
 use crate::chain::order::{Order, StoreError, Vote};
+use crate::client::{Answer, Ask};
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Epoch, NodeId, Seq};
@@ -276,4 +277,20 @@ fn the_last_epoch_there_is_is_never_sought() {
     let said = bench.act(|chain, cx| chain.on_election_due(false, cx));
     assert_eq!(said, []);
     assert_eq!(bench.chain.role(), Role::Replica);
+}
+
+#[test]
+fn nobody_leads_or_appends_without_knowing_what_time_it_is() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.act(|chain, cx| chain.on_election_due(false, cx));
+    assert_eq!(bench.chain.role(), Role::Replica, "nobody was heard");
+    let mut bench = Start::of(1, &[1]).settled().leading();
+    // The clock leaps, and nothing that it knows of the others' clocks is worth anything.
+    bench.pass(Duration::from_secs(3_600));
+    let said = bench.ask(1, Ask::OpenClient);
+    assert_eq!(said, [replied(1, Answer::NotLeader { hint: None })]);
+    let end = bench.chain.log().end();
+    bench.row(2, follows(2));
+    bench.ask(2, Ask::OpenClient);
+    assert!(bench.chain.log().end() > end);
 }

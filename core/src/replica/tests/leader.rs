@@ -15,7 +15,7 @@ use crate::replica::role::{Role, Signal};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-fn chunk(bench: &Bench, from: u64, end: u64) -> Talk {
+pub(super) fn chunk(bench: &Bench, from: u64, end: u64) -> Talk {
     let chain = &bench.chain;
     let entries = (from..end).map(|seq| chain.log().entry(Seq::new(seq)).unwrap().clone());
     Talk::Chunk {
