@@ -35,6 +35,13 @@ pub(crate) struct Place {
     waits: bool,
 }
 
+impl Place {
+    /// Whether it waits for its turn.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waits
+    }
+}
+
 /// How a turn ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {

@@ -145,8 +145,10 @@ impl Windows {
         let Some(window) = self.peers.get_mut(&peer) else {
             return;
         };
-        let flights = window.flights.range_mut((attempt, 0)..=(attempt, u64::MAX));
-        for (_, flight) in flights.take_while(|(_, flight)| flight.end <= end) {
+        for ((of, _), flight) in window.flights.range_mut((attempt, 0)..) {
+            if *of != attempt || flight.end > end {
+                break;
+            }
             flight.arrived.get_or_insert(now);
         }
     }
@@ -228,10 +230,11 @@ impl Windows {
         }
     }
 
-    /// How many messages that answer `attempt` are under way.
-    pub(crate) fn count(&self, peer: NodeId, attempt: Attempt) -> usize {
-        let window = self.peers.get(&peer);
-        window.map_or(0, |window| window.of(attempt).count())
+    /// Whether fewer than `max` messages that answer `attempt` are under way.
+    pub(crate) fn is_open(&self, peer: NodeId, attempt: Attempt, max: usize) -> bool {
+        self.peers.get(&peer).is_none_or(|window| {
+            window.flights.len() < max || window.of(attempt).take(max).count() < max
+        })
     }
 
     /// Whether what answers `attempt` should have been acknowledged long ago, or nothing that does
@@ -271,7 +274,8 @@ impl Window {
     }
 
     fn of(&self, attempt: Attempt) -> impl Iterator<Item = (&(Attempt, u64), &Flight)> {
-        self.flights.range((attempt, 0)..=(attempt, u64::MAX))
+        let from = self.flights.range((attempt, 0)..);
+        from.take_while(move |((of, _), _)| *of == attempt)
     }
 
     fn oldest(&self, attempt: Attempt) -> Option<((Attempt, u64), Flight)> {

@@ -99,14 +99,20 @@ pub struct Kept {
     pub checkpoint: Checkpoint,
 }
 
-/// The whole file of a checkpoint.
-pub(super) fn write_file(salt: Salt, replica: Replica, first: u64, kept: &Checkpoint) -> Vec<u8> {
+/// What the file of a checkpoint says, in both places.
+pub(super) fn file_body(replica: Replica, first: u64, kept: &Checkpoint) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
+    out.put_u32(replica.get());
+    out.put_u64(first);
+    out.put_u8(VERSION);
+    encode_into(kept, out)
+}
+
+/// The whole file of a checkpoint in one place.
+pub(super) fn write_file(salt: Salt, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(record::HEAD + body.len());
     record::write(&mut out, salt, 0, Kind::Checkpoint, |out| {
-        out.put_u32(replica.get());
-        out.put_u64(first);
-        out.put_u8(VERSION);
-        *out = encode_into(kept, core::mem::take(out));
+        out.extend_from_slice(body);
     });
     out
 }

@@ -206,10 +206,11 @@ pub(super) fn replace_checkpoint(
     (replica, segment_first, kept): (Replica, u64, &Checkpoint),
 ) -> Vec<FileOp> {
     let places = [Place::A, Place::B].map(|place| names.checkpoint(place));
+    let body = checkpoint::file_body(replica, segment_first, kept);
     let mut ops = Vec::new();
     for file in &places {
         let salt = Salt::of_store(identity, file);
-        let bytes = checkpoint::write_file(salt, replica, segment_first, kept);
+        let bytes = checkpoint::write_file(salt, &body);
         ops.extend(write_draft(file, bytes));
     }
     ops.extend(places.iter().map(rename_draft));

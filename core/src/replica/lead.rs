@@ -117,7 +117,7 @@ impl Stream {
     /// Whether another message may be under way.
     pub(super) fn is_open(&self, node: NodeId, cx: &Cx<'_>) -> bool {
         let max = cx.config.limits().chunks_in_flight_max as usize;
-        cx.windows.count(node, self.attempt) < max
+        cx.windows.is_open(node, self.attempt, max)
     }
 
     /// The member has what is before `since`, and durably what is before `durable`. If that is no
@@ -131,7 +131,10 @@ impl Stream {
     ) {
         let end = (durable.get(), is_late);
         cx.windows.acknowledge(node, self.attempt, end, cx.now);
-        cx.windows.arrived(node, self.attempt, since.get(), cx.now);
+        if since > durable {
+            let end = since.get();
+            cx.windows.arrived(node, self.attempt, end, cx.now);
+        }
         self.next = self.next.max(since);
         let heard = (since.max(self.heard.0), durable.max(self.heard.1));
         let before = core::mem::replace(&mut self.heard, heard);
@@ -151,6 +154,11 @@ impl Stream {
         } else {
             cx.windows.forget(node, self.attempt);
         }
+    }
+
+    /// Whether it has nothing to send, as far as a log ends at `end`.
+    pub(super) fn is_quiet(&self, end: Seq) -> bool {
+        !self.is_missing && self.next >= end
     }
 
     /// Nothing that was under way arrives any more.

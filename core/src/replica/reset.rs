@@ -113,7 +113,7 @@ impl Parcel {
     /// Whether a part of it may be sent.
     pub(super) fn is_due(&self, node: NodeId, cx: &Cx<'_>) -> bool {
         let max = cx.config.limits().chunks_in_flight_max as usize;
-        self.next < self.end && cx.windows.count(node, self.attempt) < max
+        self.next < self.end && cx.windows.is_open(node, self.attempt, max)
     }
 
     /// The member says again what it has.

@@ -87,8 +87,11 @@ impl Errand {
 }
 
 impl Serving {
-    pub(super) fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.parcels.is_empty() && self.places.is_empty()
+    /// Whether nothing was asked for, and nobody waits for a turn.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.asked.is_empty()
+            && self.parcels.is_empty()
+            && !self.places.values().any(Place::is_waiting)
     }
 
     /// Takes a new question in the place of the one before, what was sent for which no longer

@@ -1,6 +1,7 @@
 //! Bulk to the members, turn by turn: chunks to the followers, within the window of each and the
 //! bandwidth budget.
 
+use super::lead::Follower;
 use super::log::ENTRY_OVERHEAD;
 use super::{Chain, Cx, Entries};
 use crate::bandwidth::Class;
@@ -15,7 +16,7 @@ use alloc::sync::Arc;
 impl Chain {
     /// Says which members want bulk of this chain. As long as nobody waits, each is served at once.
     pub(super) fn want_turns(&mut self, cx: &mut Cx<'_>) {
-        if self.lead.is_none() && self.serving.is_idle() {
+        if self.is_quiet() {
             return;
         }
         let membership = self.log.membership().clone();
@@ -33,6 +34,20 @@ impl Chain {
                 self.want_turn(member.node, wants, cx);
             }
         }
+    }
+
+    /// Whether nobody wants bulk of this chain, or waits for its turn.
+    fn is_quiet(&self) -> bool {
+        let end = self.log.end();
+        let is_quiet = |follower: &Follower| {
+            let stream = follower.stream.as_ref();
+            stream.is_none_or(|stream| stream.is_quiet(end))
+        };
+        self.serving.is_quiet()
+            && self
+                .lead
+                .as_ref()
+                .is_none_or(|lead| lead.followers.values().all(is_quiet))
     }
 
     fn want_turn(&mut self, node: NodeId, wants: bool, cx: &mut Cx<'_>) {

@@ -10,7 +10,7 @@ use super::{
     step,
 };
 use crate::history::{Asked, Attempt};
-use crate::model::{Freshness, Host, Output};
+use crate::model::{Freshness, Host, Output, wire_size};
 use meshos_core::chain::entry::Entry;
 use meshos_core::client::{Answer, Reason};
 use meshos_core::id::{ChainId, NodeId, Seq};
@@ -57,12 +57,12 @@ impl Checks {
         {
             return Ok(());
         }
-        let bytes = wire::encoded_length(message) as u64;
-        bounded::observe(
-            Measure::MessageBytes,
-            bytes,
-            self.config(step.node).limits(),
-        )?;
+        let limits = self.config(step.node).limits();
+        // What is estimated to be small is far from any limit, and need not be measured.
+        if wire_size(message) > limits.message_bytes_max / 4 {
+            let bytes = wire::encoded_length(message) as u64;
+            bounded::observe(Measure::MessageBytes, bytes, limits)?;
+        }
         match &message.body {
             Body::Heartbeat(beat) => {
                 // To a peer that is gone the same rows go out again and again.

@@ -8,7 +8,7 @@ mod words;
 
 pub use host::{Host, HostConfig, Output, files_of};
 pub use op::{Ask, Freshness, Op, payload};
-pub use wire::Wire;
+pub use wire::{Wire, size as wire_size};
 
 use meshos_core::id::{NodeId, StoreId};
 use meshos_sim::machine::NodeIndex;

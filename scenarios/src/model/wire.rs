@@ -28,8 +28,8 @@ impl Wire {
     /// Whether its body has at most `bytes_max` bytes.
     pub fn fits(&self, bytes_max: u32) -> bool {
         // What is estimated to be small is far from any limit, and need not be measured.
-        let estimate = meshos_sim::machine::Message::size(self);
-        estimate <= bytes_max / 4 || wire::encoded_length(&self.message) <= bytes_max as usize
+        size(&self.message) <= bytes_max / 4
+            || wire::encoded_length(&self.message) <= bytes_max as usize
     }
 }
 
@@ -80,28 +80,7 @@ impl meshos_sim::machine::Message for Wire {
     }
 
     fn size(&self) -> u32 {
-        let items = |count: usize| HEAD + ITEM * count as u32;
-        match &self.message.body {
-            Body::Heartbeat(beat) => items(beat.rows.len()),
-            Body::Confirm(asked) | Body::Confirmed(asked) => items(asked.len()),
-            Body::Forward(forward) => match &forward.ask {
-                ForwardAsk::Append { payload, .. } => HEAD + payload.length(),
-                ForwardAsk::OpenClient | ForwardAsk::ReadIndex | ForwardAsk::Transfer { .. } => {
-                    HEAD
-                }
-            },
-            Body::Forwarded { .. } => HEAD,
-            Body::Chain(chain) => {
-                if let Talk::Reset { part, .. } = &chain.talk {
-                    return HEAD + part.len() as u32;
-                }
-                let entries = self.message.body.entries();
-                let payloads = entries.into_iter().flat_map(|entries| entries.iter());
-                HEAD + payloads
-                    .map(|entry| ENTRY + entry.payload.length())
-                    .sum::<u32>()
-            }
-        }
+        size(&self.message)
     }
 
     fn decoded(self) -> Self {
@@ -124,6 +103,30 @@ impl meshos_sim::machine::Message for Wire {
         }
         let message = wire::decode(&frame, u32::MAX).ok()?;
         Some(Self::new(Arc::new(message)))
+    }
+}
+
+/// About how many bytes a message has on the wire, without encoding it.
+pub fn size(message: &Message) -> u32 {
+    let items = |count: usize| HEAD + ITEM * count as u32;
+    match &message.body {
+        Body::Heartbeat(beat) => items(beat.rows.len()),
+        Body::Confirm(asked) | Body::Confirmed(asked) => items(asked.len()),
+        Body::Forward(forward) => match &forward.ask {
+            ForwardAsk::Append { payload, .. } => HEAD + payload.length(),
+            ForwardAsk::OpenClient | ForwardAsk::ReadIndex | ForwardAsk::Transfer { .. } => HEAD,
+        },
+        Body::Forwarded { .. } => HEAD,
+        Body::Chain(chain) => {
+            if let Talk::Reset { part, .. } = &chain.talk {
+                return HEAD + part.len() as u32;
+            }
+            let entries = message.body.entries();
+            let payloads = entries.into_iter().flat_map(|entries| entries.iter());
+            HEAD + payloads
+                .map(|entry| ENTRY + entry.payload.length())
+                .sum::<u32>()
+        }
     }
 }
 

@@ -211,7 +211,10 @@ impl ChainLayout {
         size: u64,
         entries: impl Iterator<Item = &'a Arc<Entry>>,
     ) -> (FileName, Vec<u8>) {
-        let name = self.names.segment(number);
+        let name = match self.segments.get(&number) {
+            Some(file) => file.name.clone(),
+            None => self.names.segment(number),
+        };
         let salt = Salt::of_store(identity, &name);
         let mut bytes = Vec::with_capacity((segment::HEADER_BYTES + size) as usize);
         if start > 0 {
