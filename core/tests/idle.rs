@@ -11,6 +11,7 @@ use meshos_core::id::{NodeId, Seq};
 use meshos_core::node::Node;
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
+use meshos_core::time::Instant;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -56,6 +57,17 @@ fn heartbeats_touch_no_chain_that_nothing_happens_to() {
     let places: BTreeSet<usize> = cluster.touched.iter().map(|&(_, place)| place).collect();
     assert_eq!(places.len(), 1, "the chain that is used, on every node");
     assert_eq!(cluster.touched.len(), 3);
+}
+
+#[test]
+fn many_chains_elect_leaders_though_each_disk_performs_their_votes_one_by_one() {
+    let names = (0..2_000).map(|number| format!("idle-{number}"));
+    let drafts = names.map(|name| chain(&name, 3, Retention::default()));
+    let mut cluster = Cluster::new(&config_of(3, drafts.collect()));
+    cluster.disks = Some(vec![Instant::ZERO; 3]);
+    cluster.run(Duration::from_secs(30));
+    let led: usize = cluster.nodes.iter().map(led).sum();
+    assert_eq!(led, 2_000);
 }
 
 #[test]

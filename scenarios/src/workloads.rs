@@ -34,6 +34,12 @@ pub fn all() -> Vec<Workload> {
             || idle_measured(1_000),
         )
         .yardstick("1 idle chain", 0, || idle_measured(1)),
+        Workload::new(
+            "idle-10000",
+            "5 nodes with 10,000 idle chains, without checks",
+            || idle_measured(10_000),
+        )
+        .yardstick("1 idle chain", 0, || idle_measured(1)),
     ]
 }
 

@@ -63,6 +63,8 @@ pub struct Node {
     asking: BTreeSet<ChainIndex>,
     /// Chains whose row changed since the last heartbeat.
     stale: Vec<ChainIndex>,
+    /// How many chains seek leadership.
+    candidates: u32,
     leaving: bool,
 }
 
@@ -198,6 +200,7 @@ impl Node {
             watched: BTreeSet::new(),
             asking: BTreeSet::new(),
             stale: Vec::new(),
+            candidates: 0,
             leaving: false,
             config,
         })
@@ -365,6 +368,7 @@ impl Node {
             attempts: &mut self.attempts,
             under_way: &mut self.under_way,
             stale: &mut self.stale,
+            candidates: &mut self.candidates,
             leaving: self.leaving,
             out,
         };

@@ -37,6 +37,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) under_way: &'a mut BTreeMap<Number, ChainIndex>,
     /// Chains whose row changed since the last heartbeat.
     pub(crate) stale: &'a mut Vec<ChainIndex>,
+    /// How many chains seek leadership here.
+    pub(crate) candidates: &'a mut u32,
     /// Whether this node is about to stop and seeks no leadership.
     pub(crate) leaving: bool,
     pub(crate) out: &'a mut Actions,
@@ -102,6 +104,18 @@ impl Cx<'_> {
         }
     }
 
+    /// Whether one more chain may seek leadership now. Each one makes a majority write its vote,
+    /// and with too many at once no round of votes ends in time on any disk.
+    pub(crate) fn admits_candidate(&self) -> bool {
+        *self.candidates < CANDIDATES_MAX
+    }
+
+    /// A pause before the next look whether one more chain may seek leadership.
+    pub(crate) fn candidate_pause(&mut self) -> Duration {
+        let heartbeat = self.config.heartbeat();
+        self.rng.span(heartbeat / 8, heartbeat / 4)
+    }
+
     /// One delay before an election: 4 to 7 heartbeats (R2). Longer ones would leave too little of
     /// the four seconds in which a chain is to go on without its leader.
     pub(crate) fn election_delay(&mut self) -> Duration {
@@ -109,3 +123,6 @@ impl Cx<'_> {
         self.rng.span(heartbeat * 4, heartbeat * 7)
     }
 }
+
+/// So many chains of one node may seek leadership at the same time.
+const CANDIDATES_MAX: u32 = 64;

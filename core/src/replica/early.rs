@@ -41,6 +41,10 @@ impl Chain {
     /// The early attempt is due, unless the election it is meant for went on without it.
     pub(crate) fn on_early_due(&mut self, cx: &mut Cx<'_>) {
         let Some(early) = self.early else { return };
+        if !cx.admits_candidate() {
+            let at = cx.now.after(cx.candidate_pause());
+            return cx.deadlines.arm(self.index, Kind::Early, at);
+        }
         let others = self.voted.filter(|&voted| voted != self.me.node);
         let is_given = early.n < self.epoch.n && others.is_some();
         if !is_given && self.may_campaign(cx) && !self.has_live_leader(cx) {

@@ -131,6 +131,10 @@ impl Chain {
             return;
         }
         self.election_rearmed = false;
+        if !cx.admits_candidate() {
+            let at = cx.now.after(cx.candidate_pause());
+            return cx.deadlines.arm(self.index, Kind::Election, at);
+        }
         if self.may_campaign(cx) && !self.has_live_leader(cx) {
             self.campaign(crate::message::Purpose::Silence, cx);
         }

@@ -282,11 +282,14 @@ impl Chain {
     }
 
     pub(crate) fn set_role(&mut self, to: Role, signal: Signal, cx: &mut Cx<'_>) {
+        let was_candidate = self.role == Role::Candidate;
         let changed = self.role.change(to, signal);
         assert!(
             changed.is_ok(),
             "roles change only along the table: {changed:?}"
         );
+        *cx.candidates -= u32::from(was_candidate);
+        *cx.candidates += u32::from(to == Role::Candidate);
         cx.note(
             self.id,
             Note::Role {

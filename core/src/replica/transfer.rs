@@ -165,7 +165,8 @@ impl Chain {
         if self.pinned == Some(self.me.node) {
             self.pin_tried = Some(cx.now);
         }
-        if self.may_campaign(cx) {
+        // The leader says so again with its next heartbeat.
+        if self.may_campaign(cx) && cx.admits_candidate() {
             self.campaign(Purpose::Transfer, cx);
         }
     }

@@ -26,6 +26,9 @@ pub(crate) struct Cluster {
     /// Nodes whose process is gone.
     pub(crate) dead: BTreeSet<usize>,
     pub(crate) latency: u64,
+    /// When each node's disk is done with everything it was given, where it performs one order at
+    /// a time.
+    pub(crate) disks: Option<Vec<Instant>>,
     answers: BTreeMap<Ticket, Answer>,
     tickets: u64,
     /// Every replica that a step touched, by node and place.
@@ -51,6 +54,7 @@ impl Cluster {
             cut_off: BTreeSet::new(),
             dead: BTreeSet::new(),
             latency: 5 * MS,
+            disks: None,
             answers: BTreeMap::new(),
             tickets: 0,
             touched: BTreeSet::new(),
@@ -105,7 +109,8 @@ impl Cluster {
                     }
                 }
                 Action::Store { op, .. } => {
-                    self.post(MS, node, Input::Done { op, result: Ok(()) });
+                    let after = self.stored_after(node);
+                    self.post(after, node, Input::Done { op, result: Ok(()) });
                 }
                 Action::Reply { ticket, answer } => {
                     self.answers.insert(ticket, answer);
@@ -113,6 +118,16 @@ impl Cluster {
                 Action::Note { .. } => {}
             }
         }
+    }
+
+    /// How long an order takes that the disk of `node` is given now.
+    fn stored_after(&mut self, node: usize) -> u64 {
+        let Some(disks) = &mut self.disks else {
+            return MS;
+        };
+        let done = disks[node].max(self.now).after(Duration::from_millis(1));
+        disks[node] = done;
+        done.since(self.now).as_nanos() as u64
     }
 
     pub(crate) fn ask(&mut self, node: usize, ask: Ask) -> Ticket {

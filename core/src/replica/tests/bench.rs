@@ -54,6 +54,7 @@ pub(super) struct Bench {
     pub(super) attempts: Number,
     under_way: BTreeMap<Number, ChainIndex>,
     stale: Vec<ChainIndex>,
+    candidates: u32,
     heard: u64,
     out: Actions,
 }
@@ -148,6 +149,7 @@ impl Start {
             attempts: Number::new(0),
             under_way: BTreeMap::new(),
             stale: Vec::new(),
+            candidates: 0,
             leaving: false,
             wall: Wall::from_ms(7),
             wall_there: Wall::default(),
@@ -184,6 +186,7 @@ impl Bench {
             attempts: &mut self.attempts,
             under_way: &mut self.under_way,
             stale: &mut self.stale,
+            candidates: &mut self.candidates,
             leaving: self.leaving,
             out: &mut self.out,
         };
