@@ -1,29 +1,3 @@
-//! Whatever a peer sends, the decoder answers with a message or with an error; what it lets
-//! through encodes to the same again.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use meshos_core::wire::{HEAD, decode, encode, seal};
-
-const BYTES_MAX: u32 = 1 << 20;
-
-fuzz_target!(|bytes: &[u8]| {
-    check(bytes);
-    // Few mutations survive the checksum, so the same bytes are tried with a right one.
-    if bytes.len() >= HEAD {
-        let mut sealed = bytes.to_vec();
-        let length = (bytes.len() - HEAD) as u32;
-        sealed[0] = 1;
-        sealed[1..5].copy_from_slice(&length.to_le_bytes());
-        seal(&mut sealed);
-        check(&sealed);
-    }
-});
-
-fn check(bytes: &[u8]) {
-    if let Ok(message) = decode(bytes, BYTES_MAX) {
-        let again = decode(&encode(&message), BYTES_MAX);
-        assert_eq!(again, Ok(message), "a message that was let in comes back");
-    }
-}
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| meshos_fuzz::targets::message::run(bytes));

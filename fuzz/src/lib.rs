@@ -1,11 +1,12 @@
 //! What the fuzz targets and the generator of their seeds share.
 
 pub mod steps;
+pub mod targets;
 
 use bytes::Bytes;
 use meshos_core::chain::record::{Salt, reseal};
 use meshos_core::chain::recover::Files;
-use meshos_core::chain::store::{FileName, FileOp, identity_name};
+use meshos_core::chain::store::{FileName, FileOp, identity_name, peers_name};
 use meshos_core::chain::vote::{Place, read_identity};
 use meshos_core::id::ChainId;
 
@@ -21,17 +22,23 @@ pub fn names() -> Vec<FileName> {
     let parts = [
         "vote.a",
         "vote.b",
-        "checkpoint",
+        "checkpoint.a",
+        "checkpoint.b",
         "repairs",
-        "checkpoint.tmp",
+        "checkpoint.a.tmp",
+        "checkpoint.b.tmp",
     ];
     let parts = parts.map(String::from).into_iter();
     let segments = (1..12).map(|number| format!("segment-{number:08}"));
-    let identity = [identity_name(Place::A), identity_name(Place::B)];
+    let places = [Place::A, Place::B];
+    let node = places
+        .map(identity_name)
+        .into_iter()
+        .chain(places.map(peers_name));
     let files = parts
         .chain(segments)
         .map(|part| format!("{prefix}.{part}").into());
-    identity.into_iter().chain(files).collect()
+    node.chain(files).collect()
 }
 
 /// Files as one input: a byte that says whether checksums are made right, then for each file
