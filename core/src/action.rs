@@ -78,7 +78,7 @@ pub enum Fault {
     StoreBroken,
     /// Neither place of the vote record is readable (D13e).
     #[error("the vote record is lost; the replica counts as wiped")]
-    VoteLost,
+    ReplicaLost,
     /// A leader found the durable tail below what was acknowledged, or recovery found the log to
     /// end below what was stored as committed: what had been durable is lost.
     #[error("the store went back behind what it had acknowledged; it has to be reformatted")]

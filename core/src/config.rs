@@ -12,7 +12,7 @@ pub use draft::{ChainDraft, Draft, Founder, Limits, PeerLimits, Retention, Timin
 
 use crate::bandwidth::Budget;
 use crate::chain::clients::ClientLimits;
-use crate::chain::entry::{EntryHash, Membership, Tip};
+use crate::chain::entry::{EntryHash, LogPosition, Membership};
 use crate::chain::order::Checkpoint;
 use crate::chain::store::Founding;
 use crate::hash::{StateHash, stable_hash};
@@ -173,7 +173,7 @@ impl Config {
         });
         let root = blake3::hash(chain.name.as_bytes());
         Checkpoint {
-            floor: Tip {
+            floor: LogPosition {
                 end: Seq::ZERO,
                 epoch: Epoch::default(),
                 hash: EntryHash(crate::chain::payload::leading(&root)),

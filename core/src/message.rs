@@ -9,7 +9,7 @@ mod traits;
 
 pub use traits::Lane;
 
-use crate::chain::entry::{Entry, EntryHash, Request, Tip};
+use crate::chain::entry::{Entry, EntryHash, LogPosition, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Level, Reason};
 use crate::id::{
@@ -61,10 +61,12 @@ pub enum Body {
 impl Body {
     /// The entries that it carries to a log.
     pub fn entries(&self) -> Option<&Arc<[Arc<Entry>]>> {
-        let Self::Chain(ChainMessage { talk, .. }) = self else {
+        let Self::Chain(ChainMessage { content, .. }) = self else {
             return None;
         };
-        if let Talk::Chunk { entries, .. } | Talk::Fetched { entries, .. } = talk {
+        if let ReplicaMessage::Chunk { entries, .. } | ReplicaMessage::Fetched { entries, .. } =
+            content
+        {
             return Some(entries);
         }
         None
@@ -134,7 +136,7 @@ pub struct ChainMessage {
     /// The sender's present epoch.
     pub epoch: Epoch,
     /// What is said.
-    pub talk: Talk,
+    pub content: ReplicaMessage,
 }
 
 /// Whether a round of votes is a query or binds.
@@ -157,7 +159,7 @@ pub enum Purpose {
 
 /// What is said between two members of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Talk {
+pub enum ReplicaMessage {
     /// Asks for a vote.
     VoteRequest {
         /// Query or binding.
@@ -187,7 +189,7 @@ pub enum Talk {
     /// Asks for entries and acknowledges what is durable (D13c).
     Pull {
         /// First position wanted, with epoch and hash before it.
-        since: Tip,
+        since: LogPosition,
         /// End of the durable log; `None` while a reset is in flight.
         durable: Option<Seq>,
         /// The stream of chunks that it opens, or acknowledges when the leader knows it.
@@ -200,7 +202,7 @@ pub enum Talk {
         /// The request it answers.
         attempt: Attempt,
         /// First position of `entries`, with epoch and hash before it.
-        since: Tip,
+        since: LogPosition,
         /// The entries.
         entries: Arc<[Arc<Entry>]>,
         /// End of what the leader knows committed.
@@ -220,11 +222,11 @@ pub enum Talk {
         hint_epoch: Epoch,
     },
     /// A part of the checkpoint to start anew from (D17).
-    Reset {
+    InstallSnapshot {
         /// The request it answers.
         attempt: Attempt,
         /// The floor, with epoch and hash before it.
-        floor: Tip,
+        floor: LogPosition,
         /// Hash of the whole encoded checkpoint.
         checkpoint: EntryHash,
         /// Length of the whole encoded checkpoint.
@@ -264,7 +266,7 @@ pub enum Talk {
         /// The request it answers.
         attempt: Attempt,
         /// First position, with epoch and hash before it.
-        since: Tip,
+        since: LogPosition,
         /// The entries.
         entries: Arc<[Arc<Entry>]>,
     },
@@ -272,12 +274,12 @@ pub enum Talk {
     /// `Fetched`; said again under the same request, acknowledges those before `since` (D20).
     CatchUp {
         /// Where they start, with epoch and hash before it.
-        since: Tip,
+        since: LogPosition,
         /// The request.
         attempt: Attempt,
     },
     /// Asks for the rest of a checkpoint of which the first part came.
-    Parts {
+    SnapshotRequest {
         /// The request that brought it.
         attempt: Attempt,
         /// Hash of the whole encoded checkpoint.

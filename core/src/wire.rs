@@ -16,7 +16,7 @@ mod sound;
 #[cfg(test)]
 mod tests;
 
-pub use sound::{Unsound, check_client};
+pub use sound::{InvalidMessage, check_client};
 
 use crate::message::Message;
 use alloc::vec::Vec;
@@ -70,7 +70,7 @@ pub enum WireError {
     },
     /// No peer can have meant this.
     #[error("expected a sound message: {0}")]
-    Unsound(#[from] Unsound),
+    InvalidMessage(#[from] InvalidMessage),
 }
 
 /// Encodes one frame.

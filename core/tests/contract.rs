@@ -4,7 +4,7 @@ mod common;
 
 use common::{config, start};
 use meshos_core::action::Actions;
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, Tip};
+use meshos_core::chain::entry::{Entry, EntryHash, Kind, LogPosition};
 use meshos_core::chain::order::Slot;
 use meshos_core::chain::payload::Payload;
 use meshos_core::config::Retention;
@@ -114,7 +114,7 @@ fn a_limit_below_an_entry_that_is_stored_is_named() {
             hash: EntryHash::default(),
         };
         let entry = entry.linked(image.tip.hash);
-        image.tip = Tip {
+        image.tip = LogPosition {
             end: entry.seq.next(),
             epoch,
             hash: entry.hash,

@@ -3,13 +3,13 @@
 use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::control;
-use crate::desk::FrontDesk;
 use crate::driver::Driver;
 use crate::inbox;
 use crate::net::{self, Backoff, Introduction, Links, Network, TcpTransport};
 use crate::open::{OpenError, Opened, format_store, open_store};
 use crate::ports::Clock;
 use crate::recording::{self, FileJournal, RecordingError};
+use crate::requests::PendingRequests;
 use crate::stop::{FINISH_MIN, Signals, asked_to_stop, cut_short, finish, join};
 use crate::store::{Gauge, StoreThread};
 use crate::tasks::Tasks;
@@ -147,10 +147,10 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
         address: settings.listen.clone(),
         source,
     })?;
-    let desk = FrontDesk::new(sender.clone(), &node, gauge, links);
-    let leading = desk.leading();
+    let requests = PendingRequests::new(sender.clone(), &node, gauge, links);
+    let leading = requests.leading();
     let socket = &settings.file.node.control;
-    let control = control::serve(socket, desk.clone());
+    let control = control::serve(socket, requests.clone());
     let control = control.map_err(|source| RunError::Control {
         path: socket.display().to_string(),
         source,
@@ -158,7 +158,9 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let transport = TcpTransport::start(&network, &sender, &mut tasks);
     tasks.spawn("acceptor of peers", acceptor.run());
     tasks.spawn("control socket", control.run());
-    let driver = Driver::new(node, now, receiver, clock, transport, store, desk, journal);
+    let driver = Driver::new(
+        node, now, receiver, clock, transport, store, requests, journal,
+    );
     let mut driving = tokio::spawn(driver.run());
     let identity = &settings.identity;
     let (node, cluster) = (identity.node, identity.cluster.get());

@@ -7,7 +7,7 @@
 
 use crate::inbox::{Receiver, Taken};
 use crate::machine::Machine;
-use crate::ports::{Clock, Desk, Journal, Store, Transport, Work};
+use crate::ports::{Clock, Journal, Requests, Store, Transport, Work};
 use futures::future::{Either, select};
 use meshos_core::action::{Action, Actions};
 use meshos_core::event::{Event, Input};
@@ -29,7 +29,7 @@ pub struct Driver<N, C, T, S, D, J> {
     clock: C,
     transport: T,
     store: S,
-    desk: D,
+    requests: D,
     journal: J,
     actions: Actions,
     in_flight: BTreeSet<OpId>,
@@ -43,7 +43,7 @@ where
     C: Clock,
     T: Transport,
     S: Store,
-    D: Desk<N>,
+    D: Requests<N>,
     J: Journal<N>,
 {
     /// A driver of a node that was created at `now`.
@@ -55,7 +55,7 @@ where
         clock: C,
         transport: T,
         store: S,
-        desk: D,
+        requests: D,
         journal: J,
     ) -> Self {
         Self {
@@ -64,7 +64,7 @@ where
             clock,
             transport,
             store,
-            desk,
+            requests,
             journal,
             actions: Actions::new(),
             in_flight: BTreeSet::new(),
@@ -95,13 +95,13 @@ where
         loop {
             let deadline = self.node.poll_timeout();
             let idle = self.in_flight.is_empty();
-            let (inbox, desk, node) = (&mut self.inbox, &mut self.desk, &self.node);
+            let (inbox, requests, node) = (&mut self.inbox, &mut self.requests, &self.node);
             let taken = poll_fn(|cx| {
                 loop {
                     return match inbox.poll_next(cx) {
                         Poll::Ready(Taken::Input(input)) => Poll::Ready(Some(input)),
                         Poll::Ready(Taken::Look) => {
-                            desk.show(node);
+                            requests.show(node);
                             continue;
                         }
                         Poll::Ready(Taken::Closed) if idle => Poll::Ready(None),
@@ -162,8 +162,8 @@ where
                         order,
                     });
                 }
-                Action::Reply { ticket, answer } => self.desk.reply(ticket, answer),
-                Action::Note { chain, note } => self.desk.note(chain, note),
+                Action::Reply { ticket, answer } => self.requests.reply(ticket, answer),
+                Action::Note { chain, note } => self.requests.note(chain, note),
             }
         }
     }

@@ -104,7 +104,7 @@ impl Store for ScriptPorts {
     }
 }
 
-impl Desk<Script> for ScriptPorts {
+impl Requests<Script> for ScriptPorts {
     fn reply(&mut self, ticket: Ticket, _: Answer) {
         log(&self.0, format!("reply {ticket}"));
     }

@@ -15,8 +15,6 @@ pub mod control;
 #[cfg(feature = "tokio")]
 pub mod daemon;
 #[cfg(feature = "tokio")]
-pub mod desk;
-#[cfg(feature = "tokio")]
 pub mod directory;
 pub mod driver;
 pub mod inbox;
@@ -28,6 +26,8 @@ pub mod open;
 pub mod ports;
 #[cfg(feature = "tokio")]
 pub mod recording;
+#[cfg(feature = "tokio")]
+pub mod requests;
 #[cfg(feature = "tokio")]
 mod stop;
 pub mod store;

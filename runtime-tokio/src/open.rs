@@ -4,7 +4,7 @@
 //! come back under its old StoreId, for its votes and acknowledgements are gone (D1, *amnesia*).
 
 use crate::directory::{Directory, DirectoryError};
-use crate::store::{GroupCommit, is_full, perform};
+use crate::store::{StoreExecutor, is_full, perform};
 use meshos_core::chain::peers::PeerMemory;
 use meshos_core::chain::recover::{Damage, Files, RecoverError, recover};
 use meshos_core::chain::store::{FileOp, Founding, Identity, Limits, Named, Part, format};
@@ -111,7 +111,7 @@ pub struct Opened {
     /// What earlier runs learned of the stores of peers.
     pub peers: PeerMemory,
     /// Takes the node's orders.
-    pub store: GroupCommit<Directory>,
+    pub store: StoreExecutor<Directory>,
     /// What was not as it was written.
     pub damage: Vec<Damage>,
     /// The torn ends that a crash left, which is normal.
@@ -218,7 +218,7 @@ pub fn open_store(path: &Path, identity: &Identity, limits: &Limits) -> Result<O
         boot: recovered.boot,
         format: recovered.format,
         peers: recovered.peers,
-        store: GroupCommit::new(directory, recovered.layout),
+        store: StoreExecutor::new(directory, recovered.layout),
         damage: recovered.damage,
         torn: recovered.torn,
     })

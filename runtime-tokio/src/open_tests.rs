@@ -1,7 +1,7 @@
 use super::*;
 use crate::directory::read_files;
 use crate::ports::Work;
-use meshos_core::chain::entry::{Membership, Tip};
+use meshos_core::chain::entry::{LogPosition, Membership};
 use meshos_core::chain::order::{Checkpoint, Order, Vote};
 use meshos_core::chain::store::FileName;
 use meshos_core::id::{
@@ -28,7 +28,7 @@ fn foundings() -> Vec<Founding> {
         chain: ChainId::of("a"),
         generation: Gen::new(0),
         checkpoint: Checkpoint {
-            floor: Tip::default(),
+            floor: LogPosition::default(),
             membership: Arc::new(Membership {
                 voters: vec![member],
                 learners: Vec::new(),

@@ -53,7 +53,7 @@ pub trait Store {
 }
 
 /// Whoever asked, and whoever watches.
-pub trait Desk<N> {
+pub trait Requests<N> {
     /// Answers a client request; an answer that nobody waits for is dropped.
     fn reply(&mut self, ticket: Ticket, answer: Answer);
 

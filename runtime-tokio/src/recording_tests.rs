@@ -2,7 +2,7 @@ use super::*;
 use crate::directory::read_files;
 use crate::driver::Driver;
 use crate::inbox::{Limits, Sender, inbox};
-use crate::ports::{Clock, Desk, Store, Transport, Work};
+use crate::ports::{Clock, Requests, Store, Transport, Work};
 use futures::executor::block_on;
 use meshos_core::action::Note;
 use meshos_core::chain::payload::Payload;
@@ -49,7 +49,7 @@ impl Transport for Instantly {
     fn send(&mut self, _: NodeId, _: Arc<Message>) {}
 }
 
-impl Desk<Node> for Instantly {
+impl Requests<Node> for Instantly {
     fn reply(&mut self, ticket: Ticket, answer: Answer) {
         // Before its election the node knows no leader.
         if matches!(answer, Answer::Acked { .. }) {

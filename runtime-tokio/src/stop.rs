@@ -46,7 +46,7 @@ async fn hand_over(
         while inbox.command(Input::HandOver) == Err(Refused::Full) {
             sleep(Duration::from_millis(10)).await;
         }
-        // The sender lives in the desk, which outlives this.
+        // The sender lives in the pending requests, which outlives this.
         let _ = leading.wait_for(|chains| *chains == 0).await;
     };
     if timeout(patience, handing).await.is_err() {

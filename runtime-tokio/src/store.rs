@@ -90,7 +90,7 @@ type ChainKey = (ChainId, Gen);
 
 /// The store of one node.
 #[derive(Debug)]
-pub struct GroupCommit<F> {
+pub struct StoreExecutor<F> {
     files: F,
     layout: Layout,
     broken: BTreeSet<ChainKey>,
@@ -99,7 +99,7 @@ pub struct GroupCommit<F> {
 /// What one order ended with.
 pub type Outcome = (OpId, Result<(), StoreError>);
 
-impl<F: Files> GroupCommit<F> {
+impl<F: Files> StoreExecutor<F> {
     /// A store that goes on where recovery, with all its repairs performed, left `files`.
     pub fn new(files: F, layout: Layout) -> Self {
         Self {
@@ -280,7 +280,7 @@ impl Keeper {
 #[derive(Debug)]
 pub struct Running<F> {
     /// The thread; it returns the store.
-    pub thread: JoinHandle<GroupCommit<F>>,
+    pub thread: JoinHandle<StoreExecutor<F>>,
     /// Is cancelled when the thread ends, by a panic too.
     pub ended: oneshot::Receiver<Infallible>,
 }
@@ -312,7 +312,7 @@ impl StoreThread {
     /// # Errors
     /// When there is no thread to be had.
     pub fn start<F>(
-        mut store: GroupCommit<F>,
+        mut store: StoreExecutor<F>,
         inbox: Sender,
         gauge: Gauge,
     ) -> io::Result<(Self, Running<F>)>

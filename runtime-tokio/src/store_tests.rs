@@ -2,7 +2,7 @@ use super::*;
 use crate::inbox::{Limits as InboxLimits, Taken, inbox};
 use bytes::Bytes;
 use futures::executor::block_on;
-use meshos_core::chain::entry::{EntryHash, Kind, Membership, Tip};
+use meshos_core::chain::entry::{EntryHash, Kind, LogPosition, Membership};
 use meshos_core::chain::order::{Checkpoint, Slot, Vote};
 use meshos_core::chain::payload::Payload;
 use meshos_core::chain::recover::{Recovered, recover};
@@ -131,7 +131,7 @@ fn founding(name: &str) -> Founding {
         chain: ChainId::of(name),
         generation: GENERATION,
         checkpoint: Checkpoint {
-            floor: Tip::default(),
+            floor: LogPosition::default(),
             membership: Arc::new(Membership {
                 voters: vec![member],
                 learners: Vec::new(),
@@ -147,7 +147,7 @@ fn reopened(files: &BTreeMap<FileName, Bytes>) -> Recovered {
     recover(files, &Limits::default()).unwrap()
 }
 
-fn opened(chains: &[&str]) -> GroupCommit<MemoryFiles> {
+fn opened(chains: &[&str]) -> StoreExecutor<MemoryFiles> {
     let foundings: Vec<Founding> = chains.iter().map(|name| founding(name)).collect();
     let mut files = MemoryFiles::default();
     for op in format(&identity(), FormatNonce::new(1), &foundings) {
@@ -158,7 +158,7 @@ fn opened(chains: &[&str]) -> GroupCommit<MemoryFiles> {
         perform(&mut files, op).unwrap();
     }
     files.log.clear();
-    GroupCommit::new(files, recovered.layout)
+    StoreExecutor::new(files, recovered.layout)
 }
 
 /// Makes contiguous entries for one chain, and orders with consecutive numbers.
@@ -374,7 +374,7 @@ fn retention_waits_for_space_on_a_full_disk_and_then_frees_it() {
     let mut store = opened(&["a"]);
     let mut a = Author::new("a");
     store.commit([a.append(3)]);
-    let floor = Tip {
+    let floor = LogPosition {
         end: a.end,
         epoch: Epoch {
             n: 1,

@@ -20,7 +20,7 @@ use meshos_runtime_tokio::clock::SystemClock;
 use meshos_runtime_tokio::driver::Driver;
 use meshos_runtime_tokio::inbox::{Limits, Sender, inbox};
 use meshos_runtime_tokio::open::{format_store, open_store};
-use meshos_runtime_tokio::ports::{Clock, Desk, NoJournal, Transport};
+use meshos_runtime_tokio::ports::{Clock, NoJournal, Requests, Transport};
 use meshos_runtime_tokio::store::{Gauge, StoreThread};
 use meshos_scenarios::model::{Ask, Host, Op, Output, node_id, store_id};
 use meshos_scenarios::scenes::{Plan, blank, plain};
@@ -195,7 +195,7 @@ impl Transport for Wires {
 /// Hands answers to the test.
 struct Answers(UnboundedSender<(Ticket, Answer)>);
 
-impl Desk<Node> for Answers {
+impl Requests<Node> for Answers {
     fn reply(&mut self, ticket: Ticket, answer: Answer) {
         let _ = self.0.send((ticket, answer));
     }
@@ -218,7 +218,7 @@ fn start(config: &Arc<Config>, nodes: u16, directory: &Path) -> Cluster {
         nodes.iter().map(|_| inbox(Limits::default())).unzip();
     let ids = nodes.iter().map(|node| node_id(*node));
     let inboxes: Arc<BTreeMap<_, _>> = Arc::new(ids.zip(senders).collect());
-    let (desk, answers) = unbounded_channel();
+    let (requests, answers) = unbounded_channel();
     let mut drivers = Vec::new();
     for (index, receiver) in nodes.into_iter().zip(receivers) {
         let me = node_id(index);
@@ -239,8 +239,10 @@ fn start(config: &Arc<Config>, nodes: u16, directory: &Path) -> Cluster {
             me,
             inboxes: inboxes.clone(),
         };
-        let desk = Answers(desk.clone());
-        let driver = Driver::new(node, now, receiver, clock, wires, store, desk, NoJournal);
+        let requests = Answers(requests.clone());
+        let driver = Driver::new(
+            node, now, receiver, clock, wires, store, requests, NoJournal,
+        );
         drivers.push(tokio::spawn(driver.run()));
     }
     Cluster {

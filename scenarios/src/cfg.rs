@@ -1,7 +1,7 @@
 //! What a plan decides beyond nodes, operations and faults: chains, timing, limits, the clients
 //! and the blows that are aimed at whoever leads.
 
-use crate::mistakes::idle_name;
+use crate::invalid_plans::idle_name;
 use crate::model::{node_id, store_id};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::{
@@ -49,7 +49,7 @@ pub struct Cfg {
     pub clients: Vec<ClientCfg>,
     /// What happens to whoever leads at the time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub aims: Vec<Aim>,
+    pub targeted: Vec<TargetedFault>,
 }
 
 impl Default for Cfg {
@@ -65,7 +65,7 @@ impl Default for Cfg {
             nodes: Vec::new(),
             chains: vec![ChainCfg::default()],
             clients: Vec::new(),
-            aims: Vec::new(),
+            targeted: Vec::new(),
         }
     }
 }
@@ -194,10 +194,10 @@ impl Default for ClientCfg {
     }
 }
 
-/// A blow at the node that leads a chain, or at one that follows, whoever it is at the time.
+/// A kind at the node that leads a chain, or at one that follows, whoever it is at the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Aim {
+pub struct TargetedFault {
     /// When; it waits for a leader if there is none.
     pub at_ms: u64,
     /// The chain, by its place in `chains`.
@@ -207,13 +207,13 @@ pub struct Aim {
     #[serde(default, skip_serializing_if = "is_default")]
     pub at: Target,
     /// What.
-    pub blow: Blow,
+    pub kind: FaultKind,
     /// How long it lasts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub for_ms: u64,
 }
 
-/// Whom a blow hits.
+/// Whom a kind hits.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -227,7 +227,7 @@ pub enum Target {
 /// What is done to the target; it ends after `for_ms`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Blow {
+pub enum FaultKind {
     /// It crashes, and restarts.
     Crash,
     /// It crashes at a drawn file operation that comes soon, and restarts.

@@ -1,16 +1,16 @@
 //! MeshOS in the simulator: the model of a host, the scenarios and the checks.
 
-pub mod aims;
 pub mod cfg;
 pub mod checks;
 pub mod clients;
 pub mod flips;
 pub mod history;
+pub mod invalid_plans;
 pub mod marks;
-pub mod mistakes;
 pub mod model;
 pub mod recordings;
 pub mod scenes;
+pub mod targeted;
 pub mod workloads;
 
 use meshos_sim::cli::Program;

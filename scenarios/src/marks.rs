@@ -9,7 +9,7 @@ use meshos_core::chain::order::Slot;
 use meshos_core::chain::store::{Named, Part};
 use meshos_core::count::{Count, Counters};
 use meshos_core::id::{ChainId, Epoch, Seq};
-use meshos_core::message::{Body, Talk};
+use meshos_core::message::{Body, ReplicaMessage};
 use meshos_core::node::Node;
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
@@ -339,27 +339,27 @@ impl Hook<Host> for Marks {
     fn on_input(&mut self, view: View<'_, Host>, node: NodeIndex, _: Now, input: &Input<Host>) {
         if let Input::Message { message, .. } = input
             && let Body::Chain(chain) = &message.message.body
-            && matches!(chain.talk, Talk::Reset { .. })
+            && matches!(chain.content, ReplicaMessage::InstallSnapshot { .. })
             && chain_of(view, node, chain.chain).is_some_and(|chain| chain.log().unknown() > 0)
         {
             reached!("checkpoint met entries that are unknown");
         }
         let heard = match input {
             Input::Message { message, .. } => match &message.message.body {
-                Body::Chain(chain) => match chain.talk {
-                    Talk::Conflict { .. } => Some(Heard::Conflict),
-                    Talk::Reset { .. } => Some(Heard::Reset),
-                    Talk::VoteRequest { .. }
-                    | Talk::VoteReply { .. }
-                    | Talk::Pull { .. }
-                    | Talk::Chunk { .. }
-                    | Talk::Outdated
-                    | Talk::Regressed { .. }
-                    | Talk::TransferNow { .. }
-                    | Talk::Fetch { .. }
-                    | Talk::Fetched { .. }
-                    | Talk::CatchUp { .. }
-                    | Talk::Parts { .. } => None,
+                Body::Chain(chain) => match chain.content {
+                    ReplicaMessage::Conflict { .. } => Some(Heard::Conflict),
+                    ReplicaMessage::InstallSnapshot { .. } => Some(Heard::Reset),
+                    ReplicaMessage::VoteRequest { .. }
+                    | ReplicaMessage::VoteReply { .. }
+                    | ReplicaMessage::Pull { .. }
+                    | ReplicaMessage::Chunk { .. }
+                    | ReplicaMessage::Outdated
+                    | ReplicaMessage::Regressed { .. }
+                    | ReplicaMessage::TransferNow { .. }
+                    | ReplicaMessage::Fetch { .. }
+                    | ReplicaMessage::Fetched { .. }
+                    | ReplicaMessage::CatchUp { .. }
+                    | ReplicaMessage::SnapshotRequest { .. } => None,
                 },
                 Body::Confirm(_) => Some(Heard::Confirm),
                 Body::Heartbeat(_)
@@ -388,7 +388,7 @@ impl Hook<Host> for Marks {
         for effect in step.effects {
             if let Effect::Send { message, .. } = effect
                 && let Body::Chain(chain) = &message.message.body
-                && let Talk::Pull { since, .. } = &chain.talk
+                && let ReplicaMessage::Pull { since, .. } = &chain.content
                 && let Some(before) = since.end.before()
                 && let Some(chain) = chain_of(step.view, step.node, chain.chain)
                 && matches!(chain.log().slot(before), Some(Slot::Unknown))

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Draw, Retrier, config, workload, world};
 use meshos_core::action::Fault;
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, Membership, Request, Tip};
+use meshos_core::chain::entry::{Entry, EntryHash, Kind, LogPosition, Membership, Request};
 use meshos_core::chain::order::Vote;
 use meshos_core::chain::payload::Payload;
 use meshos_core::chain::record;
@@ -20,7 +20,6 @@ use meshos_scenarios::checks::ack_kept::Ledger;
 use meshos_scenarios::checks::amnesia::{Counts, Votes};
 use meshos_scenarios::checks::bounded::Measure;
 use meshos_scenarios::checks::durable_tail::Found;
-use meshos_scenarios::checks::glance::Glance;
 use meshos_scenarios::checks::leader_complete::Commits;
 use meshos_scenarios::checks::linearizable::Order;
 use meshos_scenarios::checks::liveness::Member;
@@ -30,6 +29,7 @@ use meshos_scenarios::checks::payload_blind::Shape;
 use meshos_scenarios::checks::promise_order::Said;
 use meshos_scenarios::checks::rate_limits::Budget;
 use meshos_scenarios::checks::recover::{Harm, Seen};
+use meshos_scenarios::checks::replica_state::ReplicaState;
 use meshos_scenarios::checks::stale_prefix::{Shown, Shows};
 use meshos_scenarios::checks::truth::Truth;
 use meshos_scenarios::checks::vote_once::Promises;
@@ -108,8 +108,8 @@ fn refusals() {
 /// A payload hash that says nothing of the bytes is seen.
 #[test]
 fn log_matching_computes_hashes_again() {
-    let mut truth = Truth::new(Tip::default());
-    let good = entry(Tip::default(), 1, "bytes", None);
+    let mut truth = Truth::new(LogPosition::default());
+    let good = entry(LogPosition::default(), 1, "bytes", None);
     assert_eq!(
         log_matching::link(&good, EntryHash::default()),
         good.hash.0,
@@ -118,7 +118,7 @@ fn log_matching_computes_hashes_again() {
     let mut forged = (*good).clone();
     forged.hash = EntryHash(7);
     bites(
-        log_matching::observe(&mut truth, &Arc::new(forged), Tip::default()),
+        log_matching::observe(&mut truth, &Arc::new(forged), LogPosition::default()),
         log_matching::ID,
     );
 }
@@ -126,12 +126,12 @@ fn log_matching_computes_hashes_again() {
 /// Defects of one property are told apart by the lines of the check that find them.
 #[test]
 fn two_defects_of_one_property_have_two_sites() {
-    let glance = |n, voted| Glance {
+    let glance = |n, voted| ReplicaState {
         epoch: epoch(n),
         voted,
-        ..Glance::default()
+        ..ReplicaState::default()
     };
-    let site = |before: Glance, after: Glance| {
+    let site = |before: ReplicaState, after: ReplicaState| {
         let found = Promises::default().observe(&before, &after);
         found.expect_err("the check has to see it").place()
     };
@@ -149,7 +149,12 @@ fn epoch(n: u64) -> Epoch {
     Epoch { n, node: ONE }
 }
 
-fn entry(previous: Tip, n: u64, payload: &'static str, request: Option<(u64, u64)>) -> Arc<Entry> {
+fn entry(
+    previous: LogPosition,
+    n: u64,
+    payload: &'static str,
+    request: Option<(u64, u64)>,
+) -> Arc<Entry> {
     let request = request.map(|(client, number)| Request {
         client: ClientId(Seq::new(client)),
         number: RequestNumber::new(number),
@@ -168,8 +173,8 @@ fn entry(previous: Tip, n: u64, payload: &'static str, request: Option<(u64, u64
     Arc::new(entry.linked(previous.hash))
 }
 
-fn tip(entry: &Entry) -> Tip {
-    Tip {
+fn tip(entry: &Entry) -> LogPosition {
+    LogPosition {
         end: entry.seq.next(),
         epoch: entry.epoch,
         hash: entry.hash,
@@ -177,7 +182,7 @@ fn tip(entry: &Entry) -> Tip {
 }
 
 /// A log of `count` entries of epoch `n` behind `from`, seen by `truth`.
-fn grow(truth: &mut Truth, from: Tip, n: u64, count: usize) -> Vec<Tip> {
+fn grow(truth: &mut Truth, from: LogPosition, n: u64, count: usize) -> Vec<LogPosition> {
     let mut tips = vec![from];
     for _ in 0..count {
         let previous = tips[tips.len() - 1];
@@ -188,20 +193,20 @@ fn grow(truth: &mut Truth, from: Tip, n: u64, count: usize) -> Vec<Tip> {
     tips
 }
 
-fn leader(n: u64, at: Tip) -> Glance {
-    Glance {
+fn leader(n: u64, at: LogPosition) -> ReplicaState {
+    ReplicaState {
         epoch: epoch(n),
         role: Role::Leader,
         tip: at,
         durable: at,
-        ..Glance::default()
+        ..ReplicaState::default()
     }
 }
 
 /// A truth with five entries of epoch 1, the first three of which are committed.
-fn truth() -> (Truth, Vec<Tip>) {
-    let mut truth = Truth::new(Tip::default());
-    let tips = grow(&mut truth, Tip::default(), 1, 5);
+fn truth() -> (Truth, Vec<LogPosition>) {
+    let mut truth = Truth::new(LogPosition::default());
+    let tips = grow(&mut truth, LogPosition::default(), 1, 5);
     let all = [tips[5]; 3];
     let fresh = commit_stable::observe(&mut truth, &leader(1, tips[5]), tips[3], &all);
     assert_eq!(fresh.expect("it is committed"), 0..3);
@@ -244,16 +249,16 @@ fn vote_once_bites() {
     bites(recovered(vote(3, Some(ONE)), vote(2, None)), id);
     bites(recovered(vote(3, Some(ONE)), vote(3, Some(TWO))), id);
     bites(recovered(vote(0, None), vote(2, None)), id);
-    let glance = |n, voted| Glance {
+    let glance = |n, voted| ReplicaState {
         epoch: epoch(n),
         voted,
-        ..Glance::default()
+        ..ReplicaState::default()
     };
-    let changed = |before: Glance, after: Glance| promises.observe(&before, &after);
+    let changed = |before: ReplicaState, after: ReplicaState| promises.observe(&before, &after);
     changed(glance(1, None), glance(1, Some(ONE))).expect("a first vote");
     bites(changed(glance(2, None), glance(1, None)), id);
     bites(changed(glance(2, Some(ONE)), glance(2, Some(TWO))), id);
-    let promised = |n, granted| Glance {
+    let promised = |n, granted| ReplicaState {
         promised: vote(n, granted),
         ..glance(5, None)
     };
@@ -266,11 +271,11 @@ fn vote_once_bites_on_a_log_that_ends_below_what_it_acknowledged() {
     let mut promises = Promises::default();
     promises.acknowledge(1, Seq::new(4));
     let (_, tips) = truth();
-    let at = |end: usize, generation, n| Glance {
+    let at = |end: usize, generation, n| ReplicaState {
         generation,
         epoch: epoch(n),
         tip: tips[end],
-        ..Glance::default()
+        ..ReplicaState::default()
     };
     let id = vote_once::ID;
     let cut = |after| promises.observe(&at(5, 0, 1), &after);
@@ -283,15 +288,15 @@ fn vote_once_bites_on_a_log_that_ends_below_what_it_acknowledged() {
 #[test]
 fn promise_order_bites() {
     let id = promise_order::ID;
-    let present = |n, durable, granted| Glance {
+    let present = |n, durable, granted| ReplicaState {
         epoch: epoch(n),
         promised: Vote {
             epoch: epoch(durable),
             granted,
         },
-        ..Glance::default()
+        ..ReplicaState::default()
     };
-    let says = |said, n, glance: Glance| promise_order::observe(said, n, &glance);
+    let says = |said, n, glance: ReplicaState| promise_order::observe(said, n, &glance);
     says(Said::Acknowledged, 2, present(2, 2, None)).expect("durable and present");
     says(Said::Voted(ONE), 2, present(2, 2, Some(ONE))).expect("durable and present");
     bites(says(Said::Acknowledged, 2, present(3, 2, None)), id);
@@ -312,7 +317,7 @@ fn log_matching_bites() {
         ..(*twin).clone()
     });
     bites(log_matching::observe(&mut truth, &forged, tips[2]), id);
-    let moved = Tip {
+    let moved = LogPosition {
         hash: tips[0].hash,
         ..tips[2]
     };
@@ -333,7 +338,7 @@ fn commit_stable_bites() {
     let id = commit_stable::ID;
     let (mut truth, tips) = truth();
     let fork = grow(&mut truth, tips[2], 2, 4);
-    let claim = |glance: Glance, at, held: [Tip; 3]| {
+    let claim = |glance: ReplicaState, at, held: [LogPosition; 3]| {
         commit_stable::observe(&mut truth.clone(), &glance, at, &held).map(|_| ())
     };
     let all = [tips[5]; 3];
@@ -344,7 +349,7 @@ fn commit_stable_bites() {
     // An entry of an older epoch, counted.
     bites(claim(leader(2, tips[5]), tips[5], all), id);
     // The first to say so is no leader.
-    let follower = Glance {
+    let follower = ReplicaState {
         role: Role::Replica,
         ..leader(1, tips[5])
     };
@@ -361,11 +366,11 @@ fn commit_stable_bites_on_what_is_dropped() {
     let id = commit_stable::ID;
     let (mut truth, tips) = truth();
     let fork = grow(&mut truth, tips[2], 2, 4);
-    let at = |tip, generation, commit| Glance {
+    let at = |tip, generation, commit| ReplicaState {
         tip,
         generation,
         commit: Seq::new(commit),
-        ..Glance::default()
+        ..ReplicaState::default()
     };
     let kept = |before, after| commit_stable::kept(&truth, &before, &after);
     kept(at(tips[5], 0, 0), at(tips[3], 1, 0)).expect("nothing committed is gone");
@@ -386,13 +391,13 @@ fn leader_complete_bites() {
         .expect("it holds all");
     bites(commits.observe(&truth, &leader(2, tips[2])), id);
     bites(commits.observe(&truth, &leader(2, fork[4])), id);
-    let damaged = Glance {
+    let damaged = ReplicaState {
         unknown: 1,
         ..leader(2, tips[5])
     };
     bites(commits.observe(&truth, &damaged), id);
     for floor in [tips[4], fork[1]] {
-        let glance = Glance {
+        let glance = ReplicaState {
             floor,
             ..leader(2, floor)
         };
@@ -414,7 +419,7 @@ fn ledger() -> (Ledger, Key) {
 #[test]
 fn ack_kept_bites() {
     let id = ack_kept::ID;
-    let numbered = entry(Tip::default(), 1, "payload!", Some((9, 1)));
+    let numbered = entry(LogPosition::default(), 1, "payload!", Some((9, 1)));
     let again = entry(tip(&numbered), 1, "payload!", Some((9, 1)));
     let (mut twice, _) = ledger();
     twice.commit(&numbered).expect("it was asked");
@@ -427,8 +432,8 @@ fn ack_kept_bites() {
     bites(late.refuse(key), id);
     bites(Ledger::default().commit(&numbered), id);
 
-    let mut truth = Truth::new(Tip::default());
-    log_matching::observe(&mut truth, &numbered, Tip::default()).expect("it is sound");
+    let mut truth = Truth::new(LogPosition::default());
+    log_matching::observe(&mut truth, &numbered, LogPosition::default()).expect("it is sound");
     let asked = |number, tag| Asked::Append {
         key: Some(Key::Request { client: 9, number }),
         tag,
@@ -465,9 +470,9 @@ fn linearizable_bites() {
     order.read(Seq::new(9), now).expect("it reflects more");
     bites(order.clone().read(Seq::new(8), order.horizon()), id);
     // The judgement at the end sees a read that lacks what was acknowledged before it.
-    let numbered = entry(Tip::default(), 1, "payload!", Some((9, 1)));
-    let mut truth = Truth::new(Tip::default());
-    log_matching::observe(&mut truth, &numbered, Tip::default()).expect("it is sound");
+    let numbered = entry(LogPosition::default(), 1, "payload!", Some((9, 1)));
+    let mut truth = Truth::new(LogPosition::default());
+    log_matching::observe(&mut truth, &numbered, LogPosition::default()).expect("it is sound");
     let held = [tip(&numbered); 1];
     commit_stable::observe(&mut truth, &leader(1, held[0]), held[0], &held).expect("committed");
     let (mut ledger, key) = ledger();
@@ -487,12 +492,12 @@ fn linearizable_bites() {
 #[test]
 fn stale_prefix_bites() {
     let id = stale_prefix::ID;
-    let mut truth = Truth::new(Tip::default());
-    let first = entry(Tip::default(), 1, "payload!", None);
-    log_matching::observe(&mut truth, &first, Tip::default()).expect("it is sound");
+    let mut truth = Truth::new(LogPosition::default());
+    let first = entry(LogPosition::default(), 1, "payload!", None);
+    log_matching::observe(&mut truth, &first, LogPosition::default()).expect("it is sound");
     let tips = [tip(&first)];
     commit_stable::observe(&mut truth, &leader(1, tips[0]), tips[0], &tips).expect("committed");
-    let other = entry(Tip::default(), 2, "another!", None);
+    let other = entry(LogPosition::default(), 2, "another!", None);
     let show = |shown: &mut Shown, floor, commit, entries: &[Arc<Entry>]| {
         let (floor, commit) = (Seq::new(floor), Seq::new(commit));
         let shows = Shows {
@@ -530,10 +535,10 @@ fn commit_stable_bites_on_what_a_restart_forgets() {
 fn durable_tail_bites() {
     let id = durable_tail::ID;
     let (_, tips) = truth();
-    let before = Glance {
+    let before = ReplicaState {
         durable: tips[4],
         tip: tips[5],
-        ..Glance::default()
+        ..ReplicaState::default()
     };
     durable_tail::leaving(Seq::new(4), &before).expect("durable");
     bites(durable_tail::leaving(Seq::new(5), &before), id);
@@ -578,15 +583,15 @@ fn recover_bites() {
     recover::whole(&segment, flipped).expect("a flip did it");
     let place = [damage("identity.a")];
     recover::whole(&place, Harm::default()).expect("one of two places may be torn");
-    recover::stopped(Fault::VoteLost, aimed).expect("both places may be hit");
-    bites(recover::stopped(Fault::VoteLost, flipped), id);
+    recover::stopped(Fault::ReplicaLost, aimed).expect("both places may be hit");
+    bites(recover::stopped(Fault::ReplicaLost, flipped), id);
     bites(recover::stopped(Fault::StoreRegressed, flipped), id);
     recover::slot(seq, hash(1), None, flipped).expect("a flip may hide it");
     bites(recover::slot(seq, hash(1), hash(2), flipped), id);
     bites(recover::slot(seq, hash(1), None, Harm::default()), id);
     bites(recover::beyond(seq, Seen::Nowhere), id);
     bites(recover::stopped(Fault::StoreBroken, Harm::default()), id);
-    bites(recover::stopped(Fault::VoteLost, Harm::default()), id);
+    bites(recover::stopped(Fault::ReplicaLost, Harm::default()), id);
     bites(recover::refused("no identity"), id);
 }
 
@@ -594,12 +599,12 @@ fn recover_bites() {
 fn gap_free_bites() {
     let id = gap_free::ID;
     let (_, tips) = truth();
-    let at = |floor: usize, commit: u64| Glance {
+    let at = |floor: usize, commit: u64| ReplicaState {
         floor: tips[floor],
         durable: tips[5],
         tip: tips[5],
         commit: Seq::new(commit),
-        ..Glance::default()
+        ..ReplicaState::default()
     };
     gap_free::observe(&at(1, 3), &at(2, 3)).expect("the floor may rise");
     bites(gap_free::observe(&at(2, 3), &at(1, 3)), id);
@@ -810,9 +815,9 @@ fn touched_bites() {
         .expect("nobody checks");
     let host = world.node(NodeIndex(0)).expect("it is up");
     let replica = &host.node().expect("it runs").chains()[0];
-    let seen = Glance::of(replica);
+    let seen = ReplicaState::of(replica);
     touched::observe(&seen, replica).expect("it is as it was");
-    let other = Glance {
+    let other = ReplicaState {
         verified: seen.verified.next(),
         ..seen
     };

@@ -1,7 +1,7 @@
 //! Every obligation is able to fail: each one is given a history in which its condition holds and
 //! its consequence never comes true, and one in which the condition breaks in time.
 
-use meshos_core::chain::entry::Tip;
+use meshos_core::chain::entry::LogPosition;
 use meshos_core::client::{Answer, Reason};
 use meshos_core::config::Retention;
 use meshos_core::id::NodeId;
@@ -107,7 +107,7 @@ fn transfer_ends() {
     let word = |ms| Word {
         at: at(ms),
         from: NodeIndex(0),
-        tip: Tip::default(),
+        tip: LogPosition::default(),
     };
     transfers.tell(transfer, word(1_000));
     // The word is repeated with every heartbeat: the first one counts.

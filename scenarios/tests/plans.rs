@@ -1,6 +1,6 @@
 //! Plans that cannot be meant are refused, whatever stands in them, and the others run.
 
-use meshos_scenarios::cfg::{Aim, Blow, ChainCfg, ClientCfg, NodeCfg, Target};
+use meshos_scenarios::cfg::{ChainCfg, ClientCfg, FaultKind, NodeCfg, Target, TargetedFault};
 use meshos_scenarios::model::{Ask, Op};
 use meshos_scenarios::scenes::{self, Plan};
 use meshos_sim::machine::NodeIndex;
@@ -33,11 +33,11 @@ fn rich() -> Plan {
         ..ChainCfg::default()
     });
     plan.cfg.clients.push(ClientCfg::default());
-    plan.cfg.aims.push(Aim {
+    plan.cfg.targeted.push(TargetedFault {
         at_ms: 5_000,
         chain: 1,
         at: Target::Leader,
-        blow: Blow::Crash,
+        kind: FaultKind::Crash,
         for_ms: 301,
     });
     let asks = [
@@ -242,25 +242,25 @@ fn a_plan_that_cannot_be_meant_is_refused_by_the_command_line() {
         (
             "at_ms = 5000",
             "at_ms = 10000",
-            "cfg.aims[0].at_ms",
+            "cfg.targeted[0].at_ms",
             "found 10000, expected a time of",
         ),
         (
-            "chain = 1, blow",
-            "chain = 9, blow",
-            "cfg.aims[0].chain",
+            "chain = 1, kind",
+            "chain = 9, kind",
+            "cfg.targeted[0].chain",
             "9, expected a chain below 2",
         ),
         (
-            "blow = \"crash\"",
-            "blow = \"hug\"",
-            "cfg.aims[0].blow",
+            "kind = \"crash\"",
+            "kind = \"hug\"",
+            "cfg.targeted[0].kind",
             "found unknown variant `hug`",
         ),
         (
             "for_ms = 301",
             "for_ms = 9223372036854775807",
-            "cfg.aims[0].for_ms",
+            "cfg.targeted[0].for_ms",
             "expected 0 to",
         ),
         (

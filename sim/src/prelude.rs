@@ -5,7 +5,7 @@ pub use crate::fault::{Fault, Unsynced, Weather};
 pub use crate::hook::{Hook, Schedule, Step};
 pub use crate::machine::{Boot, Effect, Input, Machine, Message, NodeIndex, Outbox};
 pub use crate::marks::Mark;
-pub use crate::plan::{Mistake, Nothing, Plan};
+pub use crate::plan::{InvalidPlan, Nothing, Plan};
 pub use crate::reached;
 pub use crate::run::{assert_holds, first_violation, run};
 pub use crate::scenario::{Blocked, NotChecked, PlanOf, Scenario};

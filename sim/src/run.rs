@@ -8,7 +8,7 @@ use crate::fault::{Fault, Unsynced};
 use crate::hook::Hook;
 use crate::machine::{Input, Machine, NodeIndex};
 use crate::marks;
-use crate::plan::{Mistake, Plan};
+use crate::plan::{InvalidPlan, Plan};
 use crate::quiet::{self, Panic};
 use crate::report::{Finding, PANIC, PLAN, REPLAY, Report};
 use crate::scenario::{NotChecked, PlanOf, Scenario};
@@ -263,7 +263,7 @@ fn panicked(panic: Panic, at: Instant) -> Finding {
     }
 }
 
-fn mistaken(mistake: &Mistake) -> Finding {
+fn mistaken(mistake: &InvalidPlan) -> Finding {
     Finding {
         site: mistake.key.clone(),
         ..Finding::new(PLAN, mistake.to_string())

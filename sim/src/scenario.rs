@@ -3,7 +3,7 @@
 use crate::hook::Hook;
 use crate::machine::{Machine, NodeIndex};
 use crate::marks::Mark;
-use crate::plan::{Mistake, Plan};
+use crate::plan::{InvalidPlan, Plan};
 use crate::violation::Violation;
 use crate::world::World;
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub trait Scenario: Send + Sync + 'static {
     ///
     /// # Errors
     /// The first such value, by a key that begins with `cfg` or `ops`.
-    fn check(&self, plan: &PlanOf<Self>) -> Result<(), Mistake>
+    fn check(&self, plan: &PlanOf<Self>) -> Result<(), InvalidPlan>
     where
         Self: Sized,
     {

@@ -146,7 +146,7 @@ impl Entry {
 
 /// The end of a log or of a part of it: where the next entry goes and what it links to.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Tip {
+pub struct LogPosition {
     /// Position of the next entry.
     pub end: Seq,
     /// Epoch of the entry before `end`; the checkpoint's when there is none.

@@ -17,7 +17,7 @@ mod undo;
 
 pub(super) use chain::{ChainLayout, Mark, SegmentFile, Spot};
 
-use super::entry::{Entry, Tip};
+use super::entry::{Entry, LogPosition};
 use super::order::Order;
 use super::store::{FileName, FileOp, Identity, Limits};
 use crate::id::{ChainId, Gen, Seq};
@@ -56,7 +56,7 @@ impl Layout {
     }
 
     /// The end of the log as far as it was planned; `None` for a chain that is not here.
-    pub fn tip(&self, chain: ChainId, generation: Gen) -> Option<Tip> {
+    pub fn tip(&self, chain: ChainId, generation: Gen) -> Option<LogPosition> {
         self.chains.get(&(chain, generation)).map(|chain| chain.tip)
     }
 

@@ -1,7 +1,7 @@
 //! What a chain orders from its store, and what the store gives back at boot.
 
 use super::clients::Clients;
-use super::entry::{Entry, Membership, Tip};
+use super::entry::{Entry, LogPosition, Membership};
 use crate::id::{ChainId, Epoch, Gen, NodeId, Replica, Seq};
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -21,7 +21,7 @@ pub struct Vote {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The floor, with the epoch and hash of the entry before it.
-    pub floor: Tip,
+    pub floor: LogPosition,
     /// The members in force at the floor.
     pub membership: Arc<Membership>,
     /// Position of the config entry that named them; zero for the founding one.
@@ -88,7 +88,7 @@ pub struct Image {
     pub slots: Vec<Slot>,
     /// The end of the log with its epoch and hash, which are known also when the last slots
     /// are not.
-    pub tip: Tip,
+    pub tip: LogPosition,
     /// The end of what was stored as committed. It is never above the end of a log of which
     /// nothing is lost.
     pub commit: Seq,

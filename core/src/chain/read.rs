@@ -1,7 +1,7 @@
 //! Looks at the files of a store without changing them: what is there, and whether it is whole.
 
 use super::checkpoint::{self, Kept};
-use super::entry::Tip;
+use super::entry::LogPosition;
 use super::order::{Slot, Vote};
 use super::record::{Fault, Salt, Scan, Stretch};
 use super::recover::{Damage, Files, RecoverError, identity, recover};
@@ -40,9 +40,9 @@ pub struct VerifiedChain {
     /// The vote record; `None` when it is lost: the replica counts as wiped.
     pub vote: Option<Vote>,
     /// The floor, with the epoch and hash of the entry before it.
-    pub floor: Tip,
+    pub floor: LogPosition,
     /// The end of the log, with the epoch and hash of the entry before it.
-    pub tip: Tip,
+    pub tip: LogPosition,
     /// Positions whose entries are damaged.
     pub unknown: Vec<Range<Seq>>,
 }

@@ -122,7 +122,7 @@ pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError
     };
     let mut images = Vec::new();
     for ((chain, generation), parts) in group(files) {
-        let cx = chain::Cx {
+        let cx = chain::ChainFiles {
             identity: &booted.identity,
             limits,
             chain,

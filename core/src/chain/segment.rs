@@ -1,10 +1,10 @@
 //! What the records of a log hold: segment headers, batch heads, entries.
 //!
 //! ```text
-//! Tip      end u64, epoch n u64, epoch node u64, hash u128
+//! LogPosition      end u64, epoch n u64, epoch node u64, hash u128
 //! Segment  cluster u128, node u64, store u128, chain u64, generation u64, replica u32,
-//!          number u64, Tip before the first entry, committed end u64
-//! Seal     Tip before the next entry, committed end u64
+//!          number u64, LogPosition before the first entry, committed end u64
+//! Seal     LogPosition before the next entry, committed end u64
 //! Entry    form u8 (0 empty, 1 open client, 2 data, 3 data of a request, 4 config; the top
 //!          bit says that the hash before is not kept), generation u64, seq u64, epoch n u64,
 //!          epoch node u64 (the author), author's store u128, author's incarnation u64,
@@ -18,7 +18,7 @@
 //! An entry repeats the hash before it, so it proves itself without its predecessor, and names
 //! its predecessor when that one is damaged.
 
-use super::entry::{Entry, EntryHash, Kind as Form, Membership, Request, Tip};
+use super::entry::{Entry, EntryHash, Kind as Form, LogPosition, Membership, Request};
 use super::fields::{Fields, Put};
 use super::payload::Payload;
 use super::record::{self, Fault, Frame, Kind, Salt};
@@ -57,7 +57,7 @@ pub struct Header {
     /// Counts the segments of one chain on one store.
     pub number: u64,
     /// The end of everything before.
-    pub base: Tip,
+    pub base: LogPosition,
     /// The end of what was known to be committed then.
     pub commit: Seq,
 }
@@ -79,7 +79,7 @@ pub enum Item {
     /// The start of a batch.
     Seal {
         /// The end of everything before.
-        tip: Tip,
+        tip: LogPosition,
         /// The end of what was known to be committed then.
         commit: Seq,
     },
@@ -89,14 +89,14 @@ pub enum Item {
     Repair(Stored),
 }
 
-fn put_tip(out: &mut Vec<u8>, tip: &Tip) {
+fn put_tip(out: &mut Vec<u8>, tip: &LogPosition) {
     out.put_u64(tip.end.get());
     out.put_epoch(tip.epoch);
     out.put_u128(tip.hash.0);
 }
 
-fn take_tip(fields: &mut Fields<'_>) -> Option<Tip> {
-    Some(Tip {
+fn take_tip(fields: &mut Fields<'_>) -> Option<LogPosition> {
+    Some(LogPosition {
         end: fields.seq()?,
         epoch: fields.epoch()?,
         hash: EntryHash(fields.u128()?),
@@ -119,7 +119,13 @@ pub(super) fn write_header(out: &mut Vec<u8>, salt: Salt, header: &Header) {
 }
 
 /// Appends a batch head.
-pub(super) fn write_seal(out: &mut Vec<u8>, salt: Salt, offset: u64, tip: &Tip, commit: Seq) {
+pub(super) fn write_seal(
+    out: &mut Vec<u8>,
+    salt: Salt,
+    offset: u64,
+    tip: &LogPosition,
+    commit: Seq,
+) {
     record::write(out, salt, offset, Kind::Seal, |out| {
         put_tip(out, tip);
         out.put_u64(commit.get());

@@ -3,7 +3,7 @@
 //!
 //! Runtime and simulator ask [`Message::lane`] and need to know nothing else of the protocol.
 
-use super::{Body, ChainMessage, Forward, ForwardAsk, Message, Round, Talk};
+use super::{Body, ChainMessage, Forward, ForwardAsk, Message, ReplicaMessage, Round};
 
 /// Which of the two connections to a peer carries a message.
 ///
@@ -28,7 +28,7 @@ impl Body {
     /// Which connection carries it.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Chain(ChainMessage { talk, .. }) => talk.traits().lane,
+            Self::Chain(ChainMessage { content, .. }) => content.traits().lane,
             Self::Forward(Forward {
                 ask: ForwardAsk::Append { .. },
                 ..
@@ -55,7 +55,7 @@ pub(crate) struct Traits {
     pub(crate) is_answered_when_outdated: bool,
 }
 
-impl Talk {
+impl ReplicaMessage {
     /// What follows from its kind.
     pub(crate) const fn traits(&self) -> Traits {
         const ORDINARY: Traits = Traits {
@@ -73,7 +73,7 @@ impl Talk {
                 is_answered_when_outdated: true,
                 ..ORDINARY
             },
-            Self::Reset { .. } => Traits {
+            Self::InstallSnapshot { .. } => Traits {
                 lane: Lane::Bulk,
                 ..ORDINARY
             },
@@ -82,7 +82,7 @@ impl Talk {
                 is_epochless: true,
                 ..ORDINARY
             },
-            Self::Fetch { .. } | Self::CatchUp { .. } | Self::Parts { .. } => Traits {
+            Self::Fetch { .. } | Self::CatchUp { .. } | Self::SnapshotRequest { .. } => Traits {
                 is_epochless: true,
                 ..ORDINARY
             },

@@ -21,7 +21,7 @@ use crate::hash::{StateHash, stable_hash};
 use crate::id::{ChainId, NodeId, Number, OpId, Run, Seq};
 use crate::liveness::{Liveness, Timing};
 use crate::replica::role::Role;
-use crate::replica::{Chain, Cx};
+use crate::replica::{Chain, StepContext};
 use crate::rng::Rng;
 use crate::time::{Instant, Wall};
 use crate::turns::Turns;
@@ -349,10 +349,10 @@ impl Node {
         index: ChainIndex,
         wall: Wall,
         out: &mut Actions,
-        act: impl FnOnce(&mut Chain, &mut Cx<'_>) -> T,
+        act: impl FnOnce(&mut Chain, &mut StepContext<'_>) -> T,
     ) -> T {
         self.touched.insert(index);
-        let mut cx = Cx {
+        let mut cx = StepContext {
             now: self.now,
             wall,
             me: self.me,
@@ -376,7 +376,12 @@ impl Node {
     }
 
     /// Does something to every chain that is led here: for what happens seldom.
-    fn each_led(&mut self, wall: Wall, out: &mut Actions, act: impl Fn(&mut Chain, &mut Cx<'_>)) {
+    fn each_led(
+        &mut self,
+        wall: Wall,
+        out: &mut Actions,
+        act: impl Fn(&mut Chain, &mut StepContext<'_>),
+    ) {
         for at in 0..self.chains.len() {
             if self.chains[at].role() == Role::Leader {
                 self.with(ChainIndex(at as u32), wall, out, &act);

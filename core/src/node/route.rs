@@ -46,10 +46,10 @@ impl Node {
         let run = message.from;
         match &message.body {
             Body::Heartbeat(heartbeat) => self.on_heartbeat(run, heartbeat, wall, out),
-            Body::Chain(talk) => {
-                if let Some(index) = self.held(talk.chain, talk.generation) {
+            Body::Chain(content) => {
+                if let Some(index) = self.held(content.chain, content.generation) {
                     self.with(index, wall, out, |chain, cx| {
-                        chain.on_message(run, talk, cx)
+                        chain.on_message(run, content, cx)
                     });
                 }
             }

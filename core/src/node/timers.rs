@@ -7,7 +7,7 @@ use crate::count::Count;
 use crate::deadline::{ChainIndex, Class, Kind};
 use crate::id::NodeId;
 use crate::message::{Body, Confirm};
-use crate::replica::{Chain, Cx, Shared};
+use crate::replica::{Chain, Shared, StepContext};
 use crate::time::Wall;
 use crate::turns::Pass;
 use crate::wire;
@@ -128,13 +128,18 @@ impl Node {
     fn ask_confirms(&mut self, chains: Vec<ChainIndex>, wall: Wall, out: &mut Actions) {
         let mut asks: BTreeMap<NodeId, Vec<Confirm>> = BTreeMap::new();
         for index in chains {
-            self.with(index, wall, out, |chain: &mut Chain, cx: &mut Cx<'_>| {
-                for voter in chain.other_voters() {
-                    if let Some(confirm) = chain.poll_confirm(voter, cx) {
-                        asks.entry(voter.node).or_default().push(confirm);
+            self.with(
+                index,
+                wall,
+                out,
+                |chain: &mut Chain, cx: &mut StepContext<'_>| {
+                    for voter in chain.other_voters() {
+                        if let Some(confirm) = chain.poll_confirm(voter, cx) {
+                            asks.entry(voter.node).or_default().push(confirm);
+                        }
                     }
-                }
-            });
+                },
+            );
         }
         let items_max = wire::items_max(self.config.limits().message_bytes_max);
         for (peer, confirms) in asks {
@@ -154,7 +159,7 @@ fn set(chains: &mut BTreeSet<ChainIndex>, index: ChainIndex, is_in: bool) {
     }
 }
 
-fn fire(chain: &mut Chain, kind: Kind, late: bool, cx: &mut Cx<'_>) {
+fn fire(chain: &mut Chain, kind: Kind, late: bool, cx: &mut StepContext<'_>) {
     match kind {
         Kind::Requests => chain.on_requests_due(cx),
         Kind::Transfer => chain.on_transfer_due(cx),

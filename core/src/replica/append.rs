@@ -1,7 +1,7 @@
 //! Appends at the leader: what is taken, what is refused, and when it is answered (D15).
 
 use super::role::Role;
-use super::{Chain, Cx, Lead};
+use super::{Chain, Lead, StepContext};
 use crate::chain::clients::Lookup;
 use crate::chain::entry::{Entry, EntryHash, Kind, Request};
 use crate::chain::payload::Payload;
@@ -39,11 +39,17 @@ pub(super) struct Waiting {
 
 impl Chain {
     /// Begins a leadership: commits nothing older until this entry commits (R5).
-    pub(super) fn append_empty(&mut self, stamp: Wall, cx: &Cx<'_>) {
+    pub(super) fn append_empty(&mut self, stamp: Wall, cx: &StepContext<'_>) {
         self.append_entry(Kind::Empty, Payload::empty(), stamp, cx);
     }
 
-    fn append_entry(&mut self, kind: Kind, payload: Payload, stamp: Wall, cx: &Cx<'_>) -> Seq {
+    fn append_entry(
+        &mut self,
+        kind: Kind,
+        payload: Payload,
+        stamp: Wall,
+        cx: &StepContext<'_>,
+    ) -> Seq {
         let tip = self.log.tip();
         let entry = Entry {
             generation: self.generation,
@@ -61,7 +67,7 @@ impl Chain {
     }
 
     /// Opens a client.
-    pub(super) fn on_open(&mut self, origin: Origin, cx: &mut Cx<'_>) {
+    pub(super) fn on_open(&mut self, origin: Origin, cx: &mut StepContext<'_>) {
         match self.may_append(&Payload::empty(), cx) {
             Err(outcome) => self.answer(origin, outcome, cx),
             Ok(stamp) => {
@@ -78,7 +84,7 @@ impl Chain {
         level: Level,
         request: Option<Request>,
         payload: Payload,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let stamp = match self.may_append(&payload, cx) {
             Ok(stamp) => stamp,
@@ -108,7 +114,7 @@ impl Chain {
         &mut self,
         seq: Seq,
         (origin, level, epoch): (Origin, Level, Epoch),
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         cx.count(Count::RequestRepeated);
         if seq >= self.commit {
@@ -125,7 +131,7 @@ impl Chain {
     }
 
     /// The stamp of what is appended now.
-    fn may_append(&self, payload: &Payload, cx: &Cx<'_>) -> Result<Wall, Forwarded> {
+    fn may_append(&self, payload: &Payload, cx: &StepContext<'_>) -> Result<Wall, Forwarded> {
         let Some(lead) = &self.lead else {
             return Err(Forwarded::NotLeader {
                 hint: self.leader_hint(cx),
@@ -150,7 +156,12 @@ impl Chain {
         Err(Forwarded::Rejected(reason))
     }
 
-    fn wait(&mut self, seq: Seq, (origin, level, epoch): (Origin, Level, Epoch), cx: &mut Cx<'_>) {
+    fn wait(
+        &mut self,
+        seq: Seq,
+        (origin, level, epoch): (Origin, Level, Epoch),
+        cx: &mut StepContext<'_>,
+    ) {
         let deadline = self.request_deadline(cx);
         let lead = self.lead.as_mut().expect("only a leader takes appends");
         let list = match level {
@@ -168,7 +179,7 @@ impl Chain {
     }
 
     /// Answers every append that reached its level.
-    pub(super) fn answer_appends(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn answer_appends(&mut self, cx: &mut StepContext<'_>) {
         let (commit, durable) = (self.commit, self.log.durable().end);
         let Some(lead) = &mut self.lead else { return };
         let mut due = Vec::new();
@@ -192,7 +203,7 @@ impl Chain {
     }
 
     /// Ends what waited here for longer than a request may; when the oldest of the rest has.
-    pub(super) fn end_late_requests(&mut self, cx: &mut Cx<'_>) -> Option<Instant> {
+    pub(super) fn end_late_requests(&mut self, cx: &mut StepContext<'_>) -> Option<Instant> {
         let lead = self.lead.as_mut()?;
         let (now, mut late, mut next) = (cx.now, Vec::new(), None);
         let mut keeps = |origin: Origin, deadline: Instant| {
@@ -222,7 +233,7 @@ impl Chain {
         next
     }
 
-    pub(super) fn answer_all_unknown(&mut self, lead: Lead, cx: &mut Cx<'_>) {
+    pub(super) fn answer_all_unknown(&mut self, lead: Lead, cx: &mut StepContext<'_>) {
         for waiting in lead
             .waiting
             .into_values()
@@ -239,7 +250,7 @@ impl Chain {
     }
 
     /// Ends one attempt.
-    pub(super) fn answer(&mut self, origin: Origin, outcome: Forwarded, cx: &mut Cx<'_>) {
+    pub(super) fn answer(&mut self, origin: Origin, outcome: Forwarded, cx: &mut StepContext<'_>) {
         match origin {
             Origin::Peer { run, attempt } => {
                 cx.send(
@@ -264,7 +275,7 @@ impl Chain {
     }
 
     /// Who seems to lead.
-    pub(super) fn leader_hint(&self, cx: &Cx<'_>) -> Option<crate::id::NodeId> {
+    pub(super) fn leader_hint(&self, cx: &StepContext<'_>) -> Option<crate::id::NodeId> {
         let live = self.role != Role::Leader && self.has_live_leader(cx);
         if live { self.leader } else { None }
     }

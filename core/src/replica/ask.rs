@@ -8,7 +8,7 @@
 use super::append::Origin;
 use super::lead::Judged;
 use super::read::{Range, Read};
-use super::{Chain, Cx};
+use super::{Chain, StepContext};
 use crate::client::{Answer, Ask, Consistency, Reason};
 use crate::count::Count;
 use crate::deadline::Kind;
@@ -103,7 +103,7 @@ struct Reach {
 
 impl Chain {
     /// Sends a request on to the leader.
-    pub(super) fn forward(&mut self, ticket: Ticket, ask: Ask, cx: &mut Cx<'_>) {
+    pub(super) fn forward(&mut self, ticket: Ticket, ask: Ask, cx: &mut StepContext<'_>) {
         let (what, ask) = match ask {
             Ask::OpenClient => (What::Append, ForwardAsk::OpenClient),
             Ask::Append { payload, .. }
@@ -150,7 +150,7 @@ impl Chain {
 
     /// The leader of the present epoch, if what is sent to it can be answered. Whoever named it,
     /// a chunk or a row: a request says which leadership it is meant for, so asking is safe.
-    fn leader_to_ask(&self, cx: &Cx<'_>) -> Option<NodeId> {
+    fn leader_to_ask(&self, cx: &StepContext<'_>) -> Option<NodeId> {
         // What it sends of this chain may overtake heartbeats that a connection holds back.
         let is_heard = cx.now.since(self.leader_seen) < cx.config.suspicion();
         self.leader.filter(|&leader| {
@@ -166,7 +166,7 @@ impl Chain {
         ticket: Ticket,
         (deadline, what): (Instant, What),
         ask: ForwardAsk,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let attempt = cx.attempt();
         let request = Try {
@@ -188,7 +188,12 @@ impl Chain {
     }
 
     /// The leader's answer to a forwarded request.
-    pub(crate) fn on_forwarded(&mut self, attempt: Attempt, outcome: Forwarded, cx: &mut Cx<'_>) {
+    pub(crate) fn on_forwarded(
+        &mut self,
+        attempt: Attempt,
+        outcome: Forwarded,
+        cx: &mut StepContext<'_>,
+    ) {
         let Some(request) = self.forwards.tries.remove(&attempt.number) else {
             return;
         };
@@ -227,7 +232,7 @@ impl Chain {
     }
 
     /// A read that a leadership which ended did not answer.
-    pub(super) fn end_read(&mut self, read: Read, cx: &mut Cx<'_>) {
+    pub(super) fn end_read(&mut self, read: Read, cx: &mut StepContext<'_>) {
         match (read.origin, read.range) {
             (Origin::Here(ticket), Some(range)) => {
                 self.park(ticket, range, read.deadline, self.epoch.n.saturating_add(1));
@@ -248,7 +253,7 @@ impl Chain {
 
     /// Ends what the leader that it was sent to cannot answer any more, and asks again what may
     /// be asked again.
-    pub(super) fn look_after_forwards(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn look_after_forwards(&mut self, cx: &mut StepContext<'_>) {
         if !self.is_asking() {
             return;
         }
@@ -280,7 +285,7 @@ impl Chain {
     }
 
     /// Asks the parked reads again, of the leader that there is by now.
-    fn ask_parked(&mut self, cx: &mut Cx<'_>) {
+    fn ask_parked(&mut self, cx: &mut StepContext<'_>) {
         let leader = self.leader_to_ask(cx);
         if self.forwards.parked.is_empty() || (leader.is_none() && self.lead.is_none()) {
             return;
@@ -318,7 +323,7 @@ impl Chain {
     }
 
     /// Answers the reads whose position is committed here by now.
-    pub(super) fn answer_forwarded_reads(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn answer_forwarded_reads(&mut self, cx: &mut StepContext<'_>) {
         if self.forwards.reads.is_empty() {
             return;
         }
@@ -333,7 +338,7 @@ impl Chain {
     }
 
     /// The oldest waiting request ran out of time.
-    pub(crate) fn on_requests_due(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn on_requests_due(&mut self, cx: &mut StepContext<'_>) {
         for ticket in self.forwards.take_late(cx.now) {
             cx.reply(ticket, Answer::Unknown);
         }

@@ -3,7 +3,7 @@
 
 use super::role::Role;
 use super::stall::Stall;
-use super::{Chain, Cx};
+use super::{Chain, StepContext};
 use crate::action::Note;
 use crate::config::VOTERS_MAX;
 use crate::count::Count;
@@ -12,7 +12,7 @@ use crate::id::Seq;
 impl Chain {
     /// Commits at the M-th durable match of an entry of the present epoch. The leader counts
     /// itself by what is durable, like everybody else.
-    pub(super) fn advance_commit(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn advance_commit(&mut self, cx: &mut StepContext<'_>) {
         if self.role != Role::Leader {
             return;
         }
@@ -46,7 +46,7 @@ impl Chain {
     }
 
     /// Takes the leader's word for what is committed, as far as our prefix is verified.
-    pub(super) fn learn_commit(&mut self, named: Seq, cx: &mut Cx<'_>) {
+    pub(super) fn learn_commit(&mut self, named: Seq, cx: &mut StepContext<'_>) {
         if named > self.verified && named > self.commit {
             cx.count(Count::CommitAboveVerified);
         }
@@ -56,7 +56,7 @@ impl Chain {
         }
     }
 
-    pub(super) fn raise_commit(&mut self, end: Seq, cx: &mut Cx<'_>) {
+    pub(super) fn raise_commit(&mut self, end: Seq, cx: &mut StepContext<'_>) {
         assert!(
             end > self.commit && end <= self.log.end(),
             "commit rises inside the log"

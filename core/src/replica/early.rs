@@ -6,7 +6,7 @@
 //! would each keep the other from a majority.
 
 use super::role::Role;
-use super::{Chain, Cx};
+use super::{Chain, StepContext};
 use crate::count::Count;
 use crate::deadline::Kind;
 use core::time::Duration;
@@ -23,7 +23,7 @@ pub(super) struct Early {
 
 impl Chain {
     /// The process of the leader is gone.
-    pub(crate) fn on_leader_gone(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn on_leader_gone(&mut self, cx: &mut StepContext<'_>) {
         let had = self.early.is_some_and(|early| early.n >= self.epoch.n);
         if had || self.role != Role::Replica {
             return;
@@ -39,7 +39,7 @@ impl Chain {
     }
 
     /// The early attempt is due, unless the election it is meant for went on without it.
-    pub(crate) fn on_early_due(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn on_early_due(&mut self, cx: &mut StepContext<'_>) {
         let Some(early) = self.early else { return };
         if !cx.admits_candidate() {
             let at = cx.now.after(cx.candidate_pause());
@@ -55,7 +55,7 @@ impl Chain {
 
     /// An early attempt is refused by so many that it cannot succeed: others may not have noticed
     /// yet, or two of them overlap, so it is made once more.
-    pub(super) fn on_early_refused(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn on_early_refused(&mut self, cx: &mut StepContext<'_>) {
         cx.deadlines.disarm(self.index, Kind::Round);
         self.on_round_due(cx);
         let Some(early) = self.early.as_mut().filter(|early| early.may_repeat) else {
@@ -69,7 +69,7 @@ impl Chain {
     }
 
     /// A query was granted: its candidate gets the time to win.
-    pub(super) fn hold_early_back(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn hold_early_back(&mut self, cx: &mut StepContext<'_>) {
         if let Some(at) = cx.deadlines.armed(self.index, Kind::Early) {
             let later = cx.now.after(cx.config.heartbeat() / 4);
             cx.deadlines.arm(self.index, Kind::Early, at.max(later));

@@ -5,12 +5,12 @@
 //! holds everything committed before. Upholds *vote-once*, *leader-complete*, *no-disruption*.
 
 use super::role::{Role, Signal};
-use super::{Chain, Cx, Lead, same_member};
+use super::{Chain, Lead, StepContext, same_member};
 use crate::chain::order::Vote;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, Epoch, Member, NodeId, Replica, Run, Seq};
-use crate::message::{Purpose, Round, Talk};
+use crate::message::{Purpose, ReplicaMessage, Round};
 use crate::time::Wall;
 use alloc::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub(super) struct VoteRequest {
 }
 
 impl Chain {
-    pub(super) fn may_campaign(&self, cx: &Cx<'_>) -> bool {
+    pub(super) fn may_campaign(&self, cx: &StepContext<'_>) -> bool {
         self.role == Role::Replica
             && self.fault.is_none()
             && self.epoch.n < u64::MAX
@@ -63,17 +63,17 @@ impl Chain {
     }
 
     /// Asks every voter whether it would vote for this replica in the next epoch.
-    pub(super) fn campaign(&mut self, purpose: Purpose, cx: &mut Cx<'_>) {
+    pub(super) fn campaign(&mut self, purpose: Purpose, cx: &mut StepContext<'_>) {
         cx.deadlines.disarm(self.index, Kind::Election);
         self.seek(purpose, false, cx);
     }
 
     /// The same beside the ordinary attempts: their timer runs on.
-    pub(super) fn campaign_early(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn campaign_early(&mut self, cx: &mut StepContext<'_>) {
         self.seek(Purpose::Silence, true, cx);
     }
 
-    fn seek(&mut self, purpose: Purpose, is_early: bool, cx: &mut Cx<'_>) {
+    fn seek(&mut self, purpose: Purpose, is_early: bool, cx: &mut StepContext<'_>) {
         self.set_role(Role::Candidate, Signal::MissedHeartbeats, cx);
         self.stop_asking();
         let asked = Epoch {
@@ -85,7 +85,7 @@ impl Chain {
     }
 
     /// Adopts the epoch of a refusal, and asks again in the next one.
-    pub(super) fn ask_again(&mut self, epoch: Epoch, cx: &mut Cx<'_>) {
+    pub(super) fn ask_again(&mut self, epoch: Epoch, cx: &mut StepContext<'_>) {
         let repeats = self
             .campaign
             .as_ref()
@@ -119,7 +119,7 @@ impl Chain {
         round: Round,
         (purpose, is_early): (Purpose, bool),
         asked: Epoch,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let attempt = cx.attempt();
         let votes = BTreeSet::from([self.me.node]);
@@ -142,7 +142,7 @@ impl Chain {
     /// Sends the requests of the present round, the binding ones once the own vote is durable.
     /// The round ends that long after: a disk that takes longer would otherwise end every one
     /// before anybody is asked.
-    fn ask_votes(&mut self, cx: &mut Cx<'_>) {
+    fn ask_votes(&mut self, cx: &mut StepContext<'_>) {
         let settled = self.is_settled();
         let Some(campaign) = &mut self.campaign else {
             return;
@@ -154,7 +154,7 @@ impl Chain {
         let end = cx.now.after(cx.config.heartbeat() * 2);
         cx.deadlines.arm(self.index, Kind::Round, end);
         let durable = self.log.durable();
-        let talk = Talk::VoteRequest {
+        let content = ReplicaMessage::VoteRequest {
             round: campaign.round,
             purpose: campaign.purpose,
             asked: campaign.asked,
@@ -168,23 +168,23 @@ impl Chain {
             .iter()
             .filter(|voter| voter.node != self.me.node)
         {
-            self.say(voter, talk.clone(), cx);
+            self.send_to_member(voter, content.clone(), cx);
         }
     }
 
     /// Lets leave what waited for the promise to be durable.
-    pub(super) fn keep_promises(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn keep_promises(&mut self, cx: &mut StepContext<'_>) {
         if !self.is_settled() {
             return;
         }
         if let Some(owed) = self.owed.take() {
-            let reply = Talk::VoteReply {
+            let reply = ReplicaMessage::VoteReply {
                 round: Round::Real,
                 asked: self.epoch,
                 granted: true,
                 attempt: owed.attempt,
             };
-            self.say(&owed.candidate, reply, cx);
+            self.send_to_member(&owed.candidate, reply, cx);
         }
         self.ask_votes(cx);
         self.count_votes(cx);
@@ -195,7 +195,7 @@ impl Chain {
         from: Run,
         replica: Replica,
         request: VoteRequest,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let candidate = Member {
             node: from.node,
@@ -234,9 +234,9 @@ impl Chain {
             attempt,
             ..
         } = request;
-        self.say(
+        self.send_to_member(
             &candidate,
-            Talk::VoteReply {
+            ReplicaMessage::VoteReply {
                 round,
                 asked,
                 granted,
@@ -247,7 +247,7 @@ impl Chain {
     }
 
     /// The one predicate of both rounds (D13d).
-    fn would_vote(&self, candidate: NodeId, request: &VoteRequest, cx: &Cx<'_>) -> bool {
+    fn would_vote(&self, candidate: NodeId, request: &VoteRequest, cx: &StepContext<'_>) -> bool {
         let free = request.asked.n > self.epoch.n
             || (request.asked.n == self.epoch.n
                 && self.voted.is_none_or(|voted| voted == candidate)
@@ -257,11 +257,11 @@ impl Chain {
         free && complete && !self.is_held_by_leader(request, cx)
     }
 
-    fn is_held_by_leader(&self, request: &VoteRequest, cx: &Cx<'_>) -> bool {
+    fn is_held_by_leader(&self, request: &VoteRequest, cx: &StepContext<'_>) -> bool {
         request.purpose == Purpose::Silence && self.has_live_leader(cx)
     }
 
-    fn grant(&mut self, candidate: Member, attempt: Attempt, cx: &mut Cx<'_>) {
+    fn grant(&mut self, candidate: Member, attempt: Attempt, cx: &mut StepContext<'_>) {
         if self.writer.is_appending() {
             cx.count(Count::VoteDuringWrite);
         }
@@ -277,7 +277,7 @@ impl Chain {
         from: Run,
         replica: Replica,
         reply: (Round, Epoch, bool, Attempt),
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let (round, asked, granted, attempt) = reply;
         let is_voter = self
@@ -310,7 +310,7 @@ impl Chain {
         }
     }
 
-    fn count_votes(&mut self, cx: &mut Cx<'_>) {
+    fn count_votes(&mut self, cx: &mut StepContext<'_>) {
         let Some(campaign) = &self.campaign else {
             return;
         };
@@ -335,7 +335,7 @@ impl Chain {
     }
 
     /// The round ended without a majority.
-    pub(crate) fn on_round_due(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn on_round_due(&mut self, cx: &mut StepContext<'_>) {
         if self.role != Role::Candidate {
             return;
         }
@@ -350,7 +350,7 @@ impl Chain {
         }
     }
 
-    fn lead(&mut self, stamp: Wall, cx: &mut Cx<'_>) {
+    fn lead(&mut self, stamp: Wall, cx: &mut StepContext<'_>) {
         self.campaign = None;
         cx.deadlines.disarm(self.index, Kind::Round);
         self.set_role(Role::Leader, Signal::ElectionWon, cx);

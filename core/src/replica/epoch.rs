@@ -2,7 +2,7 @@
 //! D13d).
 
 use super::role::{Role, Signal};
-use super::{Chain, Cx};
+use super::{Chain, StepContext};
 use crate::action::Fault;
 use crate::count::Count;
 use crate::deadline::Kind;
@@ -10,7 +10,7 @@ use crate::id::{Epoch, NodeId, Seq};
 
 impl Chain {
     /// Promises this replica to a higher epoch; the record is issued by the next write.
-    pub(crate) fn adopt(&mut self, epoch: Epoch, cx: &mut Cx<'_>) {
+    pub(crate) fn adopt(&mut self, epoch: Epoch, cx: &mut StepContext<'_>) {
         assert!(epoch.n > self.epoch.n, "epochs only rise");
         if self.role == Role::Leader {
             self.leader_seen = cx.now;
@@ -47,12 +47,12 @@ impl Chain {
         self.verified = Seq::ZERO;
         self.owed = None;
         self.campaign = None;
-        self.serving.parcels.clear();
+        self.serving.snapshots.clear();
         self.follow.restart(self.log.end());
     }
 
     /// Believes that `node` leads the present epoch, because it says so there.
-    pub(crate) fn follow_leader(&mut self, node: NodeId, cx: &mut Cx<'_>) {
+    pub(crate) fn follow_leader(&mut self, node: NodeId, cx: &mut StepContext<'_>) {
         if self.leader == Some(node) {
             // A leader that asked for a transfer lives on until it is over.
             return if self.is_sought_by_transfer() {
@@ -75,7 +75,7 @@ impl Chain {
     }
 
     /// A leader of the present epoch lives: there is nothing to seek.
-    fn end_campaign(&mut self, cx: &mut Cx<'_>) {
+    fn end_campaign(&mut self, cx: &mut StepContext<'_>) {
         if self.role == Role::Candidate {
             cx.deadlines.disarm(self.index, Kind::Round);
             self.campaign = None;
@@ -84,7 +84,7 @@ impl Chain {
     }
 
     /// Whether a live leader of the present epoch shows itself here (D21).
-    pub(crate) fn has_live_leader(&self, cx: &Cx<'_>) -> bool {
+    pub(crate) fn has_live_leader(&self, cx: &StepContext<'_>) -> bool {
         if self.role == Role::Leader {
             return true;
         }
@@ -100,7 +100,7 @@ impl Chain {
     }
 
     /// Keeps the election timer in step with whether a live leader is heard.
-    pub(crate) fn watch_leader(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn watch_leader(&mut self, cx: &mut StepContext<'_>) {
         if self.role != Role::Replica {
             if !self.is_early() {
                 cx.deadlines.disarm(self.index, Kind::Election);
@@ -122,7 +122,7 @@ impl Chain {
 
     /// No live leader was seen for one delay; a wake-up much later than that proves nothing the
     /// first time.
-    pub(crate) fn on_election_due(&mut self, late: bool, cx: &mut Cx<'_>) {
+    pub(crate) fn on_election_due(&mut self, late: bool, cx: &mut StepContext<'_>) {
         if late && !self.election_rearmed {
             self.election_rearmed = true;
             cx.count(Count::SuspicionRearmed);

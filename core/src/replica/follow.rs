@@ -2,16 +2,16 @@
 
 use super::helper::Help;
 use super::patience::Patience;
-use super::reset::Incoming;
 use super::role::Role;
-use super::{Chain, Cx, Entries};
+use super::snapshot::SnapshotReceive;
+use super::{Chain, Entries, StepContext};
 use crate::action::Fault;
-use crate::chain::entry::{self, Entry, Tip};
+use crate::chain::entry::{self, Entry, LogPosition};
 use crate::chain::order::Checkpoint;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, Epoch, NodeId, Number, Seq};
-use crate::message::{RowState, Talk};
+use crate::message::{ReplicaMessage, RowState};
 use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub(super) struct Follow {
     /// The retention floor that the leader shipped.
     pub(super) floor: Seq,
     pub(super) help: Help,
-    pub(super) incoming: Option<Incoming>,
+    pub(super) receiving: Option<SnapshotReceive>,
     /// A complete checkpoint that waits to be installed.
     pub(super) reset: Option<Arc<Checkpoint>>,
 }
@@ -54,13 +54,15 @@ impl Follow {
             patience: Patience::default(),
             floor: Seq::ZERO,
             help: Help::default(),
-            incoming: None,
+            receiving: None,
             reset: None,
         }
     }
 
     fn has_gap(&self) -> bool {
-        self.incoming.as_ref().is_some_and(Incoming::has_gap)
+        self.receiving
+            .as_ref()
+            .is_some_and(SnapshotReceive::has_gap)
     }
 
     /// Forgets the stream: nothing of an older epoch or leader is waited for.
@@ -73,13 +75,13 @@ impl Follow {
         self.patience = Patience::default();
         self.seen = end;
         self.help = Help::default();
-        self.incoming = None;
+        self.receiving = None;
     }
 }
 
 impl Chain {
     /// Opens the stream to the leader, or acknowledges what became durable.
-    pub(super) fn pull(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn pull(&mut self, cx: &mut StepContext<'_>) {
         let Some(leader) = self.leader else { return };
         if self.role != Role::Replica || !self.is_settled() || self.is_resetting() {
             return;
@@ -89,7 +91,7 @@ impl Chain {
         let lowest = self.commit.max(self.log.floor());
         // Retention may have passed the position: what is committed needs no comparison.
         self.follow.next = self.follow.next.max(lowest);
-        while self.follow.next > lowest && self.log.tip_at(self.follow.next).is_none() {
+        while self.follow.next > lowest && self.log.position_at(self.follow.next).is_none() {
             let next = self.follow.next.before();
             self.follow.next = next.expect("it is above the lowest position");
         }
@@ -102,25 +104,25 @@ impl Chain {
             return;
         }
         let acknowledged = durable.min(self.follow.next);
-        let Some(since) = self.log.tip_at(self.follow.next) else {
+        let Some(since) = self.log.position_at(self.follow.next) else {
             return;
         };
         let attempt = *self.follow.stream.get_or_insert_with(|| cx.attempt());
         self.follow.reported = Some(acknowledged);
         let number = self.follow.number.advance();
-        let talk = Talk::Pull {
+        let content = ReplicaMessage::Pull {
             since,
             durable: Some(durable),
             attempt,
             number,
         };
-        self.say_to(leader, talk, cx);
+        self.send_to_node(leader, content, cx);
         self.expect_progress(cx);
     }
 
     /// Asks anew after a heartbeat without progress, as long as there is something to wait for;
     /// much sooner when something overtook what is missing.
-    pub(super) fn expect_progress(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn expect_progress(&mut self, cx: &mut StepContext<'_>) {
         let heartbeat = cx.config.heartbeat();
         self.follow.patience.begin(cx.now);
         if self.follow.next < self.follow.seen || self.follow.has_gap() {
@@ -134,7 +136,7 @@ impl Chain {
     }
 
     /// What was asked of the leader did not come.
-    pub(crate) fn on_pull_due(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn on_pull_due(&mut self, cx: &mut StepContext<'_>) {
         let Some(leader) = self.leader else { return };
         if self.role != Role::Replica {
             return;
@@ -156,13 +158,13 @@ impl Chain {
             self.ask_anew();
         } else if self.follow.has_gap() {
             self.follow.patience.ask_again();
-            self.ask_parts_again(cx);
+            self.request_snapshot_again(cx);
             self.expect_progress(cx);
-        } else if self.follow.incoming.is_some() {
+        } else if self.follow.receiving.is_some() {
             // Either of the two may have been lost, and the leader knows the request by both.
             self.follow.reported = None;
             self.follow.patience.ask_again();
-            self.ask_parts_again(cx);
+            self.request_snapshot_again(cx);
         } else if !is_level || is_behind || self.commit < self.log.end() {
             // The leader judges whether what is missing may still be on its way.
             self.follow.reported = None;
@@ -204,7 +206,7 @@ impl Chain {
     }
 
     /// The leader's row shows that something did not arrive.
-    pub(super) fn watch_progress(&mut self, row: RowState, cx: &mut Cx<'_>) {
+    pub(super) fn watch_progress(&mut self, row: RowState, cx: &mut StepContext<'_>) {
         let is_asked = self.follow.patience.is_tried() || self.follow.help.is_under_way();
         if self.is_behind(&row) && !is_asked {
             let at = cx.now.after(cx.config.heartbeat() / 4);
@@ -222,17 +224,17 @@ impl Chain {
     pub(super) fn on_chunk(
         &mut self,
         attempt: Attempt,
-        since: Tip,
+        since: LogPosition,
         entries: &Entries,
         (commit, floor): (Seq, Seq),
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         if self.is_resetting() {
             return cx.count(Count::StaleAnswer);
         }
         let (is_live, is_ours) = (
             self.is_live(attempt),
-            self.log.tip_at(since.end) == Some(since),
+            self.log.position_at(since.end) == Some(since),
         );
         if !is_live && (!is_ours || entries.is_empty()) {
             return cx.count(Count::StaleAnswer);
@@ -271,8 +273,8 @@ impl Chain {
         self.verified = self.verified.max(end);
         self.follow.floor = self.follow.floor.max(floor);
         self.follow
-            .incoming
-            .take_if(|incoming| incoming.floor() <= end);
+            .receiving
+            .take_if(|receiving| receiving.floor() <= end);
         if !entries.is_empty() {
             self.follow.patience.answered(cx.now);
         }
@@ -281,7 +283,12 @@ impl Chain {
     }
 
     /// Whether the entries are contiguous, linked, and of epochs that may stand here.
-    pub(super) fn is_sound(&self, since: Tip, entries: &Entries, cx: &Cx<'_>) -> bool {
+    pub(super) fn is_sound(
+        &self,
+        since: LogPosition,
+        entries: &Entries,
+        cx: &StepContext<'_>,
+    ) -> bool {
         let mut tip = since;
         for entry in entries.iter() {
             let is_next = entry.seq == tip.end && entry.generation == self.generation;
@@ -289,7 +296,7 @@ impl Chain {
             if !is_next || !is_epoch || !admits(entry, cx) || !self.is_linked(entry, tip) {
                 return false;
             }
-            tip = Tip {
+            tip = LogPosition {
                 end: entry.seq.next(),
                 epoch: entry.epoch,
                 hash: entry.hash,
@@ -298,7 +305,7 @@ impl Chain {
         true
     }
 
-    fn is_linked(&self, entry: &Entry, tip: Tip) -> bool {
+    fn is_linked(&self, entry: &Entry, tip: LogPosition) -> bool {
         // An entry that is already here with this hash was checked when it came.
         let here = self.log.entry(entry.seq);
         here.is_some_and(|own| own.hash == entry.hash) || entry.follows(tip.hash)
@@ -312,7 +319,7 @@ impl Chain {
         failed: Seq,
         hint: Seq,
         hint_epoch: Epoch,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let is_asked = self.is_live(attempt) && failed == self.follow.next;
         if !is_asked || hint >= failed || self.is_resetting() {
@@ -338,7 +345,7 @@ impl Chain {
     }
 
     /// The leader found our durable tail below what we acknowledged (D13g).
-    pub(super) fn on_regressed(&mut self, acknowledged: Seq, cx: &mut Cx<'_>) {
+    pub(super) fn on_regressed(&mut self, acknowledged: Seq, cx: &mut StepContext<'_>) {
         if !self.is_resetting() && self.log.durable().end < acknowledged {
             self.stop(Fault::StoreRegressed, cx);
         }
@@ -346,7 +353,7 @@ impl Chain {
 }
 
 /// Whether the members that an entry may name are stores of this genesis.
-pub(super) fn admits(entry: &Entry, cx: &Cx<'_>) -> bool {
+pub(super) fn admits(entry: &Entry, cx: &StepContext<'_>) -> bool {
     match &entry.kind {
         entry::Kind::Config(membership) => cx.config.admits(membership),
         entry::Kind::Empty | entry::Kind::OpenClient | entry::Kind::Data(_) => true,

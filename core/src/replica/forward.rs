@@ -6,7 +6,7 @@
 use super::append::Origin;
 use super::lead::Judged;
 use super::read::Range;
-use super::{Chain, Cx};
+use super::{Chain, StepContext};
 use crate::client::{Answer, Ask, Reason};
 use crate::count::Count;
 use crate::deadline::Kind;
@@ -17,7 +17,7 @@ use core::time::Duration;
 
 impl Chain {
     /// A client of this node asks.
-    pub(crate) fn on_client(&mut self, ticket: Ticket, ask: Ask, cx: &mut Cx<'_>) {
+    pub(crate) fn on_client(&mut self, ticket: Ticket, ask: Ask, cx: &mut StepContext<'_>) {
         if self.fault.is_some() {
             return cx.reply(ticket, Answer::Rejected(Reason::Stopped));
         }
@@ -52,7 +52,7 @@ impl Chain {
     }
 
     /// Another node forwards a request of its client.
-    pub(crate) fn on_forward(&mut self, from: Run, forward: Forward, cx: &mut Cx<'_>) {
+    pub(crate) fn on_forward(&mut self, from: Run, forward: Forward, cx: &mut StepContext<'_>) {
         let Forward {
             epoch,
             attempt,
@@ -105,7 +105,7 @@ impl Chain {
 
     /// Whether this try was not judged before in this leadership. The oldest numbers are
     /// forgotten by counting everything up to them as judged.
-    fn judge_once(&mut self, from: Run, attempt: Attempt, cx: &Cx<'_>) -> bool {
+    fn judge_once(&mut self, from: Run, attempt: Attempt, cx: &StepContext<'_>) -> bool {
         let Some(lead) = &mut self.lead else {
             return false;
         };
@@ -129,7 +129,7 @@ impl Chain {
     }
 
     /// When a request that begins to wait now is answered `Unknown` at the latest.
-    pub(super) fn request_deadline(&self, cx: &mut Cx<'_>) -> Instant {
+    pub(super) fn request_deadline(&self, cx: &mut StepContext<'_>) -> Instant {
         let span = Duration::from_millis(cx.config.timing().request_ms);
         let deadline = cx.now.after(span);
         cx.deadlines.arm_by(self.index, Kind::Requests, deadline);

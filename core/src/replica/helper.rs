@@ -7,13 +7,13 @@
 
 use super::patience::Patience;
 use super::role::Role;
-use super::{Chain, Cx, Entries};
-use crate::chain::entry::Tip;
+use super::{Chain, Entries, StepContext};
+use crate::chain::entry::LogPosition;
 use crate::chain::order::Slot;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, NodeId, Seq};
-use crate::message::Talk;
+use crate::message::ReplicaMessage;
 use serde::{Deserialize, Serialize};
 
 /// Who helps this follower to catch up.
@@ -50,7 +50,7 @@ impl Help {
 
 impl Chain {
     /// Whether another member serves this follower for now, so that the leader is not asked.
-    pub(super) fn is_helped(&mut self, leader: NodeId, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn is_helped(&mut self, leader: NodeId, cx: &mut StepContext<'_>) -> bool {
         let lag = u64::from(cx.config.limits().lag_max);
         let end = self.log.end();
         let knows_more = |node: NodeId| {
@@ -89,7 +89,7 @@ impl Chain {
         }
     }
 
-    fn ask_help(&mut self, node: NodeId, cx: &mut Cx<'_>) {
+    fn ask_help(&mut self, node: NodeId, cx: &mut StepContext<'_>) {
         let attempt = cx.attempt();
         self.follow.help.asked = Some(Asked {
             node,
@@ -99,12 +99,12 @@ impl Chain {
             patience: Patience::default(),
         });
         let since = self.log.tip();
-        self.say_to(node, Talk::CatchUp { since, attempt }, cx);
+        self.send_to_node(node, ReplicaMessage::CatchUp { since, attempt }, cx);
         self.expect_help(cx);
     }
 
     /// What became durable makes room for more.
-    fn acknowledge_help(&mut self, asked: Asked, cx: &mut Cx<'_>) {
+    fn acknowledge_help(&mut self, asked: Asked, cx: &mut StepContext<'_>) {
         let since = self.log.durable();
         if since.end <= asked.reported {
             return;
@@ -113,12 +113,12 @@ impl Chain {
             asked.reported = since.end;
         }
         let attempt = asked.attempt;
-        self.say_to(asked.node, Talk::CatchUp { since, attempt }, cx);
+        self.send_to_node(asked.node, ReplicaMessage::CatchUp { since, attempt }, cx);
     }
 
     /// Looks after two heartbeats whether more came; much sooner when later entries overtook
     /// some that are missing.
-    fn expect_help(&mut self, cx: &mut Cx<'_>) {
+    fn expect_help(&mut self, cx: &mut StepContext<'_>) {
         let heartbeat = cx.config.heartbeat();
         let end = self.log.end();
         let Some(asked) = &mut self.follow.help.asked else {
@@ -152,7 +152,7 @@ impl Chain {
 
     /// A helper had its time: it is asked anew where something was lost on the way, reminded once,
     /// and left when nothing came even so.
-    pub(super) fn on_help_due(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn on_help_due(&mut self, cx: &mut StepContext<'_>) {
         let (since, Some(asked)) = (self.log.tip(), &mut self.follow.help.asked) else {
             return;
         };
@@ -164,7 +164,7 @@ impl Chain {
         } else {
             asked.patience.ask_again();
             let (node, attempt) = (asked.node, asked.attempt);
-            self.say_to(node, Talk::CatchUp { since, attempt }, cx);
+            self.send_to_node(node, ReplicaMessage::CatchUp { since, attempt }, cx);
             self.expect_help(cx);
         }
     }
@@ -175,8 +175,8 @@ impl Chain {
         &mut self,
         from: NodeId,
         attempt: Attempt,
-        (since, entries): (Tip, &Entries),
-        cx: &mut Cx<'_>,
+        (since, entries): (LogPosition, &Entries),
+        cx: &mut StepContext<'_>,
     ) {
         if self.role != Role::Replica || self.is_resetting() {
             return cx.count(Count::StaleAnswer);
@@ -194,7 +194,7 @@ impl Chain {
             asked.seen = asked.seen.max(last.seq.next());
             asked.patience.answered(cx.now);
         }
-        if self.log.tip_at(since.end) != Some(since) {
+        if self.log.position_at(since.end) != Some(since) {
             cx.count(Count::ChunkGap);
         } else if self.extend(since, entries, cx).is_none() {
             cx.count(Count::ChunkUnsound);
@@ -207,7 +207,12 @@ impl Chain {
 
     /// Appends those of sound entries that are not here yet; `None` if they are not sound, or
     /// others than those that are.
-    fn extend(&mut self, since: Tip, entries: &Entries, cx: &mut Cx<'_>) -> Option<()> {
+    fn extend(
+        &mut self,
+        since: LogPosition,
+        entries: &Entries,
+        cx: &mut StepContext<'_>,
+    ) -> Option<()> {
         if !self.is_sound(since, entries, cx) {
             return None;
         }

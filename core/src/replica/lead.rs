@@ -6,12 +6,12 @@ use super::read::Round;
 use super::role::{Role, Signal};
 use super::stall::Progress;
 use super::transfer::Transfer;
-use super::{Chain, Cx, same_member};
-use crate::chain::entry::Tip;
+use super::{Chain, StepContext, same_member};
+use crate::chain::entry::LogPosition;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, Incarnation, Member, NodeId, Number, Replica, Run, Seq};
-use crate::message::Talk;
+use crate::message::ReplicaMessage;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -115,7 +115,7 @@ impl Stream {
     }
 
     /// Whether another message may be under way.
-    pub(super) fn is_open(&self, node: NodeId, cx: &Cx<'_>) -> bool {
+    pub(super) fn is_open(&self, node: NodeId, cx: &StepContext<'_>) -> bool {
         let max = cx.config.limits().chunks_in_flight_max as usize;
         cx.windows.is_open(node, self.attempt, max)
     }
@@ -127,7 +127,7 @@ impl Stream {
         node: NodeId,
         (since, durable): (Seq, Seq),
         is_late: bool,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let end = (durable.get(), is_late);
         cx.windows.acknowledge(node, self.attempt, end, cx.now);
@@ -148,7 +148,7 @@ impl Stream {
     }
 
     /// The member asks anew from `since` on.
-    pub(super) fn end(self, node: NodeId, since: Seq, cx: &mut Cx<'_>) {
+    pub(super) fn end(self, node: NodeId, since: Seq, cx: &mut StepContext<'_>) {
         if since < self.next {
             cx.windows.lose(node, self.attempt);
         } else {
@@ -168,7 +168,11 @@ impl Stream {
 
     /// Sends again what the member misses: what should have come by now, and not what may still be
     /// on its way. Until then, when to look again; the member need not ask once more.
-    pub(super) fn send_missing(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Option<Instant> {
+    pub(super) fn send_missing(
+        &mut self,
+        node: NodeId,
+        cx: &mut StepContext<'_>,
+    ) -> Option<Instant> {
         if !self.is_missing {
             return None;
         }
@@ -188,7 +192,12 @@ impl Stream {
     }
 
     /// Entries up to `end` left.
-    pub(super) fn sent(&mut self, node: NodeId, (end, bytes): (Seq, u64), cx: &mut Cx<'_>) {
+    pub(super) fn sent(
+        &mut self,
+        node: NodeId,
+        (end, bytes): (Seq, u64),
+        cx: &mut StepContext<'_>,
+    ) {
         assert!(
             self.is_open(node, cx),
             "messages under way to one member are bounded"
@@ -243,11 +252,11 @@ impl Chain {
         &mut self,
         from: Run,
         replica: Replica,
-        since: Tip,
+        since: LogPosition,
         durable: Option<Seq>,
         attempt: Attempt,
         heard: (Incarnation, Number),
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let Some(lead) = &mut self.lead else { return };
         let Some(follower) = lead.followers.get_mut(&from.node) else {
@@ -267,9 +276,9 @@ impl Chain {
         if durable.is_some_and(|durable| durable < follower.acked) {
             cx.count(Count::StoreRegressed);
             let acknowledged = follower.acked;
-            return self.say(&member, Talk::Regressed { acknowledged }, cx);
+            return self.send_to_member(&member, ReplicaMessage::Regressed { acknowledged }, cx);
         }
-        if self.log.tip_at(since.end) != Some(since) {
+        if self.log.position_at(since.end) != Some(since) {
             return self.refuse_pull(&member, since, attempt, cx);
         }
         if let Some(durable) = durable {
@@ -277,8 +286,8 @@ impl Chain {
         }
         // Its position is in our log, so it needs no checkpoint: what was sent of one answers the
         // same request, and would hide what is acknowledged behind it.
-        if let Some(parcel) = self.serving.parcels.remove(&from.node) {
-            cx.windows.forget(from.node, parcel.attempt);
+        if let Some(snapshot) = self.serving.snapshots.remove(&from.node) {
+            cx.windows.forget(from.node, snapshot.attempt);
         }
         match &mut follower.stream {
             Some(stream) if stream.attempt == attempt => {
@@ -294,24 +303,30 @@ impl Chain {
     }
 
     /// The predecessor named differs from ours: where to look next, or a start from a checkpoint.
-    fn refuse_pull(&mut self, to: &Member, since: Tip, attempt: Attempt, cx: &mut Cx<'_>) {
+    fn refuse_pull(
+        &mut self,
+        to: &Member,
+        since: LogPosition,
+        attempt: Attempt,
+        cx: &mut StepContext<'_>,
+    ) {
         match self.conflict_hint(since) {
             Some((hint, hint_epoch)) => {
-                let talk = Talk::Conflict {
+                let content = ReplicaMessage::Conflict {
                     attempt,
                     failed: since.end,
                     hint,
                     hint_epoch,
                 };
-                self.say(to, talk, cx);
+                self.send_to_member(to, content, cx);
             }
-            None => self.send_reset(to, attempt, since.end, cx),
+            None => self.send_snapshot(to, attempt, since.end, cx),
         }
     }
 
     /// Our largest entry below the failed predecessor whose epoch is not above its; `None` when
     /// it would lie below the first retained entry.
-    fn conflict_hint(&self, since: Tip) -> Option<(Seq, crate::id::Epoch)> {
+    fn conflict_hint(&self, since: LogPosition) -> Option<(Seq, crate::id::Epoch)> {
         let mut end = since.end.before()?.min(self.log.end());
         while end > self.log.floor() {
             let epoch = self.log.epoch_before(end)?;
@@ -330,7 +345,7 @@ impl Chain {
     }
 
     /// Checks that a quorum still answers; a leader without one stops claiming at once (D12).
-    pub(crate) fn check_quorum(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn check_quorum(&mut self, cx: &mut StepContext<'_>) {
         let Some(lead) = &mut self.lead else { return };
         let window = cx.config.suspicion();
         let has_contact = |member: &&Member| {
@@ -366,7 +381,7 @@ impl Chain {
     }
 
     /// Ends a leadership: whoever waits is told that the outcome is not known.
-    pub(super) fn abandon_leadership(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn abandon_leadership(&mut self, cx: &mut StepContext<'_>) {
         let Some(mut lead) = self.lead.take() else {
             return;
         };

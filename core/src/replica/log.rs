@@ -4,7 +4,7 @@
 //! in step with the entries, also through a cut. Upholds *gap-free*.
 
 use crate::chain::clients::{ClientLimits, Clients};
-use crate::chain::entry::{Entry, Kind, Membership, Tip};
+use crate::chain::entry::{Entry, Kind, LogPosition, Membership};
 use crate::chain::order::{Checkpoint, Image, Slot};
 use crate::id::{Epoch, Seq};
 use crate::time::Wall;
@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub struct Log {
     checkpoint: Arc<Checkpoint>,
     slots: VecDeque<Slot>,
-    tip: Tip,
-    durable: Tip,
+    tip: LogPosition,
+    durable: LogPosition,
     /// Counts cuts and resets, so that a write that one of them overtook is known (D13b).
     generation: u64,
     clients: Clients,
@@ -86,12 +86,12 @@ impl Log {
     }
 
     /// The end with what it links to.
-    pub fn tip(&self) -> Tip {
+    pub fn tip(&self) -> LogPosition {
         self.tip
     }
 
     /// The end of what is durable with what it links to.
-    pub fn durable(&self) -> Tip {
+    pub fn durable(&self) -> LogPosition {
         self.durable
     }
 
@@ -160,7 +160,7 @@ impl Log {
 
     /// What the entry at `end` would link to; `None` outside of floor..=end, or where the entry
     /// before is unknown.
-    pub fn tip_at(&self, end: Seq) -> Option<Tip> {
+    pub fn position_at(&self, end: Seq) -> Option<LogPosition> {
         if end == self.tip.end {
             return Some(self.tip);
         }
@@ -168,7 +168,7 @@ impl Log {
             return Some(self.checkpoint.floor);
         }
         let entry = self.entry(end.before()?)?;
-        Some(Tip {
+        Some(LogPosition {
             end,
             epoch: entry.epoch,
             hash: entry.hash,
@@ -177,7 +177,7 @@ impl Log {
 
     /// The epoch of the entry before `end`, as far as it is known.
     pub(crate) fn epoch_before(&self, end: Seq) -> Option<Epoch> {
-        self.tip_at(end).map(|tip| tip.epoch)
+        self.position_at(end).map(|tip| tip.epoch)
     }
 
     /// Appends the next entry; it is not durable yet.
@@ -190,7 +190,7 @@ impl Log {
             entry.epoch.n >= self.tip.epoch.n,
             "epochs never go down inside a log"
         );
-        self.tip = Tip {
+        self.tip = LogPosition {
             end: entry.seq.next(),
             epoch: entry.epoch,
             hash: entry.hash,
@@ -206,7 +206,7 @@ impl Log {
             "a cut drops retained entries"
         );
         let tip = self
-            .tip_at(end)
+            .position_at(end)
             .expect("a cut is made behind a known entry");
         self.slots.truncate(end.distance(self.floor()) as usize);
         self.tip = tip;
@@ -221,7 +221,7 @@ impl Log {
     pub(crate) fn raise_durable(&mut self, end: Seq) {
         if end > self.durable.end {
             self.durable = self
-                .tip_at(end)
+                .position_at(end)
                 .expect("only what was appended becomes durable");
         }
     }
@@ -244,7 +244,7 @@ impl Log {
                 checkpoint.membership_seq = entry.seq;
             }
         }
-        checkpoint.floor = self.tip_at(floor)?;
+        checkpoint.floor = self.position_at(floor)?;
         Some(checkpoint)
     }
 

@@ -1,6 +1,6 @@
 //! Entries of the leader meet our log: the one place that cuts.
 
-use super::{Chain, Cx, Entries};
+use super::{Chain, Entries, StepContext};
 use crate::action::Fault;
 use crate::chain::entry::Entry;
 use crate::chain::order::Slot;
@@ -12,7 +12,7 @@ impl Chain {
     /// Takes sound entries: skips equal ones, repairs unknown ones, cuts at the first different
     /// one, appends the rest. Returns how many it took; `None` when that would contradict what is
     /// committed or verified.
-    pub(super) fn merge(&mut self, entries: &Entries, cx: &mut Cx<'_>) -> Option<usize> {
+    pub(super) fn merge(&mut self, entries: &Entries, cx: &mut StepContext<'_>) -> Option<usize> {
         let mut at = 0;
         while let Some(entry) = entries.get(at) {
             match self.log.slot(entry.seq) {
@@ -43,7 +43,7 @@ impl Chain {
     }
 
     /// Drops what differs from the leader's log.
-    fn cut(&mut self, end: Seq, cx: &mut Cx<'_>) -> Option<()> {
+    fn cut(&mut self, end: Seq, cx: &mut StepContext<'_>) -> Option<()> {
         if end < self.commit || end < self.verified {
             cx.count(Count::Contradicted);
             self.stop(Fault::Contradicted, cx);

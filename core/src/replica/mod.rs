@@ -9,7 +9,6 @@
 mod append;
 mod ask;
 mod commit;
-mod cx;
 mod early;
 mod election;
 mod epoch;
@@ -22,24 +21,25 @@ mod merge;
 mod patience;
 mod read;
 mod repair;
-mod reset;
 mod retain;
 pub mod role;
 mod route;
 mod row;
 mod serve;
 mod ship;
+mod snapshot;
 mod stall;
 mod status;
+mod step_context;
 #[cfg(test)]
 mod tests;
 mod transfer;
 mod writer;
 
-pub(crate) use cx::Cx;
 pub(crate) use lead::Lead;
 pub(crate) use ship::Shared;
 pub use status::{ChainStatus, FollowerStatus};
+pub(crate) use step_context::StepContext;
 
 use crate::action::{Fault, Note};
 use crate::bandwidth::Class;
@@ -129,7 +129,7 @@ impl Chain {
         let listed = image.checkpoint.membership.voters.contains(&me)
             || image.checkpoint.membership.learners.contains(&me);
         let fault = match image.vote {
-            None => Some(Fault::VoteLost),
+            None => Some(Fault::ReplicaLost),
             Some(_) if !listed => Some(Fault::NotMember),
             // Something that had been durable is gone, and what else nobody knows.
             Some(_) if image.commit > image.tip.end => Some(Fault::StoreRegressed),
@@ -252,7 +252,7 @@ impl Chain {
     }
 
     /// Builds what is due from the present state before the turns of bulk, and says who wants one.
-    pub(crate) fn settle_first(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn settle_first(&mut self, cx: &mut StepContext<'_>) {
         if self.fault.is_none() {
             self.keep_promises(cx);
             self.advance_commit(cx);
@@ -265,7 +265,7 @@ impl Chain {
     }
 
     /// Builds everything else that is due from the present state.
-    pub(crate) fn settle_rest(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn settle_rest(&mut self, cx: &mut StepContext<'_>) {
         if self.fault.is_none() {
             self.pull(cx);
             self.ask_repair(cx);
@@ -281,7 +281,7 @@ impl Chain {
         self.promised.epoch.n == self.epoch.n && self.promised.granted == self.voted
     }
 
-    pub(crate) fn set_role(&mut self, to: Role, signal: Signal, cx: &mut Cx<'_>) {
+    pub(crate) fn set_role(&mut self, to: Role, signal: Signal, cx: &mut StepContext<'_>) {
         let was_candidate = self.role == Role::Candidate;
         let changed = self.role.change(to, signal);
         assert!(
@@ -301,7 +301,7 @@ impl Chain {
     }
 
     /// Stops this replica for good; a node that is wrong takes no part.
-    pub(crate) fn stop(&mut self, fault: Fault, cx: &mut Cx<'_>) {
+    pub(crate) fn stop(&mut self, fault: Fault, cx: &mut StepContext<'_>) {
         if self.fault.is_some() {
             return;
         }

@@ -3,7 +3,7 @@
 
 use super::append::Origin;
 use super::role::Role;
-use super::{Chain, Cx, same_member};
+use super::{Chain, StepContext, same_member};
 use crate::client::Answer;
 use crate::count::Count;
 use crate::id::{Attempt, Member, Number, Run, Seq, Ticket};
@@ -40,7 +40,7 @@ pub(super) struct Round {
 
 impl Chain {
     /// Answers from the committed prefix that this replica knows.
-    pub(super) fn read_stale(&mut self, ticket: Ticket, range: Range, cx: &mut Cx<'_>) {
+    pub(super) fn read_stale(&mut self, ticket: Ticket, range: Range, cx: &mut StepContext<'_>) {
         let floor = self.log.floor();
         let from = range.from.max(floor);
         let bytes_max = range.bytes_max.min(cx.config.limits().read_bytes_max);
@@ -58,7 +58,12 @@ impl Chain {
     }
 
     /// Takes a linearizable read; it joins the next round.
-    pub(super) fn on_read(&mut self, origin: Origin, range: Option<Range>, cx: &mut Cx<'_>) {
+    pub(super) fn on_read(
+        &mut self,
+        origin: Origin,
+        range: Option<Range>,
+        cx: &mut StepContext<'_>,
+    ) {
         let limit = cx.config.limits().requests_max as usize;
         let hint = self.leader_hint(cx);
         let Some(lead) = &self.lead else {
@@ -84,7 +89,7 @@ impl Chain {
     }
 
     /// A read joins the round that was not asked yet.
-    pub(super) fn take_read(&mut self, read: Read, cx: &mut Cx<'_>) {
+    pub(super) fn take_read(&mut self, read: Read, cx: &mut StepContext<'_>) {
         let Some(lead) = &mut self.lead else {
             return self.end_read(read, cx);
         };
@@ -102,7 +107,7 @@ impl Chain {
     }
 
     /// Asks for the round that is not asked yet, and answers those that a majority confirmed.
-    pub(super) fn answer_reads(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn answer_reads(&mut self, cx: &mut StepContext<'_>) {
         self.answer_forwarded_reads(cx);
         if self.role != Role::Leader {
             return;
@@ -157,7 +162,7 @@ impl Chain {
         }
     }
 
-    fn finish_read(&mut self, read: Read, commit: Seq, cx: &mut Cx<'_>) {
+    fn finish_read(&mut self, read: Read, commit: Seq, cx: &mut StepContext<'_>) {
         match (read.origin, read.range) {
             (Origin::Here(ticket), Some(range)) => self.read_stale(ticket, range, cx),
             (origin, _) => self.answer(origin, Forwarded::ReadIndex { commit }, cx),
@@ -166,7 +171,7 @@ impl Chain {
 
     /// The confirms that this chain asks of `peer`, the newest round only: one answer to it
     /// confirms every earlier one.
-    pub(crate) fn poll_confirm(&self, peer: &Member, cx: &Cx<'_>) -> Option<Confirm> {
+    pub(crate) fn poll_confirm(&self, peer: &Member, cx: &StepContext<'_>) -> Option<Confirm> {
         let lead = self.lead.as_ref()?;
         let number = lead.round?;
         let is_open = lead.reads.iter().any(|round| round.number.is_some());
@@ -195,7 +200,7 @@ impl Chain {
     }
 
     /// A voter confirmed that it follows.
-    pub(crate) fn on_confirmed(&mut self, from: Run, confirm: &Confirm, cx: &mut Cx<'_>) {
+    pub(crate) fn on_confirmed(&mut self, from: Run, confirm: &Confirm, cx: &mut StepContext<'_>) {
         let is_mine = confirm.attempt.incarnation == cx.me.incarnation
             && confirm.epoch.n == self.epoch.n
             && confirm.leader == self.me.replica;

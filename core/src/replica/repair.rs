@@ -2,14 +2,14 @@
 
 use super::follow::admits;
 use super::patience::Patience;
-use super::reset::Incoming;
-use super::{Chain, Cx, Entries};
-use crate::chain::entry::{Entry, Tip};
+use super::snapshot::SnapshotReceive;
+use super::{Chain, Entries, StepContext};
+use crate::chain::entry::{Entry, LogPosition};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Attempt, NodeId, Seq};
-use crate::message::Talk;
+use crate::message::ReplicaMessage;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub(super) struct Repair {
     turn: Option<NodeId>,
     /// How long to wait: everybody is asked before a wait becomes longer.
     patience: Patience,
-    incoming: Option<Incoming>,
+    receiving: Option<SnapshotReceive>,
     /// A peer's checkpoint that makes the unknown entries below its floor needless.
     checkpoint: Option<Arc<Checkpoint>>,
 }
@@ -30,9 +30,9 @@ pub(super) struct Repair {
 impl Chain {
     /// Asks the next member in turn for the first unknown entries, a heartbeat after the one before
     /// as long as some were not asked.
-    pub(super) fn ask_repair(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn ask_repair(&mut self, cx: &mut StepContext<'_>) {
         // A checkpoint that comes from the leader takes the place of all entries.
-        if self.log.unknown() == 0 || self.follow.incoming.is_some() {
+        if self.log.unknown() == 0 || self.follow.receiving.is_some() {
             return cx.deadlines.disarm(self.index, Kind::Repair);
         }
         if cx.deadlines.armed(self.index, Kind::Repair).is_some() {
@@ -56,18 +56,18 @@ impl Chain {
             self.repair.patience.ask_again();
         }
         let end = self.unknown_end(first);
-        let talk = Talk::Fetch {
+        let content = ReplicaMessage::Fetch {
             from: first,
             end,
             attempt,
         };
-        self.say_to(next, talk, cx);
+        self.send_to_node(next, content, cx);
     }
 
-    fn await_repair(&mut self, cx: &mut Cx<'_>) {
+    fn await_repair(&mut self, cx: &mut StepContext<'_>) {
         let heartbeat = cx.config.heartbeat();
         self.repair.patience.begin(cx.now);
-        let first = match self.repair.incoming {
+        let first = match self.repair.receiving {
             Some(_) => heartbeat.max(self.repair.patience.took() * 2),
             None => heartbeat,
         };
@@ -77,7 +77,7 @@ impl Chain {
 
     /// The live peer behind `last` in the circle of nodes; behind this node to begin with. So
     /// everybody has a turn, whatever else the node asks and whoever comes and goes meanwhile.
-    fn next_live_peer(&self, last: Option<NodeId>, cx: &Cx<'_>) -> Option<NodeId> {
+    fn next_live_peer(&self, last: Option<NodeId>, cx: &StepContext<'_>) -> Option<NodeId> {
         let last = last.unwrap_or(self.me.node);
         let nodes = self.peers().into_iter().map(|member| member.node);
         let live = nodes.filter(|&node| !cx.liveness.is_suspected(node));
@@ -95,7 +95,12 @@ impl Chain {
 
     /// Entries of some member: they fill the end of an unknown run if what follows it names the
     /// last of them, for each names the one before.
-    pub(super) fn on_fetched(&mut self, since: Tip, entries: &Entries, cx: &mut Cx<'_>) {
+    pub(super) fn on_fetched(
+        &mut self,
+        since: LogPosition,
+        entries: &Entries,
+        cx: &mut StepContext<'_>,
+    ) {
         let Some(first) = self.log.first_unknown(since.end) else {
             return;
         };
@@ -115,7 +120,12 @@ impl Chain {
         }
     }
 
-    fn is_linked_to_next(&self, since: Tip, run: &[Arc<Entry>], cx: &Cx<'_>) -> bool {
+    fn is_linked_to_next(
+        &self,
+        since: LogPosition,
+        run: &[Arc<Entry>],
+        cx: &StepContext<'_>,
+    ) -> bool {
         let mut tip = since;
         for entry in run {
             if entry.seq != tip.end
@@ -125,7 +135,7 @@ impl Chain {
             {
                 return false;
             }
-            tip = Tip {
+            tip = LogPosition {
                 end: entry.seq.next(),
                 epoch: entry.epoch,
                 hash: entry.hash,
@@ -144,18 +154,23 @@ impl Chain {
     }
 
     /// Whether this part of a checkpoint answers our question for unknown entries.
-    pub(super) fn is_repair(&self, talk: &Talk) -> bool {
-        matches!(talk, Talk::Reset { attempt, .. } if self.repair.asked == Some(*attempt))
+    pub(super) fn is_repair(&self, content: &ReplicaMessage) -> bool {
+        matches!(content, ReplicaMessage::InstallSnapshot { attempt, .. } if self.repair.asked == Some(*attempt))
     }
 
     /// A member retains none of the unknown entries any more: its checkpoint takes their place,
     /// provided that our log holds the floor's position.
-    pub(super) fn on_repair_part(&mut self, from: NodeId, talk: &Talk, cx: &mut Cx<'_>) {
-        let mut incoming = self.repair.incoming.take();
-        if let Some(checkpoint) = self.take_part(from, &mut incoming, talk, cx) {
+    pub(super) fn on_repair_part(
+        &mut self,
+        from: NodeId,
+        content: &ReplicaMessage,
+        cx: &mut StepContext<'_>,
+    ) {
+        let mut receiving = self.repair.receiving.take();
+        if let Some(checkpoint) = self.take_part(from, &mut receiving, content, cx) {
             self.repair.checkpoint = Some(checkpoint);
         }
-        self.repair.incoming = incoming;
+        self.repair.receiving = receiving;
         // Nobody else is asked while parts come.
         self.repair.patience.answered(cx.now);
         self.await_repair(cx);
@@ -166,7 +181,7 @@ impl Chain {
         let floor = self.repair.checkpoint.as_ref()?.floor;
         let first = self.log.first_unknown(self.log.floor())?;
         // The entry before the floor may itself be unknown; then the one behind it names it.
-        let is_ours = match self.log.tip_at(floor.end) {
+        let is_ours = match self.log.position_at(floor.end) {
             Some(tip) => tip == floor,
             None => self
                 .log
@@ -182,7 +197,7 @@ impl Chain {
     }
 
     /// Puts proven entries in the place of unknown ones, here and in the store.
-    pub(super) fn mend(&mut self, entries: Vec<Arc<Entry>>, cx: &mut Cx<'_>) {
+    pub(super) fn mend(&mut self, entries: Vec<Arc<Entry>>, cx: &mut StepContext<'_>) {
         for entry in &entries {
             cx.count(Count::Repaired);
             self.log.repair(entry.clone());

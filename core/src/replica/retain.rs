@@ -5,7 +5,7 @@
 //! age goes when the oldest of it is past it by a quarter. Ages are told by what a majority of
 //! the voters' wall clocks agrees on, so one clock that leaps drops nothing.
 
-use super::{Chain, Cx};
+use super::{Chain, StepContext};
 use crate::chain::order::Checkpoint;
 use crate::count::Count;
 use crate::deadline::Kind;
@@ -17,14 +17,14 @@ use core::time::Duration;
 impl Chain {
     /// The time of this chain: what the clocks of its voters agree on, but never before its last
     /// stamp, and that stamp while too few of them are heard.
-    fn chain_time(&self, cx: &Cx<'_>) -> Wall {
+    fn chain_time(&self, cx: &StepContext<'_>) -> Wall {
         self.agreed_time(cx).unwrap_or_else(|| self.log.stamp())
     }
 
     /// What the clocks of the voters agree on, but never before the last stamp. `None` while too
     /// few of them are heard: whoever cannot tell the time neither leads nor appends, for a stamp
     /// of long ago would have its entry dropped at once.
-    pub(super) fn agreed_time(&self, cx: &Cx<'_>) -> Option<Wall> {
+    pub(super) fn agreed_time(&self, cx: &StepContext<'_>) -> Option<Wall> {
         let voters = &self.log.membership().voters;
         let own = Sample {
             wall: cx.wall,
@@ -43,7 +43,7 @@ impl Chain {
     }
 
     /// Decides anew what is dropped, once what was decided before is dropped here.
-    pub(super) fn raise_floor(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn raise_floor(&mut self, cx: &mut StepContext<'_>) {
         if self
             .lead
             .as_ref()
@@ -55,7 +55,7 @@ impl Chain {
     }
 
     /// Raises the floor as far as the policy asks and commit allows.
-    fn decide_floor(&mut self, cx: &mut Cx<'_>) {
+    fn decide_floor(&mut self, cx: &mut StepContext<'_>) {
         let Some(lead) = &self.lead else { return };
         let (by_room, by_age) = (
             self.floor_by_count().max(self.floor_by_size()),
@@ -99,7 +99,7 @@ impl Chain {
         floor
     }
 
-    fn floor_by_age(&self, cx: &Cx<'_>) -> Seq {
+    fn floor_by_age(&self, cx: &StepContext<'_>) -> Seq {
         let Some(max) = self.retention.age_max_ms else {
             return Seq::ZERO;
         };
@@ -135,7 +135,7 @@ impl Chain {
 
     /// When an entry of that stamp is to be dropped: past its age by one step, or at once when the
     /// store has no room.
-    fn age_due(&self, stamp: Wall, max: u64, cx: &Cx<'_>) -> Wall {
+    fn age_due(&self, stamp: Wall, max: u64, cx: &StepContext<'_>) -> Wall {
         let step = if self.writer.is_full() {
             Duration::from_millis(1)
         } else {
@@ -146,7 +146,7 @@ impl Chain {
 
     /// Looks at the age of the oldest entry when it is due, however idle the chain is; and once
     /// with every step, for the clocks of a majority may be set anew.
-    fn await_age(&self, cx: &mut Cx<'_>) {
+    fn await_age(&self, cx: &mut StepContext<'_>) {
         let Some(max) = self.retention.age_max_ms else {
             return;
         };
@@ -176,7 +176,7 @@ impl Chain {
     }
 
     /// The checkpoint that has to become durable before the prefix goes.
-    pub(super) fn due_checkpoint(&mut self, cx: &mut Cx<'_>) -> Option<Arc<Checkpoint>> {
+    pub(super) fn due_checkpoint(&mut self, cx: &mut StepContext<'_>) -> Option<Arc<Checkpoint>> {
         if let Some(checkpoint) = self.repairing_checkpoint() {
             return Some(checkpoint);
         }
@@ -199,7 +199,7 @@ impl Chain {
 
 /// How long what is past its age may wait for more of it: a quarter of the bound, but not less
 /// than a quarter of a heartbeat.
-fn age_step(max_ms: u64, cx: &Cx<'_>) -> Duration {
+fn age_step(max_ms: u64, cx: &StepContext<'_>) -> Duration {
     Duration::from_millis(max_ms / 4).max(cx.config.heartbeat() / 4)
 }
 

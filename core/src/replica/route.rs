@@ -2,14 +2,19 @@
 
 use super::election::VoteRequest;
 use super::role::Role;
-use super::{Chain, Cx, same_member};
+use super::{Chain, StepContext, same_member};
 use crate::count::Count;
 use crate::id::{Member, NodeId, Replica, Run};
-use crate::message::{Body, ChainMessage, Confirm, RowState, Talk};
+use crate::message::{Body, ChainMessage, Confirm, ReplicaMessage, RowState};
 
 impl Chain {
     /// A message of this chain and creation of it arrived from a founding store.
-    pub(crate) fn on_message(&mut self, from: Run, message: &ChainMessage, cx: &mut Cx<'_>) {
+    pub(crate) fn on_message(
+        &mut self,
+        from: Run,
+        message: &ChainMessage,
+        cx: &mut StepContext<'_>,
+    ) {
         if self.fault.is_some() {
             return;
         }
@@ -22,15 +27,15 @@ impl Chain {
             replica: message.from,
         };
         let is_member = self.member(from.node) == Some(&sender);
-        let traits = message.talk.traits();
-        if let Talk::VoteRequest {
+        let traits = message.content.traits();
+        if let ReplicaMessage::VoteRequest {
             round,
             purpose,
             asked,
             last_epoch,
             tail,
             attempt,
-        } = message.talk
+        } = message.content
         {
             let request = VoteRequest {
                 round,
@@ -42,11 +47,11 @@ impl Chain {
             };
             return self.on_vote_request(from, message.from, request, cx);
         }
-        if is_member && self.is_repair(&message.talk) {
-            return self.on_repair_part(from.node, &message.talk, cx);
+        if is_member && self.is_repair(&message.content) {
+            return self.on_repair_part(from.node, &message.content, cx);
         }
         if message.epoch.n > self.epoch.n && (is_member || traits.is_of_leader) {
-            if let Talk::VoteReply { granted: false, .. } = message.talk {
+            if let ReplicaMessage::VoteReply { granted: false, .. } = message.content {
                 self.ask_again(message.epoch, cx);
             } else {
                 self.adopt(message.epoch, cx);
@@ -55,24 +60,24 @@ impl Chain {
         if message.epoch.n < self.epoch.n && !traits.is_epochless {
             cx.count(Count::OlderEpoch);
             if traits.is_answered_when_outdated {
-                self.say(&sender, Talk::Outdated, cx);
+                self.send_to_member(&sender, ReplicaMessage::Outdated, cx);
             }
             return;
         }
-        self.on_talk(from, message, cx);
+        self.on_content(from, message, cx);
     }
 
-    fn on_talk(&mut self, from: Run, message: &ChainMessage, cx: &mut Cx<'_>) {
+    fn on_content(&mut self, from: Run, message: &ChainMessage, cx: &mut StepContext<'_>) {
         let replica = message.from;
         let sender = Member {
             node: from.node,
             store: from.store,
             replica,
         };
-        match &message.talk {
+        match &message.content {
             // Requests for votes were taken before; an `Outdated` did all it can by its epoch.
-            Talk::VoteRequest { .. } | Talk::Outdated => {}
-            &Talk::VoteReply {
+            ReplicaMessage::VoteRequest { .. } | ReplicaMessage::Outdated => {}
+            &ReplicaMessage::VoteReply {
                 round,
                 asked,
                 granted,
@@ -80,7 +85,7 @@ impl Chain {
             } => {
                 self.on_vote_reply(from, replica, (round, asked, granted, attempt), cx);
             }
-            &Talk::Pull {
+            &ReplicaMessage::Pull {
                 since,
                 durable,
                 attempt,
@@ -89,7 +94,7 @@ impl Chain {
                 let heard = (from.incarnation, number);
                 self.on_pull(from, replica, since, durable, attempt, heard, cx);
             }
-            Talk::Chunk {
+            ReplicaMessage::Chunk {
                 attempt,
                 since,
                 entries,
@@ -100,7 +105,7 @@ impl Chain {
                     self.on_chunk(*attempt, *since, entries, (*commit, *floor), cx);
                 }
             }
-            &Talk::Conflict {
+            &ReplicaMessage::Conflict {
                 attempt,
                 failed,
                 hint,
@@ -110,33 +115,33 @@ impl Chain {
                     self.on_conflict(attempt, failed, hint, hint_epoch, cx);
                 }
             }
-            Talk::Reset { attempt, .. } => {
+            ReplicaMessage::InstallSnapshot { attempt, .. } => {
                 // Whoever was asked for a repair says this, too, so only an answer to what the
                 // leader was asked shows a leader.
                 if !self.is_live(*attempt) {
                     cx.count(Count::ResetIgnored);
                 } else if self.hears_leader(from, message, cx) {
-                    self.on_reset_part(from.node, &message.talk, cx);
+                    self.on_snapshot_part(from.node, &message.content, cx);
                 }
             }
-            &Talk::Regressed { acknowledged } => {
+            &ReplicaMessage::Regressed { acknowledged } => {
                 if self.hears_leader(from, message, cx) {
                     self.on_regressed(acknowledged, cx);
                 }
             }
-            Talk::TransferNow { tried, pause_ms } => {
+            ReplicaMessage::TransferNow { tried, pause_ms } => {
                 if self.hears_leader(from, message, cx) {
                     self.on_transfer_now(tried, *pause_ms, cx);
                 }
             }
-            &Talk::Fetch {
+            &ReplicaMessage::Fetch {
                 from: first,
                 end,
                 attempt,
             } => {
                 self.on_fetch(&sender, first, end, attempt, cx);
             }
-            Talk::Fetched {
+            ReplicaMessage::Fetched {
                 attempt,
                 since,
                 entries,
@@ -149,19 +154,24 @@ impl Chain {
                     self.on_help(from.node, *attempt, (*since, entries), cx);
                 }
             }
-            &Talk::CatchUp { since, attempt } => {
+            &ReplicaMessage::CatchUp { since, attempt } => {
                 self.on_catch_up(&sender, since, attempt, cx);
             }
-            &Talk::Parts {
+            &ReplicaMessage::SnapshotRequest {
                 attempt,
                 checkpoint,
                 offset,
-            } => self.on_parts(&sender, attempt, (checkpoint, offset), cx),
+            } => self.on_snapshot_request(&sender, attempt, (checkpoint, offset), cx),
         }
     }
 
     /// Whether a message that only a leader sends comes from the leader of the present epoch.
-    fn hears_leader(&mut self, from: Run, message: &ChainMessage, cx: &mut Cx<'_>) -> bool {
+    fn hears_leader(
+        &mut self,
+        from: Run,
+        message: &ChainMessage,
+        cx: &mut StepContext<'_>,
+    ) -> bool {
         if message.epoch.n != self.epoch.n || message.epoch.node != from.node {
             return false;
         }
@@ -174,7 +184,13 @@ impl Chain {
     }
 
     /// A peer's row of this chain arrived; `run` is the peer's present one.
-    pub(crate) fn on_row(&mut self, run: Run, replica: Replica, row: RowState, cx: &mut Cx<'_>) {
+    pub(crate) fn on_row(
+        &mut self,
+        run: Run,
+        replica: Replica,
+        row: RowState,
+        cx: &mut StepContext<'_>,
+    ) {
         if self.fault.is_some() {
             return;
         }
@@ -197,7 +213,7 @@ impl Chain {
                 store: run.store,
                 replica,
             };
-            return self.say(&sender, Talk::Outdated, cx);
+            return self.send_to_member(&sender, ReplicaMessage::Outdated, cx);
         }
         if row.epoch.node != run.node {
             return;
@@ -211,7 +227,12 @@ impl Chain {
     }
 
     /// A leader asks whether it is still followed (D16).
-    pub(crate) fn on_confirm(&mut self, from: Run, confirm: &Confirm, cx: &mut Cx<'_>) -> bool {
+    pub(crate) fn on_confirm(
+        &mut self,
+        from: Run,
+        confirm: &Confirm,
+        cx: &mut StepContext<'_>,
+    ) -> bool {
         if self.fault.is_some() || confirm.voter != self.me.replica {
             return false;
         }
@@ -222,7 +243,7 @@ impl Chain {
         };
         if confirm.epoch.n < self.epoch.n {
             cx.count(Count::OlderEpoch);
-            self.say(&leader, Talk::Outdated, cx);
+            self.send_to_member(&leader, ReplicaMessage::Outdated, cx);
             return false;
         }
         if confirm.epoch.n > self.epoch.n {
@@ -237,22 +258,32 @@ impl Chain {
     }
 
     /// Says something to one member.
-    pub(crate) fn say(&self, to: &Member, talk: Talk, cx: &mut Cx<'_>) {
+    pub(crate) fn send_to_member(
+        &self,
+        to: &Member,
+        content: ReplicaMessage,
+        cx: &mut StepContext<'_>,
+    ) {
         let message = ChainMessage {
             chain: self.id,
             generation: self.generation,
             from: self.me.replica,
             to: to.replica,
             epoch: self.epoch,
-            talk,
+            content,
         };
         cx.send(to.node, Body::Chain(message));
     }
 
     /// Says something to a node, if it is a member.
-    pub(crate) fn say_to(&self, to: NodeId, talk: Talk, cx: &mut Cx<'_>) {
+    pub(crate) fn send_to_node(
+        &self,
+        to: NodeId,
+        content: ReplicaMessage,
+        cx: &mut StepContext<'_>,
+    ) {
         if let Some(&member) = self.member(to) {
-            self.say(&member, talk, cx);
+            self.send_to_member(&member, content, cx);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What this replica says of itself to its peers.
 
 use super::role::Role;
-use super::{Chain, Cx};
+use super::{Chain, StepContext};
 use crate::id::{Epoch, NodeId};
 use crate::message::RowState;
 use alloc::vec::Vec;
@@ -34,7 +34,7 @@ impl Chain {
     }
 
     /// Tells the peers at once what they have to know at once; the rest waits for the heartbeat.
-    pub(super) fn publish(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn publish(&mut self, cx: &mut StepContext<'_>) {
         let row = self.row();
         let told = self.published.as_ref().map(urgent_part);
         // What an earlier row said is durable may not be said again once it is not.
@@ -49,7 +49,7 @@ impl Chain {
     }
 
     /// Tells the peers the row as it is now.
-    pub(crate) fn publish_row(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn publish_row(&mut self, cx: &mut StepContext<'_>) {
         self.is_stale = false;
         self.published = self.row();
         let audience: Vec<NodeId> = self.peers().iter().map(|member| member.node).collect();

@@ -2,13 +2,13 @@
 //! without the leader; and checkpoints. They wait for their turns like chunks.
 
 use super::lead::Stream;
-use super::reset::{Parcel, part_max};
 use super::ship::{admit, bytes_max, cost};
-use super::{Chain, Cx, Entries};
-use crate::chain::entry::Tip;
+use super::snapshot::{SnapshotSend, part_max};
+use super::{Chain, Entries, StepContext};
+use crate::chain::entry::LogPosition;
 use crate::count::Count;
 use crate::id::{Attempt, Member, NodeId, Seq};
-use crate::message::Talk;
+use crate::message::ReplicaMessage;
 use crate::time::Instant;
 use crate::turns::{Place, Turn};
 use alloc::collections::BTreeMap;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Serving {
     asked: BTreeMap<NodeId, Errand>,
-    pub(super) parcels: BTreeMap<NodeId, Parcel>,
+    pub(super) snapshots: BTreeMap<NodeId, SnapshotSend>,
     /// The place of each member that ever wanted bulk among those that do.
     pub(super) places: BTreeMap<NodeId, Place>,
 }
@@ -61,7 +61,7 @@ impl Errand {
     }
 
     /// Sends again what should have come by now; until then, when to look again.
-    fn send_missing(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Option<Instant> {
+    fn send_missing(&mut self, node: NodeId, cx: &mut StepContext<'_>) -> Option<Instant> {
         match self {
             Self::Repair {
                 attempt,
@@ -90,18 +90,18 @@ impl Serving {
     /// Whether nothing was asked for, and nobody waits for a turn.
     pub(super) fn is_quiet(&self) -> bool {
         self.asked.is_empty()
-            && self.parcels.is_empty()
+            && self.snapshots.is_empty()
             && !self.places.values().any(Place::is_waiting)
     }
 
     /// Takes a new question in the place of the one before, what was sent for which no longer
     /// counts.
-    fn ask(&mut self, asker: NodeId, errand: Errand, cx: &mut Cx<'_>) {
+    fn ask(&mut self, asker: NodeId, errand: Errand, cx: &mut StepContext<'_>) {
         self.drop_errand(asker, cx);
         self.asked.insert(asker, errand);
     }
 
-    fn drop_errand(&mut self, asker: NodeId, cx: &mut Cx<'_>) {
+    fn drop_errand(&mut self, asker: NodeId, cx: &mut StepContext<'_>) {
         if let Some(old) = self.asked.remove(&asker) {
             cx.windows.forget(asker, old.attempt());
         }
@@ -117,10 +117,10 @@ impl Chain {
         from: Seq,
         end: Seq,
         attempt: Attempt,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         if end <= self.log.floor() {
-            return self.send_reset(asker, attempt, from, cx);
+            return self.send_snapshot(asker, attempt, from, cx);
         }
         if let Some(Errand::Repair {
             from: first,
@@ -151,9 +151,9 @@ impl Chain {
     pub(super) fn on_catch_up(
         &mut self,
         asker: &Member,
-        since: Tip,
+        since: LogPosition,
         attempt: Attempt,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let commit = self.commit;
         match self.serving.asked.get_mut(&asker.node) {
@@ -175,7 +175,7 @@ impl Chain {
                     until: commit,
                 };
                 self.serving.ask(asker.node, errand, cx);
-                if since.end >= commit || self.log.tip_at(since.end) != Some(since) {
+                if since.end >= commit || self.log.position_at(since.end) != Some(since) {
                     self.decline(asker, since, attempt, cx);
                 }
             }
@@ -183,29 +183,39 @@ impl Chain {
     }
 
     /// Nothing here follows the asker's log.
-    fn decline(&mut self, asker: &Member, since: Tip, attempt: Attempt, cx: &mut Cx<'_>) {
+    fn decline(
+        &mut self,
+        asker: &Member,
+        since: LogPosition,
+        attempt: Attempt,
+        cx: &mut StepContext<'_>,
+    ) {
         self.serving.drop_errand(asker.node, cx);
         let entries = Entries::from([]);
-        let talk = Talk::Fetched {
+        let content = ReplicaMessage::Fetched {
             attempt,
             since,
             entries,
         };
-        self.say(asker, talk, cx);
+        self.send_to_member(asker, content, cx);
     }
 
     /// Sends a member again what it asked for and what should have come by now; until then, when
     /// to look again.
-    pub(super) fn send_missing(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Option<Instant> {
+    pub(super) fn send_missing(
+        &mut self,
+        node: NodeId,
+        cx: &mut StepContext<'_>,
+    ) -> Option<Instant> {
         let lead = self.lead.as_mut();
         let follower = lead.and_then(|lead| lead.followers.get_mut(&node));
         let stream = follower.and_then(|follower| follower.stream.as_mut());
         let dues = [
             stream.and_then(|stream| stream.send_missing(node, cx)),
             self.serving
-                .parcels
+                .snapshots
                 .get_mut(&node)
-                .and_then(|parcel| parcel.send_missing(node, cx)),
+                .and_then(|snapshot| snapshot.send_missing(node, cx)),
             self.serving
                 .asked
                 .get_mut(&node)
@@ -222,8 +232,8 @@ impl Chain {
         if let Some(stream) = follower.and_then(|follower| follower.stream.as_mut()) {
             stream.lose();
         }
-        if let Some(parcel) = self.serving.parcels.get_mut(&node) {
-            parcel.lose();
+        if let Some(snapshot) = self.serving.snapshots.get_mut(&node) {
+            snapshot.lose();
         }
         if let Some(errand) = self.serving.asked.get_mut(&node) {
             errand.lose();
@@ -235,15 +245,15 @@ impl Chain {
         let lead = self.lead.as_ref();
         let follower = lead.and_then(|lead| lead.followers.get(&node));
         follower.is_some_and(|follower| follower.stream.is_some())
-            || self.serving.parcels.contains_key(&node)
+            || self.serving.snapshots.contains_key(&node)
             || self.serving.asked.contains_key(&node)
     }
 
     /// Whether a member asked for something that may be sent now.
-    pub(super) fn has_errand(&self, node: NodeId, cx: &Cx<'_>) -> bool {
-        let parcel = self.serving.parcels.get(&node);
+    pub(super) fn has_errand(&self, node: NodeId, cx: &StepContext<'_>) -> bool {
+        let snapshot = self.serving.snapshots.get(&node);
         let errand = self.serving.asked.get(&node);
-        parcel.is_some_and(|parcel| parcel.is_due(node, cx))
+        snapshot.is_some_and(|snapshot| snapshot.is_due(node, cx))
             || errand.is_some_and(|errand| match errand {
                 Errand::Repair { is_sent, .. } => !is_sent,
                 Errand::CatchUp { stream, until } => {
@@ -253,7 +263,7 @@ impl Chain {
     }
 
     /// Sends one message of entries that a member asked for.
-    pub(super) fn send_errand(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Turn {
+    pub(super) fn send_errand(&mut self, node: NodeId, cx: &mut StepContext<'_>) -> Turn {
         if !self.has_errand(node, cx) {
             return Turn::Nothing;
         }
@@ -270,16 +280,18 @@ impl Chain {
                 from, end, attempt, ..
             } => {
                 let entries = self.log.read_back(from, end, bytes_max);
-                let since = entries.first().and_then(|first| self.log.tip_at(first.seq));
+                let since = entries
+                    .first()
+                    .and_then(|first| self.log.position_at(first.seq));
                 (attempt, since, entries)
             }
             Errand::CatchUp { stream, until } => {
                 let next = stream.next;
-                let entries = match self.log.tip_at(next) {
+                let entries = match self.log.position_at(next) {
                     Some(_) => self.log.read(next, *until, bytes_max),
                     None => Entries::from([]),
                 };
-                (stream.attempt, self.log.tip_at(next), entries)
+                (stream.attempt, self.log.position_at(next), entries)
             }
         };
         let Some(since) = since.filter(|_| !entries.is_empty()) else {
@@ -300,33 +312,33 @@ impl Chain {
             }
             None => {}
         }
-        let talk = Talk::Fetched {
+        let content = ReplicaMessage::Fetched {
             attempt,
             since,
             entries,
         };
-        self.say(&asker, talk, cx);
+        self.send_to_member(&asker, content, cx);
         Turn::Sent
     }
 
     /// Sends one part of a checkpoint.
-    pub(super) fn send_part(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Turn {
+    pub(super) fn send_snapshot_part(&mut self, node: NodeId, cx: &mut StepContext<'_>) -> Turn {
         let step = part_max(node, cx);
-        let parcel = self.serving.parcels.get(&node);
-        let Some(parcel) = parcel.filter(|parcel| parcel.is_due(node, cx)) else {
+        let snapshot = self.serving.snapshots.get(&node);
+        let Some(snapshot) = snapshot.filter(|snapshot| snapshot.is_due(node, cx)) else {
             return Turn::Nothing;
         };
-        let bytes = u64::from(parcel.due(step));
+        let bytes = u64::from(snapshot.due(step));
         if let Err(turn) = admit(self.class, node, bytes, cx) {
             return turn;
         }
-        let Some(parcel) = self.serving.parcels.get_mut(&node) else {
+        let Some(snapshot) = self.serving.snapshots.get_mut(&node) else {
             return Turn::Nothing;
         };
-        let part = parcel.take(bytes as u32);
-        let flight = (u64::from(parcel.next()), bytes);
-        cx.windows.sent(node, parcel.attempt, flight, cx.now);
-        self.say_to(node, part, cx);
+        let part = snapshot.take(bytes as u32);
+        let flight = (u64::from(snapshot.next()), bytes);
+        cx.windows.sent(node, snapshot.attempt, flight, cx.now);
+        self.send_to_node(node, part, cx);
         Turn::Sent
     }
 }

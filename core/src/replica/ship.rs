@@ -3,19 +3,19 @@
 
 use super::lead::Follower;
 use super::log::ENTRY_OVERHEAD;
-use super::{Chain, Cx, Entries};
+use super::{Chain, Entries, StepContext};
 use crate::bandwidth::Class;
-use crate::chain::entry::{Entry, Tip};
+use crate::chain::entry::{Entry, LogPosition};
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{NodeId, Seq};
-use crate::message::Talk;
+use crate::message::ReplicaMessage;
 use crate::turns::{Pass, Turn};
 use alloc::sync::Arc;
 
 impl Chain {
     /// Says which members want bulk of this chain. As long as nobody waits, each is served at once.
-    pub(super) fn want_turns(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn want_turns(&mut self, cx: &mut StepContext<'_>) {
         if self.is_quiet() {
             return;
         }
@@ -50,7 +50,7 @@ impl Chain {
                 .is_none_or(|lead| lead.followers.values().all(is_quiet))
     }
 
-    fn want_turn(&mut self, node: NodeId, wants: bool, cx: &mut Cx<'_>) {
+    fn want_turn(&mut self, node: NodeId, wants: bool, cx: &mut StepContext<'_>) {
         let who = (self.class, node, self.index);
         if let Some(place) = self.serving.places.get_mut(&node) {
             cx.turns.want(wants, place, who);
@@ -61,7 +61,7 @@ impl Chain {
     }
 
     /// What leaves while the link is down would be lost, and count as under way.
-    fn has_bulk_for(&self, node: NodeId, cx: &Cx<'_>) -> bool {
+    fn has_bulk_for(&self, node: NodeId, cx: &StepContext<'_>) -> bool {
         if !cx.liveness.is_reachable(node) {
             return false;
         }
@@ -74,8 +74,13 @@ impl Chain {
     }
 
     /// Sends one message of bulk to a member, if window and budget admit it.
-    pub(crate) fn take_turn(&mut self, node: NodeId, shared: &mut Shared, cx: &mut Cx<'_>) -> Turn {
-        let mut turn = self.send_part(node, cx);
+    pub(crate) fn take_turn(
+        &mut self,
+        node: NodeId,
+        shared: &mut Shared,
+        cx: &mut StepContext<'_>,
+    ) -> Turn {
+        let mut turn = self.send_snapshot_part(node, cx);
         if turn == Turn::Nothing {
             turn = self.send_errand(node, cx);
         }
@@ -108,7 +113,7 @@ impl Chain {
     }
 
     /// Sends the next chunk that a follower lacks.
-    fn send_chunk(&mut self, node: NodeId, shared: &mut Shared, cx: &mut Cx<'_>) -> Turn {
+    fn send_chunk(&mut self, node: NodeId, shared: &mut Shared, cx: &mut StepContext<'_>) -> Turn {
         let Some(lead) = &mut self.lead else {
             return Turn::Nothing;
         };
@@ -123,7 +128,7 @@ impl Chain {
         if stream.next >= self.log.end() || !stream.is_open(node, cx) {
             return Turn::Nothing;
         }
-        let Some(since) = self.log.tip_at(stream.next) else {
+        let Some(since) = self.log.position_at(stream.next) else {
             // Retention passed the position: the follower asks anew and gets a checkpoint.
             cx.windows.forget(node, stream.attempt);
             follower.stream = None;
@@ -150,21 +155,21 @@ impl Chain {
         let end = Seq::new(since.end.get() + entries.len() as u64);
         stream.sent(node, (end, bytes), cx);
         stream.told = Some((commit, floor));
-        let talk = Talk::Chunk {
+        let content = ReplicaMessage::Chunk {
             attempt: stream.attempt,
             since,
             entries,
             commit,
             floor,
         };
-        self.say(&member, talk, cx);
+        self.send_to_member(&member, content, cx);
         Turn::Sent
     }
 
     /// Tells the followers that have everything what is committed now. Whoever has something on
     /// its way learns it with what follows that, or once it acknowledged it: over a slow link such
     /// messages would take the place of entries.
-    pub(super) fn tell_commit(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn tell_commit(&mut self, cx: &mut StepContext<'_>) {
         let Some(lead) = &mut self.lead else { return };
         let told = (self.commit, lead.floor);
         let (commit, floor) = told;
@@ -183,14 +188,14 @@ impl Chain {
         }
         let (since, entries) = (self.log.tip(), Entries::from([]));
         for (member, attempt) in due {
-            let talk = Talk::Chunk {
+            let content = ReplicaMessage::Chunk {
                 attempt,
                 since,
                 entries: entries.clone(),
                 commit,
                 floor,
             };
-            self.say(&member, talk, cx);
+            self.send_to_member(&member, content, cx);
         }
     }
 }
@@ -198,16 +203,21 @@ impl Chain {
 /// The entries that were sent last within one step, behind which position, and what they cost: the
 /// next follower mostly lacks the same.
 #[derive(Debug, Default)]
-pub(crate) struct Shared(Option<(Tip, Entries, u64)>);
+pub(crate) struct Shared(Option<(LogPosition, Entries, u64)>);
 
 /// How large the entries of one message to a member may be, but for a single one.
-pub(super) fn bytes_max(node: NodeId, cx: &Cx<'_>) -> u64 {
+pub(super) fn bytes_max(node: NodeId, cx: &StepContext<'_>) -> u64 {
     let half = u64::from(cx.config.limits().message_bytes_max / 2);
     cx.windows.message_bytes(node).min(half)
 }
 
 /// Whether window and budget admit so many bytes to a member.
-pub(super) fn admit(class: Class, node: NodeId, bytes: u64, cx: &mut Cx<'_>) -> Result<(), Turn> {
+pub(super) fn admit(
+    class: Class,
+    node: NodeId,
+    bytes: u64,
+    cx: &mut StepContext<'_>,
+) -> Result<(), Turn> {
     if !cx.windows.has_room(node, bytes, cx.now) {
         return Err(Turn::NoRoom);
     }

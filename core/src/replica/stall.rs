@@ -7,7 +7,7 @@
 //! handed around without a pause.
 
 use super::transfer::Cause;
-use super::{Chain, Cx, Lead};
+use super::{Chain, Lead, StepContext};
 use crate::count::Count;
 use crate::id::{NodeId, Seq};
 use crate::time::Instant;
@@ -61,7 +61,7 @@ impl Chain {
     }
 
     /// Notes whether what commit waits for moved since the last look.
-    pub(super) fn watch_commit(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn watch_commit(&mut self, cx: &mut StepContext<'_>) {
         let Some(lead) = &self.lead else { return };
         let (commit, is_full) = (self.commit, self.writer.is_full());
         let progress = if commit == self.log.end() {
@@ -105,7 +105,7 @@ impl Chain {
 
     /// Hands leadership to whose turn it is, if nothing that commit waits for moved for too long;
     /// whether it did.
-    pub(super) fn hands_over_stalled(&mut self, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn hands_over_stalled(&mut self, cx: &mut StepContext<'_>) -> bool {
         let Some(progress) = self.lead.as_ref().and_then(|lead| lead.progress.as_ref()) else {
             return false;
         };
@@ -128,7 +128,7 @@ impl Chain {
     }
 
     /// Twice the time that what is under way to some voter needs, as its link was last seen.
-    fn transmission(&self, cx: &Cx<'_>) -> Duration {
+    fn transmission(&self, cx: &StepContext<'_>) -> Duration {
         let needs = self
             .other_voters()
             .map(|voter| cx.windows.needs(voter.node));
@@ -136,7 +136,7 @@ impl Chain {
     }
 
     /// The next voter behind this one, in the cyclic order of ids, that is heard and had no turn.
-    fn next_in_turn(&self, cx: &Cx<'_>) -> Option<NodeId> {
+    fn next_in_turn(&self, cx: &StepContext<'_>) -> Option<NodeId> {
         let may_lead =
             |node: &NodeId| !self.stall.tried.contains(node) && !cx.liveness.is_suspected(*node);
         let others: BTreeSet<NodeId> = self.other_voters().map(|voter| voter.node).collect();
@@ -150,7 +150,7 @@ impl Chain {
     /// Whether the store here had no space for a while and everything is committed: somebody else
     /// may be able to take appends. Whoever takes over with a full store commits its first entry
     /// only where a majority without it has space, so full stores do not hand a chain around.
-    pub(super) fn is_out_of_space(&self, cx: &Cx<'_>) -> bool {
+    pub(super) fn is_out_of_space(&self, cx: &StepContext<'_>) -> bool {
         let full_since = self.lead.as_ref().and_then(|lead| lead.full_since);
         full_since.is_some_and(|at| cx.now.since(at) >= cx.config.suspicion())
             && self.commit == self.log.end()

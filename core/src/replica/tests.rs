@@ -7,7 +7,7 @@ mod follower;
 mod helper;
 mod leader;
 mod resend;
-mod reset;
 mod retain;
+mod snapshot;
 mod store;
 mod transfer;

@@ -6,12 +6,12 @@
 
 use super::append::Origin;
 use super::stall::Stall;
-use super::{Chain, Cx, Lead};
+use super::{Chain, Lead, StepContext};
 use crate::client::Reason;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{NodeId, Seq};
-use crate::message::{Forwarded, Purpose, Talk};
+use crate::message::{Forwarded, Purpose, ReplicaMessage};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,12 @@ pub(super) struct Handed {
 
 impl Chain {
     /// A client or operator wants another leader.
-    pub(super) fn on_transfer(&mut self, origin: Origin, to: Option<NodeId>, cx: &mut Cx<'_>) {
+    pub(super) fn on_transfer(
+        &mut self,
+        origin: Origin,
+        to: Option<NodeId>,
+        cx: &mut StepContext<'_>,
+    ) {
         if self.lead.is_none() {
             let hint = self.leader_hint(cx);
             return self.answer(origin, Forwarded::NotLeader { hint }, cx);
@@ -79,7 +84,7 @@ impl Chain {
 
     /// The voter asked for, or the live one that is furthest; never one that is suspected. One
     /// that was chosen in this leadership and did not take over comes after all others.
-    fn transfer_target(&self, to: Option<NodeId>, cx: &Cx<'_>) -> Option<NodeId> {
+    fn transfer_target(&self, to: Option<NodeId>, cx: &StepContext<'_>) -> Option<NodeId> {
         let lead = self.lead.as_ref()?;
         let live = lead.followers.values().filter(|follower| {
             self.voter(follower.member.node).is_some()
@@ -104,7 +109,7 @@ impl Chain {
         &mut self,
         target: NodeId,
         cause: Cause,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) -> Option<&mut Transfer> {
         let commit = self.commit;
         let lead = self.lead.as_mut()?;
@@ -123,7 +128,7 @@ impl Chain {
 
     /// Tells the target to seek election once it holds everything, from when on it has one
     /// election delay for that. A transfer whose reason is over ends.
-    pub(super) fn hand_over_if_ready(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn hand_over_if_ready(&mut self, cx: &mut StepContext<'_>) {
         let end = self.log.end();
         let commit = self.commit;
         let Some(lead) = &mut self.lead else { return };
@@ -148,19 +153,24 @@ impl Chain {
         }
     }
 
-    fn tell_target(&self, cx: &mut Cx<'_>) {
+    fn tell_target(&self, cx: &mut StepContext<'_>) {
         let transfer = self.lead.as_ref().and_then(|lead| lead.transfer.as_ref());
         if let Some(transfer) = transfer {
-            let talk = Talk::TransferNow {
+            let content = ReplicaMessage::TransferNow {
                 tried: self.stall.tried(),
                 pause_ms: self.stall.pause_ms(),
             };
-            self.say_to(transfer.target, talk, cx);
+            self.send_to_node(transfer.target, content, cx);
         }
     }
 
     /// The leader asks this replica to take over.
-    pub(super) fn on_transfer_now(&mut self, tried: &[NodeId], pause_ms: u32, cx: &mut Cx<'_>) {
+    pub(super) fn on_transfer_now(
+        &mut self,
+        tried: &[NodeId],
+        pause_ms: u32,
+        cx: &mut StepContext<'_>,
+    ) {
         self.stall = Stall::told(tried, pause_ms);
         if self.pinned == Some(self.me.node) {
             self.pin_tried = Some(cx.now);
@@ -173,7 +183,7 @@ impl Chain {
 
     /// No higher epoch came in time: this leader takes appends again. Or one did, and who leads
     /// it did not show itself.
-    pub(crate) fn on_transfer_due(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn on_transfer_due(&mut self, cx: &mut StepContext<'_>) {
         if let Some(handed) = self.handed.take() {
             self.answer_all(handed.waiting, Forwarded::Unknown, cx);
         }
@@ -189,7 +199,7 @@ impl Chain {
     }
 
     /// The leadership ended, by the transfer or otherwise: who leads next decides the answer.
-    pub(super) fn end_transfer(&mut self, lead: &mut Lead, cx: &mut Cx<'_>) {
+    pub(super) fn end_transfer(&mut self, lead: &mut Lead, cx: &mut StepContext<'_>) {
         match lead.transfer.take() {
             Some(transfer) if transfer.told => {
                 self.handed = Some(Handed {
@@ -206,7 +216,7 @@ impl Chain {
     }
 
     /// A leader of a higher epoch than the one that was handed over showed itself.
-    pub(super) fn end_handed(&mut self, leader: NodeId, cx: &mut Cx<'_>) {
+    pub(super) fn end_handed(&mut self, leader: NodeId, cx: &mut StepContext<'_>) {
         let Some(handed) = self.handed.take() else {
             return;
         };
@@ -221,7 +231,7 @@ impl Chain {
         self.answer_all(handed.waiting, outcome, cx);
     }
 
-    fn answer_all(&mut self, waiting: Vec<Origin>, outcome: Forwarded, cx: &mut Cx<'_>) {
+    fn answer_all(&mut self, waiting: Vec<Origin>, outcome: Forwarded, cx: &mut StepContext<'_>) {
         for origin in waiting {
             self.answer(origin, outcome, cx);
         }
@@ -229,7 +239,7 @@ impl Chain {
 
     /// Once per heartbeat: hands over to a pinned leader that can take it, or to anybody when
     /// this node is about to stop, its store is full, or it cannot commit.
-    pub(crate) fn consider_transfer(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn consider_transfer(&mut self, cx: &mut StepContext<'_>) {
         self.watch_commit(cx);
         let Some(lead) = &self.lead else { return };
         if let Some(transfer) = lead.transfer.as_ref() {
@@ -252,7 +262,7 @@ impl Chain {
         self.consider_pin(cx);
     }
 
-    fn consider_pin(&mut self, cx: &mut Cx<'_>) {
+    fn consider_pin(&mut self, cx: &mut StepContext<'_>) {
         let Some(pinned) = self.pinned.filter(|&pinned| pinned != self.me.node) else {
             return;
         };
@@ -286,6 +296,6 @@ impl Chain {
 }
 
 /// How long a target has to become level, and then to be elected.
-fn patience(cx: &Cx<'_>) -> Duration {
+fn patience(cx: &StepContext<'_>) -> Duration {
     cx.config.heartbeat() * 8
 }

@@ -5,7 +5,7 @@
 //! first, then repairs, a cut, a checkpoint, entries, retention, the seal. Retention comes right
 //! behind the promise when the store is full or far more is kept than the policy says.
 
-use super::{Chain, Cx, Entries};
+use super::{Chain, Entries, StepContext};
 use crate::action::Fault;
 use crate::chain::entry::Entry;
 use crate::chain::order::{Checkpoint, Order, StoreError, Vote};
@@ -118,7 +118,7 @@ impl Writer {
 
 impl Chain {
     /// Orders the next operation, if none is under way.
-    pub(super) fn write(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn write(&mut self, cx: &mut StepContext<'_>) {
         let waits = cx.deadlines.armed(self.index, Kind::Retry).is_some();
         if self.writer.under_way.is_some() || waits {
             return;
@@ -137,7 +137,7 @@ impl Chain {
         self.writer.under_way = Some((number, write));
     }
 
-    fn next_write(&mut self, cx: &mut Cx<'_>) -> Option<(Write, Order)> {
+    fn next_write(&mut self, cx: &mut StepContext<'_>) -> Option<(Write, Order)> {
         if !self.is_settled() {
             let vote = self.vote_record();
             return Some((Write::Vote(vote), Order::Vote(vote)));
@@ -193,7 +193,7 @@ impl Chain {
         None
     }
 
-    fn next_retention(&mut self, cx: &mut Cx<'_>) -> Option<(Write, Order)> {
+    fn next_retention(&mut self, cx: &mut StepContext<'_>) -> Option<(Write, Order)> {
         let checkpoint = self.due_checkpoint(cx)?;
         Some((Write::Retain(checkpoint.clone()), Order::Retain(checkpoint)))
     }
@@ -203,7 +203,7 @@ impl Chain {
         &mut self,
         number: Number,
         result: Result<(), StoreError>,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let Some((_, write)) = self
             .writer
@@ -227,7 +227,7 @@ impl Chain {
         }
     }
 
-    fn on_durable(&mut self, write: Write, cx: &mut Cx<'_>) {
+    fn on_durable(&mut self, write: Write, cx: &mut StepContext<'_>) {
         match write {
             Write::Vote(vote) => self.promised = vote,
             Write::Append {
@@ -260,7 +260,7 @@ impl Chain {
     }
 
     /// Nothing of the order is in the log: it is issued again after a while.
-    fn on_full(&mut self, write: Write, cx: &mut Cx<'_>) {
+    fn on_full(&mut self, write: Write, cx: &mut StepContext<'_>) {
         cx.count(Count::StoreFull);
         self.writer.space = match write {
             Write::Retain(_) => Space::NoneToRetain,
@@ -285,7 +285,7 @@ impl Chain {
     }
 
     /// A batch that nothing follows for a while is sealed by an empty one (D13f).
-    fn await_seal(&mut self, cx: &mut Cx<'_>) {
+    fn await_seal(&mut self, cx: &mut StepContext<'_>) {
         if self.writer.unsealed && cx.deadlines.armed(self.index, Kind::Seal).is_none() {
             let span = core::time::Duration::from_millis(cx.config.timing().seal_ms);
             cx.deadlines.arm(self.index, Kind::Seal, cx.now.after(span));

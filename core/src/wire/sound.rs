@@ -1,18 +1,18 @@
 //! What can be told of a message without knowing anything but the message.
 
-use crate::chain::entry::{Entry, Kind, Membership, Request, Tip};
+use crate::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Ask, ClientRequest};
 use crate::config::VOTERS_MAX;
 use crate::id::{Attempt, Epoch, Gen, Member, Number, Seq};
 use crate::message::{
-    Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Talk,
+    Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, ReplicaMessage,
 };
 use alloc::sync::Arc;
 
 /// Why no peer can have meant a message.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unsound {
+pub enum InvalidMessage {
     /// Entries do not follow each other from the position named.
     #[error("entries are not contiguous with the position they follow")]
     Gap,
@@ -45,13 +45,13 @@ pub enum Unsound {
     Part,
 }
 
-type Checked = Result<(), Unsound>;
+type Checked = Result<(), InvalidMessage>;
 
 /// Whether a peer can have meant `message`.
 pub(super) fn check(message: &Message) -> Checked {
     match &message.body {
         Body::Heartbeat(heartbeat) => check_heartbeat(heartbeat),
-        Body::Chain(message) => check_talk(message),
+        Body::Chain(message) => check_content(message),
         Body::Confirm(confirms) | Body::Confirmed(confirms) => check_confirms(confirms),
         Body::Forward(forward) => check_forward(forward),
         Body::Forwarded { attempt, answer } => {
@@ -68,17 +68,17 @@ pub(super) fn check(message: &Message) -> Checked {
     }
 }
 
-fn ensure(holds: bool, otherwise: Unsound) -> Checked {
+fn ensure(holds: bool, otherwise: InvalidMessage) -> Checked {
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
 /// No log reaches the last position, so it always has a successor.
 fn position(seq: Seq) -> Checked {
-    ensure(seq.get() < u64::MAX, Unsound::Position)
+    ensure(seq.get() < u64::MAX, InvalidMessage::Position)
 }
 
 fn check_number(number: Number) -> Checked {
-    ensure(number.get() > 0, Unsound::Zero)
+    ensure(number.get() > 0, InvalidMessage::Zero)
 }
 
 fn check_attempt(attempt: Attempt) -> Checked {
@@ -87,7 +87,7 @@ fn check_attempt(attempt: Attempt) -> Checked {
 
 fn check_heartbeat(heartbeat: &Heartbeat) -> Checked {
     check_number(heartbeat.number)?;
-    ensure(heartbeat.after <= heartbeat.upto, Unsound::Interval)?;
+    ensure(heartbeat.after <= heartbeat.upto, InvalidMessage::Interval)?;
     for state in heartbeat.rows.iter().filter_map(|row| row.state) {
         position(state.commit)?;
         position(state.floor)?;
@@ -117,7 +117,7 @@ fn check_forward(forward: &Forward) -> Checked {
 
 /// Whether a client can have meant what it asks, told as for a peer's message: a request that fails
 /// this could be neither stored nor forwarded.
-pub fn check_client(request: &ClientRequest) -> Result<(), Unsound> {
+pub fn check_client(request: &ClientRequest) -> Result<(), InvalidMessage> {
     match &request.ask {
         Ask::OpenClient | Ask::Read { .. } | Ask::Transfer { .. } => Ok(()),
         Ask::Append {
@@ -130,23 +130,23 @@ pub fn check_client(request: &ClientRequest) -> Result<(), Unsound> {
 }
 
 fn check_request(request: Request) -> Checked {
-    ensure(request.number.get() > 0, Unsound::Zero)?;
+    ensure(request.number.get() > 0, InvalidMessage::Zero)?;
     position(request.client.0)
 }
 
 /// Only recordings leave the bytes out; whoever took such an entry could not store it.
 fn check_payload(payload: &Payload) -> Checked {
-    ensure(payload.bytes().is_some(), Unsound::Payload)
+    ensure(payload.bytes().is_some(), InvalidMessage::Payload)
 }
 
-fn check_talk(message: &ChainMessage) -> Checked {
-    match &message.talk {
-        Talk::VoteRequest { tail, attempt, .. } => {
+fn check_content(message: &ChainMessage) -> Checked {
+    match &message.content {
+        ReplicaMessage::VoteRequest { tail, attempt, .. } => {
             check_attempt(*attempt)?;
             position(*tail)
         }
-        Talk::VoteReply { attempt, .. } => check_attempt(*attempt),
-        Talk::Pull {
+        ReplicaMessage::VoteReply { attempt, .. } => check_attempt(*attempt),
+        ReplicaMessage::Pull {
             since,
             durable,
             attempt,
@@ -157,7 +157,7 @@ fn check_talk(message: &ChainMessage) -> Checked {
             position(since.end)?;
             position(durable.unwrap_or_default())
         }
-        Talk::Chunk {
+        ReplicaMessage::Chunk {
             attempt,
             since,
             entries,
@@ -166,11 +166,11 @@ fn check_talk(message: &ChainMessage) -> Checked {
         } => {
             check_attempt(*attempt)?;
             position(*commit)?;
-            ensure(floor <= commit, Unsound::Interval)?;
+            ensure(floor <= commit, InvalidMessage::Interval)?;
             let highest = Some(message.epoch);
             check_entries(*since, entries, message.generation, highest)
         }
-        Talk::Conflict {
+        ReplicaMessage::Conflict {
             attempt,
             failed,
             hint,
@@ -180,7 +180,7 @@ fn check_talk(message: &ChainMessage) -> Checked {
             position(*failed)?;
             position(*hint)
         }
-        Talk::Reset {
+        ReplicaMessage::InstallSnapshot {
             attempt,
             floor,
             length,
@@ -191,25 +191,28 @@ fn check_talk(message: &ChainMessage) -> Checked {
             check_attempt(*attempt)?;
             position(floor.end)?;
             let end = u64::from(*offset) + part.len() as u64;
-            ensure(end <= u64::from(*length), Unsound::Part)
+            ensure(end <= u64::from(*length), InvalidMessage::Part)
         }
-        Talk::Outdated => Ok(()),
-        Talk::TransferNow { tried, .. } => {
+        ReplicaMessage::Outdated => Ok(()),
+        ReplicaMessage::TransferNow { tried, .. } => {
             let ascends = tried.windows(2).all(|pair| pair[0] < pair[1]);
-            ensure(ascends && tried.len() <= VOTERS_MAX, Unsound::Membership)
+            ensure(
+                ascends && tried.len() <= VOTERS_MAX,
+                InvalidMessage::Membership,
+            )
         }
-        Talk::Regressed { acknowledged } => position(*acknowledged),
-        Talk::Parts { attempt, .. } => check_attempt(*attempt),
-        Talk::CatchUp { since, attempt } => {
+        ReplicaMessage::Regressed { acknowledged } => position(*acknowledged),
+        ReplicaMessage::SnapshotRequest { attempt, .. } => check_attempt(*attempt),
+        ReplicaMessage::CatchUp { since, attempt } => {
             check_attempt(*attempt)?;
             position(since.end)
         }
-        Talk::Fetch { from, end, attempt } => {
+        ReplicaMessage::Fetch { from, end, attempt } => {
             check_attempt(*attempt)?;
             position(*end)?;
-            ensure(from <= end, Unsound::Interval)
+            ensure(from <= end, InvalidMessage::Interval)
         }
-        Talk::Fetched {
+        ReplicaMessage::Fetched {
             attempt,
             since,
             entries,
@@ -221,7 +224,7 @@ fn check_talk(message: &ChainMessage) -> Checked {
 }
 
 fn check_entries(
-    since: Tip,
+    since: LogPosition,
     entries: &[Arc<Entry>],
     generation: Gen,
     highest: Option<Epoch>,
@@ -229,17 +232,17 @@ fn check_entries(
     position(since.end)?;
     let (mut end, mut n) = (since.end, since.epoch.n);
     for entry in entries {
-        ensure(entry.seq == end, Unsound::Gap)?;
-        ensure(entry.generation == generation, Unsound::Generation)?;
-        ensure(entry.epoch.n >= n, Unsound::Epochs)?;
+        ensure(entry.seq == end, InvalidMessage::Gap)?;
+        ensure(entry.generation == generation, InvalidMessage::Generation)?;
+        ensure(entry.epoch.n >= n, InvalidMessage::Epochs)?;
         check_entry(entry)?;
         n = entry.epoch.n;
-        end = Seq::new(end.get().checked_add(1).ok_or(Unsound::Position)?);
+        end = Seq::new(end.get().checked_add(1).ok_or(InvalidMessage::Position)?);
         position(end)?;
     }
     ensure(
         highest.is_none_or(|highest| n <= highest.n),
-        Unsound::Epochs,
+        InvalidMessage::Epochs,
     )
 }
 
@@ -247,9 +250,9 @@ fn check_entry(entry: &Entry) -> Checked {
     check_payload(&entry.payload)?;
     match &entry.kind {
         Kind::Data(request) => request.map_or(Ok(()), check_request),
-        Kind::Empty | Kind::OpenClient => ensure(entry.payload.length() == 0, Unsound::Kind),
+        Kind::Empty | Kind::OpenClient => ensure(entry.payload.length() == 0, InvalidMessage::Kind),
         Kind::Config(membership) => {
-            ensure(entry.payload.length() == 0, Unsound::Kind)?;
+            ensure(entry.payload.length() == 0, InvalidMessage::Kind)?;
             check_membership(membership)
         }
     }
@@ -263,6 +266,6 @@ fn check_membership(membership: &Membership) -> Checked {
         ascends(voters)
             && ascends(&membership.learners)
             && !membership.learners.iter().any(learner_votes),
-        Unsound::Membership,
+        InvalidMessage::Membership,
     )
 }

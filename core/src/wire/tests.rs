@@ -1,13 +1,13 @@
 mod samples;
 
-use super::{HEAD, Unsound, WireError, body_length, decode, encode};
+use super::{HEAD, InvalidMessage, WireError, body_length, decode, encode};
 use crate::chain::entry::{Entry, Kind, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::id::{
     Attempt, ChainId, ClusterId, Epoch, Gen, Incarnation, NodeId, Number, Replica, RequestNumber,
     Run, Seq, StoreId,
 };
-use crate::message::{Body, Confirm, Heartbeat, Message, Row, RowState, Talk};
+use crate::message::{Body, Confirm, Heartbeat, Message, ReplicaMessage, Row, RowState};
 use crate::replica::role::Role;
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -106,10 +106,10 @@ fn a_claimed_length_allocates_nothing() {
 fn but(at: usize, change: impl FnOnce(&mut Entry)) -> Message {
     let mut entries = entries();
     change(&mut entries[at]);
-    talk(chunk(entries))
+    content(chunk(entries))
 }
 
-fn unsound_entries() -> Vec<(Message, Unsound)> {
+fn unsound_entries() -> Vec<(Message, InvalidMessage)> {
     let swapped = |group: &mut Membership| group.voters.swap(0, 1);
     let doubled = |group: &mut Membership| group.learners = vec![member(2)];
     let config = |change: &dyn Fn(&mut Membership)| {
@@ -123,42 +123,51 @@ fn unsound_entries() -> Vec<(Message, Unsound)> {
         ..REQUEST
     };
     vec![
-        (but(0, |entry| entry.seq = Seq::new(9)), Unsound::Gap),
-        (but(3, |entry| entry.seq = Seq::new(14)), Unsound::Gap),
-        (but(2, |entry| entry.epoch.n = 5), Unsound::Epochs),
-        (but(0, |entry| entry.epoch.n = 4), Unsound::Epochs),
-        (but(4, |entry| entry.epoch.n = 7), Unsound::Epochs),
+        (but(0, |entry| entry.seq = Seq::new(9)), InvalidMessage::Gap),
+        (
+            but(3, |entry| entry.seq = Seq::new(14)),
+            InvalidMessage::Gap,
+        ),
+        (but(2, |entry| entry.epoch.n = 5), InvalidMessage::Epochs),
+        (but(0, |entry| entry.epoch.n = 4), InvalidMessage::Epochs),
+        (but(4, |entry| entry.epoch.n = 7), InvalidMessage::Epochs),
         (
             but(1, |entry| entry.generation = Gen::new(5)),
-            Unsound::Generation,
+            InvalidMessage::Generation,
         ),
         (
             but(2, |entry| entry.payload = entry.payload.redacted()),
-            Unsound::Payload,
+            InvalidMessage::Payload,
         ),
-        (but(0, |entry| entry.payload = payload()), Unsound::Kind),
-        (but(4, |entry| entry.payload = payload()), Unsound::Kind),
+        (
+            but(0, |entry| entry.payload = payload()),
+            InvalidMessage::Kind,
+        ),
+        (
+            but(4, |entry| entry.payload = payload()),
+            InvalidMessage::Kind,
+        ),
         (
             but(3, |entry| entry.kind = Kind::Data(Some(zero))),
-            Unsound::Zero,
+            InvalidMessage::Zero,
         ),
-        (config(&swapped), Unsound::Membership),
-        (config(&doubled), Unsound::Membership),
+        (config(&swapped), InvalidMessage::Membership),
+        (config(&doubled), InvalidMessage::Membership),
     ]
 }
 
-fn unsound_talks() -> Vec<(Message, Unsound)> {
+fn unsound_talks() -> Vec<(Message, InvalidMessage)> {
     let none = Attempt {
         number: Number::new(0),
         ..ATTEMPT
     };
     let last = Seq::new(u64::MAX);
-    let fetch = |from, end| Talk::Fetch {
+    let fetch = |from, end| ReplicaMessage::Fetch {
         from: Seq::new(from),
         end: Seq::new(end),
         attempt: ATTEMPT,
     };
-    let part = |offset| Talk::Reset {
+    let part = |offset| ReplicaMessage::InstallSnapshot {
         attempt: ATTEMPT,
         floor: since(),
         checkpoint: since().hash,
@@ -167,7 +176,7 @@ fn unsound_talks() -> Vec<(Message, Unsound)> {
         part: Bytes::from_static(b"parts"),
     };
     let mut ahead = chunk(Vec::new());
-    if let Talk::Chunk { floor, .. } = &mut ahead {
+    if let ReplicaMessage::Chunk { floor, .. } = &mut ahead {
         *floor = Seq::new(13);
     }
     let confirm = Confirm {
@@ -179,20 +188,23 @@ fn unsound_talks() -> Vec<(Message, Unsound)> {
         ..heartbeat()
     };
     vec![
-        (talk(fetch(4, 3)), Unsound::Interval),
-        (talk(fetch(4, u64::MAX)), Unsound::Position),
+        (content(fetch(4, 3)), InvalidMessage::Interval),
+        (content(fetch(4, u64::MAX)), InvalidMessage::Position),
         (
-            talk(Talk::Regressed { acknowledged: last }),
-            Unsound::Position,
+            content(ReplicaMessage::Regressed { acknowledged: last }),
+            InvalidMessage::Position,
         ),
-        (talk(part(16)), Unsound::Part),
-        (talk(part(u32::MAX)), Unsound::Part),
-        (talk(ahead), Unsound::Interval),
-        (message(Body::Confirm(vec![confirm])), Unsound::Zero),
-        (message(Body::Heartbeat(backwards)), Unsound::Interval),
+        (content(part(16)), InvalidMessage::Part),
+        (content(part(u32::MAX)), InvalidMessage::Part),
+        (content(ahead), InvalidMessage::Interval),
+        (message(Body::Confirm(vec![confirm])), InvalidMessage::Zero),
+        (
+            message(Body::Heartbeat(backwards)),
+            InvalidMessage::Interval,
+        ),
         (
             forward(append(Payload::empty().redacted())),
-            Unsound::Payload,
+            InvalidMessage::Payload,
         ),
     ]
 }
@@ -201,7 +213,11 @@ fn unsound_talks() -> Vec<(Message, Unsound)> {
 fn what_no_peer_can_mean_is_refused() {
     for (message, unsound) in unsound_entries().into_iter().chain(unsound_talks()) {
         let error = decode(&encode(&message), LIMIT);
-        assert_eq!(error, Err(WireError::Unsound(unsound)), "{message:?}");
+        assert_eq!(
+            error,
+            Err(WireError::InvalidMessage(unsound)),
+            "{message:?}"
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use meshos_scenarios::scenes::{self, Plan, Scene, SceneHook};
 use meshos_sim::hook::{Hook, Schedule, Step};
 use meshos_sim::machine::{Effect, Message as _, NodeIndex};
 use meshos_sim::machines::rally::Rally;
-use meshos_sim::plan::{Expect, Mistake};
+use meshos_sim::plan::{Expect, InvalidPlan};
 use meshos_sim::run::run;
 use meshos_sim::scenario::{PlanOf, Scenario};
 use meshos_sim::violation::Violation;
@@ -113,7 +113,7 @@ impl Scenario for Tapped {
         self.scene.plan(seed)
     }
 
-    fn check(&self, plan: &PlanOf<Self>) -> Result<(), Mistake> {
+    fn check(&self, plan: &PlanOf<Self>) -> Result<(), InvalidPlan> {
         self.scene.check(plan)
     }
 

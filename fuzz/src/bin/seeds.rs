@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use meshos_core::chain::clients::Clients;
-use meshos_core::chain::entry::{Entry, Kind, Membership, Request, Tip};
+use meshos_core::chain::entry::{Entry, Kind, Membership, Request, LogPosition};
 use meshos_core::chain::order::{Checkpoint, Order, Vote};
 use meshos_core::chain::payload::Payload;
 use meshos_core::chain::recover::{Files, recover};
@@ -13,7 +13,7 @@ use meshos_core::id::{
     Number, Replica, RequestNumber, Run, Seq, StoreId,
 };
 use meshos_core::message::{
-    Body, ChainMessage, Forward, ForwardAsk, Heartbeat, Message, Purpose, Round, Row, Talk,
+    Body, ChainMessage, Forward, ForwardAsk, Heartbeat, Message, Purpose, Round, Row, ReplicaMessage,
 };
 use meshos_core::time::Wall;
 use meshos_core::wire::encode;
@@ -62,7 +62,7 @@ fn membership() -> Arc<Membership> {
     })
 }
 
-fn checkpoint(floor: Tip) -> Checkpoint {
+fn checkpoint(floor: LogPosition) -> Checkpoint {
     Checkpoint {
         floor,
         membership: membership(),
@@ -73,7 +73,7 @@ fn checkpoint(floor: Tip) -> Checkpoint {
 }
 
 /// One entry of each kind, in turn.
-fn entries(mut tip: Tip, count: u64) -> Vec<Arc<Entry>> {
+fn entries(mut tip: LogPosition, count: u64) -> Vec<Arc<Entry>> {
     let request = Request {
         client: ClientId(Seq::new(1)),
         number: RequestNumber::new(1),
@@ -110,8 +110,8 @@ fn entries(mut tip: Tip, count: u64) -> Vec<Arc<Entry>> {
     (0..count).map(entry).collect()
 }
 
-fn after(entry: &Entry) -> Tip {
-    Tip {
+fn after(entry: &Entry) -> LogPosition {
+    LogPosition {
         end: entry.seq.next(),
         epoch: entry.epoch,
         hash: entry.hash,
@@ -131,7 +131,7 @@ fn stores() -> Vec<(&'static str, Files)> {
     let founding = Founding {
         chain,
         generation,
-        checkpoint: checkpoint(Tip::default()),
+        checkpoint: checkpoint(LogPosition::default()),
     };
     let mut files = Files::new();
     let boot = |files: &mut Files| {
@@ -143,7 +143,7 @@ fn stores() -> Vec<(&'static str, Files)> {
         perform(&mut files, &op);
     }
     let mut stores = vec![("fresh", files.clone())];
-    let log = entries(Tip::default(), 14);
+    let log = entries(LogPosition::default(), 14);
     let vote = Vote {
         epoch: EPOCH,
         granted: Some(NodeId::new(1)),
@@ -186,19 +186,19 @@ fn message(body: Body) -> Message {
     }
 }
 
-fn talk(talk: Talk) -> Message {
+fn content(content: ReplicaMessage) -> Message {
     message(Body::Chain(ChainMessage {
         chain: ChainId::of(CHAIN),
         generation: Gen::new(GENERATION),
         from: Replica::new(1),
         to: Replica::new(1),
         epoch: EPOCH,
-        talk,
+        content,
     }))
 }
 
 fn messages() -> Vec<(&'static str, Message)> {
-    let since = Tip::default();
+    let since = LogPosition::default();
     let heartbeat = Heartbeat {
         number: Number::new(2),
         echo: Some((Incarnation::new(1), Number::new(1))),
@@ -213,14 +213,14 @@ fn messages() -> Vec<(&'static str, Message)> {
             state: None,
         }],
     };
-    let chunk = Talk::Chunk {
+    let chunk = ReplicaMessage::Chunk {
         attempt: ATTEMPT,
         since,
         entries: entries(since, 6).into(),
         commit: Seq::new(3),
         floor: Seq::ZERO,
     };
-    let vote = Talk::VoteRequest {
+    let vote = ReplicaMessage::VoteRequest {
         round: Round::Real,
         purpose: Purpose::Silence,
         asked: EPOCH,
@@ -228,13 +228,13 @@ fn messages() -> Vec<(&'static str, Message)> {
         tail: Seq::new(4),
         attempt: ATTEMPT,
     };
-    let pull = Talk::Pull {
+    let pull = ReplicaMessage::Pull {
         since,
         durable: Some(Seq::ZERO),
         attempt: ATTEMPT,
         number: Number::new(1),
     };
-    let reset = Talk::Reset {
+    let reset = ReplicaMessage::InstallSnapshot {
         attempt: ATTEMPT,
         floor: since,
         checkpoint: since.hash,
@@ -255,10 +255,10 @@ fn messages() -> Vec<(&'static str, Message)> {
     };
     vec![
         ("heartbeat", message(Body::Heartbeat(heartbeat))),
-        ("chunk", talk(chunk)),
-        ("vote-request", talk(vote)),
-        ("pull", talk(pull)),
-        ("reset", talk(reset)),
+        ("chunk", content(chunk)),
+        ("vote-request", content(vote)),
+        ("pull", content(pull)),
+        ("reset", content(reset)),
         ("forward", message(Body::Forward(forward))),
     ]
 }

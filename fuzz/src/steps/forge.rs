@@ -3,12 +3,12 @@
 use super::World;
 use super::cluster::run_of;
 use super::source::*;
-use meshos_core::chain::entry::{EntryHash, Tip};
+use meshos_core::chain::entry::{EntryHash, LogPosition};
 use meshos_core::chain::order::Checkpoint;
 use meshos_core::id::{Attempt, ChainId, Epoch, Gen, Incarnation, NodeId, Number, Replica, Seq};
 use meshos_core::message::{
     Body, ChainMessage, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose, Round, Row,
-    RowState, Talk,
+    RowState, ReplicaMessage,
 };
 use meshos_core::replica::role::Role;
 use meshos_core::time::Wall;
@@ -26,7 +26,7 @@ impl World {
                 if source.byte() < 100 {
                     chain.epoch = near_epoch(source, chain.epoch);
                 }
-                mutate_talk(source, &mut chain.talk);
+                mutate_talk(source, &mut chain.content);
             }
             Body::Heartbeat(heartbeat) => {
                 heartbeat.number = Number::new(source.near(heartbeat.number.get()));
@@ -128,7 +128,7 @@ impl World {
                 from: Replica::new(1),
                 to: Replica::new(1),
                 epoch,
-                talk: self.talk(source, to, chain, epoch),
+                content: self.content(source, to, chain, epoch),
             }),
         }
     }
@@ -160,19 +160,19 @@ impl World {
         }
     }
 
-    fn talk(&self, source: &mut Source<'_>, to: usize, chain: ChainId, epoch: Epoch) -> Talk {
+    fn content(&self, source: &mut Source<'_>, to: usize, chain: ChainId, epoch: Epoch) -> ReplicaMessage {
         let held = self.nodes[to].chain(chain);
         let end = held.map_or(Seq::ZERO, |chain| chain.log().end());
         let at = source.seq(end);
-        let tip = held.and_then(|chain| chain.log().tip_at(at));
-        let since = tip.unwrap_or(Tip {
+        let tip = held.and_then(|chain| chain.log().position_at(at));
+        let since = tip.unwrap_or(LogPosition {
             end: at,
             epoch,
             hash: EntryHash(1),
         });
         let attempt = self.live_attempt(source, to, chain);
         match source.below(17) {
-            0 => Talk::VoteRequest {
+            0 => ReplicaMessage::VoteRequest {
                 round: if source.byte() < 128 {
                     Round::Pre
                 } else {
@@ -188,7 +188,7 @@ impl World {
                 tail: source.seq(end),
                 attempt,
             },
-            1 => Talk::VoteReply {
+            1 => ReplicaMessage::VoteReply {
                 round: if source.byte() < 128 {
                     Round::Pre
                 } else {
@@ -198,46 +198,46 @@ impl World {
                 granted: source.byte() < 200,
                 attempt,
             },
-            2 => Talk::Pull {
+            2 => ReplicaMessage::Pull {
                 since,
                 durable: (source.byte() < 200).then(|| source.seq(end)),
                 attempt,
                 number: Number::new(source.near(100)),
             },
-            3..=6 => Talk::Chunk {
+            3..=6 => ReplicaMessage::Chunk {
                 attempt,
                 since,
                 entries: entries(source, since, epoch),
                 commit: source.seq(end),
                 floor: source.seq(Seq::ZERO),
             },
-            7 => Talk::Conflict {
+            7 => ReplicaMessage::Conflict {
                 attempt,
                 failed: source.seq(end),
                 hint: source.seq(end),
                 hint_epoch: near_epoch(source, epoch),
             },
             8 | 9 => self.reset(source, since, attempt),
-            10 => Talk::Outdated,
-            11 => Talk::Regressed {
+            10 => ReplicaMessage::Outdated,
+            11 => ReplicaMessage::Regressed {
                 acknowledged: source.seq(end),
             },
-            12 => Talk::TransferNow {
+            12 => ReplicaMessage::TransferNow {
                 tried: (1..=source.below(4) as u64).map(NodeId::new).collect(),
                 pause_ms: source.near(6_000) as u32,
             },
-            13 => Talk::Fetch {
+            13 => ReplicaMessage::Fetch {
                 from: source.seq(end),
                 end: source.seq(end),
                 attempt,
             },
-            14 => Talk::CatchUp { since, attempt },
-            15 => Talk::Parts {
+            14 => ReplicaMessage::CatchUp { since, attempt },
+            15 => ReplicaMessage::SnapshotRequest {
                 attempt,
                 checkpoint: EntryHash(source.near(0).into()),
                 offset: source.near(0) as u32,
             },
-            _ => Talk::Fetched {
+            _ => ReplicaMessage::Fetched {
                 attempt,
                 since,
                 entries: entries(source, since, epoch),
@@ -246,12 +246,12 @@ impl World {
     }
 
     /// A checkpoint at a floor that may be linked to anything.
-    fn reset(&self, source: &mut Source<'_>, since: Tip, attempt: Attempt) -> Talk {
+    fn reset(&self, source: &mut Source<'_>, since: LogPosition, attempt: Attempt) -> ReplicaMessage {
         let mut checkpoint = self.config.founding(&self.config.chains()[0]);
         if source.byte() > 128 {
             checkpoint.membership = membership(source);
         }
-        checkpoint.floor = Tip {
+        checkpoint.floor = LogPosition {
             end: source.seq(since.end),
             ..since
         };
@@ -263,7 +263,7 @@ impl World {
         } else {
             length
         };
-        Talk::Reset {
+        ReplicaMessage::InstallSnapshot {
             attempt,
             floor: checkpoint.floor,
             checkpoint: hash,
@@ -277,11 +277,11 @@ impl World {
     fn live_attempt(&self, source: &mut Source<'_>, node: usize, chain: ChainId) -> Attempt {
         let asked = self.queue.iter().rev().filter(|(from, ..)| *from == node);
         let found = asked.filter_map(|(_, _, message)| match &message.body {
-            Body::Chain(message) if message.chain == chain => match &message.talk {
-                Talk::Pull { attempt, .. }
-                | Talk::VoteRequest { attempt, .. }
-                | Talk::Fetch { attempt, .. }
-                | Talk::CatchUp { attempt, .. } => Some(*attempt),
+            Body::Chain(message) if message.chain == chain => match &message.content {
+                ReplicaMessage::Pull { attempt, .. }
+                | ReplicaMessage::VoteRequest { attempt, .. }
+                | ReplicaMessage::Fetch { attempt, .. }
+                | ReplicaMessage::CatchUp { attempt, .. } => Some(*attempt),
                 _ => None,
             },
             _ => None,
@@ -293,14 +293,14 @@ impl World {
     }
 }
 
-fn mutate_talk(source: &mut Source<'_>, talk: &mut Talk) {
-    match talk {
-        Talk::VoteRequest { asked, tail, .. } => {
+fn mutate_talk(source: &mut Source<'_>, content: &mut ReplicaMessage) {
+    match content {
+        ReplicaMessage::VoteRequest { asked, tail, .. } => {
             *asked = near_epoch(source, *asked);
             *tail = source.seq(*tail);
         }
-        Talk::VoteReply { granted, .. } => *granted = !*granted,
-        Talk::Pull {
+        ReplicaMessage::VoteReply { granted, .. } => *granted = !*granted,
+        ReplicaMessage::Pull {
             since,
             durable,
             number,
@@ -310,7 +310,7 @@ fn mutate_talk(source: &mut Source<'_>, talk: &mut Talk) {
             *durable = durable.map(|end| source.seq(end));
             *number = Number::new(source.near(number.get()));
         }
-        Talk::Chunk {
+        ReplicaMessage::Chunk {
             since,
             entries: list,
             commit,
@@ -322,25 +322,25 @@ fn mutate_talk(source: &mut Source<'_>, talk: &mut Talk) {
                 *list = entries(source, *since, epoch);
             }
         }
-        Talk::Conflict { failed, hint, .. } => {
+        ReplicaMessage::Conflict { failed, hint, .. } => {
             *failed = source.seq(*failed);
             *hint = source.seq(*hint);
         }
-        Talk::Reset { floor, offset, .. } => {
+        ReplicaMessage::InstallSnapshot { floor, offset, .. } => {
             floor.end = source.seq(floor.end);
             *offset = source.near(u64::from(*offset)) as u32;
         }
-        Talk::Regressed { acknowledged } => *acknowledged = source.seq(*acknowledged),
-        Talk::Fetch { from, end, .. } => {
+        ReplicaMessage::Regressed { acknowledged } => *acknowledged = source.seq(*acknowledged),
+        ReplicaMessage::Fetch { from, end, .. } => {
             *from = source.seq(*from);
             *end = source.seq(*end);
         }
-        Talk::Fetched { since, .. } | Talk::CatchUp { since, .. } => {
+        ReplicaMessage::Fetched { since, .. } | ReplicaMessage::CatchUp { since, .. } => {
             since.end = source.seq(since.end)
         }
-        Talk::Parts { offset, .. } => *offset = source.near(u64::from(*offset)) as u32,
-        Talk::TransferNow { pause_ms, .. } => *pause_ms = source.near(6_000) as u32,
-        Talk::Outdated => {}
+        ReplicaMessage::SnapshotRequest { offset, .. } => *offset = source.near(u64::from(*offset)) as u32,
+        ReplicaMessage::TransferNow { pause_ms, .. } => *pause_ms = source.near(6_000) as u32,
+        ReplicaMessage::Outdated => {}
     }
 }
 

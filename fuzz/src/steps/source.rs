@@ -2,7 +2,7 @@
 
 use super::{ALONE, SHARED};
 use bytes::Bytes;
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, Membership, Request, Tip};
+use meshos_core::chain::entry::{Entry, EntryHash, Kind, Membership, Request, LogPosition};
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::Level;
 use meshos_core::id::{
@@ -50,7 +50,7 @@ impl Source<'_> {
 }
 
 /// Linked entries behind `tip` of epochs that do not go down.
-pub(super) fn entries(source: &mut Source<'_>, mut tip: Tip, epoch: Epoch) -> Arc<[Arc<Entry>]> {
+pub(super) fn entries(source: &mut Source<'_>, mut tip: LogPosition, epoch: Epoch) -> Arc<[Arc<Entry>]> {
     let mut list = Vec::new();
     for _ in 0..source.below(5) {
         let n = source.near(tip.epoch.n).max(tip.epoch.n).min(epoch.n);
@@ -79,7 +79,7 @@ pub(super) fn entries(source: &mut Source<'_>, mut tip: Tip, epoch: Epoch) -> Ar
         let Some(end) = tip.end.get().checked_add(1) else {
             break;
         };
-        tip = Tip {
+        tip = LogPosition {
             end: Seq::new(end),
             epoch: entry.epoch,
             hash: entry.hash,

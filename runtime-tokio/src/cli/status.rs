@@ -3,7 +3,7 @@
 use super::output::{Output, Tone};
 use super::{Failure, Target};
 use crate::control::{Ask, Client, ClientError, Reply};
-use crate::desk::Status;
+use crate::requests::Status;
 use clap::Args;
 use meshos_core::node::PeerStatus;
 use meshos_core::replica::ChainStatus;
@@ -75,7 +75,10 @@ fn show(status: &Status, output: &Output) {
     }
     for link in &status.links {
         if let Some(reason) = &link.refusal {
-            let text = format!("  node {} and this node do not talk: {reason}", link.node);
+            let text = format!(
+                "  node {} and this node do not content: {reason}",
+                link.node
+            );
             output.line(&output.paint(Tone::Bad, &text));
         }
     }

@@ -9,7 +9,7 @@ mod server;
 pub use client::{Client, ClientError};
 pub use server::{ControlServer, serve};
 
-use crate::desk::Status;
+use crate::requests::Status;
 use meshos_core::client::{Answer, ClientRequest};
 use serde::{Deserialize, Serialize};
 use tokio_util::codec::LengthDelimitedCodec;

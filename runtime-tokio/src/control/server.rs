@@ -1,7 +1,7 @@
 //! The node's end of the control socket.
 
 use super::{Answered, Ask, Asked, Reply, codec};
-use crate::desk::FrontDesk;
+use crate::requests::PendingRequests;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, SinkExt, StreamExt};
@@ -31,14 +31,14 @@ const CONNECTIONS_MAX: usize = 256;
 pub struct ControlServer {
     path: PathBuf,
     listener: UnixListener,
-    desk: FrontDesk,
+    requests: PendingRequests,
 }
 
 /// Binds the socket at `path`, in the place of one that nobody listens on any more.
 ///
 /// # Errors
 /// When somebody does listen on it, or it cannot be bound.
-pub fn serve(path: &Path, desk: FrontDesk) -> io::Result<ControlServer> {
+pub fn serve(path: &Path, requests: PendingRequests) -> io::Result<ControlServer> {
     match StdUnixStream::connect(path) {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
         // A file that is no socket refuses connections, too.
@@ -58,7 +58,7 @@ pub fn serve(path: &Path, desk: FrontDesk) -> io::Result<ControlServer> {
     Ok(ControlServer {
         path: path.to_owned(),
         listener,
-        desk,
+        requests,
     })
 }
 
@@ -71,7 +71,7 @@ impl ControlServer {
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
                     match accepted {
                         Ok((stream, _)) => {
-                            connections.spawn(attend(stream, self.desk.clone()));
+                            connections.spawn(attend(stream, self.requests.clone()));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "cannot accept a client");
@@ -94,12 +94,15 @@ impl Drop for ControlServer {
 
 /// Asks what a client can have meant, and nothing else: what the node cannot store or forward would
 /// take it down.
-fn ask_node(desk: &FrontDesk, request: ClientRequest) -> Result<Receiver<Answer>, String> {
+fn ask_node(
+    requests: &PendingRequests,
+    request: ClientRequest,
+) -> Result<Receiver<Answer>, String> {
     check_client(&request).map_err(|unsound| unsound.to_string())?;
-    desk.ask(request).map_err(|refused| refused.to_string())
+    requests.ask(request).map_err(|refused| refused.to_string())
 }
 
-async fn attend(stream: UnixStream, desk: FrontDesk) {
+async fn attend(stream: UnixStream, requests: PendingRequests) {
     let (mut sink, mut source) = Framed::new(stream, codec()).split();
     let mut waiting = FuturesUnordered::new();
     loop {
@@ -112,13 +115,13 @@ async fn attend(stream: UnixStream, desk: FrontDesk) {
                 };
                 match ask {
                     Ask::Status => {
-                        let desk = desk.clone();
-                        let status = async move { desk.status().await.map(Box::new) };
+                        let requests = requests.clone();
+                        let status = async move { requests.status().await.map(Box::new) };
                         let reply = status.map(move |status| (number, status.map(Reply::Status)));
                         waiting.push(reply.left_future());
                         continue;
                     }
-                    Ask::Chain(request) => match ask_node(&desk, request) {
+                    Ask::Chain(request) => match ask_node(&requests, request) {
                         Ok(receiver) => {
                             let reply = receiver.map(move |answer| {
                                 (number, answer.ok().map(Reply::Chain))

@@ -8,9 +8,9 @@
 //! Committed is what a leader declared of its own epoch while a majority of the founding
 //! replicas held it durably. Nobody but that leader may be the first to say so.
 
-use super::glance::Glance;
+use super::replica_state::ReplicaState;
 use super::truth::{Truth, Walk};
-use meshos_core::chain::entry::Tip;
+use meshos_core::chain::entry::LogPosition;
 use meshos_core::id::Seq;
 use meshos_core::replica::role::Role;
 use meshos_sim::violation::Violation;
@@ -27,9 +27,9 @@ pub const ID: &str = "commit-stable";
 /// It contradicts what is committed, or nothing of the kind is.
 pub fn observe(
     truth: &mut Truth,
-    replica: &Glance,
-    tip: Tip,
-    durable: &[Tip],
+    replica: &ReplicaState,
+    tip: LogPosition,
+    durable: &[LogPosition],
 ) -> Result<std::ops::Range<u64>, Violation> {
     let committed = truth.committed();
     if tip.end <= committed.end {
@@ -49,7 +49,7 @@ pub fn observe(
         );
         return Err(Violation::new(ID, text));
     }
-    let holds = |held: &&Tip| truth.holds(**held, tip) != Some(false);
+    let holds = |held: &&LogPosition| truth.holds(**held, tip) != Some(false);
     let holders = durable.iter().filter(holds).count();
     if holders < durable.len() / 2 + 1 {
         let text = format!(
@@ -73,7 +73,7 @@ pub fn observe(
 ///
 /// # Errors
 /// Commit went back, or a committed entry was dropped.
-pub fn kept(truth: &Truth, before: &Glance, after: &Glance) -> Result<(), Violation> {
+pub fn kept(truth: &Truth, before: &ReplicaState, after: &ReplicaState) -> Result<(), Violation> {
     if after.commit < before.commit {
         let text = format!(
             "commit went back from {} to {}",
@@ -90,7 +90,7 @@ pub fn kept(truth: &Truth, before: &Glance, after: &Glance) -> Result<(), Violat
     }
     let still = after.tip.end >= agreed
         && match truth.walk(after.tip, agreed) {
-            Walk::Tip(tip) => truth
+            Walk::LogPosition(tip) => truth
                 .committed_tip(agreed)
                 .is_none_or(|committed| committed.hash == tip.hash),
             Walk::Lost => true,

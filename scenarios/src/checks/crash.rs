@@ -1,8 +1,8 @@
 //! Boots, crashes and harm: what a disk holds against what had left its node.
 
 use super::durable_tail::{self, Found};
-use super::glance::Glance;
 use super::recover::{self, Seen};
+use super::replica_state::ReplicaState;
 use super::step::feed;
 use super::track::{ChainTrack, ReplicaTrack};
 use super::{Checks, commit_stable, gap_free, leader_complete};
@@ -54,14 +54,14 @@ impl Checks {
         let is_first = track.last.is_none();
         track.run = Some(run);
         track.last = Some(run);
-        track.ear.restart();
+        track.view_of_peers.restart();
         let rate = self.configs[step.node.at()].limits().bandwidth_bytes_per_s;
         track.budget = super::rate_limits::Budget::new(rate, step.now.instant.as_nanos());
         for (place, chain) in node.chains().iter().enumerate() {
             let replica = &mut track.replicas[place];
             let state = &mut self.chains[replica.chain];
             let fault = chain.fault();
-            let never_followed = matches!(fault, Some(Stopped::VoteLost | Stopped::NotMember));
+            let never_followed = matches!(fault, Some(Stopped::ReplicaLost | Stopped::NotMember));
             replica.role = if never_followed {
                 Role::Idle
             } else {
@@ -91,7 +91,7 @@ impl Checks {
                     .recovered(replica.glance.promised, chain.promised())?;
                 durable_tail::survived(&replica.glance, &found_in(log, &replica.glance))?;
             }
-            begin(state, replica, (Glance::of(chain), log), harm)?;
+            begin(state, replica, (ReplicaState::of(chain), log), harm)?;
         }
         Ok(())
     }
@@ -178,11 +178,14 @@ fn survived(
     harm: recover::Harm,
 ) -> Result<(), Violation> {
     let before = &replica.glance;
-    if matches!(before.fault, Some(Stopped::VoteLost | Stopped::NotMember)) {
+    if matches!(
+        before.fault,
+        Some(Stopped::ReplicaLost | Stopped::NotMember)
+    ) {
         return Ok(());
     }
     let Some(vote) = image.vote else {
-        return recover::stopped(Stopped::VoteLost, harm);
+        return recover::stopped(Stopped::ReplicaLost, harm);
     };
     if harm.lost {
         return Ok(());
@@ -196,9 +199,9 @@ fn survived(
     };
     durable_tail::survived(before, &found)?;
     commit_stable::survived(before.stored, image.commit.max(floor.end))?;
-    let present = Glance {
+    let present = ReplicaState {
         floor,
-        ..Glance::default()
+        ..ReplicaState::default()
     };
     leader_complete::is_committed_prefix(&state.truth, &present)?;
     let entry = |slot: &Slot| match slot {
@@ -211,7 +214,7 @@ fn survived(
 
 fn slots(
     state: &ChainTrack,
-    before: &Glance,
+    before: &ReplicaState,
     image: &Image,
     log: Option<&Log>,
     harm: recover::Harm,
@@ -242,7 +245,7 @@ fn slots(
     Ok(())
 }
 
-fn tip_in(image: &Image, end: Seq) -> Option<meshos_core::chain::entry::Tip> {
+fn tip_in(image: &Image, end: Seq) -> Option<meshos_core::chain::entry::LogPosition> {
     if end == image.tip.end {
         return Some(image.tip);
     }
@@ -252,7 +255,7 @@ fn tip_in(image: &Image, end: Seq) -> Option<meshos_core::chain::entry::Tip> {
     }
     let at = end.before()?.get().checked_sub(floor.end.get())?;
     match image.slots.get(usize::try_from(at).ok()?)? {
-        Slot::Known(entry) => Some(meshos_core::chain::entry::Tip {
+        Slot::Known(entry) => Some(meshos_core::chain::entry::LogPosition {
             end,
             epoch: entry.epoch,
             hash: entry.hash,
@@ -261,11 +264,11 @@ fn tip_in(image: &Image, end: Seq) -> Option<meshos_core::chain::entry::Tip> {
     }
 }
 
-fn found_in(log: &Log, before: &Glance) -> Found {
+fn found_in(log: &Log, before: &ReplicaState) -> Found {
     Found {
         floor: log.checkpoint().floor,
         tip: log.durable(),
-        at_durable: log.tip_at(before.durable.end),
+        at_durable: log.position_at(before.durable.end),
     }
 }
 
@@ -273,11 +276,11 @@ fn found_in(log: &Log, before: &Glance) -> Found {
 fn begin(
     state: &mut ChainTrack,
     replica: &mut ReplicaTrack,
-    (glance, log): (Glance, &Log),
+    (glance, log): (ReplicaState, &Log),
     harm: recover::Harm,
 ) -> Result<(), Violation> {
     replica.glance = glance;
-    if glance.fault == Some(Stopped::VoteLost) {
+    if glance.fault == Some(Stopped::ReplicaLost) {
         // Of its checkpoint nothing may be left either.
         return Ok(());
     }

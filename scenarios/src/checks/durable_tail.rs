@@ -3,10 +3,10 @@
 //! What leaves is never above what the replica believes durable, and at a crash recovery finds at
 //! least that: the same entry at the end of it, or a checkpoint that replaced it.
 
-use super::glance::Glance;
 use super::recover::Harm;
+use super::replica_state::ReplicaState;
 use meshos_core::action::Fault;
-use meshos_core::chain::entry::Tip;
+use meshos_core::chain::entry::LogPosition;
 use meshos_core::id::Seq;
 use meshos_sim::violation::Violation;
 
@@ -17,12 +17,12 @@ pub const ID: &str = "durable-tail";
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The floor.
-    pub floor: Tip,
+    pub floor: LogPosition,
     /// The end.
-    pub tip: Tip,
+    pub tip: LogPosition,
     /// The log at the end of what had been durable; `None` where that cannot be told, because
     /// the entry before it is unknown.
-    pub at_durable: Option<Tip>,
+    pub at_durable: Option<LogPosition>,
 }
 
 /// A tail leaves the replica, as an advertisement or an acknowledgement.
@@ -30,7 +30,7 @@ pub struct Found {
 /// # Errors
 /// It is above what is durable.
 #[inline]
-pub fn leaving(tail: Seq, replica: &Glance) -> Result<(), Violation> {
+pub fn leaving(tail: Seq, replica: &ReplicaState) -> Result<(), Violation> {
     if tail <= replica.durable.end {
         return Ok(());
     }
@@ -42,7 +42,7 @@ pub fn leaving(tail: Seq, replica: &Glance) -> Result<(), Violation> {
 ///
 /// # Errors
 /// Something is gone that had been durable.
-pub fn survived(before: &Glance, found: &Found) -> Result<(), Violation> {
+pub fn survived(before: &ReplicaState, found: &Found) -> Result<(), Violation> {
     let durable = before.durable;
     // A reset takes the place of a log that ends before its floor, or differs below it.
     if before.resetting && found.tip == found.floor && found.floor.end > before.floor.end {
@@ -74,7 +74,7 @@ pub fn stopped(fault: Fault, harm: Harm) -> Result<(), Violation> {
         }
         Fault::StoreRegressed
         | Fault::StoreBroken
-        | Fault::VoteLost
+        | Fault::ReplicaLost
         | Fault::Contradicted
         | Fault::NotMember => Ok(()),
     }

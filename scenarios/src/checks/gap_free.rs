@@ -1,7 +1,7 @@
 //! *gap-free*: retained sequences are contiguous, unknown entries keep their place, and retention
 //! never passes commit.
 
-use super::glance::Glance;
+use super::replica_state::ReplicaState;
 use meshos_core::id::Seq;
 use meshos_sim::violation::Violation;
 
@@ -12,7 +12,7 @@ pub const ID: &str = "gap-free";
 ///
 /// # Errors
 /// Its floor went back or passed what is committed, or its ends are out of order.
-pub fn observe(before: &Glance, after: &Glance) -> Result<(), Violation> {
+pub fn observe(before: &ReplicaState, after: &ReplicaState) -> Result<(), Violation> {
     if after.floor.end < before.floor.end {
         let (was, is) = (before.floor.end, after.floor.end);
         return broken(format!("the floor went back from {was} to {is}"));
@@ -24,8 +24,8 @@ pub fn observe(before: &Glance, after: &Glance) -> Result<(), Violation> {
 ///
 /// # Errors
 /// They are not.
-pub fn ordered(replica: &Glance) -> Result<(), Violation> {
-    let Glance {
+pub fn ordered(replica: &ReplicaState) -> Result<(), Violation> {
+    let ReplicaState {
         floor,
         commit,
         durable,

@@ -1,7 +1,7 @@
 //! *leader-complete*: a new leader holds, above its checkpoint, every entry committed by leaders
 //! of lower epochs, none of them unknown; and its checkpoint is a committed prefix.
 
-use super::glance::Glance;
+use super::replica_state::ReplicaState;
 use super::truth::Truth;
 use meshos_core::id::Seq;
 use meshos_sim::violation::Violation;
@@ -43,7 +43,7 @@ impl Commits {
     ///
     /// # Errors
     /// It lacks something committed before, or starts from what is no committed prefix.
-    pub fn observe(&self, truth: &Truth, leader: &Glance) -> Result<(), Violation> {
+    pub fn observe(&self, truth: &Truth, leader: &ReplicaState) -> Result<(), Violation> {
         is_committed_prefix(truth, leader)?;
         let n = leader.epoch.n;
         if leader.unknown > 0 {
@@ -74,7 +74,7 @@ impl Commits {
 ///
 /// # Errors
 /// The checkpoint is no committed prefix.
-pub fn is_committed_prefix(truth: &Truth, replica: &Glance) -> Result<(), Violation> {
+pub fn is_committed_prefix(truth: &Truth, replica: &ReplicaState) -> Result<(), Violation> {
     let floor = replica.floor;
     let known = truth.committed_tip(floor.end);
     let is_above = floor.end > truth.committed().end;

@@ -165,7 +165,7 @@ pub(super) fn converged(
             match replica.fault() {
                 None => members.push(Member::of(id, replica)),
                 Some(Fault::StoreRegressed | Fault::Contradicted) if track.harm.lost => {}
-                Some(Fault::StoreBroken | Fault::VoteLost | Fault::NotMember) => {}
+                Some(Fault::StoreBroken | Fault::ReplicaLost | Fault::NotMember) => {}
                 Some(fault @ (Fault::StoreRegressed | Fault::Contradicted)) => {
                     let text = format!("node {id} stopped: {fault}");
                     return Err(Blocked::new(LEADER_AGAIN, text));

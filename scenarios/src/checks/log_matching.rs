@@ -8,7 +8,7 @@
 
 use super::truth::{Line, Truth};
 use meshos_core::action::Fault;
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, Tip};
+use meshos_core::chain::entry::{Entry, EntryHash, Kind, LogPosition};
 use meshos_sim::violation::Violation;
 use std::sync::Arc;
 
@@ -20,7 +20,11 @@ pub const ID: &str = "log-matching";
 /// # Errors
 /// It is not what stands there elsewhere, or does not link to what is before it here.
 #[inline]
-pub fn observe(truth: &mut Truth, entry: &Arc<Entry>, previous: Tip) -> Result<(), Violation> {
+pub fn observe(
+    truth: &mut Truth,
+    entry: &Arc<Entry>,
+    previous: LogPosition,
+) -> Result<(), Violation> {
     if truth.is_known(entry, previous.hash) && entry.seq == previous.end {
         return Ok(());
     }
@@ -28,7 +32,7 @@ pub fn observe(truth: &mut Truth, entry: &Arc<Entry>, previous: Tip) -> Result<(
 }
 
 #[inline(never)]
-fn compare(truth: &mut Truth, entry: &Arc<Entry>, previous: Tip) -> Result<(), Violation> {
+fn compare(truth: &mut Truth, entry: &Arc<Entry>, previous: LogPosition) -> Result<(), Violation> {
     let seq = entry.seq;
     if seq != previous.end {
         return broken(format!("entry {seq} stands at position {}", previous.end));
@@ -137,7 +141,9 @@ fn leading(hash: &blake3::Hash) -> u128 {
 pub fn stopped(fault: Fault) -> Result<(), Violation> {
     match fault {
         Fault::Contradicted => broken("a leader contradicts what is committed or verified here"),
-        Fault::StoreBroken | Fault::VoteLost | Fault::StoreRegressed | Fault::NotMember => Ok(()),
+        Fault::StoreBroken | Fault::ReplicaLost | Fault::StoreRegressed | Fault::NotMember => {
+            Ok(())
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! *promise-order*: no acknowledgement, vote or confirm of an epoch leaves a node whose issued
 //! epoch is greater, and no grant or binding vote request leaves before its record is durable.
 
-use super::glance::Glance;
+use super::replica_state::ReplicaState;
 use meshos_core::id::NodeId;
 use meshos_sim::violation::Violation;
 
@@ -24,7 +24,7 @@ pub enum Said {
 /// # Errors
 /// The replica is promised to another epoch, or the promise is not durable.
 #[inline]
-pub fn observe(said: Said, n: u64, present: &Glance) -> Result<(), Violation> {
+pub fn observe(said: Said, n: u64, present: &ReplicaState) -> Result<(), Violation> {
     let durable = present.promised;
     let is_durable = durable.epoch.n == n
         && match said {
@@ -39,8 +39,8 @@ pub fn observe(said: Said, n: u64, present: &Glance) -> Result<(), Violation> {
 
 #[cold]
 #[track_caller]
-fn broken(said: Said, n: u64, present: &Glance) -> Result<(), Violation> {
-    let Glance {
+fn broken(said: Said, n: u64, present: &ReplicaState) -> Result<(), Violation> {
+    let ReplicaState {
         epoch, promised, ..
     } = present;
     let text = format!(

@@ -105,14 +105,14 @@ pub fn stopped(fault: Fault, harm: Harm) -> Result<(), Violation> {
             broken("the store failed, and no sync had failed".to_owned())
         }
         // A record whose sync failed is whole in one place only, where a bit may flip.
-        Fault::VoteLost if !harm.aimed && !harm.lost && !(harm.unsynced && harm.flipped) => {
+        Fault::ReplicaLost if !harm.aimed && !harm.lost && !(harm.unsynced && harm.flipped) => {
             broken("vote or checkpoint are lost, and one copy was not touched".to_owned())
         }
         Fault::StoreRegressed if !harm.lost => broken(
             "the log ends below what was stored as committed, and no write was lost".to_owned(),
         ),
         Fault::StoreBroken
-        | Fault::VoteLost
+        | Fault::ReplicaLost
         | Fault::StoreRegressed
         | Fault::Contradicted
         | Fault::NotMember => Ok(()),

@@ -1,6 +1,6 @@
 //! One step of one node: what changed in its replicas, and what each property says to that.
 
-use super::glance::Glance;
+use super::replica_state::ReplicaState;
 use super::track::{ChainTrack, ReplicaTrack};
 use super::{
     Checks, amnesia, bounded, commit_stable, config_safe, durable_tail, gap_free, instance,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::{Host, Output, node_index};
 use meshos_core::action::Note;
-use meshos_core::chain::entry::Tip;
+use meshos_core::chain::entry::LogPosition;
 use meshos_core::chain::order::Slot;
 use meshos_core::config::Config;
 use meshos_core::id::{Run, Seq};
@@ -32,7 +32,7 @@ impl Checks {
             self.started(step, node)?;
         }
         if !step.effects.is_empty() {
-            self.hear_notes(step)?;
+            self.check_notes(step)?;
         }
         for place in node.touched() {
             let chain = &node.chains()[place];
@@ -42,7 +42,7 @@ impl Checks {
         }
         self.nodes[at].look_around(node)?;
         if !step.effects.is_empty() {
-            self.hear_effects(step, node)?;
+            self.check_effects(step, node)?;
         }
         match self.nodes[at].misuse.take() {
             Some(violation) => Err(violation),
@@ -51,7 +51,7 @@ impl Checks {
     }
 
     /// Roles and stops as the node reports them, each on its own.
-    fn hear_notes(&mut self, step: &Step<'_, Host>) -> Result<(), Violation> {
+    fn check_notes(&mut self, step: &Step<'_, Host>) -> Result<(), Violation> {
         for effect in step.effects {
             let Effect::Output(Output::Note { chain, note }) = effect else {
                 continue;
@@ -84,7 +84,7 @@ impl Checks {
         place: usize,
         chain: &Chain,
     ) -> Result<(), Violation> {
-        let after = Glance::of(chain);
+        let after = ReplicaState::of(chain);
         let track = &mut self.nodes[step.node.at()];
         let run = track.run.expect("a step starts a run");
         let replica = &mut track.replicas[place];
@@ -98,8 +98,13 @@ impl Checks {
                 let now = step.now.instant.as_nanos();
                 let candidate = after.voted.unwrap_or(run.node);
                 if candidate != run.node
-                    && let Some(heard) =
-                        heard((step.view, &track.ear), replica.chain, run, &before, now)
+                    && let Some(heard) = heard(
+                        (step.view, &track.view_of_peers),
+                        replica.chain,
+                        run,
+                        &before,
+                        now,
+                    )
                 {
                     let suspicion = self.configs[step.node.at()].suspicion().as_nanos() as u64;
                     no_disruption::observe(heard, suspicion, candidate)?;
@@ -134,10 +139,10 @@ impl Checks {
 
 /// What a replica could know of a live leader before a step.
 pub(super) fn heard(
-    (view, ear): (View<'_, Host>, &super::heard::Ear),
+    (view, peer): (View<'_, Host>, &super::incoming::PeerView),
     chain: usize,
     me: Run,
-    before: &Glance,
+    before: &ReplicaState,
     now: u64,
 ) -> Option<no_disruption::Heard> {
     if before.role == Role::Leader {
@@ -152,10 +157,10 @@ pub(super) fn heard(
     // A driver tells its node that a process is gone, whose last words then show no live leader.
     let present = view.node(node_index(leader))?.node()?.me();
     let is_wiped = view.store(node_index(leader)) != FOUNDING;
-    if is_wiped || present.incarnation != ear.incarnation(leader) {
+    if is_wiped || present.incarnation != peer.incarnation(leader) {
         return None;
     }
-    Some(ear.heard(chain, leader, before.epoch.n, now))
+    Some(peer.heard(chain, leader, before.epoch.n, now))
 }
 
 /// The number of the store that a node was founded with.
@@ -165,7 +170,7 @@ const FOUNDING: u64 = 1;
 fn changed_log(
     state: &mut ChainTrack,
     replica: &ReplicaTrack,
-    (before, after): (&Glance, &Glance),
+    (before, after): (&ReplicaState, &ReplicaState),
     chain: &Chain,
 ) -> Result<(), Violation> {
     let log = chain.log();
@@ -189,7 +194,7 @@ fn changed_log(
 
 /// Compares the entries of a log from `from` on with everything ever seen.
 pub(super) fn feed(state: &mut ChainTrack, log: &Log, from: Seq) -> Result<(), Violation> {
-    let mut previous = log.tip_at(from);
+    let mut previous = log.position_at(from);
     let mut seq = from;
     while seq < log.end() {
         previous = match log.slot(seq) {
@@ -199,7 +204,7 @@ pub(super) fn feed(state: &mut ChainTrack, log: &Log, from: Seq) -> Result<(), V
                     log_matching::observe(&mut state.truth, entry, previous)?;
                 }
                 gap_free::contiguous(seq, seq.next(), core::iter::once(Some(entry.seq)))?;
-                Some(Tip {
+                Some(LogPosition {
                     end: seq.next(),
                     epoch: entry.epoch,
                     hash: entry.hash,
@@ -218,9 +223,9 @@ fn committed(
     state: &mut ChainTrack,
     configs: &[Arc<Config>],
     chain: &Chain,
-    after: &Glance,
+    after: &ReplicaState,
 ) -> Result<(), Violation> {
-    let Some(tip) = chain.log().tip_at(after.commit) else {
+    let Some(tip) = chain.log().position_at(after.commit) else {
         // The entry before it is unknown here: there is nothing to compare.
         return Ok(());
     };
@@ -251,7 +256,7 @@ fn leads(
     state: &mut ChainTrack,
     replica: &ReplicaTrack,
     run: Run,
-    after: &Glance,
+    after: &ReplicaState,
 ) -> Result<(), Violation> {
     state.leaders.observe(after.epoch, run)?;
     state.commits.observe(&state.truth, after)?;

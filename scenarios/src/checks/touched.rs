@@ -4,7 +4,7 @@
 //! node's word alone does not do: with every step one replica more is compared, in turn, so that
 //! a node of n chains is compared whole within n steps, and a node of one chain with every step.
 
-use super::glance::Glance;
+use super::replica_state::ReplicaState;
 use meshos_core::replica::Chain;
 use meshos_sim::violation::Violation;
 
@@ -16,7 +16,7 @@ pub const ID: &str = "touched";
 /// # Errors
 /// It is another one.
 #[inline]
-pub fn observe(seen: &Glance, replica: &Chain) -> Result<(), Violation> {
+pub fn observe(seen: &ReplicaState, replica: &Chain) -> Result<(), Violation> {
     if seen.is_of(replica) {
         return Ok(());
     }
@@ -25,11 +25,11 @@ pub fn observe(seen: &Glance, replica: &Chain) -> Result<(), Violation> {
 
 #[cold]
 #[track_caller]
-fn broken(seen: &Glance, replica: &Chain) -> Result<(), Violation> {
+fn broken(seen: &ReplicaState, replica: &Chain) -> Result<(), Violation> {
     let text = format!(
         "chain {} changed in a step that did not name it, from {seen:?} to {:?}",
         replica.id(),
-        Glance::of(replica)
+        ReplicaState::of(replica)
     );
     Err(Violation::new(ID, text))
 }

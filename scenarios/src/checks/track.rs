@@ -2,19 +2,19 @@
 
 use super::ack_kept::Ledger;
 use super::amnesia::Votes;
-use super::glance::Glance;
-use super::heard::Ear;
+use super::incoming::PeerView;
 use super::leader_complete::Commits;
 use super::linearizable::Order;
 use super::one_leader_per_epoch::Leaders;
 use super::rate_limits::Budget;
 use super::recover::Harm;
 use super::refusals::Causes;
+use super::replica_state::ReplicaState;
 use super::stale_prefix::Shown;
 use super::touched;
 use super::truth::Truth;
 use super::vote_once::Promises;
-use meshos_core::chain::entry::{Membership, Tip};
+use meshos_core::chain::entry::{LogPosition, Membership};
 use meshos_core::config::{ChainDraft, Config};
 use meshos_core::id::{ChainId, Gen, Incarnation, NodeId, Run};
 use meshos_core::node::Node;
@@ -29,7 +29,7 @@ pub(super) struct ChainTrack {
     pub(super) generation: Gen,
     pub(super) founding: Arc<Membership>,
     /// Where its log begins.
-    pub(super) root: Tip,
+    pub(super) root: LogPosition,
     pub(super) truth: Truth,
     pub(super) leaders: Leaders,
     pub(super) commits: Commits,
@@ -37,7 +37,7 @@ pub(super) struct ChainTrack {
     pub(super) ledger: Ledger,
     pub(super) order: Order,
     /// What each founding replica made durable, in the order of the members.
-    pub(super) durable: Vec<Tip>,
+    pub(super) durable: Vec<LogPosition>,
     /// The floor of each of them.
     pub(super) floors: Vec<u64>,
     /// What a refusal may name.
@@ -93,7 +93,7 @@ pub(super) struct ReplicaTrack {
     pub(super) chain: usize,
     /// Its place among the founding members, if its store is one.
     pub(super) voter: Option<usize>,
-    pub(super) glance: Glance,
+    pub(super) glance: ReplicaState,
     /// The role that it reported last.
     pub(super) role: Role,
     pub(super) promises: Promises,
@@ -115,7 +115,7 @@ pub(super) struct NodeTrack {
     /// Whether its founding store is gone.
     pub(super) wiped: bool,
     pub(super) budget: Budget,
-    pub(super) ear: Ear,
+    pub(super) view_of_peers: PeerView,
     /// A mistake of the workload that the next step reports.
     pub(super) misuse: Option<Violation>,
     /// The replica that is looked at next although no step names it.
@@ -133,7 +133,7 @@ impl NodeTrack {
             harm: Harm::default(),
             wiped: false,
             budget: Budget::new(config.limits().bandwidth_bytes_per_s, 0),
-            ear: Ear::new(nodes, chains.len()),
+            view_of_peers: PeerView::new(nodes, chains.len()),
             misuse: None,
             turn: 0,
         };
@@ -153,11 +153,11 @@ impl NodeTrack {
             .map(|(chain, voter)| ReplicaTrack {
                 chain,
                 voter: is_founding.then_some(voter),
-                glance: Glance {
+                glance: ReplicaState {
                     floor: chains[chain].root,
                     tip: chains[chain].root,
                     durable: chains[chain].root,
-                    ..Glance::default()
+                    ..ReplicaState::default()
                 },
                 role: Role::Idle,
                 promises: Promises::default(),

@@ -6,7 +6,7 @@
 //! floors of all replicas is dropped, which keeps a long run flat. It decides nothing by itself:
 //! *log-matching*, *commit-stable* and *leader-complete* are judged on top of it.
 
-use meshos_core::chain::entry::{Entry, EntryHash, Tip};
+use meshos_core::chain::entry::{Entry, EntryHash, LogPosition};
 use meshos_core::id::Seq;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub struct Line {
 
 impl Line {
     /// The end of a log that ends with this entry.
-    pub fn tip(&self) -> Tip {
-        Tip {
+    pub fn tip(&self) -> LogPosition {
+        LogPosition {
             end: self.entry.seq.next(),
             epoch: self.entry.epoch,
             hash: self.entry.hash,
@@ -54,10 +54,10 @@ impl Place {
 #[derive(Clone, Debug)]
 pub struct Truth {
     /// The committed prefix up to the first position that is kept.
-    base: Tip,
+    base: LogPosition,
     places: VecDeque<Place>,
     /// The end of the committed prefix.
-    committed: Tip,
+    committed: LogPosition,
     /// Above here every position was only ever held by one entry.
     forked_below: u64,
 }
@@ -66,14 +66,14 @@ pub struct Truth {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Walk {
     /// The log passes through this tip.
-    Tip(Tip),
+    LogPosition(LogPosition),
     /// The position was dropped, or the log behind it was never seen.
     Lost,
 }
 
 impl Truth {
     /// A chain that begins at `founding`.
-    pub fn new(founding: Tip) -> Self {
+    pub fn new(founding: LogPosition) -> Self {
         Self {
             base: founding,
             places: VecDeque::new(),
@@ -88,7 +88,7 @@ impl Truth {
     }
 
     /// The end of the committed prefix.
-    pub fn committed(&self) -> Tip {
+    pub fn committed(&self) -> LogPosition {
         self.committed
     }
 
@@ -149,7 +149,7 @@ impl Truth {
     }
 
     /// Where the log that ends with `tip` is at `end`, which is not behind it.
-    pub fn walk(&self, tip: Tip, end: Seq) -> Walk {
+    pub fn walk(&self, tip: LogPosition, end: Seq) -> Walk {
         let mut tip = tip;
         while tip.end > end {
             let Some(seq) = tip.end.before() else {
@@ -159,28 +159,28 @@ impl Truth {
                 return Walk::Lost;
             };
             let Some(before) = seq.before() else {
-                let founding = Tip {
+                let founding = LogPosition {
                     end: seq,
                     hash: line.previous,
-                    ..Tip::default()
+                    ..LogPosition::default()
                 };
-                return Walk::Tip(founding);
+                return Walk::LogPosition(founding);
             };
             let epoch = self.line(before, line.previous);
             let epoch = epoch.map(|line| line.entry.epoch).unwrap_or_default();
-            tip = Tip {
+            tip = LogPosition {
                 end: seq,
                 epoch,
                 hash: line.previous,
             };
         }
-        Walk::Tip(tip)
+        Walk::LogPosition(tip)
     }
 
     /// Whether a log that ends with `tip` holds everything up to `prefix`; `None` when that can
     /// no longer be told.
     #[inline]
-    pub fn holds(&self, tip: Tip, prefix: Tip) -> Option<bool> {
+    pub fn holds(&self, tip: LogPosition, prefix: LogPosition) -> Option<bool> {
         if tip.end < prefix.end {
             return Some(false);
         }
@@ -194,7 +194,7 @@ impl Truth {
             return Some(true);
         }
         match self.walk(tip, prefix.end) {
-            Walk::Tip(found) => Some(found.hash == prefix.hash),
+            Walk::LogPosition(found) => Some(found.hash == prefix.hash),
             Walk::Lost => None,
         }
     }
@@ -207,7 +207,7 @@ impl Truth {
 
     /// The end of the committed prefix that ends at `end`; `None` when it is not committed or
     /// was dropped.
-    pub fn committed_tip(&self, end: Seq) -> Option<Tip> {
+    pub fn committed_tip(&self, end: Seq) -> Option<LogPosition> {
         if end == self.committed.end {
             return Some(self.committed);
         }
@@ -218,9 +218,9 @@ impl Truth {
     }
 
     /// How far a log that ends with `tip` agrees with the committed prefix.
-    pub fn agreed(&self, tip: Tip) -> Seq {
+    pub fn agreed(&self, tip: LogPosition) -> Seq {
         let top = tip.end.min(self.committed.end);
-        let Walk::Tip(mut at) = self.walk(tip, top) else {
+        let Walk::LogPosition(mut at) = self.walk(tip, top) else {
             return self.base.end.min(tip.end);
         };
         while at.end > self.base.end {
@@ -231,7 +231,7 @@ impl Truth {
                 return at.end;
             }
             let Some(before) = at.end.before() else { break };
-            let Walk::Tip(next) = self.walk(at, before) else {
+            let Walk::LogPosition(next) = self.walk(at, before) else {
                 break;
             };
             at = next;
@@ -241,7 +241,7 @@ impl Truth {
 
     /// Takes everything up to `tip` as committed, and returns the entries that were not yet, in
     /// order; `None` when that log does not continue the committed prefix.
-    pub fn commit(&mut self, tip: Tip) -> Option<std::ops::Range<u64>> {
+    pub fn commit(&mut self, tip: LogPosition) -> Option<std::ops::Range<u64>> {
         let from = self.committed.end;
         let mut at = tip;
         while at.end > from {
@@ -250,7 +250,7 @@ impl Truth {
             let place = self.places.get_mut(index)?;
             let previous = place.line(at.hash)?.previous;
             place.committed = Some(at.hash);
-            at = Tip {
+            at = LogPosition {
                 end: seq,
                 hash: previous,
                 ..at

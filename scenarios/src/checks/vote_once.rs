@@ -4,7 +4,7 @@
 //!
 //! Votes are taken from the messages that left, not from what the replica remembers of them.
 
-use super::glance::Glance;
+use super::replica_state::ReplicaState;
 use meshos_core::chain::order::Vote;
 use meshos_core::id::{NodeId, Seq};
 use meshos_sim::violation::Violation;
@@ -78,7 +78,7 @@ impl Promises {
     ///
     /// # Errors
     /// A promise went back or changed, or its log became shorter than it may.
-    pub fn observe(&self, before: &Glance, after: &Glance) -> Result<(), Violation> {
+    pub fn observe(&self, before: &ReplicaState, after: &ReplicaState) -> Result<(), Violation> {
         if after.epoch.n < before.epoch.n {
             let (was, is) = (before.epoch, after.epoch);
             return broken(format!("the epoch went back from {was} to {is}"));
@@ -108,7 +108,7 @@ impl Promises {
         Ok(())
     }
 
-    fn shortened(&self, before: &Glance, after: &Glance) -> Result<(), Violation> {
+    fn shortened(&self, before: &ReplicaState, after: &ReplicaState) -> Result<(), Violation> {
         let (was, is) = (before.tip.end, after.tip.end);
         if after.generation == before.generation {
             return broken(format!("the log ends at {is} after {was} without a cut"));

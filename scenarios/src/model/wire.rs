@@ -2,7 +2,7 @@
 //! run says so or bytes are damaged.
 
 use meshos_core::hash::stable_hash;
-use meshos_core::message::{Body, ForwardAsk, Lane, Message, Talk};
+use meshos_core::message::{Body, ForwardAsk, Lane, Message, ReplicaMessage};
 use meshos_core::wire;
 use std::fmt;
 use std::sync::Arc;
@@ -57,20 +57,20 @@ impl meshos_sim::machine::Message for Wire {
     fn kind(&self) -> u16 {
         match &self.message.body {
             Body::Heartbeat(_) => 0,
-            Body::Chain(chain) => match chain.talk {
-                Talk::VoteRequest { .. } => 10,
-                Talk::VoteReply { .. } => 11,
-                Talk::Pull { .. } => 12,
-                Talk::Chunk { .. } => 13,
-                Talk::Conflict { .. } => 14,
-                Talk::Reset { .. } => 15,
-                Talk::Outdated => 16,
-                Talk::Regressed { .. } => 17,
-                Talk::TransferNow { .. } => 18,
-                Talk::Fetch { .. } => 19,
-                Talk::Fetched { .. } => 20,
-                Talk::CatchUp { .. } => 21,
-                Talk::Parts { .. } => 22,
+            Body::Chain(chain) => match chain.content {
+                ReplicaMessage::VoteRequest { .. } => 10,
+                ReplicaMessage::VoteReply { .. } => 11,
+                ReplicaMessage::Pull { .. } => 12,
+                ReplicaMessage::Chunk { .. } => 13,
+                ReplicaMessage::Conflict { .. } => 14,
+                ReplicaMessage::InstallSnapshot { .. } => 15,
+                ReplicaMessage::Outdated => 16,
+                ReplicaMessage::Regressed { .. } => 17,
+                ReplicaMessage::TransferNow { .. } => 18,
+                ReplicaMessage::Fetch { .. } => 19,
+                ReplicaMessage::Fetched { .. } => 20,
+                ReplicaMessage::CatchUp { .. } => 21,
+                ReplicaMessage::SnapshotRequest { .. } => 22,
             },
             Body::Confirm(_) => 1,
             Body::Confirmed(_) => 2,
@@ -118,7 +118,7 @@ pub fn size(message: &Message) -> u32 {
         },
         Body::Forwarded { .. } => HEAD,
         Body::Chain(chain) => {
-            if let Talk::Reset { part, .. } = &chain.talk {
+            if let ReplicaMessage::InstallSnapshot { part, .. } = &chain.content {
                 return HEAD + part.len() as u32;
             }
             let entries = message.body.entries();

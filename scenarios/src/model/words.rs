@@ -1,7 +1,9 @@
 //! Peer messages in a line that a person reads: ids short, hashes left out.
 
-use meshos_core::chain::entry::{Entry, Tip};
-use meshos_core::message::{Body, ChainMessage, Confirm, ForwardAsk, Heartbeat, Row, Talk};
+use meshos_core::chain::entry::{Entry, LogPosition};
+use meshos_core::message::{
+    Body, ChainMessage, Confirm, ForwardAsk, Heartbeat, ReplicaMessage, Row,
+};
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
@@ -70,8 +72,8 @@ fn say_confirms(word: &str, confirms: &[Confirm], f: &mut Formatter<'_>) -> fmt:
 }
 
 fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
-    match &message.talk {
-        Talk::VoteRequest {
+    match &message.content {
+        ReplicaMessage::VoteRequest {
             round,
             purpose,
             asked,
@@ -84,7 +86,7 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
                 "{round:?} vote? {asked} log ({last_epoch}, {tail}) {purpose:?}"
             )?;
         }
-        Talk::VoteReply {
+        ReplicaMessage::VoteReply {
             round,
             asked,
             granted,
@@ -93,7 +95,7 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             let word = if *granted { "granted" } else { "refused" };
             write!(f, "{round:?} vote {asked} {word}")?;
         }
-        Talk::Pull {
+        ReplicaMessage::Pull {
             since,
             durable,
             attempt,
@@ -106,7 +108,7 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
                 None => f.write_str(" durable none")?,
             }
         }
-        Talk::Chunk {
+        ReplicaMessage::Chunk {
             attempt,
             since,
             entries,
@@ -117,7 +119,7 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             say_entries(since, entries, f)?;
             write!(f, " commit {commit} floor {floor}")?;
         }
-        Talk::Conflict {
+        ReplicaMessage::Conflict {
             attempt,
             failed,
             hint,
@@ -129,7 +131,7 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
                 "conflict stream {stream} at {failed} hint {hint} of {hint_epoch}"
             )?;
         }
-        Talk::Reset {
+        ReplicaMessage::InstallSnapshot {
             floor,
             length,
             offset,
@@ -140,16 +142,16 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             say_tip(floor, f)?;
             write!(f, " bytes {offset}+{} of {length}", part.len())?;
         }
-        Talk::Outdated => f.write_str("outdated")?,
-        Talk::Regressed { acknowledged } => write!(f, "regressed below {acknowledged}")?,
-        Talk::TransferNow { .. } => f.write_str("transfer now")?,
-        Talk::Fetch { from, end, .. } => write!(f, "fetch {from}..{end}")?,
-        Talk::Parts { offset, .. } => write!(f, "parts from {offset}")?,
-        Talk::CatchUp { since, .. } => {
+        ReplicaMessage::Outdated => f.write_str("outdated")?,
+        ReplicaMessage::Regressed { acknowledged } => write!(f, "regressed below {acknowledged}")?,
+        ReplicaMessage::TransferNow { .. } => f.write_str("transfer now")?,
+        ReplicaMessage::Fetch { from, end, .. } => write!(f, "fetch {from}..{end}")?,
+        ReplicaMessage::SnapshotRequest { offset, .. } => write!(f, "parts from {offset}")?,
+        ReplicaMessage::CatchUp { since, .. } => {
             f.write_str("catch up from ")?;
             say_tip(since, f)?;
         }
-        Talk::Fetched { since, entries, .. } => {
+        ReplicaMessage::Fetched { since, entries, .. } => {
             f.write_str("fetched ")?;
             say_entries(since, entries, f)?;
         }
@@ -157,11 +159,11 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
     write!(f, " in {}", message.epoch)
 }
 
-fn say_tip(tip: &Tip, f: &mut Formatter<'_>) -> fmt::Result {
+fn say_tip(tip: &LogPosition, f: &mut Formatter<'_>) -> fmt::Result {
     write!(f, "{} behind {}", tip.end, tip.epoch)
 }
 
-fn say_entries(since: &Tip, entries: &[Arc<Entry>], f: &mut Formatter<'_>) -> fmt::Result {
+fn say_entries(since: &LogPosition, entries: &[Arc<Entry>], f: &mut Formatter<'_>) -> fmt::Result {
     say_tip(since, f)?;
     write!(f, " + {} entries", entries.len())?;
     match entries.last() {

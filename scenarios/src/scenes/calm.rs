@@ -1,7 +1,7 @@
 //! Nothing fails: what clients alone can do to a cluster.
 
 use super::{Plan, Scene, aim};
-use crate::cfg::{Aim, Blow, ChainCfg, ClientCfg, NodeCfg, Target};
+use crate::cfg::{ChainCfg, ClientCfg, FaultKind, NodeCfg, Target, TargetedFault};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
 use meshos_sim::machine::NodeIndex;
@@ -78,7 +78,7 @@ fn sizes(plan: &mut Plan, draw: Draw) {
             plan,
             draw.of("at").within(4_000..=8_000),
             Target::Leader,
-            Blow::Crash,
+            FaultKind::Crash,
             500,
         );
     }
@@ -109,15 +109,16 @@ fn client_retries(plan: &mut Plan, draw: Draw) {
     weather.reorder_ppm = *draw.of("reorder").pick(&[0, 300_000]);
     for number in 0..draw.of("changes").below(3) {
         let draw = draw.of("change").nth(number);
-        let blow = *draw
-            .of("blow")
-            .pick(&[Blow::Transfer, Blow::Crash, Blow::Isolate]);
+        let kind =
+            *draw
+                .of("kind")
+                .pick(&[FaultKind::Transfer, FaultKind::Crash, FaultKind::Isolate]);
         let at = draw.of("at").within(3_000..=8_500);
         aim(
             plan,
             at,
             Target::Leader,
-            blow,
+            kind,
             draw.of("for").within(200..=3_000),
         );
     }
@@ -186,19 +187,19 @@ fn few_members(plan: &mut Plan, draw: Draw) {
         });
     }
     for number in 0..draw.of("blows").within(0..=3) {
-        let draw = draw.of("blow").nth(number);
+        let draw = draw.of("kind").nth(number);
         let blows = &[
-            Blow::Crash,
-            Blow::CrashAtPersist,
-            Blow::Pause,
-            Blow::Isolate,
+            FaultKind::Crash,
+            FaultKind::CrashAtPersist,
+            FaultKind::Pause,
+            FaultKind::Isolate,
         ];
         let at_ms = draw.of("at").within(2_500..=9_000);
-        plan.cfg.aims.push(Aim {
+        plan.cfg.targeted.push(TargetedFault {
             at_ms,
             chain: draw.of("chain").below(plan.cfg.chains.len() as u64) as u16,
             at: Target::Leader,
-            blow: *draw.of("kind").pick(blows),
+            kind: *draw.of("kind").pick(blows),
             for_ms: draw.of("for").within(100..=3_000),
         });
     }
@@ -220,14 +221,16 @@ fn unlike_nodes(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("unlike");
     unlike(plan, draw);
     for number in 0..draw.of("blows").within(0..=2) {
-        let draw = draw.of("blow").nth(number);
-        let blow =
-            *draw
-                .of("blow")
-                .pick(&[Blow::Crash, Blow::Isolate, Blow::Transfer, Blow::Pause]);
+        let draw = draw.of("kind").nth(number);
+        let kind = *draw.of("kind").pick(&[
+            FaultKind::Crash,
+            FaultKind::Isolate,
+            FaultKind::Transfer,
+            FaultKind::Pause,
+        ]);
         let at = draw.of("at").within(3_000..=8_500);
         let span = draw.of("for").within(200..=3_000);
-        aim(plan, at, Target::Leader, blow, span);
+        aim(plan, at, Target::Leader, kind, span);
     }
 }
 
@@ -302,9 +305,9 @@ fn many_chains(plan: &mut Plan, draw: Draw) {
         ..ClientCfg::default()
     };
     plan.cfg.clients = (0..count).map(group).collect();
-    if draw.of("blow").chance(500_000) {
+    if draw.of("kind").chance(500_000) {
         let at = draw.of("at").within(4_000..=7_000);
         let span = draw.of("for").within(600..=2_500);
-        aim(plan, at, Target::Leader, Blow::Crash, span);
+        aim(plan, at, Target::Leader, FaultKind::Crash, span);
     }
 }

@@ -1,7 +1,7 @@
 //! Clocks stop, jump, drift and step; everything else is sound.
 
 use super::{Plan, Scene, aim, ms, node};
-use crate::cfg::{Blow, Target};
+use crate::cfg::{FaultKind, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::Fault;
 use meshos_sim::machine::NodeIndex;
@@ -64,7 +64,7 @@ fn clock_leaps(plan: &mut Plan, draw: Draw) {
     if draw.of("crash").chance(400_000) {
         let at = draw.of("crash-at").within(3_000..=8_000);
         let span = draw.of("crash-for").within(100..=3_000);
-        aim(plan, at, Target::Leader, Blow::Crash, span);
+        aim(plan, at, Target::Leader, FaultKind::Crash, span);
     }
 }
 
@@ -76,13 +76,14 @@ fn expiry(plan: &mut Plan, draw: Draw) {
     (client.start_ms, client.interval_ms) = (1_000, draw.of("interval").within(20..=150));
     for number in 0..draw.of("count").within(0..=2) {
         let draw = draw.nth(number);
-        let blow = *draw
-            .of("blow")
-            .pick(&[Blow::Crash, Blow::Isolate, Blow::Transfer]);
+        let kind =
+            *draw
+                .of("kind")
+                .pick(&[FaultKind::Crash, FaultKind::Isolate, FaultKind::Transfer]);
         let at = draw.of("at").within(2_500..=9_000);
         let span = draw.of("for").within(100..=3_000);
         let target = *draw.of("target").pick(&[Target::Leader, Target::Follower]);
-        aim(plan, at, target, blow, span);
+        aim(plan, at, target, kind, span);
     }
     plan.weather.loss_ppm = *draw.of("loss").pick(&[0, 0, 50_000]);
     plan.cfg.quiet = true;
@@ -167,7 +168,7 @@ fn clocks(plan: &mut Plan, draw: Draw) {
             plan,
             draw.of("back-at").within(3_000..=9_000),
             Target::Leader,
-            Blow::ClockBack,
+            FaultKind::ClockBack,
             by,
         );
     }
@@ -177,7 +178,7 @@ fn clocks(plan: &mut Plan, draw: Draw) {
             plan,
             at,
             Target::Leader,
-            Blow::ClockStop,
+            FaultKind::ClockStop,
             draw.of("stop-for").within(500..=3_000),
         );
     }

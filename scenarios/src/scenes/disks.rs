@@ -1,7 +1,7 @@
 //! Disks are slow, full, fail their syncs, or return other bits than were written.
 
 use super::{Plan, Scene, aim, crash, ms, node, reboot_at_end};
-use crate::cfg::{Blow, Flips, Target};
+use crate::cfg::{FaultKind, Flips, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
@@ -84,17 +84,19 @@ fn slow_disk(plan: &mut Plan, draw: Draw) {
         }
     }
     for number in 0..draw.of("blows").within(0..=3) {
-        let draw = draw.of("blow").nth(number);
-        let blow =
-            *draw
-                .of("blow")
-                .pick(&[Blow::Crash, Blow::Isolate, Blow::Transfer, Blow::Pause]);
+        let draw = draw.of("kind").nth(number);
+        let kind = *draw.of("kind").pick(&[
+            FaultKind::Crash,
+            FaultKind::Isolate,
+            FaultKind::Transfer,
+            FaultKind::Pause,
+        ]);
         let at = draw.of("at").within(2_500..=9_000);
         aim(
             plan,
             at,
             Target::Leader,
-            blow,
+            kind,
             draw.of("for").within(100..=3_000),
         );
     }
@@ -111,10 +113,10 @@ fn cut_off_writer(plan: &mut Plan, draw: Draw) {
     // the epoch of the successor, whose log lacks it.
     let at = draw.of("at").within(1_200..=2_000);
     let batch = draw.of("batch").within(1_600..=2_400);
-    aim(plan, at, Target::Leader, Blow::SlowDisk, batch);
+    aim(plan, at, Target::Leader, FaultKind::SlowDisk, batch);
     let at = at + draw.of("before").within(20..=400);
     let away = draw.of("away").within(1_000..=2_000);
-    aim(plan, at, Target::Leader, Blow::Isolate, away);
+    aim(plan, at, Target::Leader, FaultKind::Isolate, away);
 }
 
 fn full_disk(plan: &mut Plan, draw: Draw) {
@@ -180,16 +182,17 @@ fn busy_disk(plan: &mut Plan, draw: Draw) {
     (client.interval_ms, client.sticky_ppm) = (draw.of("interval").within(20..=60), 1_000_000);
     client.bytes = (0, 50);
     plan.safety_ms = 6_000;
-    if draw.of("blow").chance(500_000) {
-        let blow = *draw
-            .of("what")
-            .pick(&[Blow::Crash, Blow::Isolate, Blow::SlowDisk]);
+    if draw.of("kind").chance(500_000) {
+        let kind =
+            *draw
+                .of("what")
+                .pick(&[FaultKind::Crash, FaultKind::Isolate, FaultKind::SlowDisk]);
         let at = draw.of("at").within(2_500..=5_000);
         aim(
             plan,
             at,
             Target::Leader,
-            blow,
+            kind,
             draw.of("for").within(100..=2_000),
         );
     }
@@ -280,7 +283,7 @@ fn corrupt_behind(plan: &mut Plan, draw: Draw) {
     }
     if draw.of("leader").chance(300_000) {
         let at = draw.of("leader-at").within(3_000..=8_000);
-        aim(plan, at, Target::Leader, Blow::Isolate, 1_500);
+        aim(plan, at, Target::Leader, FaultKind::Isolate, 1_500);
     }
 }
 

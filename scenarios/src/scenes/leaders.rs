@@ -1,7 +1,7 @@
 //! Leadership is handed over, on request, by pins, and by leaders that cannot commit.
 
 use super::{Plan, Scene, aim, ms, node};
-use crate::cfg::{Blow, Target};
+use crate::cfg::{FaultKind, Target};
 use crate::model::{Ask, Op};
 use meshos_sim::fault::Fault;
 use meshos_sim::swarm::Draw;
@@ -41,7 +41,7 @@ fn transfer_and_pin(plan: &mut Plan, draw: Draw) {
                 plan,
                 at,
                 Target::Leader,
-                Blow::ShutDown,
+                FaultKind::ShutDown,
                 draw.of("down").within(1_500..=4_000),
             ),
             1 => {
@@ -54,7 +54,7 @@ fn transfer_and_pin(plan: &mut Plan, draw: Draw) {
                 };
                 plan.op(ms(at), from, op);
             }
-            _ => aim(plan, at, Target::Leader, Blow::Transfer, 0),
+            _ => aim(plan, at, Target::Leader, FaultKind::Transfer, 0),
         }
     }
     if draw.of("crash").chance(300_000) {
@@ -62,7 +62,7 @@ fn transfer_and_pin(plan: &mut Plan, draw: Draw) {
             plan,
             draw.of("crash-at").within(4_000..=9_000),
             Target::Leader,
-            Blow::Crash,
+            FaultKind::Crash,
             1_000,
         );
     }
@@ -106,14 +106,14 @@ fn transfer_storm(plan: &mut Plan, draw: Draw) {
         plan.fault(ms(end.min(plan.safety_ms)), Fault::Heal {});
     }
     for number in 0..draw.of("blows").within(1..=4) {
-        let draw = draw.of("blow").nth(number);
+        let draw = draw.of("kind").nth(number);
         let at = draw.of("at").within(2_500..=9_000);
         let blows = [
-            Blow::Isolate,
-            Blow::Pause,
-            Blow::Crash,
-            Blow::Deafen,
-            Blow::Mute,
+            FaultKind::Isolate,
+            FaultKind::Pause,
+            FaultKind::Crash,
+            FaultKind::Deafen,
+            FaultKind::Mute,
         ];
         let target = *draw.of("target").pick(&[Target::Leader, Target::Follower]);
         let span = draw.of("for").within(100..=3_000);
@@ -131,27 +131,27 @@ fn stalled_leader(plan: &mut Plan, draw: Draw) {
     client.interval_ms = draw.of("interval").within(50..=300);
     client.count = 100;
     let kinds = [
-        Blow::LoseEntries,
-        Blow::LoseEntries,
-        Blow::FullDisk,
-        Blow::SlowDisk,
+        FaultKind::LoseEntries,
+        FaultKind::LoseEntries,
+        FaultKind::FullDisk,
+        FaultKind::SlowDisk,
     ];
     let mut at = draw.of("first").within(3_000..=6_000);
     for number in 0..draw.of("count").within(1..=3) {
         let draw = draw.nth(number);
-        let blow = *draw.of("kind").pick(&kinds);
+        let kind = *draw.of("kind").pick(&kinds);
         aim(
             plan,
             at,
             Target::Leader,
-            blow,
+            kind,
             draw.of("for").within(2_000..=20_000),
         );
         at += draw.of("between").within(1_000..=9_000);
     }
     if draw.of("crash").chance(300_000) {
         let at = draw.of("crash-at").within(5_000..=25_000);
-        aim(plan, at, Target::Leader, Blow::Crash, 1_000);
+        aim(plan, at, Target::Leader, FaultKind::Crash, 1_000);
     }
     if draw.of("heal").chance(300_000) {
         plan.fault(

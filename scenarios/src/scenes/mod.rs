@@ -13,21 +13,21 @@ mod process;
 mod staying;
 mod swarm;
 
-use crate::aims::Aims;
-use crate::cfg::{Aim, Blow, Cfg, ClientCfg, Target};
+use crate::cfg::{Cfg, ClientCfg, FaultKind, Target, TargetedFault};
 use crate::checks::Checks;
 use crate::checks::obligations::reads_answer;
 use crate::clients::Clients;
 use crate::flips::Flipping;
+use crate::invalid_plans;
 use crate::marks::Marks;
-use crate::mistakes;
 use crate::model::{Host, HostConfig, Op};
+use crate::targeted::Aims;
 use meshos_core::config::Config;
 use meshos_sim::connection::Connections;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::marks::Mark;
-use meshos_sim::plan::{Mistake, Plan as SimPlan};
+use meshos_sim::plan::{InvalidPlan, Plan as SimPlan};
 use meshos_sim::scenario::{Blocked, NotChecked, Scenario};
 use meshos_sim::swarm::Draw;
 use meshos_sim::time::Instant;
@@ -69,7 +69,7 @@ pub fn named(name: &str) -> Option<Scene> {
     all().into_iter().find(|scene| scene.name == name)
 }
 
-/// Everything that watches and drives a run: checks, clients, aims, bytes that may flip, marks.
+/// Everything that watches and drives a run: checks, clients, targeted, bytes that may flip, marks.
 pub type SceneHook = (Flipping, (Checks, (Clients, (Aims, Marks))));
 
 impl Scenario for Scene {
@@ -93,8 +93,8 @@ impl Scenario for Scene {
         plan
     }
 
-    fn check(&self, plan: &Plan) -> Result<(), Mistake> {
-        mistakes::check(plan)
+    fn check(&self, plan: &Plan) -> Result<(), InvalidPlan> {
+        invalid_plans::check(plan)
     }
 
     fn config(&self, plan: &Plan, node: NodeIndex) -> HostConfig {
@@ -169,8 +169,8 @@ pub fn hook(plan: &Plan) -> SceneHook {
         false => checks,
     };
     let clients = Clients::new(cfg, seed, nodes, plan.safety());
-    let aims = Aims::new(cfg, seed, plan.safety());
-    let watchers = (aims, Marks::new(nodes));
+    let targeted = Aims::new(cfg, seed, plan.safety());
+    let watchers = (targeted, Marks::new(nodes));
     (
         Flipping::new(cfg, seed, nodes),
         (checks, (clients, watchers)),
@@ -226,13 +226,13 @@ fn node(draw: Draw, nodes: u16) -> NodeIndex {
     NodeIndex(draw.below(u64::from(nodes)) as u16)
 }
 
-fn aim(plan: &mut Plan, at_ms: u64, at: Target, blow: Blow, for_ms: u64) {
+fn aim(plan: &mut Plan, at_ms: u64, at: Target, kind: FaultKind, for_ms: u64) {
     let chain = 0;
-    plan.cfg.aims.push(Aim {
+    plan.cfg.targeted.push(TargetedFault {
         at_ms,
         chain,
         at,
-        blow,
+        kind,
         for_ms,
     });
 }

@@ -1,7 +1,7 @@
 //! The network fails; processes, disks and clocks do not.
 
 use super::{Plan, Scene, aim, crash, ms, node};
-use crate::cfg::{Blow, Target};
+use crate::cfg::{FaultKind, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, LinkWeather, Unsynced, Weather};
 use meshos_sim::machine::NodeIndex;
@@ -86,7 +86,7 @@ fn partition_heal(plan: &mut Plan, draw: Draw) {
                 let groups = vec![one.to_vec(), other.to_vec()];
                 plan.fault(ms(at), Fault::Partition { groups });
             }
-            1 => aim(plan, at, Target::Leader, Blow::Isolate, 20_000),
+            1 => aim(plan, at, Target::Leader, FaultKind::Isolate, 20_000),
             _ => {
                 let groups = (0..plan.nodes).map(|node| vec![NodeIndex(node)]).collect();
                 plan.fault(ms(at), Fault::Partition { groups });
@@ -191,7 +191,7 @@ fn lossy_network(plan: &mut Plan, draw: Draw) {
             plan,
             at,
             Target::Leader,
-            Blow::Crash,
+            FaultKind::Crash,
             draw.of("down").within(100..=3_000),
         );
     }
@@ -212,14 +212,14 @@ fn zones(plan: &mut Plan, draw: Draw) {
     let mut at = draw.of("first").within(2_000..=5_000);
     for number in 0..number {
         let draw = draw.nth(number);
-        let (target, blow) = *draw.of("what").pick(&[
-            (Target::Leader, Blow::Crash),
-            (Target::Leader, Blow::Isolate),
-            (Target::Follower, Blow::Crash),
-            (Target::Leader, Blow::Transfer),
+        let (target, kind) = *draw.of("what").pick(&[
+            (Target::Leader, FaultKind::Crash),
+            (Target::Leader, FaultKind::Isolate),
+            (Target::Follower, FaultKind::Crash),
+            (Target::Leader, FaultKind::Transfer),
         ]);
         let length = draw.of("for").within(500..=4_000);
-        aim(plan, at, target, blow, length);
+        aim(plan, at, target, kind, length);
         at = (at + length + 1_000).min(plan.safety_ms - 1);
     }
 }
@@ -255,7 +255,7 @@ fn late_answers(plan: &mut Plan, draw: Draw) {
     for number in 0..2 {
         let draw = draw.nth(number);
         let away = draw.of("away").within(800..=1_800);
-        aim(plan, at, Target::Leader, Blow::Isolate, away);
+        aim(plan, at, Target::Leader, FaultKind::Isolate, away);
         at += away + draw.of("between").within(200..=1_000);
     }
 }
@@ -267,12 +267,12 @@ fn half_deaf_leader(plan: &mut Plan, draw: Draw) {
         plan,
         at,
         Target::Leader,
-        Blow::Deafen,
+        FaultKind::Deafen,
         draw.of("for").within(1_000..=6_000),
     );
     if draw.of("mute").chance(300_000) {
         let at = at + draw.of("later").within(500..=4_000);
-        aim(plan, at, Target::Leader, Blow::Mute, 2_000);
+        aim(plan, at, Target::Leader, FaultKind::Mute, 2_000);
     }
 }
 
@@ -292,16 +292,20 @@ fn lagging_leader(plan: &mut Plan, draw: Draw) {
         let draw = draw.nth(number);
         // The followers agree on another leader while their older answers are still on the way:
         // at its own wish, or because its clock stands still and it falls silent.
-        let (lag, blow, later) = match draw.of("stop").chance(300_000) {
-            false => (draw.of("lag").within(600..=1_800), Blow::Transfer, 300),
-            true => (draw.of("lag").within(5_000..=9_000), Blow::ClockStop, 1),
+        let (lag, kind, later) = match draw.of("stop").chance(300_000) {
+            false => (draw.of("lag").within(600..=1_800), FaultKind::Transfer, 300),
+            true => (
+                draw.of("lag").within(5_000..=9_000),
+                FaultKind::ClockStop,
+                1,
+            ),
         };
         let later = draw.of("later").below(later);
         if at + later >= plan.safety_ms {
             break;
         }
-        aim(plan, at, Target::Leader, Blow::Lag, lag);
-        aim(plan, at + later, Target::Leader, blow, lag);
+        aim(plan, at, Target::Leader, FaultKind::Lag, lag);
+        aim(plan, at + later, Target::Leader, kind, lag);
         at += lag + draw.of("between").within(500..=2_000);
     }
 }

@@ -1,7 +1,7 @@
 //! Processes stop, pause and come back, in time or far behind.
 
 use super::{Plan, Scene, aim, crash, leave_out, ms, node};
-use crate::cfg::{Blow, Target};
+use crate::cfg::{FaultKind, Target};
 use crate::model::{Ask, Op};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Unsynced, Weather};
@@ -87,7 +87,7 @@ fn leader_crash(plan: &mut Plan, draw: Draw) {
                 plan,
                 at.saturating_sub(draw.of("before").within(20..=800)),
                 Target::Leader,
-                Blow::Isolate,
+                FaultKind::Isolate,
                 1_000,
             );
         }
@@ -95,7 +95,7 @@ fn leader_crash(plan: &mut Plan, draw: Draw) {
             plan,
             at,
             Target::Leader,
-            Blow::Crash,
+            FaultKind::Crash,
             draw.of("down").within(10..=4_000),
         );
         at += draw.of("between").within(500..=4_000);
@@ -114,7 +114,7 @@ fn paused_leader(plan: &mut Plan, draw: Draw) {
             .of("target")
             .pick(&[Target::Leader, Target::Leader, Target::Follower]);
         let span = draw.of("for").within(100..=5_000);
-        aim(plan, at, target, Blow::Pause, span);
+        aim(plan, at, target, FaultKind::Pause, span);
         at += draw.of("between").within(500..=4_000);
         if at >= plan.safety_ms {
             break;
@@ -179,7 +179,7 @@ fn crash_at_persist(plan: &mut Plan, draw: Draw) {
     }
     if draw.of("leader").chance(500_000) {
         let at = draw.of("leader-at").within(3_000..=8_000);
-        aim(plan, at, Target::Leader, Blow::CrashAtPersist, 300);
+        aim(plan, at, Target::Leader, FaultKind::CrashAtPersist, 300);
     }
     if draw.of("twice").chance(400_000) {
         crash_twice(plan, draw.of("both"));
@@ -221,7 +221,7 @@ fn crash_while_booting(plan: &mut Plan, draw: Draw) {
 /// sync.
 fn crash_twice(plan: &mut Plan, draw: Draw) {
     let at = draw.of("at").within(2_500..=4_500);
-    aim(plan, at, Target::Leader, Blow::Crash, 4_000);
+    aim(plan, at, Target::Leader, FaultKind::Crash, 4_000);
     let node = node(draw.of("node"), plan.nodes);
     let fault = Fault::CrashAtPersist {
         node,
@@ -262,7 +262,7 @@ fn wiped_voter(plan: &mut Plan, draw: Draw) {
             plan,
             at,
             Target::Leader,
-            Blow::Crash,
+            FaultKind::Crash,
             draw.of("down").within(100..=4_000),
         );
     }
@@ -409,8 +409,10 @@ fn far_behind(plan: &mut Plan, draw: Draw) {
         let draw = draw.of(name);
         if draw.of("on").chance(300_000) {
             let at = back + draw.of("at").within(1..=1_500);
-            let blow = *draw.of("blow").pick(&[Blow::Crash, Blow::Isolate]);
-            aim(plan, at, target, blow, draw.of("for").within(100..=3_000));
+            let kind = *draw
+                .of("kind")
+                .pick(&[FaultKind::Crash, FaultKind::Isolate]);
+            aim(plan, at, target, kind, draw.of("for").within(100..=3_000));
         }
     }
     plan.liveness_ms = 30_000;

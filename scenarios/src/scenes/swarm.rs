@@ -2,7 +2,7 @@
 
 use super::calm::{members, unlike};
 use super::{Plan, Scene, aim, leave_out, reboot_at_end, staying};
-use crate::cfg::{Blow, ChainCfg, ClientCfg, Flips, Target};
+use crate::cfg::{ChainCfg, ClientCfg, FaultKind, Flips, Target};
 use crate::model::{Ask, Op};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
@@ -65,8 +65,8 @@ fn swarm(plan: &mut Plan, draw: Draw) {
         staying::stay(plan, draw.of("staying"), &staying::ALL);
     }
     // What is aimed may end after the safety phase only, and would stay, too.
-    if swarm.on("aims") && plan.keep.is_empty() {
-        aims(plan, draw.of("aims"));
+    if swarm.on("targeted") && plan.keep.is_empty() {
+        targeted(plan, draw.of("targeted"));
     }
 }
 
@@ -163,19 +163,19 @@ fn shape(plan: &mut Plan, draw: Draw) {
     client.sticky_ppm = *draw.of("sticky").pick(&[0, 600_000, 1_000_000]);
 }
 
-fn aims(plan: &mut Plan, draw: Draw) {
-    const BLOWS: &[Blow] = &[
-        Blow::Crash,
-        Blow::CrashAtPersist,
-        Blow::ShutDown,
-        Blow::Pause,
-        Blow::Isolate,
-        Blow::Deafen,
-        Blow::Mute,
-        Blow::ClockBack,
-        Blow::ClockStop,
-        Blow::SlowDisk,
-        Blow::Transfer,
+fn targeted(plan: &mut Plan, draw: Draw) {
+    const BLOWS: &[FaultKind] = &[
+        FaultKind::Crash,
+        FaultKind::CrashAtPersist,
+        FaultKind::ShutDown,
+        FaultKind::Pause,
+        FaultKind::Isolate,
+        FaultKind::Deafen,
+        FaultKind::Mute,
+        FaultKind::ClockBack,
+        FaultKind::ClockStop,
+        FaultKind::SlowDisk,
+        FaultKind::Transfer,
     ];
     for number in 0..draw.of("count").within(1..=3) {
         let draw = draw.nth(number);
@@ -187,7 +187,7 @@ fn aims(plan: &mut Plan, draw: Draw) {
             plan,
             at,
             target,
-            *draw.of("blow").pick(BLOWS),
+            *draw.of("kind").pick(BLOWS),
             draw.of("for").within(50..=4_000),
         );
     }

@@ -4,7 +4,7 @@ use super::ping_pong::Player;
 use crate::hook::{Hook, Schedule};
 use crate::machine::NodeIndex;
 use crate::marks::Mark;
-use crate::plan::{Mistake, NODES_MAX, Nothing};
+use crate::plan::{InvalidPlan, NODES_MAX, Nothing};
 use crate::reached;
 use crate::scenario::{Blocked, PlanOf, Scenario};
 use crate::storm::Family;
@@ -45,8 +45,8 @@ impl Scenario for Rally {
         plan
     }
 
-    fn check(&self, plan: &PlanOf<Self>) -> Result<(), Mistake> {
-        Mistake::unless_within("nodes", plan.nodes.into(), 2..=NODES_MAX.into())
+    fn check(&self, plan: &PlanOf<Self>) -> Result<(), InvalidPlan> {
+        InvalidPlan::unless_within("nodes", plan.nodes.into(), 2..=NODES_MAX.into())
     }
 
     fn config(&self, _: &PlanOf<Self>, _: NodeIndex) {}

@@ -18,7 +18,7 @@ use thiserror::Error;
 /// A value of a plan that cannot be meant.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{key}: {problem}")]
-pub struct Mistake {
+pub struct InvalidPlan {
     /// Path of the value to change, such as `ops[2].node`.
     pub key: String,
     /// What was found and what was expected.
@@ -43,7 +43,7 @@ const WALL_MS_MAX: u64 = 9_000_000_000_000;
 const BITS_MAX: u32 = 1_000_000;
 const MILLION: u64 = 1_000_000;
 
-impl Mistake {
+impl InvalidPlan {
     /// `key` has the value `found` where `expected` belongs.
     pub fn new(key: impl Into<String>, found: impl Display, expected: impl Display) -> Self {
         Self {
@@ -101,29 +101,29 @@ impl<Op, Cfg> Plan<Op, Cfg> {
     ///
     /// # Errors
     /// The first such value.
-    pub fn check(&self) -> Result<(), Mistake> {
-        Mistake::unless_within("nodes", self.nodes.into(), 1..=NODES_MAX.into())?;
-        Mistake::unless_within("safety_ms", self.safety_ms, 0..=MS_MAX)?;
-        Mistake::unless_within("liveness_ms", self.liveness_ms, 0..=LIVENESS_MS_MAX)?;
-        Mistake::unless_within("wall_ms", self.wall_ms, 0..=WALL_MS_MAX)?;
-        Mistake::unless_within("origin_ms_max", self.origin_ms_max, 0..=MS_MAX)?;
+    pub fn check(&self) -> Result<(), InvalidPlan> {
+        InvalidPlan::unless_within("nodes", self.nodes.into(), 1..=NODES_MAX.into())?;
+        InvalidPlan::unless_within("safety_ms", self.safety_ms, 0..=MS_MAX)?;
+        InvalidPlan::unless_within("liveness_ms", self.liveness_ms, 0..=LIVENESS_MS_MAX)?;
+        InvalidPlan::unless_within("wall_ms", self.wall_ms, 0..=WALL_MS_MAX)?;
+        InvalidPlan::unless_within("origin_ms_max", self.origin_ms_max, 0..=MS_MAX)?;
         check_weather("weather", &self.weather)?;
         for (at, links) in self.matrix.iter().enumerate() {
             check_weather(&format!("matrix[{at}].weather"), &links.weather)?;
             for (name, nodes) in [("from", &links.from), ("to", &links.to)] {
                 for (place, node) in nodes.iter().enumerate() {
                     let key = format!("matrix[{at}].{name}[{place}]");
-                    Mistake::unless_node(key, *node, self.nodes)?;
+                    InvalidPlan::unless_node(key, *node, self.nodes)?;
                 }
             }
         }
         if let Some(connections) = &self.connections {
             self.check_connections(connections)?;
         }
-        Mistake::unless_range("disk_us", self.disk_us, US_MAX)?;
+        InvalidPlan::unless_range("disk_us", self.disk_us, US_MAX)?;
         if !self.clock_ppm.is_empty() && self.clock_ppm.len() != usize::from(self.nodes) {
             let found = format!("{} rates", self.clock_ppm.len());
-            return Err(Mistake::new(
+            return Err(InvalidPlan::new(
                 "clock_ppm",
                 found,
                 format!("none or {}", self.nodes),
@@ -133,18 +133,18 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             check_rate(format!("clock_ppm[{at}]"), *ppm)?;
         }
         for (at, node) in self.core.iter().enumerate() {
-            Mistake::unless_node(format!("core[{at}]"), *node, self.nodes)?;
+            InvalidPlan::unless_node(format!("core[{at}]"), *node, self.nodes)?;
         }
         let end = self.safety().after(self.liveness());
         for (at, op) in self.ops.iter().enumerate() {
-            Mistake::unless_node(format!("ops[{at}].node"), op.node, self.nodes)?;
+            InvalidPlan::unless_node(format!("ops[{at}].node"), op.node, self.nodes)?;
             if op.at > end {
                 let expected = format!("a time up to the end of the run at {end}");
-                return Err(Mistake::new(format!("ops[{at}]"), op.at, expected));
+                return Err(InvalidPlan::new(format!("ops[{at}]"), op.at, expected));
             }
         }
         for (at, fault) in self.faults.iter().enumerate() {
-            self.check_fault(fault).map_err(|mistake| Mistake {
+            self.check_fault(fault).map_err(|mistake| InvalidPlan {
                 key: match mistake.key.is_empty() {
                     true => format!("faults[{at}]"),
                     false => format!("faults[{at}].{}", mistake.key),
@@ -155,7 +155,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
         Ok(())
     }
 
-    fn check_connections(&self, connections: &Connections) -> Result<(), Mistake> {
+    fn check_connections(&self, connections: &Connections) -> Result<(), InvalidPlan> {
         let Connections {
             pause_ms_first,
             pause_ms_last,
@@ -165,7 +165,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             queue_bytes_max: _,
         } = *connections;
         let nodes = u64::from(self.nodes);
-        Mistake::unless_within("nodes", nodes, 1..=CONNECTED_NODES_MAX)?;
+        InvalidPlan::unless_within("nodes", nodes, 1..=CONNECTED_NODES_MAX)?;
         // Whoever does not pause dials again and again at one instant.
         for (name, ms) in [
             ("pause_ms_first", pause_ms_first),
@@ -174,42 +174,44 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             ("answer_ms_max", answer_ms_max),
             ("stall_ms_max", stall_ms_max),
         ] {
-            Mistake::unless_within(format!("connections.{name}"), ms, 1..=MS_MAX)?;
+            InvalidPlan::unless_within(format!("connections.{name}"), ms, 1..=MS_MAX)?;
         }
         Ok(())
     }
 
-    fn check_fault(&self, fault: &FaultAt) -> Result<(), Mistake> {
+    fn check_fault(&self, fault: &FaultAt) -> Result<(), InvalidPlan> {
         for node in fault.fault.nodes() {
-            Mistake::unless_node("", node, self.nodes)?;
+            InvalidPlan::unless_node("", node, self.nodes)?;
         }
         if fault.at > self.safety() {
             let expected = format!("a time of the safety phase, up to {}", self.safety());
-            return Err(Mistake::new("", fault.at, expected));
+            return Err(InvalidPlan::new("", fault.at, expected));
         }
         match &fault.fault {
             Fault::Weather { weather, .. } => weather
                 .iter()
                 .try_for_each(|weather| check_weather("weather", weather)),
             Fault::ClockRate { ppm, .. } => check_rate("ppm".to_owned(), *ppm),
-            Fault::ClockJump { ms, .. } => Mistake::unless_within("ms", *ms, 0..=MS_MAX),
-            Fault::LateWake { by_ms, .. } => Mistake::unless_within("by_ms", *by_ms, 0..=MS_MAX),
+            Fault::ClockJump { ms, .. } => InvalidPlan::unless_within("ms", *ms, 0..=MS_MAX),
+            Fault::LateWake { by_ms, .. } => {
+                InvalidPlan::unless_within("by_ms", *by_ms, 0..=MS_MAX)
+            }
             Fault::DiskLatency { us_min, us_max, .. } => {
-                Mistake::unless_range("us_max", (*us_min, *us_max), US_MAX)
+                InvalidPlan::unless_range("us_max", (*us_min, *us_max), US_MAX)
             }
             Fault::CrashAtPersist {
                 op,
                 restart_after_ms,
                 ..
             } => {
-                Mistake::unless_within("op", *op, 1..=u64::MAX)?;
+                InvalidPlan::unless_within("op", *op, 1..=u64::MAX)?;
                 let after = restart_after_ms.unwrap_or_default();
-                Mistake::unless_within("restart_after_ms", after, 0..=MS_MAX)
+                InvalidPlan::unless_within("restart_after_ms", after, 0..=MS_MAX)
             }
             Fault::Flip { bits, .. } => {
-                Mistake::unless_within("bits", (*bits).into(), 0..=BITS_MAX.into())
+                InvalidPlan::unless_within("bits", (*bits).into(), 0..=BITS_MAX.into())
             }
-            Fault::FlipAt { bit, .. } => Mistake::unless_within("bit", (*bit).into(), 0..=7),
+            Fault::FlipAt { bit, .. } => InvalidPlan::unless_within("bit", (*bit).into(), 0..=7),
             Fault::Partition { groups } => check_groups(groups),
             Fault::Crash { .. }
             | Fault::Restart { .. }
@@ -239,14 +241,14 @@ impl<Op, Cfg> Plan<Op, Cfg> {
     }
 }
 
-fn check_rate(key: String, ppm: i32) -> Result<(), Mistake> {
+fn check_rate(key: String, ppm: i32) -> Result<(), InvalidPlan> {
     match ppm > -1_000_000 {
         true => Ok(()),
-        false => Err(Mistake::new(key, ppm, "more than -1000000")),
+        false => Err(InvalidPlan::new(key, ppm, "more than -1000000")),
     }
 }
 
-fn check_weather(prefix: &str, weather: &Weather) -> Result<(), Mistake> {
+fn check_weather(prefix: &str, weather: &Weather) -> Result<(), InvalidPlan> {
     let Weather {
         latency_us_min,
         latency_us_max,
@@ -257,7 +259,7 @@ fn check_weather(prefix: &str, weather: &Weather) -> Result<(), Mistake> {
         bytes_per_ms: _,
     } = *weather;
     let key = |name: &str| format!("{prefix}.{name}");
-    Mistake::unless_range(
+    InvalidPlan::unless_range(
         key("latency_us_max"),
         (latency_us_min, latency_us_max),
         US_MAX,
@@ -268,18 +270,18 @@ fn check_weather(prefix: &str, weather: &Weather) -> Result<(), Mistake> {
         ("reorder_ppm", reorder_ppm),
         ("corrupt_ppm", corrupt_ppm),
     ] {
-        Mistake::unless_within(key(name), ppm.into(), 0..=MILLION)?;
+        InvalidPlan::unless_within(key(name), ppm.into(), 0..=MILLION)?;
     }
     Ok(())
 }
 
-fn check_groups(groups: &[Vec<NodeIndex>]) -> Result<(), Mistake> {
+fn check_groups(groups: &[Vec<NodeIndex>]) -> Result<(), InvalidPlan> {
     let mut nodes: Vec<NodeIndex> = groups.iter().flatten().copied().collect();
     nodes.sort_unstable();
     match nodes.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => {
             let found = format!("node {} twice", pair[0].0);
-            Err(Mistake::new("groups", found, "each node in one group"))
+            Err(InvalidPlan::new("groups", found, "each node in one group"))
         }
         None => Ok(()),
     }

@@ -12,7 +12,7 @@ mod text;
 mod timed;
 
 pub use extremes::assert_refuses_or_runs;
-pub use mistake::{MS_MAX, Mistake, NODES_MAX};
+pub use mistake::{InvalidPlan, MS_MAX, NODES_MAX};
 #[cfg(feature = "cli")]
 pub(crate) use text::scenario_of;
 pub use text::{FileError, Place};

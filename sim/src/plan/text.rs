@@ -1,6 +1,6 @@
 //! Plans as text: strict reading, and writing with one line for each event.
 
-use super::{FORMAT, Mistake, Plan};
+use super::{FORMAT, InvalidPlan, Plan};
 use crate::machine::Machine;
 use crate::scenario::Scenario;
 use serde::Serialize;
@@ -212,7 +212,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn mistaken(&self, mistake: &Mistake) -> FileError {
+    fn mistaken(&self, mistake: &InvalidPlan) -> FileError {
         let table = self.table().ok();
         let span = table.and_then(|table| find_key(&table, &mistake.key));
         self.error(span, &mistake.key, mistake.problem.clone())

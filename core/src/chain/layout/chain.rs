@@ -1,7 +1,7 @@
 //! The files of one chain, and what each order does to them.
 
 use super::undo::Undo;
-use crate::chain::entry::{Entry, EntryHash, Tip};
+use crate::chain::entry::{Entry, EntryHash, LogPosition};
 use crate::chain::order::Vote;
 use crate::chain::record::{Kind, Salt};
 use crate::chain::segment::{self, Header};
@@ -45,8 +45,8 @@ pub(in crate::chain) struct ChainLayout {
     pub(in crate::chain) replica: Replica,
     pub(in crate::chain) names: Names,
     pub(in crate::chain) vote_counter: u64,
-    pub(in crate::chain) floor: Tip,
-    pub(in crate::chain) tip: Tip,
+    pub(in crate::chain) floor: LogPosition,
+    pub(in crate::chain) tip: LogPosition,
     /// One for each position from the floor to the tip.
     pub(in crate::chain) marks: VecDeque<Mark>,
     pub(in crate::chain) segments: BTreeMap<u64, SegmentFile>,
@@ -68,7 +68,7 @@ impl ChainLayout {
         chain: ChainId,
         generation: Gen,
         replica: Replica,
-        floor: Tip,
+        floor: LogPosition,
     ) -> Self {
         Self {
             chain,
@@ -103,7 +103,7 @@ impl ChainLayout {
     }
 
     /// The end of the log in front of `seq`; `None` when what is there is unknown.
-    pub(super) fn tip_before(&self, seq: Seq) -> Option<Tip> {
+    pub(super) fn position_before(&self, seq: Seq) -> Option<LogPosition> {
         if seq == self.floor.end {
             return Some(self.floor);
         }
@@ -111,14 +111,14 @@ impl ChainLayout {
             return Some(self.tip);
         }
         let (epoch, hash) = self.marks.get(self.index(seq).checked_sub(1)?)?.link?;
-        Some(Tip {
+        Some(LogPosition {
             end: seq,
             epoch,
             hash,
         })
     }
 
-    fn header(&self, identity: &Identity, number: u64, base: Tip) -> Header {
+    fn header(&self, identity: &Identity, number: u64, base: LogPosition) -> Header {
         Header {
             identity: *identity,
             chain: self.chain,
@@ -268,7 +268,7 @@ impl ChainLayout {
             length: start + bytes.len() as u64 - offset,
             link: Some((entry.epoch, entry.hash)),
         });
-        self.tip = Tip {
+        self.tip = LogPosition {
             end: entry.seq.next(),
             epoch: entry.epoch,
             hash: entry.hash,
@@ -292,7 +292,7 @@ impl ChainLayout {
                 "an entry is of its chain's generation"
             );
             let offset = start + bytes.len() as u64;
-            let previous = self.tip_before(entry.seq).map(|tip| tip.hash);
+            let previous = self.position_before(entry.seq).map(|tip| tip.hash);
             segment::write_entry(&mut bytes, salt, offset, Kind::Repair, entry, previous);
             let index = self.index(entry.seq);
             marks.push((entry.seq, self.marks[index]));

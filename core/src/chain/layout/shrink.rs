@@ -17,7 +17,7 @@ impl ChainLayout {
             self.undo = Undo::Nothing;
             return Vec::new();
         }
-        let tip = self.tip_before(end);
+        let tip = self.position_before(end);
         let tip = tip.expect("the entry before a cut is known");
         let index = self.index(end);
         let spot = self.marks[index].spot;

@@ -2,7 +2,7 @@
 //! that there was space for.
 
 use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
-use crate::chain::entry::Tip;
+use crate::chain::entry::LogPosition;
 use crate::chain::store::{DRAFT_OPS, FileName, FileOp, VOTE_OPS, draft};
 use crate::chain::vote::Place;
 use crate::id::Seq;
@@ -19,20 +19,20 @@ pub(super) enum Undo {
     Nothing,
     Vote,
     Append {
-        tip: Tip,
+        tip: LogPosition,
         marks: usize,
         segment: u64,
         /// Length before; `None` when the segment is new.
         length: Option<u64>,
     },
     Retain {
-        floor: Tip,
+        floor: LogPosition,
         marks: Vec<Mark>,
         segments: BTreeMap<u64, SegmentFile>,
         batches: Vec<Spot>,
     },
     Cut {
-        tip: Tip,
+        tip: LogPosition,
         marks: VecDeque<Mark>,
         segments: BTreeMap<u64, SegmentFile>,
         batches: VecDeque<Spot>,

@@ -4,7 +4,7 @@ use super::PayloadMode;
 use crate::chain::entry::Entry;
 use crate::client::{Ask, ClientRequest};
 use crate::event::{Event, Input};
-use crate::message::{Body, ChainMessage, Forward, ForwardAsk, Message, Talk};
+use crate::message::{Body, ChainMessage, Forward, ForwardAsk, Message, ReplicaMessage};
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
 
@@ -61,9 +61,12 @@ fn redact_ask(ask: &Ask) -> Option<Ask> {
 
 fn redact_message(message: &Message) -> Option<Body> {
     match &message.body {
-        Body::Chain(message) => {
-            redact_talk(&message.talk).map(|talk| Body::Chain(ChainMessage { talk, ..*message }))
-        }
+        Body::Chain(message) => redact_content(&message.content).map(|content| {
+            Body::Chain(ChainMessage {
+                content,
+                ..*message
+            })
+        }),
         Body::Forward(forward) => {
             redact_forward(&forward.ask).map(|ask| Body::Forward(Forward { ask, ..*forward }))
         }
@@ -91,41 +94,41 @@ fn redact_entries(entries: &[Arc<Entry>]) -> Arc<[Arc<Entry>]> {
     redacted.collect()
 }
 
-fn redact_talk(talk: &Talk) -> Option<Talk> {
-    match talk {
-        Talk::Chunk {
+fn redact_content(content: &ReplicaMessage) -> Option<ReplicaMessage> {
+    match content {
+        ReplicaMessage::Chunk {
             attempt,
             since,
             entries,
             commit,
             floor,
-        } => Some(Talk::Chunk {
+        } => Some(ReplicaMessage::Chunk {
             attempt: *attempt,
             since: *since,
             entries: redact_entries(entries),
             commit: *commit,
             floor: *floor,
         }),
-        Talk::Fetched {
+        ReplicaMessage::Fetched {
             attempt,
             since,
             entries,
-        } => Some(Talk::Fetched {
+        } => Some(ReplicaMessage::Fetched {
             attempt: *attempt,
             since: *since,
             entries: redact_entries(entries),
         }),
         // A part of a checkpoint holds no payload.
-        Talk::Reset { .. }
-        | Talk::VoteRequest { .. }
-        | Talk::VoteReply { .. }
-        | Talk::Pull { .. }
-        | Talk::Conflict { .. }
-        | Talk::Outdated
-        | Talk::Regressed { .. }
-        | Talk::TransferNow { .. }
-        | Talk::Fetch { .. }
-        | Talk::CatchUp { .. }
-        | Talk::Parts { .. } => None,
+        ReplicaMessage::InstallSnapshot { .. }
+        | ReplicaMessage::VoteRequest { .. }
+        | ReplicaMessage::VoteReply { .. }
+        | ReplicaMessage::Pull { .. }
+        | ReplicaMessage::Conflict { .. }
+        | ReplicaMessage::Outdated
+        | ReplicaMessage::Regressed { .. }
+        | ReplicaMessage::TransferNow { .. }
+        | ReplicaMessage::Fetch { .. }
+        | ReplicaMessage::CatchUp { .. }
+        | ReplicaMessage::SnapshotRequest { .. } => None,
     }
 }

@@ -1,7 +1,7 @@
 //! From readable records to a log: what is sealed, what is unknown, what is torn.
 
 use super::log::{Batch, Found, Log};
-use crate::chain::entry::{Entry, EntryHash, Tip};
+use crate::chain::entry::{Entry, EntryHash, LogPosition};
 use crate::chain::layout::{Mark, Spot};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::chain::segment::Stored;
@@ -16,7 +16,7 @@ pub(super) struct Assembled {
     /// One for each sealed slot; the unsealed ones are written anew.
     pub(super) marks: Vec<Mark>,
     /// End of the part that stays where it is.
-    pub(super) base: Tip,
+    pub(super) base: LogPosition,
     /// The entries to write anew, behind `base`; absent when nothing is unsealed.
     pub(super) unsealed: Option<Vec<Arc<Entry>>>,
 }
@@ -65,7 +65,7 @@ pub(super) fn assemble(
 }
 
 /// The unsealed entries: whole, contiguous and linked, up to the first that is not.
-fn linked(found: &[Found], sealed: Tip, torn: Option<Spot>) -> &[Found] {
+fn linked(found: &[Found], sealed: LogPosition, torn: Option<Spot>) -> &[Found] {
     let mut tip = sealed;
     let whole = found.iter().take_while(|found| {
         let follows = torn.is_none_or(|torn| found.spot < torn)
@@ -79,7 +79,7 @@ fn linked(found: &[Found], sealed: Tip, torn: Option<Spot>) -> &[Found] {
 }
 
 /// Whether something in the log says of the floor what the checkpoint does not.
-fn contradicts(log: &Log, floor: &Tip) -> bool {
+fn contradicts(log: &Log, floor: &LogPosition) -> bool {
     let batches = log.batches.iter().map(|batch| batch.tip);
     let entries = log.found.iter().map(Found::tip);
     let mut tips = batches.chain(entries);

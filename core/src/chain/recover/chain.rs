@@ -5,7 +5,7 @@ use super::log::{self, Bounds, Log, Source};
 use super::{Damage, Parts};
 use crate::chain::checkpoint::{self, Kept};
 use crate::chain::clients::Clients;
-use crate::chain::entry::{Membership, Tip};
+use crate::chain::entry::{LogPosition, Membership};
 use crate::chain::layout::{ChainLayout, SegmentFile, Spot};
 use crate::chain::order::{Checkpoint, Image, Slot};
 use crate::chain::record::{Fault, Salt, Scan, Stretch};
@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 /// What is the same for all parts of one chain.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Cx<'a> {
+pub(super) struct ChainFiles<'a> {
     pub(super) identity: &'a Identity,
     pub(super) limits: &'a Limits,
     pub(super) chain: ChainId,
@@ -35,7 +35,7 @@ pub(super) struct Recovered {
     pub(super) repairs: Vec<FileOp>,
 }
 
-impl Cx<'_> {
+impl ChainFiles<'_> {
     pub(super) fn recover(
         &self,
         parts: &Parts<'_>,
@@ -246,7 +246,7 @@ impl Cx<'_> {
             replica,
             segment_first: 0,
             checkpoint: Checkpoint {
-                floor: Tip::default(),
+                floor: LogPosition::default(),
                 membership: Arc::new(Membership::default()),
                 membership_seq: Seq::ZERO,
                 clients: Clients::default(),

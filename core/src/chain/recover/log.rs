@@ -4,7 +4,7 @@
 //! at once, or behind as many lost entries as the damaged bytes in between can have held.
 
 use super::Damage;
-use crate::chain::entry::Tip;
+use crate::chain::entry::LogPosition;
 use crate::chain::layout::Spot;
 use crate::chain::record::{Fault, Frame, Salt, Scan, Stretch};
 use crate::chain::segment::{self, ENTRY_BYTES_MIN, Header, Item, Stored};
@@ -35,9 +35,9 @@ impl Found {
         self.stored.entry.seq
     }
 
-    pub(super) fn tip(&self) -> Tip {
+    pub(super) fn tip(&self) -> LogPosition {
         let entry = &self.stored.entry;
-        Tip {
+        LogPosition {
             end: entry.seq.next(),
             epoch: entry.epoch,
             hash: entry.hash,
@@ -51,7 +51,7 @@ pub(super) struct Batch {
     pub(super) spot: Spot,
     /// Offset behind the head.
     pub(super) end: u64,
-    pub(super) tip: Tip,
+    pub(super) tip: LogPosition,
 }
 
 /// Positions lost in damage.
@@ -253,7 +253,12 @@ impl Reader<'_> {
         self.damaged = None;
     }
 
-    fn batch(&mut self, source: &Source<'_>, frame: &Frame<'_>, tip: Tip) -> Result<(), Damage> {
+    fn batch(
+        &mut self,
+        source: &Source<'_>,
+        frame: &Frame<'_>,
+        tip: LogPosition,
+    ) -> Result<(), Damage> {
         let spot = spot(source, frame.start);
         self.advance(source, spot, tip.end)?;
         self.next = Some(tip.end);

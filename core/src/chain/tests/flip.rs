@@ -144,7 +144,7 @@ proptest! {
             let image = recover(&files, &LIMITS).unwrap().boot.images[0].clone();
             let kept = image.slots.len().min(model.entries.len());
             prop_assert_eq!(unknown(&image), Vec::<usize>::new());
-            prop_assert_eq!(image.tip, model.tip_at(kept));
+            prop_assert_eq!(image.tip, model.position_at(kept));
             prop_assert_eq!(&image.slots[..], &model.image().slots[..kept]);
         }
     }
@@ -250,7 +250,7 @@ fn an_intact_record_of_another_history_is_unknown() {
     let own = &model.entries[5];
     let mut forged = (**own).clone();
     forged.stamp = crate::time::Wall::from_ms(1);
-    let previous = model.tip_at(5).hash;
+    let previous = model.position_at(5).hash;
     let forged = forged.linked(previous);
     let (sealed, is_sealed) = layout.locate(chain(), GENERATION, own.seq).unwrap();
     assert!(is_sealed);
@@ -300,7 +300,7 @@ fn a_repair_that_the_log_does_not_name_is_ignored() {
     let (sealed, _) = layout.locate(chain(), GENERATION, Seq::new(3)).unwrap();
     disk.flip(&sealed.file, sealed.range.start as usize + 40, 1);
     let mut recovered = boot(&mut disk);
-    let wrong = super::history::entry(model.tip_at(3), model.entries[3].epoch, 77);
+    let wrong = super::history::entry(model.position_at(3), model.entries[3].epoch, 77);
     let order = Order::Repair(Arc::from([wrong]));
     disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
     let image = boot(&mut disk).boot.images[0].clone();

@@ -2,7 +2,7 @@
 //! each.
 
 use crate::chain::clients::Clients;
-use crate::chain::entry::{Entry, Kind, Membership, Request, Tip};
+use crate::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
 use crate::chain::order::{Checkpoint, Image, Order, Slot, Vote};
 use crate::chain::payload::Payload;
 use crate::chain::store::{Founding, Identity, Limits};
@@ -47,7 +47,7 @@ pub(super) fn member(node: u64) -> Member {
     }
 }
 
-pub(super) fn checkpoint(floor: Tip) -> Checkpoint {
+pub(super) fn checkpoint(floor: LogPosition) -> Checkpoint {
     Checkpoint {
         floor,
         membership: Arc::new(Membership {
@@ -64,12 +64,12 @@ pub(super) fn founding() -> Founding {
     Founding {
         chain: chain(),
         generation: GENERATION,
-        checkpoint: checkpoint(Tip::default()),
+        checkpoint: checkpoint(LogPosition::default()),
     }
 }
 
 /// An entry behind `tip`; `salt` varies everything that may vary.
-pub(super) fn entry(tip: Tip, epoch: Epoch, salt: u64) -> Arc<Entry> {
+pub(super) fn entry(tip: LogPosition, epoch: Epoch, salt: u64) -> Arc<Entry> {
     let payload = |length: u64| Payload::new(Bytes::from(vec![salt as u8; length as usize]));
     let request = Request {
         client: ClientId(Seq::new(salt % 5)),
@@ -100,7 +100,7 @@ pub(super) fn entry(tip: Tip, epoch: Epoch, salt: u64) -> Arc<Entry> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Model {
     pub(super) vote: Vote,
-    pub(super) floor: Tip,
+    pub(super) floor: LogPosition,
     pub(super) entries: Vec<Arc<Entry>>,
 }
 
@@ -108,25 +108,25 @@ impl Model {
     pub(super) fn new() -> Self {
         Self {
             vote: Vote::default(),
-            floor: Tip::default(),
+            floor: LogPosition::default(),
             entries: Vec::new(),
         }
     }
 
-    pub(super) fn tip_at(&self, index: usize) -> Tip {
+    pub(super) fn position_at(&self, index: usize) -> LogPosition {
         let Some(last) = index.checked_sub(1) else {
             return self.floor;
         };
         let entry = &self.entries[last];
-        Tip {
+        LogPosition {
             end: entry.seq.next(),
             epoch: entry.epoch,
             hash: entry.hash,
         }
     }
 
-    pub(super) fn tip(&self) -> Tip {
-        self.tip_at(self.entries.len())
+    pub(super) fn tip(&self) -> LogPosition {
+        self.position_at(self.entries.len())
     }
 
     /// The order that `step` stands for here.
@@ -150,7 +150,7 @@ impl Model {
                 let mut batch = Vec::new();
                 for number in 0..salt % 4 {
                     let entry = entry(tip, epoch, salt.wrapping_mul(31) + number);
-                    tip = Tip {
+                    tip = LogPosition {
                         end: tip.end.next(),
                         epoch,
                         hash: entry.hash,
@@ -159,9 +159,9 @@ impl Model {
                 }
                 Order::Append(batch.into())
             }
-            What::Cut => Order::Cut(self.tip_at(pick(self.entries.len())).end),
+            What::Cut => Order::Cut(self.position_at(pick(self.entries.len())).end),
             What::Retain => {
-                let floor = self.tip_at(pick(self.entries.len()));
+                let floor = self.position_at(pick(self.entries.len()));
                 Order::Retain(Arc::new(checkpoint(floor)))
             }
             What::Reset => {
@@ -173,7 +173,7 @@ impl Model {
                 };
                 let hash = entry(self.floor, epoch, salt).hash;
                 let end = Seq::new(end + 1);
-                Order::Reset(Arc::new(checkpoint(Tip { end, epoch, hash })))
+                Order::Reset(Arc::new(checkpoint(LogPosition { end, epoch, hash })))
             }
             What::Repair => {
                 let index = pick(self.entries.len().saturating_sub(1));

@@ -2,7 +2,7 @@
 
 use crate::action::{Action, Actions, Note};
 use crate::bandwidth::Bucket;
-use crate::chain::entry::{Entry, EntryHash, Kind, Tip};
+use crate::chain::entry::{Entry, EntryHash, Kind, LogPosition};
 use crate::chain::order::{Image, Order, Slot, StoreError, Vote};
 use crate::chain::payload::Payload;
 use crate::client::{Answer, Ask};
@@ -16,11 +16,11 @@ use crate::id::{
 };
 use crate::liveness::{self, Liveness};
 use crate::message::{
-    Body, ChainMessage, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose, Round, Row,
-    RowState, Talk,
+    Body, ChainMessage, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose,
+    ReplicaMessage, Round, Row, RowState,
 };
 use crate::replica::role::{Role, Signal};
-use crate::replica::{Chain, Cx, Shared};
+use crate::replica::{Chain, Shared, StepContext};
 use crate::rng::Rng;
 use crate::time::{Instant, Wall};
 use crate::turns::{Pass, Turns};
@@ -169,8 +169,11 @@ impl Start {
 
 impl Bench {
     /// Calls one handler and settles the chain, as a step does.
-    pub(super) fn act(&mut self, act: impl FnOnce(&mut Chain, &mut Cx<'_>)) -> Vec<Action> {
-        let mut cx = Cx {
+    pub(super) fn act(
+        &mut self,
+        act: impl FnOnce(&mut Chain, &mut StepContext<'_>),
+    ) -> Vec<Action> {
+        let mut cx = StepContext {
             now: self.now,
             wall: self.wall,
             me: self.me,
@@ -207,14 +210,14 @@ impl Bench {
     }
 
     /// A message of a peer in its epoch `n`, which names the peer as its node.
-    pub(super) fn hear(&mut self, from: u64, n: u64, talk: Talk) -> Vec<Action> {
+    pub(super) fn hear(&mut self, from: u64, n: u64, content: ReplicaMessage) -> Vec<Action> {
         let message = ChainMessage {
             chain: ChainId::of("c"),
             generation: Gen::default(),
             from: Replica::new(1),
             to: Replica::new(1),
             epoch: led(n, from),
-            talk,
+            content,
         };
         self.act(|chain, cx| chain.on_message(run(from), &message, cx))
     }
@@ -290,14 +293,14 @@ impl Bench {
     }
 
     /// What this node says to a peer in its present epoch.
-    pub(super) fn said(&self, to: u64, talk: Talk) -> Action {
+    pub(super) fn said(&self, to: u64, content: ReplicaMessage) -> Action {
         let message = ChainMessage {
             chain: ChainId::of("c"),
             generation: Gen::default(),
             from: Replica::new(1),
             to: Replica::new(1),
             epoch: self.chain.epoch(),
-            talk,
+            content,
         };
         self.sent(to, Body::Chain(message))
     }
@@ -370,7 +373,7 @@ impl Bench {
             self.hear(
                 voter,
                 n,
-                Talk::VoteReply {
+                ReplicaMessage::VoteReply {
                     round,
                     asked,
                     granted,
@@ -398,9 +401,9 @@ impl Bench {
     }
 
     /// The pull of this follower that wants `next` and has `durable`, its third.
-    pub(super) fn pull_after(&self, next: u64, durable: u64) -> Talk {
-        Talk::Pull {
-            since: self.chain.log().tip_at(Seq::new(next)).unwrap(),
+    pub(super) fn pull_after(&self, next: u64, durable: u64) -> ReplicaMessage {
+        ReplicaMessage::Pull {
+            since: self.chain.log().position_at(Seq::new(next)).unwrap(),
             durable: Some(Seq::new(durable)),
             attempt: self.attempt(),
             number: Number::new(3),
@@ -408,9 +411,9 @@ impl Bench {
     }
 
     /// A pull of a follower, its `number`-th, whose log ends like ours at `end`.
-    pub(super) fn pull(&self, end: u64, durable: u64, number: u64) -> Talk {
-        Talk::Pull {
-            since: self.chain.log().tip_at(Seq::new(end)).unwrap(),
+    pub(super) fn pull(&self, end: u64, durable: u64, number: u64) -> ReplicaMessage {
+        ReplicaMessage::Pull {
+            since: self.chain.log().position_at(Seq::new(end)).unwrap(),
             durable: Some(Seq::new(durable)),
             attempt: attempt(9),
             number: Number::new(number),
@@ -481,8 +484,8 @@ pub(super) fn attempt(number: u64) -> Attempt {
     }
 }
 
-pub(super) fn behind(entry: &Entry) -> Tip {
-    Tip {
+pub(super) fn behind(entry: &Entry) -> LogPosition {
+    LogPosition {
         end: entry.seq.next(),
         epoch: entry.epoch,
         hash: entry.hash,
@@ -501,7 +504,7 @@ pub(super) fn log(epochs: &[u64]) -> Vec<Arc<Entry>> {
 }
 
 /// Entries of these epochs behind `tip`.
-pub(super) fn extend(mut tip: Tip, epochs: &[u64]) -> Vec<Arc<Entry>> {
+pub(super) fn extend(mut tip: LogPosition, epochs: &[u64]) -> Vec<Arc<Entry>> {
     let mut entries = Vec::new();
     for &n in epochs {
         let entry = Arc::new(entry(tip, n, Kind::Data(None)));
@@ -512,7 +515,7 @@ pub(super) fn extend(mut tip: Tip, epochs: &[u64]) -> Vec<Arc<Entry>> {
 }
 
 /// An entry of epoch `n` behind `tip`.
-pub(super) fn entry(tip: Tip, n: u64, kind: Kind) -> Entry {
+pub(super) fn entry(tip: LogPosition, n: u64, kind: Kind) -> Entry {
     let entry = Entry {
         generation: Gen::default(),
         seq: tip.end,
@@ -528,12 +531,17 @@ pub(super) fn entry(tip: Tip, n: u64, kind: Kind) -> Entry {
 }
 
 /// A chunk of all of `entries` but the first `from`.
-pub(super) fn chunk(bench: &Bench, from: usize, entries: &[Arc<Entry>], commit: u64) -> Talk {
+pub(super) fn chunk(
+    bench: &Bench,
+    from: usize,
+    entries: &[Arc<Entry>],
+    commit: u64,
+) -> ReplicaMessage {
     let since = match from.checked_sub(1) {
         Some(last) => behind(&entries[last]),
         None => bench.chain.log().checkpoint().floor,
     };
-    Talk::Chunk {
+    ReplicaMessage::Chunk {
         attempt: bench.attempt(),
         since,
         entries: entries[from..].into(),

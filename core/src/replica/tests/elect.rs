@@ -7,12 +7,12 @@ use crate::client::{Answer, Ask};
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Epoch, NodeId, Seq};
-use crate::message::{Purpose, Round, Talk};
+use crate::message::{Purpose, ReplicaMessage, Round};
 use crate::replica::role::{Role, Signal};
 use core::time::Duration;
 
-fn request(round: Round, asked: Epoch, last: u64, tail: u64) -> Talk {
-    Talk::VoteRequest {
+fn request(round: Round, asked: Epoch, last: u64, tail: u64) -> ReplicaMessage {
+    ReplicaMessage::VoteRequest {
         round,
         purpose: Purpose::Silence,
         asked,
@@ -22,8 +22,8 @@ fn request(round: Round, asked: Epoch, last: u64, tail: u64) -> Talk {
     }
 }
 
-fn reply(round: Round, asked: Epoch, granted: bool) -> Talk {
-    Talk::VoteReply {
+fn reply(round: Round, asked: Epoch, granted: bool) -> ReplicaMessage {
+    ReplicaMessage::VoteReply {
         round,
         asked,
         granted,
@@ -104,7 +104,7 @@ fn nobody_is_voted_for_while_a_leader_lives_unless_it_asked_for_that() {
         assert_eq!(bench.chain.epoch().n, 2);
     }
     let mut transfer = request(Round::Real, asked, 2, 9);
-    if let Talk::VoteRequest { purpose, .. } = &mut transfer {
+    if let ReplicaMessage::VoteRequest { purpose, .. } = &mut transfer {
         *purpose = Purpose::Transfer;
     }
     let said = bench.hear(3, 3, transfer);
@@ -127,7 +127,7 @@ fn a_candidate_asks_for_votes_only_with_its_own_on_disk() {
     let mut bench = Start::of(1, &[1]).settled();
     let said = bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
     let asked = led(2, 1);
-    let ask = |round, number| Talk::VoteRequest {
+    let ask = |round, number| ReplicaMessage::VoteRequest {
         round,
         purpose: Purpose::Silence,
         asked,
@@ -138,7 +138,7 @@ fn a_candidate_asks_for_votes_only_with_its_own_on_disk() {
     let sought = bench.noted(Role::Candidate, Signal::MissedHeartbeats);
     let (two, three) = (ask(Round::Pre, 1), ask(Round::Pre, 1));
     assert_eq!(said, [sought, bench.said(2, two), bench.said(3, three)]);
-    let granted = Talk::VoteReply {
+    let granted = ReplicaMessage::VoteReply {
         round: Round::Pre,
         asked,
         granted: true,
@@ -158,7 +158,7 @@ fn a_round_lasts_as_long_as_others_have_to_answer_it() {
     bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
     let span = Duration::from_secs(1);
     assert_eq!(round(&bench), Some(bench.now.after(span)));
-    let granted = Talk::VoteReply {
+    let granted = ReplicaMessage::VoteReply {
         round: Round::Pre,
         asked: led(2, 1),
         granted: true,
@@ -179,7 +179,7 @@ fn a_refusal_of_a_higher_epoch_is_asked_again_in_the_next_one() {
     let mut bench = Start::of(1, &[1]).settled();
     bench.row(2, follows(1));
     bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
-    let refusal = Talk::VoteReply {
+    let refusal = ReplicaMessage::VoteReply {
         round: Round::Pre,
         asked: led(2, 1),
         granted: false,
@@ -197,7 +197,7 @@ fn a_voter_that_is_epochs_behind_may_still_answer_a_query() {
     bench.done(Ok(()));
     bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
     let (asked, attempt) = (led(6, 1), bench.attempt());
-    let reply = |round, granted| Talk::VoteReply {
+    let reply = |round, granted| ReplicaMessage::VoteReply {
         round,
         asked,
         granted,
@@ -243,11 +243,11 @@ fn a_message_of_an_older_epoch_changes_nothing_and_is_answered() {
     let mut bench = Start::of(1, &[4]).settled();
     let entries = super::bench::log(&[4, 4]);
     let said = bench.hear(2, 3, super::bench::chunk(&bench, 1, &entries, 1));
-    assert_eq!(said, [bench.said(2, Talk::Outdated)]);
+    assert_eq!(said, [bench.said(2, ReplicaMessage::Outdated)]);
     assert_eq!(bench.chain.log().end(), Seq::new(1));
     assert_eq!(
         bench.row(2, leads(2, 3, 1)),
-        [bench.said(2, Talk::Outdated)]
+        [bench.said(2, ReplicaMessage::Outdated)]
     );
     assert_eq!(bench.chain.leader(), None);
 }

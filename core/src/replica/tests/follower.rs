@@ -7,14 +7,14 @@ use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
-use crate::message::{Body, Talk};
+use crate::message::{Body, ReplicaMessage};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The leader's checkpoint in one part.
-fn reset(bench: &Bench, checkpoint: &Checkpoint) -> Talk {
+fn reset(bench: &Bench, checkpoint: &Checkpoint) -> ReplicaMessage {
     let encoded = postcard::to_allocvec(checkpoint).unwrap();
-    Talk::Reset {
+    ReplicaMessage::InstallSnapshot {
         attempt: bench.attempt(),
         floor: checkpoint.floor,
         checkpoint: crate::chain::checkpoint::digest(&encoded),
@@ -92,7 +92,7 @@ fn a_checkpoint_is_installed_before_anything_else_is_said_of_the_log() {
     assert_eq!(row_of(&bench).durable, None);
     assert_eq!(bench.chain.log().end(), Seq::new(1));
     let said = bench.done(Ok(()));
-    let pull = Talk::Pull {
+    let pull = ReplicaMessage::Pull {
         since: checkpoint.floor,
         durable: Some(Seq::new(3)),
         attempt: bench.attempt(),
@@ -133,7 +133,7 @@ fn a_log_that_shares_nothing_with_the_leaders_is_compared_from_its_floor_on() {
     let floor = bench.chain.log().checkpoint().floor;
     let founding = (**bench.chain.log().checkpoint()).clone();
     let said = bench.hear(2, 2, reset(&bench, &founding));
-    let pull = Talk::Pull {
+    let pull = ReplicaMessage::Pull {
         since: floor,
         durable: Some(Seq::new(1)),
         attempt: bench.attempt(),
@@ -157,7 +157,7 @@ fn a_write_that_a_cut_overtook_counts_as_far_as_it_was_kept() {
     bench.hear(
         3,
         3,
-        Talk::Conflict {
+        ReplicaMessage::Conflict {
             attempt: bench.attempt(),
             failed: Seq::new(4),
             hint: Seq::new(2),
@@ -253,13 +253,13 @@ fn a_run_of_unknown_entries_is_repaired_from_its_end_in_parts() {
     let entries = log(&[1, 1, 1, 1]);
     let mut bench = Start::of(1, &[1, 1, 1, 1]).unknown(&[1, 2]).build();
     let said = bench.settle();
-    let fetch = |bench: &Bench, end| Talk::Fetch {
+    let fetch = |bench: &Bench, end| ReplicaMessage::Fetch {
         from: Seq::new(1),
         end: Seq::new(end),
         attempt: bench.attempt(),
     };
     assert_eq!(said, [bench.said(2, fetch(&bench, 3))]);
-    let fetched = |bench: &Bench, at: usize| Talk::Fetched {
+    let fetched = |bench: &Bench, at: usize| ReplicaMessage::Fetched {
         attempt: bench.attempt(),
         since: behind(&entries[at - 1]),
         entries: entries[at..at + 1].into(),
@@ -269,7 +269,7 @@ fn a_run_of_unknown_entries_is_repaired_from_its_end_in_parts() {
     assert_eq!(bench.count(Count::ChunkUnsound), 1);
     // Nor is one believed that its successor does not name.
     let other = Arc::new(entry(behind(&entries[1]), 1, Kind::Empty));
-    let forged = Talk::Fetched {
+    let forged = ReplicaMessage::Fetched {
         attempt: bench.attempt(),
         since: behind(&entries[1]),
         entries: [other].into(),
@@ -295,12 +295,12 @@ fn every_live_peer_is_asked_in_turn_for_unknown_entries() {
     for _ in 0..4 {
         let said = bench.settle();
         asked.extend([1, 3].into_iter().filter(|&peer| {
-            let talk = Talk::Fetch {
+            let content = ReplicaMessage::Fetch {
                 from: Seq::ZERO,
                 end: Seq::new(1),
                 attempt: bench.attempt(),
             };
-            said == [bench.said(peer, talk)]
+            said == [bench.said(peer, content)]
         }));
         // Another chain of the node asks as often.
         bench.attempts.advance();
@@ -315,7 +315,7 @@ fn conflict(bench: &mut Bench, failed: u64, hint: u64) {
     let said = bench.hear(
         bench.chain.leader().unwrap().get(),
         bench.chain.epoch().n,
-        Talk::Conflict {
+        ReplicaMessage::Conflict {
             attempt: bench.attempt(),
             failed: Seq::new(failed),
             hint: Seq::new(hint),
@@ -330,7 +330,7 @@ fn conflict(bench: &mut Bench, failed: u64, hint: u64) {
 fn a_position_behind_an_unknown_entry_cannot_be_named_so_the_comparison_starts_before_it() {
     let mut bench = Start::of(1, &[1, 1, 1, 1]).unknown(&[1]).settled();
     bench = bench.following(2, 2);
-    let conflict = Talk::Conflict {
+    let conflict = ReplicaMessage::Conflict {
         attempt: bench.chain.follow.stream.expect("it pulls"),
         failed: Seq::new(4),
         hint: Seq::new(1),
@@ -344,7 +344,7 @@ fn a_position_behind_an_unknown_entry_cannot_be_named_so_the_comparison_starts_b
         let Body::Chain(message) = &message.body else {
             return None;
         };
-        let Talk::Pull { since, .. } = message.talk else {
+        let ReplicaMessage::Pull { since, .. } = message.content else {
             return None;
         };
         Some(since)
@@ -352,8 +352,8 @@ fn a_position_behind_an_unknown_entry_cannot_be_named_so_the_comparison_starts_b
     let first = behind(&log(&[1])[0]);
     assert_eq!(said.iter().find_map(pulled), Some(first));
     // The leader's entries from there on prove the unknown one.
-    let talk = chunk(&bench, 1, &log(&[1, 1, 1, 1, 1]), 0);
-    bench.hear(2, 2, talk);
+    let content = chunk(&bench, 1, &log(&[1, 1, 1, 1, 1]), 0);
+    bench.hear(2, 2, content);
     assert_eq!(bench.chain.log().unknown(), 0);
     assert_eq!(bench.chain.verified(), Seq::new(5));
 }
@@ -364,7 +364,7 @@ fn a_chunk_that_brings_nothing_is_answered_with_what_is_durable() {
     let mut bench = Start::of(1, &[1]).settled().following(2, 2);
     assert_eq!(bench.hear(2, 2, chunk(&bench, 1, &entries, 1)).len(), 1);
     let said = bench.hear(2, 2, chunk(&bench, 1, &entries, 1));
-    let pull = Talk::Pull {
+    let pull = ReplicaMessage::Pull {
         since: behind(&entries[0]),
         durable: Some(Seq::new(1)),
         attempt: bench.attempt(),
@@ -379,22 +379,22 @@ fn a_chunk_behind_an_equal_predecessor_is_taken_whatever_it_answers() {
     let mut bench = Start::of(1, &[1]).settled().following(2, 2);
     let late = |bench: &Bench, from: usize, end: usize| {
         let mut late = chunk(bench, from, &entries[..end], 0);
-        let Talk::Chunk { attempt: asked, .. } = &mut late else {
+        let ReplicaMessage::Chunk { attempt: asked, .. } = &mut late else {
             unreachable!("it is a chunk");
         };
         *asked = attempt(77);
         late
     };
-    let talk = late(&bench, 1, 3);
-    bench.hear(2, 2, talk);
+    let content = late(&bench, 1, 3);
+    bench.hear(2, 2, content);
     assert_eq!(bench.chain.log().end(), Seq::new(3));
     assert_eq!(bench.chain.verified(), Seq::new(3));
     assert_eq!(bench.count(Count::ChunkLate), 1);
     // One that does not fit shows nothing: what it follows may be on its way.
     let mut bench = Start::of(1, &[1]).settled().following(2, 2);
-    let talk = late(&bench, 2, 4);
+    let content = late(&bench, 2, 4);
     let due = bench.deadlines.armed(bench.chain.index, Timer::Pull);
-    assert_eq!(bench.hear(2, 2, talk), []);
+    assert_eq!(bench.hear(2, 2, content), []);
     assert_eq!(bench.count(Count::StaleAnswer), 1);
     assert_eq!(bench.deadlines.armed(bench.chain.index, Timer::Pull), due);
     // Nor does anything count while a checkpoint is installed.
@@ -402,8 +402,8 @@ fn a_chunk_behind_an_equal_predecessor_is_taken_whatever_it_answers() {
     let checkpoint = checkpoint(&bench, &[1, 1]);
     bench.hear(2, 2, reset(&bench, &checkpoint));
     assert!(bench.chain.is_resetting());
-    let talk = late(&bench, 1, 3);
-    bench.hear(2, 2, talk);
+    let content = late(&bench, 1, 3);
+    bench.hear(2, 2, content);
     assert_eq!(bench.chain.log().end(), Seq::new(1));
 }
 
@@ -419,7 +419,7 @@ fn a_checkpoint_does_not_replace_unknown_entries_that_may_be_committed() {
     assert_eq!(bench.count(Count::ResetIgnored), 1);
     assert!(!bench.chain.is_resetting());
     // Once it is repaired, the comparison goes on behind it.
-    let fetched = Talk::Fetched {
+    let fetched = ReplicaMessage::Fetched {
         attempt: bench.attempt(),
         since: behind(&entries[2]),
         entries: entries[3..4].into(),
@@ -427,7 +427,7 @@ fn a_checkpoint_does_not_replace_unknown_entries_that_may_be_committed() {
     bench.hear(3, 2, fetched);
     let attempt = bench.chain.follow.stream.unwrap();
     let mut again = reset(&bench, &below);
-    let Talk::Reset { attempt: named, .. } = &mut again else {
+    let ReplicaMessage::InstallSnapshot { attempt: named, .. } = &mut again else {
         unreachable!("it is a part of a checkpoint");
     };
     *named = attempt;
@@ -439,7 +439,7 @@ fn a_checkpoint_does_not_replace_unknown_entries_that_may_be_committed() {
         let Body::Chain(message) = &message.body else {
             return None;
         };
-        let Talk::Pull { since, .. } = message.talk else {
+        let ReplicaMessage::Pull { since, .. } = message.content else {
             return None;
         };
         Some(since)
@@ -475,7 +475,7 @@ fn a_late_checkpoint_for_a_repair_shows_no_leader() {
     bench.deadlines.disarm(bench.chain.index, Timer::Repair);
     bench.settle();
     let mut late = reset(&bench, &checkpoint(&bench, &[1, 1]));
-    let Talk::Reset { attempt, .. } = &mut late else {
+    let ReplicaMessage::InstallSnapshot { attempt, .. } = &mut late else {
         unreachable!("it is a part of a checkpoint");
     };
     assert_ne!(*attempt, asked);

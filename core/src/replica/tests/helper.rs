@@ -2,12 +2,12 @@
 
 use super::bench::{Bench, Start, attempt, behind, chunk, entry, follows, leads, log};
 use crate::action::Action;
-use crate::chain::entry::{Entry, Kind, Tip};
+use crate::chain::entry::{Entry, Kind, LogPosition};
 use crate::chain::order::Order;
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{Number, Seq};
-use crate::message::{Purpose, RowState, Talk};
+use crate::message::{Purpose, ReplicaMessage, RowState};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -37,23 +37,23 @@ fn helped() -> Bench {
     bench
 }
 
-fn catch_up(bench: &Bench) -> Talk {
-    Talk::CatchUp {
+fn catch_up(bench: &Bench) -> ReplicaMessage {
+    ReplicaMessage::CatchUp {
         since: bench.chain.log().durable(),
         attempt: bench.attempt(),
     }
 }
 
-fn fetched(bench: &Bench, since: Tip, entries: &[Arc<Entry>]) -> Talk {
-    Talk::Fetched {
+fn fetched(bench: &Bench, since: LogPosition, entries: &[Arc<Entry>]) -> ReplicaMessage {
+    ReplicaMessage::Fetched {
         attempt: bench.attempt(),
         since,
         entries: entries.into(),
     }
 }
 
-fn pull(bench: &Bench, number: u64) -> Talk {
-    Talk::Pull {
+fn pull(bench: &Bench, number: u64) -> ReplicaMessage {
+    ReplicaMessage::Pull {
         since: bench.chain.log().tip(),
         durable: Some(bench.chain.log().durable().end),
         attempt: bench.attempt(),
@@ -65,14 +65,14 @@ fn pull(bench: &Bench, number: u64) -> Talk {
 fn a_follower_far_behind_catches_up_from_another_member_and_asks_the_leader_for_the_rest() {
     let entries = log(&[1; 6]);
     let mut bench = helped();
-    let talk = fetched(&bench, behind(&entries[0]), &entries[1..3]);
-    let said = bench.hear(3, 2, talk);
+    let content = fetched(&bench, behind(&entries[0]), &entries[1..3]);
+    let said = bench.hear(3, 2, content);
     assert_eq!(said, [bench.ordered(Order::Append(entries[1..3].into()))]);
     assert_eq!(bench.count(Count::Helped), 2);
     // What became durable makes room for more.
     assert_eq!(bench.done(Ok(())), [bench.said(3, catch_up(&bench))]);
-    let talk = fetched(&bench, behind(&entries[2]), &entries[3..5]);
-    let said = bench.hear(3, 2, talk);
+    let content = fetched(&bench, behind(&entries[2]), &entries[3..5]);
+    let said = bench.hear(3, 2, content);
     assert_eq!(said[0], bench.said(2, pull(&bench, 2)));
     let chain = &bench.chain;
     assert_eq!([chain.verified(), chain.commit()], [Seq::ZERO; 2]);
@@ -105,8 +105,8 @@ fn only_what_extends_the_log_is_taken_from_another_member() {
         (behind(&other[0]), &unlinked[..]),
     ] {
         let mut bench = helped();
-        let talk = fetched(&bench, since, entries);
-        let said: Vec<Action> = bench.hear(3, 2, talk);
+        let content = fetched(&bench, since, entries);
+        let said: Vec<Action> = bench.hear(3, 2, content);
         assert_eq!(bench.chain.log().end(), Seq::new(1), "{said:?}");
         assert_eq!(bench.count(Count::Helped), 0);
     }
@@ -116,10 +116,10 @@ fn only_what_extends_the_log_is_taken_from_another_member() {
 fn another_member_never_makes_a_follower_cut() {
     let (ours, theirs) = (log(&[1, 1, 1]), log(&[1, 2, 2, 2]));
     let mut bench = helped();
-    let talk = fetched(&bench, behind(&ours[0]), &ours[1..]);
-    bench.hear(3, 2, talk);
-    let talk = fetched(&bench, behind(&ours[0]), &theirs[1..]);
-    let said = bench.hear(3, 2, talk);
+    let content = fetched(&bench, behind(&ours[0]), &ours[1..]);
+    bench.hear(3, 2, content);
+    let content = fetched(&bench, behind(&ours[0]), &theirs[1..]);
+    let said = bench.hear(3, 2, content);
     assert_eq!(bench.chain.log().tip(), behind(&ours[2]));
     assert_eq!(bench.count(Count::Cut), 0);
     // Who of the two is right only the leader can tell.
@@ -135,8 +135,8 @@ fn who_does_not_help_is_left_for_the_leader() {
         let armed = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Timer::Pull);
         assert_eq!(armed(&bench), Some(due));
         let said = if answers {
-            let talk = fetched(&bench, behind(&entries[0]), &[]);
-            bench.hear(3, 2, talk)
+            let content = fetched(&bench, behind(&entries[0]), &[]);
+            bench.hear(3, 2, content)
         } else {
             let said = bench.act(|chain, cx| chain.on_pull_due(cx));
             assert_eq!(
@@ -162,12 +162,12 @@ fn who_does_not_help_is_left_for_the_leader() {
 fn a_helper_of_which_something_was_lost_is_asked_again() {
     let entries = log(&[1; 6]);
     let mut bench = helped();
-    let talk = fetched(&bench, behind(&entries[0]), &entries[1..2]);
-    bench.hear(3, 2, talk);
+    let content = fetched(&bench, behind(&entries[0]), &entries[1..2]);
+    bench.hear(3, 2, content);
     bench.done(Ok(()));
     let late = fetched(&bench, behind(&entries[1]), &entries[2..3]);
-    let talk = fetched(&bench, behind(&entries[2]), &entries[3..4]);
-    assert_eq!(bench.hear(3, 2, talk), []);
+    let content = fetched(&bench, behind(&entries[2]), &entries[3..4]);
+    assert_eq!(bench.hear(3, 2, content), []);
     assert_eq!(bench.count(Count::ChunkGap), 1);
     let due = bench.deadlines.armed(bench.chain.index, Timer::Pull);
     assert!(due < Some(bench.now.after(Duration::from_millis(20))));
@@ -182,9 +182,9 @@ fn a_helper_of_which_something_was_lost_is_asked_again() {
 fn help_that_comes_in_a_new_epoch_is_taken_like_any_other() {
     let entries = log(&[1; 6]);
     let mut bench = helped();
-    let talk = fetched(&bench, behind(&entries[0]), &entries[1..3]);
+    let content = fetched(&bench, behind(&entries[0]), &entries[1..3]);
     bench.row(3, follows(3));
-    assert_eq!(bench.hear(3, 3, talk), []);
+    assert_eq!(bench.hear(3, 3, content), []);
     assert_eq!(bench.chain.log().end(), Seq::new(3));
     assert_eq!(bench.chain.verified(), Seq::ZERO);
 }
@@ -200,11 +200,11 @@ fn members_give_what_they_know_committed_in_parts() {
     bench.hear(2, 2, chunk(&bench, 6, &entries, 5));
     assert_eq!(bench.chain.commit(), Seq::new(5));
     let floor = bench.chain.log().checkpoint().floor;
-    let ask = |since| Talk::CatchUp {
+    let ask = |since| ReplicaMessage::CatchUp {
         since,
         attempt: attempt(9),
     };
-    let give = |since, entries: &[Arc<Entry>]| Talk::Fetched {
+    let give = |since, entries: &[Arc<Entry>]| ReplicaMessage::Fetched {
         attempt: attempt(9),
         since,
         entries: entries.into(),
@@ -218,8 +218,8 @@ fn members_give_what_they_know_committed_in_parts() {
     assert_eq!(bench.hear(3, 1, ask(behind(&entries[4]))), []);
     // Another question; what is not known committed is not given.
     let (since, attempt) = (behind(&entries[3]), attempt(10));
-    let said = bench.hear(3, 1, Talk::CatchUp { since, attempt });
-    let last = Talk::Fetched {
+    let said = bench.hear(3, 1, ReplicaMessage::CatchUp { since, attempt });
+    let last = ReplicaMessage::Fetched {
         attempt,
         since,
         entries: entries[4..5].into(),
@@ -234,9 +234,9 @@ fn members_decline_what_they_cannot_give() {
         let mut bench = Start::of(1, &[1, 1]).settled().following(2, 2);
         bench.hear(2, 2, chunk(&bench, 2, &ours, 2));
         let attempt = attempt(9);
-        let said = bench.hear(3, 2, Talk::CatchUp { since, attempt });
+        let said = bench.hear(3, 2, ReplicaMessage::CatchUp { since, attempt });
         let entries = [].into();
-        let declined = Talk::Fetched {
+        let declined = ReplicaMessage::Fetched {
             attempt,
             since,
             entries,
@@ -253,7 +253,7 @@ fn members_help_within_their_budget() {
     let mut bench = start.settled().following(2, 2);
     bench.hear(2, 2, chunk(&bench, 2, &entries, 3));
     let since = bench.chain.log().checkpoint().floor;
-    let ask = |number| Talk::CatchUp {
+    let ask = |number| ReplicaMessage::CatchUp {
         since,
         attempt: attempt(number),
     };

@@ -5,22 +5,22 @@ use super::bench::{
     run,
 };
 use crate::action::{Action, Note};
-use crate::chain::entry::{Kind, Tip};
+use crate::chain::entry::{Kind, LogPosition};
 use crate::client::{Answer, Ask, Consistency, Level, Reason};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
-use crate::message::{Body, Confirm, Forward, ForwardAsk, Forwarded, Talk};
+use crate::message::{Body, Confirm, Forward, ForwardAsk, Forwarded, ReplicaMessage};
 use crate::replica::role::{Role, Signal};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub(super) fn chunk(bench: &Bench, from: u64, end: u64) -> Talk {
+pub(super) fn chunk(bench: &Bench, from: u64, end: u64) -> ReplicaMessage {
     let chain = &bench.chain;
     let entries = (from..end).map(|seq| chain.log().entry(Seq::new(seq)).unwrap().clone());
-    Talk::Chunk {
+    ReplicaMessage::Chunk {
         attempt: attempt(9),
-        since: chain.log().tip_at(Seq::new(from)).unwrap(),
+        since: chain.log().position_at(Seq::new(from)).unwrap(),
         entries: entries.collect(),
         commit: chain.commit(),
         floor: Seq::ZERO,
@@ -94,14 +94,14 @@ fn a_predecessor_that_differs_is_answered_with_what_may_be_shared() {
     let mut bench = Start::of(1, &[1, 3]).settled().leading();
     let other = extend(behind(&log(&[1])[0]), &[2, 2]);
     let since = behind(&other[1]);
-    let pull = |since: Tip, number| Talk::Pull {
+    let pull = |since: LogPosition, number| ReplicaMessage::Pull {
         since,
         durable: Some(since.end),
         attempt: attempt(9),
         number: Number::new(number),
     };
     let said = bench.hear(2, 4, pull(since, 1));
-    let conflict = Talk::Conflict {
+    let conflict = ReplicaMessage::Conflict {
         attempt: attempt(9),
         failed: Seq::new(3),
         hint: Seq::ZERO,
@@ -116,7 +116,7 @@ fn a_log_that_shares_nothing_is_answered_with_the_checkpoint() {
     let mut bench = Start::of(1, &[2]).settled().leading();
     let floor = bench.chain.log().checkpoint().floor;
     let since = behind(&entry(floor, 1, Kind::Empty));
-    let pull = Talk::Pull {
+    let pull = ReplicaMessage::Pull {
         since,
         durable: Some(since.end),
         attempt: attempt(9),
@@ -124,7 +124,7 @@ fn a_log_that_shares_nothing_is_answered_with_the_checkpoint() {
     };
     let said = bench.hear(2, 3, pull);
     let encoded = postcard::to_allocvec(&**bench.chain.log().checkpoint()).unwrap();
-    let reset = Talk::Reset {
+    let reset = ReplicaMessage::InstallSnapshot {
         attempt: attempt(9),
         floor,
         checkpoint: crate::chain::checkpoint::digest(&encoded),
@@ -143,7 +143,10 @@ fn a_durable_tail_below_what_was_acknowledged_is_refused() {
     let pull = bench.pull(1, 0, 2);
     let said = bench.hear(2, 2, pull);
     let acknowledged = Seq::new(1);
-    assert_eq!(said, [bench.said(2, Talk::Regressed { acknowledged })]);
+    assert_eq!(
+        said,
+        [bench.said(2, ReplicaMessage::Regressed { acknowledged })]
+    );
     assert_eq!(bench.count(Count::StoreRegressed), 1);
 }
 
@@ -304,7 +307,7 @@ fn a_confirm_is_given_only_with_the_promise_on_disk() {
     bench.row(3, follows(3));
     let said = bench.act(|chain, cx| given = chain.on_confirm(run(2), &confirm, cx));
     assert!(!given);
-    assert_eq!(said, [bench.said(2, Talk::Outdated)]);
+    assert_eq!(said, [bench.said(2, ReplicaMessage::Outdated)]);
 }
 
 #[test]
@@ -324,7 +327,7 @@ fn what_may_still_be_on_its_way_is_not_sent_again() {
     assert_eq!(bench.count(Count::SentAgain), 1);
     // A new question means that something is lost.
     let mut pull = ask(&bench, 4);
-    let Talk::Pull { attempt: asked, .. } = &mut pull else {
+    let ReplicaMessage::Pull { attempt: asked, .. } = &mut pull else {
         unreachable!("it is a pull");
     };
     *asked = attempt(10);
@@ -392,7 +395,7 @@ fn leadership_is_handed_to_a_voter_that_holds_everything() {
             bench.said(2, chunk(&bench, 1, 1)),
             bench.said(
                 2,
-                Talk::TransferNow {
+                ReplicaMessage::TransferNow {
                     tried: Vec::new(),
                     pause_ms: 0
                 }

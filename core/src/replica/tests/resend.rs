@@ -6,7 +6,7 @@ use crate::action::Action;
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{NodeId, Seq};
-use crate::message::{Body, Talk};
+use crate::message::{Body, ReplicaMessage};
 use alloc::vec::Vec;
 
 /// A leader that sent its only entry to follower 2, in answer to pull 1.
@@ -21,7 +21,7 @@ fn shipped() -> Bench {
 fn is_reset(action: &Action) -> bool {
     match action {
         Action::Send { message, .. } => match &message.body {
-            Body::Chain(said) => matches!(said.talk, Talk::Reset { .. }),
+            Body::Chain(said) => matches!(said.content, ReplicaMessage::InstallSnapshot { .. }),
             _ => false,
         },
         Action::Store { .. } | Action::Reply { .. } | Action::Note { .. } => false,
@@ -81,7 +81,7 @@ fn a_checkpoint_does_not_wait_for_chunks_that_it_replaces() {
     let mut bench = shipped();
     // The floor passed the follower: its position is not in the log any more.
     let mut pull = bench.pull(1, 1, 2);
-    let Talk::Pull { since, .. } = &mut pull else {
+    let ReplicaMessage::Pull { since, .. } = &mut pull else {
         unreachable!("it is a pull");
     };
     since.end = Seq::ZERO;

@@ -102,7 +102,7 @@ fn a_completion_that_nobody_waits_for_is_counted() {
 fn repairs_that_a_cut_overtook_are_not_written_again() {
     let mut bench = Start::of(1, &[1, 1, 1]).unknown(&[2]).settled();
     let lost = log(&[1, 1, 1]);
-    let fetched = crate::message::Talk::Fetched {
+    let fetched = crate::message::ReplicaMessage::Fetched {
         attempt: bench.attempt(),
         since: behind(&lost[1]),
         entries: lost[2..].into(),

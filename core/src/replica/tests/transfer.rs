@@ -6,14 +6,14 @@ use crate::client::{Ask, Level};
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::NodeId;
-use crate::message::{Body, Purpose, Round, Talk};
+use crate::message::{Body, Purpose, ReplicaMessage, Round};
 use crate::replica::role::Role;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-fn now(tried: &[u64], pause_ms: u32) -> Talk {
+fn now(tried: &[u64], pause_ms: u32) -> ReplicaMessage {
     let tried = tried.iter().copied().map(NodeId::new).collect();
-    Talk::TransferNow { tried, pause_ms }
+    ReplicaMessage::TransferNow { tried, pause_ms }
 }
 
 fn asks_votes(said: &[Action]) -> bool {
@@ -21,7 +21,7 @@ fn asks_votes(said: &[Action]) -> bool {
         if let Action::Send { message, .. } = action
             && let Body::Chain(message) = &message.body
         {
-            matches!(message.talk, Talk::VoteRequest { .. })
+            matches!(message.content, ReplicaMessage::VoteRequest { .. })
         } else {
             false
         }
@@ -37,7 +37,7 @@ fn signs_of_the_leader_that_asked_for_it_do_not_end_a_campaign() {
     assert_eq!(bench.hear(2, 2, now(&[], 0)), [], "a round is open");
     let asked = led(3, 1);
     let (attempt, granted, round) = (bench.attempt(), true, Round::Pre);
-    let granted = Talk::VoteReply {
+    let granted = ReplicaMessage::VoteReply {
         round,
         asked,
         granted,
@@ -92,7 +92,7 @@ fn targets(said: &[Action]) -> Vec<(u64, Vec<u64>, u32)> {
         let Body::Chain(message) = &message.body else {
             return None;
         };
-        let Talk::TransferNow { tried, pause_ms } = &message.talk else {
+        let ReplicaMessage::TransferNow { tried, pause_ms } = &message.content else {
             return None;
         };
         let tried = tried.iter().map(|node| node.get()).collect();

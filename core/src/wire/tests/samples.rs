@@ -1,6 +1,6 @@
 //! Messages of every kind.
 
-use crate::chain::entry::{Entry, Kind, Membership, Request, Tip};
+use crate::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Level, Reason};
 use crate::id::{
@@ -9,7 +9,7 @@ use crate::id::{
 };
 use crate::message::{
     Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose,
-    Round, Row, RowState, Talk,
+    ReplicaMessage, Round, Row, RowState,
 };
 use crate::replica::role::Role;
 use crate::time::Wall;
@@ -43,14 +43,14 @@ pub(super) fn message(body: Body) -> Message {
     }
 }
 
-pub(super) fn talk(talk: Talk) -> Message {
+pub(super) fn content(content: ReplicaMessage) -> Message {
     message(Body::Chain(ChainMessage {
         chain: ChainId::of("orders"),
         generation: GENERATION,
         from: Replica::new(1),
         to: Replica::new(2),
         epoch: epoch(6),
-        talk,
+        content,
     }))
 }
 
@@ -74,11 +74,11 @@ pub(super) const REQUEST: Request = Request {
     number: RequestNumber::new(1),
 };
 
-pub(super) fn since() -> Tip {
-    Tip {
+pub(super) fn since() -> LogPosition {
+    LogPosition {
         end: Seq::new(10),
         epoch: epoch(5),
-        ..Tip::default()
+        ..LogPosition::default()
     }
 }
 
@@ -108,7 +108,7 @@ pub(super) fn entries() -> Vec<Entry> {
             hash: tip.hash,
         }
         .linked(tip.hash);
-        tip = Tip {
+        tip = LogPosition {
             end: entry.seq.next(),
             epoch: entry.epoch,
             hash: entry.hash,
@@ -118,8 +118,8 @@ pub(super) fn entries() -> Vec<Entry> {
     kinds.into_iter().map(entry).collect()
 }
 
-pub(super) fn chunk(entries: Vec<Entry>) -> Talk {
-    Talk::Chunk {
+pub(super) fn chunk(entries: Vec<Entry>) -> ReplicaMessage {
+    ReplicaMessage::Chunk {
         attempt: ATTEMPT,
         since: since(),
         entries: entries.into_iter().map(Arc::new).collect(),
@@ -183,8 +183,8 @@ pub(super) fn append(payload: Payload) -> ForwardAsk {
     }
 }
 
-pub(super) fn pull() -> Talk {
-    Talk::Pull {
+pub(super) fn pull() -> ReplicaMessage {
+    ReplicaMessage::Pull {
         since: since(),
         durable: None,
         attempt: ATTEMPT,
@@ -192,10 +192,10 @@ pub(super) fn pull() -> Talk {
     }
 }
 
-pub(super) fn talks() -> Vec<Talk> {
+pub(super) fn talks() -> Vec<ReplicaMessage> {
     let (attempt, seq) = (ATTEMPT, Seq::new(7));
     vec![
-        Talk::VoteRequest {
+        ReplicaMessage::VoteRequest {
             round: Round::Pre,
             purpose: Purpose::Transfer,
             asked: epoch(7),
@@ -203,7 +203,7 @@ pub(super) fn talks() -> Vec<Talk> {
             tail: seq,
             attempt,
         },
-        Talk::VoteReply {
+        ReplicaMessage::VoteReply {
             round: Round::Real,
             asked: epoch(7),
             granted: true,
@@ -212,13 +212,13 @@ pub(super) fn talks() -> Vec<Talk> {
         pull(),
         chunk(Vec::new()),
         chunk(entries()),
-        Talk::Conflict {
+        ReplicaMessage::Conflict {
             attempt,
             failed: seq,
             hint: seq,
             hint_epoch: epoch(2),
         },
-        Talk::Reset {
+        ReplicaMessage::InstallSnapshot {
             attempt,
             floor: since(),
             checkpoint: since().hash,
@@ -226,27 +226,27 @@ pub(super) fn talks() -> Vec<Talk> {
             offset: 15,
             part: Bytes::from_static(b"parts"),
         },
-        Talk::Outdated,
-        Talk::Regressed { acknowledged: seq },
-        Talk::TransferNow {
+        ReplicaMessage::Outdated,
+        ReplicaMessage::Regressed { acknowledged: seq },
+        ReplicaMessage::TransferNow {
             tried: vec![NodeId::new(1), NodeId::new(3)],
             pause_ms: 12_000,
         },
-        Talk::Fetch {
+        ReplicaMessage::Fetch {
             from: seq,
             end: Seq::new(9),
             attempt,
         },
-        Talk::Fetched {
+        ReplicaMessage::Fetched {
             attempt,
             since: since(),
             entries: entries().into_iter().map(Arc::new).collect(),
         },
-        Talk::CatchUp {
+        ReplicaMessage::CatchUp {
             attempt,
             since: since(),
         },
-        Talk::Parts {
+        ReplicaMessage::SnapshotRequest {
             attempt,
             checkpoint: since().hash,
             offset: 7,
@@ -282,7 +282,7 @@ pub(super) fn samples() -> Vec<Message> {
         message(Body::Confirm(vec![confirm(); 3])),
         message(Body::Confirmed(Vec::new())),
     ];
-    samples.extend(talks().into_iter().map(talk));
+    samples.extend(talks().into_iter().map(content));
     samples.extend(asks.into_iter().map(forward));
     samples.extend(answers.map(|answer| {
         message(Body::Forwarded {

@@ -5,7 +5,7 @@ use super::commits_go_on::Asking;
 use super::missing::missing;
 use super::{Facts, Known, Majority, Obligations};
 use crate::model::{Host, node_id};
-use meshos_core::chain::entry::Tip;
+use meshos_core::chain::entry::LogPosition;
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
 use meshos_sim::machine::NodeIndex;
@@ -38,7 +38,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether a replica holds the prefix that ends at `tip`.
-    pub(super) fn holds(&self, voter: usize, tip: Tip) -> bool {
+    pub(super) fn holds(&self, voter: usize, tip: LogPosition) -> bool {
         let holds = |chain: &Chain| self.chain.truth.holds(chain.log().tip(), tip) == Some(true);
         self.replicas[voter].is_some_and(holds)
     }

@@ -29,7 +29,7 @@ use ground::Ground;
 use leader_again_now::LeaderAgain;
 use level::Level;
 use meshos_core::bandwidth::Class;
-use meshos_core::chain::entry::Tip;
+use meshos_core::chain::entry::LogPosition;
 use meshos_core::client::{Answer, Reason};
 use meshos_core::config::{Config, Limits, Retention};
 use meshos_core::id::{NodeId, Seq};
@@ -89,7 +89,7 @@ struct Duty {
     /// The number of the epoch in which each voter follows a leader, and since when.
     following: Vec<Option<(u64, Instant)>>,
     /// The committed prefix at the last looks, oldest first.
-    committed: VecDeque<Tip>,
+    committed: VecDeque<LogPosition>,
     /// The furthest end of a log at these looks.
     ends: VecDeque<Seq>,
     /// Where the log of the leader ended at the last look, with the number of its epoch.
@@ -314,7 +314,7 @@ impl Obligations {
         &mut self,
         (chain, n): (usize, u64),
         (from, target): (NodeId, NodeId),
-        tip: Tip,
+        tip: LogPosition,
         at: Instant,
     ) {
         let transfer = (chain, n, node_index(target));

@@ -3,7 +3,7 @@
 //! did.
 
 use super::{Facts, names};
-use meshos_core::chain::entry::Tip;
+use meshos_core::chain::entry::LogPosition;
 use meshos_core::id::NodeId;
 use meshos_sim::check::obligation::Monitor;
 use meshos_sim::machine::NodeIndex;
@@ -28,7 +28,7 @@ pub struct Word {
     /// The leader.
     pub from: NodeIndex,
     /// The end of its log, with which the target is level.
-    pub tip: Tip,
+    pub tip: LogPosition,
 }
 
 /// What a client wants.

@@ -2,12 +2,12 @@
 
 use super::bench::{Bench, Start, attempt, behind, entry, log};
 use crate::action::Action;
-use crate::chain::entry::{Kind, Tip};
+use crate::chain::entry::{Kind, LogPosition};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
 use crate::id::{Attempt, Number, Seq};
-use crate::message::Talk;
+use crate::message::ReplicaMessage;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -24,7 +24,7 @@ fn large(bench: &Bench) -> Checkpoint {
     let mut checkpoint = (**bench.chain.log().checkpoint()).clone();
     let limits = bench.config.client_limits();
     for seq in 0..250 {
-        let tip = Tip {
+        let tip = LogPosition {
             end: Seq::new(seq),
             ..checkpoint.floor
         };
@@ -35,10 +35,10 @@ fn large(bench: &Bench) -> Checkpoint {
     checkpoint
 }
 
-fn parts(checkpoint: &Checkpoint, attempt: Attempt) -> Vec<Talk> {
+fn parts(checkpoint: &Checkpoint, attempt: Attempt) -> Vec<ReplicaMessage> {
     let encoded = postcard::to_allocvec(checkpoint).unwrap();
     let parts = encoded.chunks(512).enumerate();
-    let talk = |(at, part): (usize, &[u8])| Talk::Reset {
+    let content = |(at, part): (usize, &[u8])| ReplicaMessage::InstallSnapshot {
         attempt,
         floor: checkpoint.floor,
         checkpoint: crate::chain::checkpoint::digest(&encoded),
@@ -46,14 +46,14 @@ fn parts(checkpoint: &Checkpoint, attempt: Attempt) -> Vec<Talk> {
         offset: at as u32 * 512,
         part: part.to_vec().into(),
     };
-    let parts: Vec<Talk> = parts.map(talk).collect();
+    let parts: Vec<ReplicaMessage> = parts.map(content).collect();
     assert_eq!(parts.len(), 3);
     parts
 }
 
-fn rest(checkpoint: &Checkpoint, attempt: Attempt, offset: u32) -> Talk {
+fn rest(checkpoint: &Checkpoint, attempt: Attempt, offset: u32) -> ReplicaMessage {
     let encoded = postcard::to_allocvec(checkpoint).unwrap();
-    Talk::Parts {
+    ReplicaMessage::SnapshotRequest {
         attempt,
         checkpoint: crate::chain::checkpoint::digest(&encoded),
         offset,
@@ -124,8 +124,8 @@ fn a_checkpoint_waits_for_the_bandwidth_budget() {
     let mut bench = start(600).settled().leading();
     let checkpoint = large(&bench);
     bench.chain.log.reset(Arc::new(checkpoint.clone()));
-    let pull = Talk::Pull {
-        since: Tip {
+    let pull = ReplicaMessage::Pull {
+        since: LogPosition {
             end: Seq::ZERO,
             ..checkpoint.floor
         },

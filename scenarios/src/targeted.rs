@@ -4,7 +4,7 @@
 //! elections of a run change. Blows begin and end in the safety phase; what is left of them is
 //! ended by the recovery that the liveness phase begins with.
 
-use crate::cfg::{Aim, Blow, Cfg, Target};
+use crate::cfg::{Cfg, FaultKind, Target, TargetedFault};
 use crate::model::{Ask, Host, Op};
 use meshos_core::id::ChainId;
 use meshos_core::replica::role::Role;
@@ -17,10 +17,10 @@ use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
 use std::time::Duration;
 
-/// All aims of a run.
+/// All targeted of a run.
 #[derive(Clone, Debug)]
 pub struct Aims {
-    aims: Vec<(Aim, ChainId, u16)>,
+    targeted: Vec<(TargetedFault, ChainId, u16)>,
     draw: Draw,
     until: Instant,
 }
@@ -30,18 +30,20 @@ const NAMESPACE: u64 = 0xa1 << 56;
 const AGAIN: Duration = Duration::from_millis(50);
 
 impl Aims {
-    /// The aims of a plan's configuration.
+    /// The targeted of a plan's configuration.
     pub fn new(cfg: &Cfg, seed: u64, until: Instant) -> Self {
-        let known = |aim: &Aim| Some((aim.clone(), cfg.chain_id(aim.chain)?, cfg.place(aim.chain)));
+        let known = |aim: &TargetedFault| {
+            Some((aim.clone(), cfg.chain_id(aim.chain)?, cfg.place(aim.chain)))
+        };
         Self {
-            aims: cfg.aims.iter().filter_map(known).collect(),
+            targeted: cfg.targeted.iter().filter_map(known).collect(),
             draw: Draw::new(seed).of("aim"),
             until,
         }
     }
 
-    fn strike(&self, index: usize, view: View<'_, Host>, later: &mut Schedule<Host>) -> bool {
-        let (aim, chain, place) = &self.aims[index];
+    fn inject(&self, index: usize, view: View<'_, Host>, later: &mut Schedule<Host>) -> bool {
+        let (aim, chain, place) = &self.targeted[index];
         let draw = self.draw.nth(index as u64);
         let Some(leader) = leader(view, *chain) else {
             return false;
@@ -59,7 +61,7 @@ impl Aims {
                 }
             }
         };
-        later.note(Some(node), || format!("{:?} of the {:?}", aim.blow, aim.at));
+        later.note(Some(node), || format!("{:?} of the {:?}", aim.kind, aim.at));
         let now = view.at();
         let end = now.after(Duration::from_millis(aim.for_ms));
         let lift = |later: &mut Schedule<Host>, fault| {
@@ -68,11 +70,11 @@ impl Aims {
             }
         };
         let (style, others) = (Unsynced::Drawn, view.nodes().filter(|&other| other != node));
-        match aim.blow {
-            Blow::Crash => {
+        match aim.kind {
+            FaultKind::Crash => {
                 later.crash(now, node, style, end);
             }
-            Blow::CrashAtPersist => {
+            FaultKind::CrashAtPersist => {
                 let (op, restart) = (draw.of("op").within(1..=24), Some(aim.for_ms));
                 later.fault(
                     now,
@@ -84,7 +86,7 @@ impl Aims {
                     },
                 );
             }
-            Blow::ShutDown => {
+            FaultKind::ShutDown => {
                 let ticket = TICKET | index as u64;
                 later.op(
                     now,
@@ -99,7 +101,7 @@ impl Aims {
                 let stop = now.after(HAND_OVER).min(self.until);
                 later.crash(stop, node, style, stop.max(end));
             }
-            Blow::Transfer => {
+            FaultKind::Transfer => {
                 let ticket = TICKET | index as u64;
                 later.op(
                     now,
@@ -111,14 +113,15 @@ impl Aims {
                     },
                 );
             }
-            Blow::Pause => {
+            FaultKind::Pause => {
                 later.fault(now, Fault::Pause { node });
                 lift(later, Fault::Resume { node });
             }
-            Blow::Isolate | Blow::Deafen | Blow::Mute => {
+            FaultKind::Isolate | FaultKind::Deafen | FaultKind::Mute => {
                 for peer in others {
                     let pairs = [(peer, node), (node, peer)];
-                    let (hears, speaks) = (aim.blow == Blow::Mute, aim.blow == Blow::Deafen);
+                    let (hears, speaks) =
+                        (aim.kind == FaultKind::Mute, aim.kind == FaultKind::Deafen);
                     for (from, to) in pairs {
                         if (hears && to == node) || (speaks && from == node) {
                             continue;
@@ -128,7 +131,7 @@ impl Aims {
                     }
                 }
             }
-            Blow::Lag => {
+            FaultKind::Lag => {
                 let us = aim.for_ms.saturating_mul(500);
                 let (from, to) = (None, Some(node));
                 let weather = Some(Weather::latency_us(us, us.saturating_add(LAG_JITTER_US)));
@@ -136,23 +139,23 @@ impl Aims {
                 let weather = None;
                 lift(later, Fault::Weather { from, to, weather });
             }
-            Blow::ClockBack => {
+            FaultKind::ClockBack => {
                 let ms = -i64::try_from(aim.for_ms).unwrap_or(i64::MAX);
                 later.fault(now, Fault::ClockStep { node, ms });
             }
-            Blow::ClockStop => {
+            FaultKind::ClockStop => {
                 later.fault(now, Fault::ClockStop { node });
                 lift(later, Fault::ClockStart { node });
             }
-            Blow::LoseEntries => {
+            FaultKind::LoseEntries => {
                 let (message, from, to) = (CHUNK, Some(node), None);
                 later.fault(now, Fault::Filter { message, from, to });
             }
-            Blow::FullDisk => {
+            FaultKind::FullDisk => {
                 later.fault(now, Fault::DiskFull { node, on: true });
                 later.fault(end, Fault::DiskFull { node, on: false });
             }
-            Blow::SlowDisk => {
+            FaultKind::SlowDisk => {
                 let us_max = aim.for_ms.saturating_mul(1_000);
                 let us_min = us_max / 4 * 3;
                 later.fault(
@@ -175,7 +178,7 @@ const CHUNK: u16 = 13;
 const LAG_JITTER_US: u64 = 2_000;
 /// How long a node that is shut down has to hand over.
 const HAND_OVER: Duration = Duration::from_millis(1_500);
-/// Tickets of aims; clients and plans stay below.
+/// Tickets of targeted; clients and plans stay below.
 const TICKET: u64 = 1 << 60;
 
 /// The node that leads a chain in its highest epoch.
@@ -195,7 +198,7 @@ impl Hook<Host> for Aims {
         later: &mut Schedule<Host>,
     ) -> Result<(), Violation> {
         if node == NodeIndex(0) && view.at() == Instant::ZERO && view.run(node) == 1 {
-            for (index, (aim, ..)) in self.aims.iter().enumerate() {
+            for (index, (aim, ..)) in self.targeted.iter().enumerate() {
                 later.alarm(Instant::from_millis(aim.at_ms), NAMESPACE | index as u64);
             }
         }
@@ -209,8 +212,8 @@ impl Hook<Host> for Aims {
         later: &mut Schedule<Host>,
     ) -> Result<(), Violation> {
         let index = (tag & !(0xff << 56)) as usize;
-        let is_mine = tag & (0xff << 56) == NAMESPACE && index < self.aims.len();
-        if is_mine && view.at() < self.until && !self.strike(index, view, later) {
+        let is_mine = tag & (0xff << 56) == NAMESPACE && index < self.targeted.len();
+        if is_mine && view.at() < self.until && !self.inject(index, view, later) {
             later.alarm(view.at().after(AGAIN), tag);
         }
         Ok(())

@@ -1,11 +1,11 @@
 //! What the values of a plan have to keep to beyond their types, so that every plan that is run
 //! means what it says.
 
-use crate::cfg::{Aim, Cfg, ChainCfg, ClientCfg, NodeCfg};
+use crate::cfg::{Cfg, ChainCfg, ClientCfg, NodeCfg, TargetedFault};
 use crate::model::{Ask, Op};
 use crate::scenes::Plan;
 use meshos_core::config::ConfigError;
-use meshos_sim::plan::{MS_MAX, Mistake};
+use meshos_sim::plan::{InvalidPlan, MS_MAX};
 use std::collections::BTreeSet;
 
 /// Most chains that nobody uses.
@@ -14,7 +14,7 @@ const IDLE_MAX: u64 = 10_000;
 const SESSIONS_MAX: u64 = 65_535;
 /// Longest payload: one byte more than the core takes in under any config.
 const BYTES_MAX: u64 = (64 << 20) + 1;
-/// Tickets of a plan's own operations are below; those of clients and aims are not.
+/// Tickets of a plan's own operations are below; those of clients and targeted are not.
 const TICKET_END: u64 = 1 << 32;
 const MILLION: u64 = 1_000_000;
 
@@ -22,9 +22,9 @@ const MILLION: u64 = 1_000_000;
 ///
 /// # Errors
 /// The first such value.
-pub fn check(plan: &Plan) -> Result<(), Mistake> {
+pub fn check(plan: &Plan) -> Result<(), InvalidPlan> {
     let cfg = &plan.cfg;
-    Mistake::unless_within("cfg.idle_chains", cfg.idle_chains.into(), 0..=IDLE_MAX)?;
+    InvalidPlan::unless_within("cfg.idle_chains", cfg.idle_chains.into(), 0..=IDLE_MAX)?;
     let mut names = (0..cfg.idle_chains).map(idle_name).collect();
     for (at, chain) in cfg.chains.iter().enumerate() {
         check_chain(&format!("cfg.chains[{at}]"), chain, plan.nodes, &mut names)?;
@@ -40,11 +40,11 @@ pub fn check(plan: &Plan) -> Result<(), Mistake> {
         let key = format!("cfg.clients[{at}]");
         check_client(&key, client, cfg.chains.len())?;
         let most = SESSIONS_MAX - sessions;
-        Mistake::unless_within(key + ".sessions", client.sessions.into(), 1..=most)?;
+        InvalidPlan::unless_within(key + ".sessions", client.sessions.into(), 1..=most)?;
         sessions += u64::from(client.sessions);
     }
-    for (at, aim) in cfg.aims.iter().enumerate() {
-        check_aim(&format!("cfg.aims[{at}]"), aim, plan)?;
+    for (at, aim) in cfg.targeted.iter().enumerate() {
+        check_aim(&format!("cfg.targeted[{at}]"), aim, plan)?;
     }
     let mut tickets = BTreeSet::new();
     for (at, op) in plan.ops.iter().enumerate() {
@@ -52,7 +52,7 @@ pub fn check(plan: &Plan) -> Result<(), Mistake> {
         check_op(&key, &op.op, plan)?;
         if !tickets.insert(op.op.ticket) {
             let expected = "a ticket that no operation before it has";
-            return Err(Mistake::new(key + ".ticket", op.op.ticket, expected));
+            return Err(InvalidPlan::new(key + ".ticket", op.op.ticket, expected));
         }
     }
     Ok(())
@@ -68,34 +68,34 @@ fn check_chain(
     chain: &ChainCfg,
     nodes: u16,
     names: &mut BTreeSet<String>,
-) -> Result<(), Mistake> {
+) -> Result<(), InvalidPlan> {
     // Operations on a chain that does not exist go to the chain without a name.
     if chain.name.is_empty() || !names.insert(chain.name.clone()) {
         let expected = "a name that no other chain has";
-        return Err(Mistake::new(
+        return Err(InvalidPlan::new(
             format!("{key}.name"),
             format!("{:?}", chain.name),
             expected,
         ));
     }
     for (at, member) in chain.members.iter().enumerate() {
-        Mistake::unless_node(format!("{key}.members[{at}]"), *member, nodes)?;
+        InvalidPlan::unless_node(format!("{key}.members[{at}]"), *member, nodes)?;
     }
     match chain.pinned {
-        Some(node) => Mistake::unless_node(format!("{key}.pinned"), node, nodes),
+        Some(node) => InvalidPlan::unless_node(format!("{key}.pinned"), node, nodes),
         None => Ok(()),
     }
 }
 
 /// A node's own config: its keys are known, and it is a config of the same cluster.
-fn check_node(key: &str, (at, own): (usize, &NodeCfg), plan: &Plan) -> Result<(), Mistake> {
+fn check_node(key: &str, (at, own): (usize, &NodeCfg), plan: &Plan) -> Result<(), InvalidPlan> {
     let cfg = &plan.cfg;
-    Mistake::unless_node(format!("{key}.node"), own.node, plan.nodes)?;
+    InvalidPlan::unless_node(format!("{key}.node"), own.node, plan.nodes)?;
     if cfg.nodes[..at].iter().any(|other| other.node == own.node) {
         let expected = "a node that is named once";
-        return Err(Mistake::new(format!("{key}.node"), own.node, expected));
+        return Err(InvalidPlan::new(format!("{key}.node"), own.node, expected));
     }
-    let wrong = |part: &str, problem| Mistake {
+    let wrong = |part: &str, problem| InvalidPlan {
         key: format!("{key}.{part}"),
         problem,
     };
@@ -113,14 +113,18 @@ fn check_node(key: &str, (at, own): (usize, &NodeCfg), plan: &Plan) -> Result<()
     ] {
         if own != all {
             let expected = format!("{all}, as on every node of the cluster");
-            return Err(Mistake::new(format!("{key}.limits.{name}"), own, expected));
+            return Err(InvalidPlan::new(
+                format!("{key}.limits.{name}"),
+                own,
+                expected,
+            ));
         }
     }
     let whole = cfg.of_node(own.node).map_err(|why| wrong("limits", why))?;
     match whole.config(plan.nodes) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let Mistake {
+            let InvalidPlan {
                 key: place,
                 problem,
             } = translated(&whole, error);
@@ -131,7 +135,7 @@ fn check_node(key: &str, (at, own): (usize, &NodeCfg), plan: &Plan) -> Result<()
 }
 
 /// What the core has against a config, by its place in the plan.
-fn translated(cfg: &Cfg, error: ConfigError) -> Mistake {
+fn translated(cfg: &Cfg, error: ConfigError) -> InvalidPlan {
     let problem = error.to_string();
     let of_chain = |name: &str, key: &str| {
         let at = cfg.chains.iter().position(|chain| chain.name == name);
@@ -147,7 +151,7 @@ fn translated(cfg: &Cfg, error: ConfigError) -> Mistake {
             found,
             low,
             high,
-        } => return Mistake::new(format!("cfg.{key}"), found, format!("{low} to {high}")),
+        } => return InvalidPlan::new(format!("cfg.{key}"), found, format!("{low} to {high}")),
         ConfigError::CheckpointTooLarge { .. } => "cfg.limits.client_window".to_owned(),
         ConfigError::MessageBelowEntry { .. } => "cfg.limits.message_bytes_max".to_owned(),
         ConfigError::NodeTwice(_) | ConfigError::NodeZero | ConfigError::DeploymentZero => {
@@ -156,23 +160,23 @@ fn translated(cfg: &Cfg, error: ConfigError) -> Mistake {
         ConfigError::ChainTwice(name) => of_chain(&name, "name"),
         ConfigError::MemberCount { chain, found } => {
             let key = of_chain(&chain, "members");
-            return Mistake::new(key, format!("{found} members"), "1 or 3 to 16");
+            return InvalidPlan::new(key, format!("{found} members"), "1 or 3 to 16");
         }
         ConfigError::MemberTwice { chain, .. } | ConfigError::UnknownMember { chain, .. } => {
             of_chain(&chain, "members")
         }
         ConfigError::PinnedOutside { chain, .. } => of_chain(&chain, "pinned"),
     };
-    Mistake { key, problem }
+    InvalidPlan { key, problem }
 }
 
-fn check_client(key: &str, client: &ClientCfg, chains: usize) -> Result<(), Mistake> {
+fn check_client(key: &str, client: &ClientCfg, chains: usize) -> Result<(), InvalidPlan> {
     let key = |name: &str| format!("{key}.{name}");
     check_place(key("chain"), client.chain, chains)?;
-    Mistake::unless_within(key("start_ms"), client.start_ms, 0..=MS_MAX)?;
+    InvalidPlan::unless_within(key("start_ms"), client.start_ms, 0..=MS_MAX)?;
     let (low, high) = client.bytes;
-    Mistake::unless_range(key("bytes"), (low.into(), high.into()), BYTES_MAX)?;
-    Mistake::unless_within(key("pipeline"), client.pipeline.into(), 1..=u32::MAX.into())?;
+    InvalidPlan::unless_range(key("bytes"), (low.into(), high.into()), BYTES_MAX)?;
+    InvalidPlan::unless_within(key("pipeline"), client.pipeline.into(), 1..=u32::MAX.into())?;
     // A client that waits for nothing asks again and again at one instant.
     for (name, ms) in [
         ("interval_ms", client.interval_ms),
@@ -180,7 +184,7 @@ fn check_client(key: &str, client: &ClientCfg, chains: usize) -> Result<(), Mist
         ("patience_ms", client.patience_ms),
         ("pause_ms", client.pause_ms),
     ] {
-        Mistake::unless_within(key(name), ms, 1..=MS_MAX)?;
+        InvalidPlan::unless_within(key(name), ms, 1..=MS_MAX)?;
     }
     for (name, ppm) in [
         ("reads_ppm", client.reads_ppm),
@@ -190,39 +194,47 @@ fn check_client(key: &str, client: &ClientCfg, chains: usize) -> Result<(), Mist
         ("repeat_ppm", client.repeat_ppm),
         ("sticky_ppm", client.sticky_ppm),
     ] {
-        Mistake::unless_within(key(name), ppm.into(), 0..=MILLION)?;
+        InvalidPlan::unless_within(key(name), ppm.into(), 0..=MILLION)?;
     }
     Ok(())
 }
 
-fn check_aim(key: &str, aim: &Aim, plan: &Plan) -> Result<(), Mistake> {
+fn check_aim(key: &str, aim: &TargetedFault, plan: &Plan) -> Result<(), InvalidPlan> {
     check_place(format!("{key}.chain"), aim.chain, plan.cfg.chains.len())?;
-    Mistake::unless_within(format!("{key}.for_ms"), aim.for_ms, 0..=MS_MAX)?;
+    InvalidPlan::unless_within(format!("{key}.for_ms"), aim.for_ms, 0..=MS_MAX)?;
     if aim.at_ms < plan.safety_ms {
         return Ok(());
     }
     let expected = format!("a time of the safety phase, before {}", plan.safety_ms);
-    Err(Mistake::new(format!("{key}.at_ms"), aim.at_ms, expected))
+    Err(InvalidPlan::new(
+        format!("{key}.at_ms"),
+        aim.at_ms,
+        expected,
+    ))
 }
 
-fn check_op(key: &str, op: &Op, plan: &Plan) -> Result<(), Mistake> {
+fn check_op(key: &str, op: &Op, plan: &Plan) -> Result<(), InvalidPlan> {
     let chains = plan.cfg.chains.len() + plan.cfg.idle_chains as usize;
     check_place(format!("{key}.chain"), op.chain, chains)?;
-    Mistake::unless_within(format!("{key}.ticket"), op.ticket, 0..=TICKET_END - 1)?;
+    InvalidPlan::unless_within(format!("{key}.ticket"), op.ticket, 0..=TICKET_END - 1)?;
     match op.ask {
         Ask::Append { bytes, .. } => {
-            Mistake::unless_within(format!("{key}.ask.bytes"), bytes.into(), 0..=BYTES_MAX)
+            InvalidPlan::unless_within(format!("{key}.ask.bytes"), bytes.into(), 0..=BYTES_MAX)
         }
         Ask::Transfer { to: Some(to) } => {
-            Mistake::unless_node(format!("{key}.ask.to"), to, plan.nodes)
+            InvalidPlan::unless_node(format!("{key}.ask.to"), to, plan.nodes)
         }
         Ask::Open {} | Ask::Read { .. } | Ask::Transfer { to: None } | Ask::HandOver {} => Ok(()),
     }
 }
 
-fn check_place(key: String, chain: u16, chains: usize) -> Result<(), Mistake> {
+fn check_place(key: String, chain: u16, chains: usize) -> Result<(), InvalidPlan> {
     if usize::from(chain) < chains {
         return Ok(());
     }
-    Err(Mistake::new(key, chain, format!("a chain below {chains}")))
+    Err(InvalidPlan::new(
+        key,
+        chain,
+        format!("a chain below {chains}"),
+    ))
 }

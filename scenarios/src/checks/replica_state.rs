@@ -1,7 +1,7 @@
 //! What the checks remember of a replica from one step to the next.
 
 use meshos_core::action::Fault;
-use meshos_core::chain::entry::Tip;
+use meshos_core::chain::entry::LogPosition;
 use meshos_core::chain::order::Vote;
 use meshos_core::id::{Epoch, NodeId, Seq};
 use meshos_core::replica::Chain;
@@ -9,7 +9,7 @@ use meshos_core::replica::role::Role;
 
 /// The state of one replica after a step, as far as any check compares it.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Glance {
+pub struct ReplicaState {
     /// The present epoch.
     pub epoch: Epoch,
     /// Whom it votes for in it.
@@ -29,20 +29,20 @@ pub struct Glance {
     /// Unknown entries.
     pub unknown: u64,
     /// The checkpoint's end.
-    pub floor: Tip,
+    pub floor: LogPosition,
     /// What it compared with its leader.
     pub verified: Seq,
     /// What it believes committed.
     pub commit: Seq,
     /// The end of its log.
-    pub tip: Tip,
+    pub tip: LogPosition,
     /// The end of what it believes durable.
-    pub durable: Tip,
+    pub durable: LogPosition,
     /// What it believes stored as committed.
     pub stored: Seq,
 }
 
-impl Glance {
+impl ReplicaState {
     /// A replica as it is now.
     pub fn of(chain: &Chain) -> Self {
         let log = chain.log();

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Clock, config, randomness, timers and output, for the length of one call.
-pub(crate) struct Cx<'a> {
+pub(crate) struct StepContext<'a> {
     pub(crate) now: Instant,
     pub(crate) wall: Wall,
     pub(crate) me: Run,
@@ -44,7 +44,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) out: &'a mut Actions,
 }
 
-impl Cx<'_> {
+impl StepContext<'_> {
     pub(crate) fn count(&mut self, count: Count) {
         self.counters.add(count);
     }

@@ -14,7 +14,9 @@ use crate::model::{Freshness, Host, Output, wire_size};
 use meshos_core::chain::entry::Entry;
 use meshos_core::client::{Answer, Reason};
 use meshos_core::id::{ChainId, NodeId, Seq};
-use meshos_core::message::{Body, ChainMessage, Confirm, Heartbeat, Message, Round, Talk};
+use meshos_core::message::{
+    Body, ChainMessage, Confirm, Heartbeat, Message, ReplicaMessage, Round,
+};
 use meshos_core::node::Node;
 use meshos_core::wire;
 use meshos_sim::hook::{Cause, Step};
@@ -23,7 +25,7 @@ use meshos_sim::violation::Violation;
 use std::sync::Arc;
 
 impl Checks {
-    pub(super) fn hear_effects(
+    pub(super) fn check_effects(
         &mut self,
         step: &Step<'_, Host>,
         node: &Node,
@@ -32,11 +34,11 @@ impl Checks {
             match effect {
                 Effect::Send { to, message } => {
                     let to = crate::model::node_id(*to);
-                    self.hear_message(step, node, to, &message.message)?;
+                    self.check_message(step, node, to, &message.message)?;
                 }
                 Effect::Broadcast { .. } | Effect::Disk { .. } => self.stirred = step.view.at(),
                 Effect::Output(Output::Answer { ticket, answer }) => {
-                    self.hear_answer(step, *ticket, answer)?;
+                    self.check_answer(step, *ticket, answer)?;
                 }
                 Effect::Output(Output::Refused { .. } | Output::Note { .. }) => {}
             }
@@ -45,7 +47,7 @@ impl Checks {
     }
 
     #[inline]
-    fn hear_message(
+    fn check_message(
         &mut self,
         step: &Step<'_, Host>,
         node: &Node,
@@ -69,18 +71,18 @@ impl Checks {
                 if self.listens(to) {
                     self.stirred = step.view.at();
                 }
-                self.hear_rows(step, node, beat)
+                self.check_rows(step, node, beat)
             }
             Body::Chain(chain) => {
                 // What nobody can repair is asked for again and again, once per heartbeat.
-                if !matches!(chain.talk, Talk::Fetch { .. }) {
+                if !matches!(chain.content, ReplicaMessage::Fetch { .. }) {
                     self.stirred = step.view.at();
                 }
-                self.hear_talk(step, to, chain)
+                self.check_content(step, to, chain)
             }
             Body::Confirmed(confirms) => {
                 self.stirred = step.view.at();
-                self.hear_confirmed(step, confirms)
+                self.check_confirmed(step, confirms)
             }
             Body::Confirm(_) | Body::Forward(_) | Body::Forwarded { .. } => {
                 self.stirred = step.view.at();
@@ -95,7 +97,7 @@ impl Checks {
         track.run.is_some() && !track.wiped
     }
 
-    fn hear_rows(
+    fn check_rows(
         &mut self,
         step: &Step<'_, Host>,
         node: &Node,
@@ -123,7 +125,7 @@ impl Checks {
         Ok(())
     }
 
-    fn hear_confirmed(
+    fn check_confirmed(
         &mut self,
         step: &Step<'_, Host>,
         confirms: &[Confirm],
@@ -142,7 +144,7 @@ impl Checks {
         Ok(())
     }
 
-    fn hear_talk(
+    fn check_content(
         &mut self,
         step: &Step<'_, Host>,
         to: NodeId,
@@ -157,11 +159,11 @@ impl Checks {
         instance::observe(self.chains[chain].generation, message.generation)?;
         let voter = track.replicas[place].voter;
         let Some(voter) = voter else {
-            return amnesia::stranger(me, counts(&message.talk));
+            return amnesia::stranger(me, counts(&message.content));
         };
         let n = message.epoch.n;
-        match &message.talk {
-            Talk::Pull { since, durable, .. } => {
+        match &message.content {
+            ReplicaMessage::Pull { since, durable, .. } => {
                 let replica = &mut self.nodes[step.node.at()].replicas[place];
                 promise_order::observe(Said::Acknowledged, n, &replica.glance)?;
                 let Some(durable) = durable else {
@@ -174,44 +176,44 @@ impl Checks {
                 }
                 Ok(())
             }
-            Talk::Chunk { entries, .. } | Talk::Fetched { entries, .. } => {
+            ReplicaMessage::Chunk { entries, .. } | ReplicaMessage::Fetched { entries, .. } => {
                 if !entries.is_empty() {
                     self.obligations.on_served(chain, to);
                 }
                 self.spend(step, bytes_of(entries))
             }
-            Talk::Reset { part, .. } => {
+            ReplicaMessage::InstallSnapshot { part, .. } => {
                 self.obligations.on_served(chain, to);
                 self.spend(step, part.len() as u64)
             }
-            Talk::VoteRequest {
+            ReplicaMessage::VoteRequest {
                 round: Round::Real,
                 asked,
                 tail,
                 ..
-            } => self.hear_ask(step, (place, voter), asked.n, *tail),
-            Talk::VoteReply {
+            } => self.check_ask(step, (place, voter), asked.n, *tail),
+            ReplicaMessage::VoteReply {
                 round,
                 asked,
                 granted: true,
                 ..
-            } => self.hear_grant(step, (place, voter), *round, (asked.n, to)),
-            Talk::VoteRequest { .. }
-            | Talk::VoteReply { .. }
-            | Talk::Conflict { .. }
-            | Talk::Outdated
-            | Talk::Regressed { .. }
-            | Talk::Fetch { .. }
-            | Talk::CatchUp { .. }
-            | Talk::Parts { .. } => Ok(()),
+            } => self.check_grant(step, (place, voter), *round, (asked.n, to)),
+            ReplicaMessage::VoteRequest { .. }
+            | ReplicaMessage::VoteReply { .. }
+            | ReplicaMessage::Conflict { .. }
+            | ReplicaMessage::Outdated
+            | ReplicaMessage::Regressed { .. }
+            | ReplicaMessage::Fetch { .. }
+            | ReplicaMessage::CatchUp { .. }
+            | ReplicaMessage::SnapshotRequest { .. } => Ok(()),
             // A leader that cannot commit names those that could not either, and hands over
             // without waiting for a target to be level.
-            Talk::TransferNow { tried, .. } if !tried.is_empty() => {
+            ReplicaMessage::TransferNow { tried, .. } if !tried.is_empty() => {
                 let track = self.nodes[step.node.at()].replicas[place].chain;
                 self.chains[track].causes.transfer = true;
                 Ok(())
             }
-            Talk::TransferNow { .. } => {
+            ReplicaMessage::TransferNow { .. } => {
                 let tip = self.nodes[step.node.at()].replicas[place].glance.tip;
                 let at = step.view.at();
                 self.obligations.on_told((chain, n), (me, to), tip, at);
@@ -227,7 +229,7 @@ impl Checks {
     }
 
     /// A candidate asks for binding votes, which is its own vote.
-    fn hear_ask(
+    fn check_ask(
         &mut self,
         step: &Step<'_, Host>,
         (place, voter): (usize, usize),
@@ -247,7 +249,7 @@ impl Checks {
     }
 
     /// A voter says yes to the candidate `to`.
-    fn hear_grant(
+    fn check_grant(
         &mut self,
         step: &Step<'_, Host>,
         (place, voter): (usize, usize),
@@ -265,7 +267,7 @@ impl Checks {
                 if in_message
                     && self.consents_to_silence
                     && let Some(heard) = step::heard(
-                        (step.view, &track.ear),
+                        (step.view, &track.view_of_peers),
                         replica.chain,
                         run,
                         &replica.glance,
@@ -286,7 +288,7 @@ impl Checks {
         Ok(())
     }
 
-    fn hear_answer(
+    fn check_answer(
         &mut self,
         step: &Step<'_, Host>,
         ticket: u64,
@@ -299,7 +301,7 @@ impl Checks {
         let (about, when) = ((place, &self.chains[place]), (step.node, step.view));
         self.obligations.on_answer(about, when, (ticket, answer))?;
         if let Answer::Rejected(reason) = answer {
-            self.hear_refusal(step.node, &attempt, *reason)?;
+            self.check_refusal(step.node, &attempt, *reason)?;
         }
         let chain = &mut self.chains[place];
         match answer {
@@ -329,12 +331,12 @@ impl Checks {
                 floor,
                 commit,
                 entries,
-            } => self.hear_entries(step, &attempt, (*floor, *commit), entries),
+            } => self.check_entries(step, &attempt, (*floor, *commit), entries),
             Answer::Corrupt { .. } | Answer::Transferred => Ok(()),
         }
     }
 
-    fn hear_refusal(
+    fn check_refusal(
         &self,
         node: NodeIndex,
         attempt: &Attempt,
@@ -349,7 +351,7 @@ impl Checks {
         refusals::observe(reason, &attempt.asked, above, chain.causes, self.lowest)
     }
 
-    fn hear_entries(
+    fn check_entries(
         &mut self,
         step: &Step<'_, Host>,
         attempt: &Attempt,
@@ -415,21 +417,21 @@ fn bytes_of(entries: &[Arc<Entry>]) -> u64 {
 }
 
 /// Whether somebody could count this for its sender.
-fn counts(talk: &Talk) -> Counts {
-    match talk {
-        Talk::VoteRequest { .. }
-        | Talk::Pull { .. }
-        | Talk::Chunk { .. }
-        | Talk::Conflict { .. }
-        | Talk::Reset { .. }
-        | Talk::Regressed { .. }
-        | Talk::TransferNow { .. }
-        | Talk::Fetched { .. }
-        | Talk::VoteReply { granted: true, .. } => Counts::Yes,
-        Talk::VoteReply { granted: false, .. }
-        | Talk::Outdated
-        | Talk::Fetch { .. }
-        | Talk::CatchUp { .. }
-        | Talk::Parts { .. } => Counts::No,
+fn counts(content: &ReplicaMessage) -> Counts {
+    match content {
+        ReplicaMessage::VoteRequest { .. }
+        | ReplicaMessage::Pull { .. }
+        | ReplicaMessage::Chunk { .. }
+        | ReplicaMessage::Conflict { .. }
+        | ReplicaMessage::InstallSnapshot { .. }
+        | ReplicaMessage::Regressed { .. }
+        | ReplicaMessage::TransferNow { .. }
+        | ReplicaMessage::Fetched { .. }
+        | ReplicaMessage::VoteReply { granted: true, .. } => Counts::Yes,
+        ReplicaMessage::VoteReply { granted: false, .. }
+        | ReplicaMessage::Outdated
+        | ReplicaMessage::Fetch { .. }
+        | ReplicaMessage::CatchUp { .. }
+        | ReplicaMessage::SnapshotRequest { .. } => Counts::No,
     }
 }

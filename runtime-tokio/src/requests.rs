@@ -6,7 +6,7 @@
 
 use crate::inbox::{Refused, Sender};
 use crate::net::{LinkStatus, Links};
-use crate::ports::Desk;
+use crate::ports::Requests;
 use crate::store::Gauge;
 use meshos_core::action::Note;
 use meshos_core::client::{Answer, ClientRequest};
@@ -35,9 +35,9 @@ pub struct Status {
     pub entry_bytes_max: u32,
 }
 
-/// The desk of one node; clones share it.
+/// Who waits for an answer of one node, and what it says of itself; clones share it.
 #[derive(Clone, Debug)]
-pub struct FrontDesk {
+pub struct PendingRequests {
     inbox: Sender,
     shared: Arc<Shared>,
 }
@@ -52,7 +52,7 @@ struct Shared {
     leading: watch::Sender<usize>,
 }
 
-/// What the desk knows of a chain for good.
+/// What is known of a chain for good.
 #[derive(Debug)]
 struct Name {
     name: String,
@@ -69,8 +69,8 @@ struct Open {
     led: BTreeSet<ChainId>,
 }
 
-impl FrontDesk {
-    /// A desk that feeds `inbox`, of `node`, which has not stepped yet, whose store `store` shows
+impl PendingRequests {
+    /// Nobody waits yet: feeds `inbox`, of `node`, which has not stepped yet, whose store `store` shows
     /// at work, and whose links are `links`.
     pub fn new(inbox: Sender, node: &Node, store: Gauge, links: Links) -> Self {
         let name = |chain: &Chain| {
@@ -160,7 +160,7 @@ impl FrontDesk {
     }
 }
 
-impl Desk<Node> for FrontDesk {
+impl Requests<Node> for PendingRequests {
     fn reply(&mut self, ticket: Ticket, answer: Answer) {
         let waiting = self.open().waiting.remove(&ticket);
         if let Some(sender) = waiting {

@@ -3,7 +3,7 @@
 use super::Checks;
 use super::no_disruption::Heard;
 use meshos_core::id::{Incarnation, NodeId, Number};
-use meshos_core::message::{Body, Heartbeat, Message, Purpose, Talk};
+use meshos_core::message::{Body, Heartbeat, Message, Purpose, ReplicaMessage};
 use meshos_core::replica::role::Role;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Now;
@@ -20,11 +20,11 @@ struct Peer {
 
 /// What one run of a node has heard.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ear {
+pub(super) struct PeerView {
     peers: Vec<Peer>,
 }
 
-impl Ear {
+impl PeerView {
     pub(super) fn new(nodes: u16, chains: usize) -> Self {
         let peer = Peer {
             claims: vec![None; chains],
@@ -94,8 +94,8 @@ impl Checks {
             Body::Heartbeat(beat) => self.on_heartbeat(node, from, now, message, beat),
             Body::Chain(chain) => {
                 self.consents_to_silence = matches!(
-                    chain.talk,
-                    Talk::VoteRequest {
+                    chain.content,
+                    ReplicaMessage::VoteRequest {
                         purpose: Purpose::Silence,
                         ..
                     }
@@ -119,7 +119,7 @@ impl Checks {
         let is_founder = self.configs[0].store_of(message.from.node) == Some(message.from.store);
         let run = message.from.incarnation;
         let at = now.instant.as_nanos();
-        if !is_meant || !is_founder || !track.ear.on_heartbeat(from, run, beat, at) {
+        if !is_meant || !is_founder || !track.view_of_peers.on_heartbeat(from, run, beat, at) {
             return;
         }
         for row in &beat.rows {
@@ -130,7 +130,7 @@ impl Checks {
                 continue;
             };
             let leads = row.state.filter(|state| state.role == Role::Leader);
-            track.ear.peers[from.at()].claims[chain] = leads.map(|state| state.epoch.n);
+            track.view_of_peers.peers[from.at()].claims[chain] = leads.map(|state| state.epoch.n);
         }
     }
 }

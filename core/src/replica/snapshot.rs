@@ -2,14 +2,14 @@
 //! for the bandwidth budget, and what is lost of them alone is sent again.
 
 use super::ship::bytes_max;
-use super::{Chain, Cx};
+use super::{Chain, StepContext};
 use crate::chain::checkpoint;
-use crate::chain::entry::{EntryHash, Tip};
+use crate::chain::entry::{EntryHash, LogPosition};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::chain::payload::leading;
 use crate::count::Count;
 use crate::id::{Attempt, Member, NodeId, Seq};
-use crate::message::Talk;
+use crate::message::ReplicaMessage;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 /// A checkpoint of which some parts arrived.
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
-pub(super) struct Incoming {
-    floor: Tip,
+pub(super) struct SnapshotReceive {
+    floor: LogPosition,
     checkpoint: EntryHash,
     length: u32,
     parts: BTreeMap<u32, Vec<u8>>,
@@ -30,7 +30,7 @@ pub(super) struct Incoming {
     asked: Option<(Attempt, u32)>,
 }
 
-impl Incoming {
+impl SnapshotReceive {
     /// End of what is there without a gap.
     fn end(&self) -> u32 {
         let mut end = 0;
@@ -61,9 +61,9 @@ impl Incoming {
 
 /// A checkpoint on its way to a member: the first part unasked, the rest when it is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Parcel {
+pub(super) struct SnapshotSend {
     pub(super) attempt: Attempt,
-    floor: Tip,
+    floor: LogPosition,
     checkpoint: EntryHash,
     bytes: Bytes,
     /// Up to where it is there.
@@ -74,7 +74,7 @@ pub(super) struct Parcel {
     is_missing: bool,
 }
 
-impl Hash for Parcel {
+impl Hash for SnapshotSend {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // The hash of the bytes stands for them.
         (self.attempt, self.floor, self.checkpoint).hash(state);
@@ -82,7 +82,7 @@ impl Hash for Parcel {
     }
 }
 
-impl Parcel {
+impl SnapshotSend {
     fn of(checkpoint: &Checkpoint, attempt: Attempt) -> Self {
         let bytes = postcard::to_allocvec(checkpoint).expect("a checkpoint is plain data");
         assert!(
@@ -111,13 +111,13 @@ impl Parcel {
     }
 
     /// Whether a part of it may be sent.
-    pub(super) fn is_due(&self, node: NodeId, cx: &Cx<'_>) -> bool {
+    pub(super) fn is_due(&self, node: NodeId, cx: &StepContext<'_>) -> bool {
         let max = cx.config.limits().chunks_in_flight_max as usize;
         self.next < self.end && cx.windows.is_open(node, self.attempt, max)
     }
 
     /// The member says again what it has.
-    fn hear_again(&mut self, node: NodeId, cx: &mut Cx<'_>) {
+    fn hear_again(&mut self, node: NodeId, cx: &mut StepContext<'_>) {
         self.is_missing = true;
         if self.send_missing(node, cx).is_some() {
             cx.count(Count::StillUnderWay);
@@ -131,7 +131,11 @@ impl Parcel {
 
     /// Sends again what the member misses: what should have come by now, and not what may still be
     /// on its way. Until then, when to look again; the member need not ask once more.
-    pub(super) fn send_missing(&mut self, node: NodeId, cx: &mut Cx<'_>) -> Option<Instant> {
+    pub(super) fn send_missing(
+        &mut self,
+        node: NodeId,
+        cx: &mut StepContext<'_>,
+    ) -> Option<Instant> {
         if !self.is_missing {
             return None;
         }
@@ -152,10 +156,10 @@ impl Parcel {
     }
 
     /// Its next part.
-    pub(super) fn take(&mut self, length: u32) -> Talk {
+    pub(super) fn take(&mut self, length: u32) -> ReplicaMessage {
         let (offset, end) = (self.next, self.next + length);
         self.next = end;
-        Talk::Reset {
+        ReplicaMessage::InstallSnapshot {
             attempt: self.attempt,
             floor: self.floor,
             checkpoint: self.checkpoint,
@@ -170,20 +174,20 @@ impl Chain {
     /// Sends the first part of the checkpoint at the floor to a member that wants what is behind
     /// `since`. One that was begun for the same request goes on, unless the member got past it
     /// meanwhile by late chunks: then it would bring nothing.
-    pub(super) fn send_reset(
+    pub(super) fn send_snapshot(
         &mut self,
         to: &Member,
         attempt: Attempt,
         since: Seq,
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let present = self.log.checkpoint().floor;
-        if let Some(parcel) = self.serving.parcels.get_mut(&to.node) {
-            let is_of_use = parcel.floor == present || parcel.floor.end > since;
-            if parcel.attempt == attempt && is_of_use {
-                return parcel.hear_again(to.node, cx);
+        if let Some(snapshot) = self.serving.snapshots.get_mut(&to.node) {
+            let is_of_use = snapshot.floor == present || snapshot.floor.end > since;
+            if snapshot.attempt == attempt && is_of_use {
+                return snapshot.hear_again(to.node, cx);
             }
-            cx.windows.forget(to.node, parcel.attempt);
+            cx.windows.forget(to.node, snapshot.attempt);
         }
         // Entries on their way to it are of no use before it, and would take the place of parts.
         let lead = self.lead.as_mut();
@@ -191,89 +195,95 @@ impl Chain {
         if let Some(stream) = follower.and_then(|follower| follower.stream.take()) {
             cx.windows.forget(to.node, stream.attempt);
         }
-        let mut parcel = Parcel::of(self.log.checkpoint(), attempt);
-        parcel.end = part_max(to.node, cx).min(parcel.length());
-        self.serving.parcels.insert(to.node, parcel);
+        let mut snapshot = SnapshotSend::of(self.log.checkpoint(), attempt);
+        snapshot.end = part_max(to.node, cx).min(snapshot.length());
+        self.serving.snapshots.insert(to.node, snapshot);
     }
 
     /// A member holds the part of our checkpoint before `offset`. If retention dropped that
     /// checkpoint it asks anew after a while.
-    pub(super) fn on_parts(
+    pub(super) fn on_snapshot_request(
         &mut self,
         asker: &Member,
         attempt: Attempt,
         (checkpoint, offset): (EntryHash, u32),
-        cx: &mut Cx<'_>,
+        cx: &mut StepContext<'_>,
     ) {
         let node = asker.node;
-        let kept = self.serving.parcels.remove(&node);
-        if let Some(parcel) = &kept
-            && parcel.attempt > attempt
+        let kept = self.serving.snapshots.remove(&node);
+        if let Some(snapshot) = &kept
+            && snapshot.attempt > attempt
         {
             self.serving
-                .parcels
-                .extend(kept.map(|parcel| (node, parcel)));
+                .snapshots
+                .extend(kept.map(|snapshot| (node, snapshot)));
             return cx.count(Count::StaleAnswer);
         }
-        let kept = kept.filter(|parcel| {
-            let is_same = parcel.checkpoint == checkpoint;
-            if !is_same || parcel.attempt != attempt {
-                cx.windows.forget(node, parcel.attempt);
+        let kept = kept.filter(|snapshot| {
+            let is_same = snapshot.checkpoint == checkpoint;
+            if !is_same || snapshot.attempt != attempt {
+                cx.windows.forget(node, snapshot.attempt);
             }
             is_same
         });
-        let present = || Parcel::of(self.log.checkpoint(), attempt);
-        let mut parcel = kept.unwrap_or_else(present);
-        if parcel.checkpoint != checkpoint || offset > parcel.length() {
+        let present = || SnapshotSend::of(self.log.checkpoint(), attempt);
+        let mut snapshot = kept.unwrap_or_else(present);
+        if snapshot.checkpoint != checkpoint || offset > snapshot.length() {
             return cx.count(Count::StaleAnswer);
         }
         cx.windows
             .acknowledge(node, attempt, (u64::from(offset), false), cx.now);
-        if parcel.attempt != attempt {
-            (parcel.attempt, parcel.held, parcel.next) = (attempt, offset, offset);
-            parcel.is_missing = false;
-        } else if offset > parcel.held {
-            parcel.held = offset;
-            parcel.next = parcel.next.max(offset);
-            parcel.is_missing = false;
-        } else if offset == parcel.held && parcel.end == parcel.length() {
-            parcel.hear_again(node, cx);
+        if snapshot.attempt != attempt {
+            (snapshot.attempt, snapshot.held, snapshot.next) = (attempt, offset, offset);
+            snapshot.is_missing = false;
+        } else if offset > snapshot.held {
+            snapshot.held = offset;
+            snapshot.next = snapshot.next.max(offset);
+            snapshot.is_missing = false;
+        } else if offset == snapshot.held && snapshot.end == snapshot.length() {
+            snapshot.hear_again(node, cx);
         }
-        parcel.end = parcel.length();
-        self.serving.parcels.insert(node, parcel);
+        snapshot.end = snapshot.length();
+        self.serving.snapshots.insert(node, snapshot);
     }
 
     /// Says up to where a checkpoint is here, which asks for the rest, once per request and end.
-    fn ask_parts(&self, from: NodeId, incoming: &mut Incoming, attempt: Attempt, cx: &mut Cx<'_>) {
-        let offset = incoming.end();
-        let before = incoming.asked.replace((attempt, offset));
+    fn request_snapshot(
+        &self,
+        from: NodeId,
+        receiving: &mut SnapshotReceive,
+        attempt: Attempt,
+        cx: &mut StepContext<'_>,
+    ) {
+        let offset = receiving.end();
+        let before = receiving.asked.replace((attempt, offset));
         if before == Some((attempt, offset)) {
             return;
         }
         if before.is_some_and(|(before, _)| before != attempt) {
             cx.count(Count::ResetContinued);
         }
-        let checkpoint = incoming.checkpoint;
-        let talk = Talk::Parts {
+        let checkpoint = receiving.checkpoint;
+        let content = ReplicaMessage::SnapshotRequest {
             attempt,
             checkpoint,
             offset,
         };
-        self.say_to(from, talk, cx);
+        self.send_to_node(from, content, cx);
     }
 
     /// Repeats what is missing of the leader's checkpoint.
-    pub(super) fn ask_parts_again(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn request_snapshot_again(&mut self, cx: &mut StepContext<'_>) {
         let asked = self.leader.zip(self.follow.stream);
         if let Some((leader, attempt)) = asked
-            && let Some(mut incoming) = self.follow.incoming.take()
+            && let Some(mut receiving) = self.follow.receiving.take()
         {
-            if incoming.end() > 0 {
+            if receiving.end() > 0 {
                 cx.count(Count::ResetContinued);
             }
-            incoming.ask_again();
-            self.ask_parts(leader, &mut incoming, attempt, cx);
-            self.follow.incoming = Some(incoming);
+            receiving.ask_again();
+            self.request_snapshot(leader, &mut receiving, attempt, cx);
+            self.follow.receiving = Some(receiving);
         }
     }
 
@@ -281,23 +291,30 @@ impl Chain {
     pub(super) fn take_part(
         &self,
         from: NodeId,
-        incoming: &mut Option<Incoming>,
-        talk: &Talk,
-        cx: &mut Cx<'_>,
+        receiving: &mut Option<SnapshotReceive>,
+        content: &ReplicaMessage,
+        cx: &mut StepContext<'_>,
     ) -> Option<Arc<Checkpoint>> {
-        let whole = gather(incoming, talk, cx);
-        if let (Talk::Reset { attempt, .. }, Some(incoming)) = (talk, incoming) {
-            self.ask_parts(from, incoming, *attempt, cx);
+        let whole = gather(receiving, content, cx);
+        if let (ReplicaMessage::InstallSnapshot { attempt, .. }, Some(receiving)) =
+            (content, receiving)
+        {
+            self.request_snapshot(from, receiving, *attempt, cx);
         }
         whole
     }
 
     /// One part of the leader's checkpoint arrived.
-    pub(super) fn on_reset_part(&mut self, from: NodeId, talk: &Talk, cx: &mut Cx<'_>) {
-        let &Talk::Reset { attempt, floor, .. } = talk else {
+    pub(super) fn on_snapshot_part(
+        &mut self,
+        from: NodeId,
+        content: &ReplicaMessage,
+        cx: &mut StepContext<'_>,
+    ) {
+        let &ReplicaMessage::InstallSnapshot { attempt, floor, .. } = content else {
             return;
         };
-        let is_equal = self.log.tip_at(floor.end) == Some(floor);
+        let is_equal = self.log.position_at(floor.end) == Some(floor);
         // What was compared with this leader it cannot have dropped without our knowing a commit
         // behind it.
         let is_news = floor.end > self.commit.max(self.verified) && !is_equal;
@@ -307,7 +324,7 @@ impl Chain {
             // nothing behind what failed is shared: the comparison goes on from there.
             self.follow.next = next;
             self.follow.stream = None;
-            self.follow.incoming = None;
+            self.follow.receiving = None;
             return;
         }
         if self.follow.stream != Some(attempt) || self.is_resetting() || !is_news {
@@ -318,16 +335,16 @@ impl Chain {
             self.follow.next = self.follow.shared;
             return cx.count(Count::ResetIgnored);
         }
-        let mut incoming = self.follow.incoming.take();
-        self.follow.reset = self.take_part(from, &mut incoming, talk, cx);
-        self.follow.incoming = incoming;
+        let mut receiving = self.follow.receiving.take();
+        self.follow.reset = self.take_part(from, &mut receiving, content, cx);
+        self.follow.receiving = receiving;
         self.follow.patience.answered(cx.now);
         self.expect_progress(cx);
     }
 
     /// Whether the entry before the floor is unknown here and may be the leader's, and so may
     /// those that follow it.
-    fn may_hold(&self, floor: Tip) -> bool {
+    fn may_hold(&self, floor: LogPosition) -> bool {
         let last = floor.end.before().and_then(|last| self.log.slot(last));
         let next = self.unknown_end(floor.end);
         let highest = self.log.entry(next).map(|entry| entry.epoch);
@@ -338,7 +355,11 @@ impl Chain {
     }
 
     /// The checkpoint is durable and the old log is gone from the store.
-    pub(super) fn on_reset_durable(&mut self, checkpoint: Arc<Checkpoint>, cx: &mut Cx<'_>) {
+    pub(super) fn on_reset_durable(
+        &mut self,
+        checkpoint: Arc<Checkpoint>,
+        cx: &mut StepContext<'_>,
+    ) {
         cx.count(Count::ResetInstalled);
         let floor = checkpoint.floor.end;
         self.log.reset(checkpoint);
@@ -352,18 +373,18 @@ impl Chain {
 
 /// Takes one part of a checkpoint; gives the checkpoint once all of it is there and sound.
 fn gather(
-    incoming: &mut Option<Incoming>,
-    talk: &Talk,
-    cx: &mut Cx<'_>,
+    receiving: &mut Option<SnapshotReceive>,
+    content: &ReplicaMessage,
+    cx: &mut StepContext<'_>,
 ) -> Option<Arc<Checkpoint>> {
-    let &Talk::Reset {
+    let &ReplicaMessage::InstallSnapshot {
         floor,
         checkpoint,
         length,
         offset,
         ref part,
         ..
-    } = talk
+    } = content
     else {
         return None;
     };
@@ -371,12 +392,12 @@ fn gather(
         cx.count(Count::ResetIgnored);
         return None;
     }
-    let same = |incoming: &Incoming| {
-        (incoming.floor, incoming.checkpoint, incoming.length) == (floor, checkpoint, length)
+    let same = |receiving: &SnapshotReceive| {
+        (receiving.floor, receiving.checkpoint, receiving.length) == (floor, checkpoint, length)
     };
-    if !incoming.as_ref().is_some_and(same) {
+    if !receiving.as_ref().is_some_and(same) {
         let parts = BTreeMap::new();
-        *incoming = Some(Incoming {
+        *receiving = Some(SnapshotReceive {
             floor,
             checkpoint,
             length,
@@ -385,7 +406,7 @@ fn gather(
             asked: None,
         });
     }
-    let whole = incoming.as_mut()?;
+    let whole = receiving.as_mut()?;
     if !part.is_empty() && !whole.parts.contains_key(&offset) {
         whole.parts.insert(offset, part.to_vec());
         whole.received = whole.received.saturating_add(part.len() as u32);
@@ -393,7 +414,7 @@ fn gather(
     if whole.received < whole.length {
         return None;
     }
-    let whole = incoming.take()?;
+    let whole = receiving.take()?;
     let bytes: Vec<u8> = whole.parts.into_values().flatten().collect();
     let is_intact = EntryHash(leading(&blake3::hash(&bytes))) == whole.checkpoint;
     let decoded = postcard::from_bytes::<Checkpoint>(&bytes)
@@ -408,6 +429,6 @@ fn gather(
 }
 
 /// The longest part of a checkpoint in one message to a member.
-pub(super) fn part_max(node: NodeId, cx: &Cx<'_>) -> u32 {
+pub(super) fn part_max(node: NodeId, cx: &StepContext<'_>) -> u32 {
     u32::try_from(bytes_max(node, cx)).unwrap_or(u32::MAX)
 }
