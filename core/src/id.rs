@@ -81,8 +81,20 @@ newtype! {
     Ticket(u64)
 }
 newtype! {
-    /// A count of messages or requests sent by one incarnation, from 1.
-    Number(u64)
+    /// A run's own count of its operations on the store, from 1.
+    OpNumber(u64)
+}
+newtype! {
+    /// A run's own count of its questions to peers, from 1.
+    AttemptNumber(u64)
+}
+newtype! {
+    /// A run's own count of its heartbeats to one peer, from 1.
+    HeartbeatNumber(u64)
+}
+newtype! {
+    /// A follower's own count of its pulls, from 1.
+    PullNumber(u64)
 }
 
 impl Seq {
@@ -115,13 +127,20 @@ impl Seq {
     }
 }
 
-impl Number {
-    /// Counts one up and returns the new value; the first value ever returned is 1.
-    pub fn advance(&mut self) -> Self {
-        self.0 = self.0.saturating_add(1);
-        *self
-    }
+/// Numbers that are counted.
+macro_rules! counted {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Counts one up and returns the new value; the first value ever returned is 1.
+            pub fn advance(&mut self) -> Self {
+                self.0 = self.0.saturating_add(1);
+                *self
+            }
+        }
+    )*};
 }
+
+counted!(OpNumber, AttemptNumber, HeartbeatNumber, PullNumber);
 
 /// A chain, by its name: the first 8 bytes of BLAKE3 over the name, never 0 (D10).
 #[derive(
@@ -203,7 +222,7 @@ pub struct OpId {
     /// The run that ordered it, so that an answer from before a restart is never mistaken.
     pub incarnation: Incarnation,
     /// Its number within the run, from 1.
-    pub number: Number,
+    pub number: OpNumber,
 }
 
 /// One question to a peer, named by the run that asks; the answer repeats it.
@@ -212,7 +231,7 @@ pub struct Attempt {
     /// The asker's run.
     pub incarnation: Incarnation,
     /// Its number within the run, from 1.
-    pub number: Number,
+    pub number: AttemptNumber,
 }
 
 /// A client of a chain: the position of the entry that opened it, so ids never recur (D15).

@@ -13,8 +13,8 @@ use crate::chain::entry::{Entry, EntryHash, LogPosition, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Level, Reason};
 use crate::id::{
-    Attempt, ChainId, ClusterId, Epoch, Gen, Incarnation, NodeId, Number, Replica, Run, Seq,
-    StoreId,
+    Attempt, ChainId, ClusterId, Epoch, Gen, HeartbeatNumber, Incarnation, NodeId, PullNumber,
+    Replica, Run, Seq, StoreId,
 };
 use crate::replica::role::Role;
 use crate::time::Wall;
@@ -77,9 +77,9 @@ impl Body {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Counts the sender's heartbeats to this peer.
-    pub number: Number,
+    pub number: HeartbeatNumber,
     /// The newest heartbeat heard from the addressee.
-    pub echo: Option<(Incarnation, Number)>,
+    pub echo: Option<(Incarnation, HeartbeatNumber)>,
     /// The addressee's rows are known up to this version of this incarnation of it.
     pub acknowledged: Option<(Incarnation, u64)>,
     /// The sender's wall clock.
@@ -195,7 +195,7 @@ pub enum ReplicaMessage {
         /// The stream of chunks that it opens, or acknowledges when the leader knows it.
         attempt: Attempt,
         /// Counts the sender's pulls, so that a late one is not taken for a regression (D13g).
-        number: Number,
+        number: PullNumber,
     },
     /// Entries behind an equal predecessor; none to ship only commit and floor.
     Chunk {

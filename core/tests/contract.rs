@@ -10,7 +10,7 @@ use meshos_core::chain::payload::Payload;
 use meshos_core::config::Retention;
 use meshos_core::count::Count;
 use meshos_core::event::{Boot, Event, Input, Seed};
-use meshos_core::id::{Epoch, Gen, Incarnation, NodeId, Number, OpId, StoreId};
+use meshos_core::id::{Epoch, Gen, Incarnation, NodeId, OpId, OpNumber, StoreId};
 use meshos_core::node::{Node, StartError};
 use meshos_core::time::{Instant, Wall};
 use std::sync::Arc;
@@ -69,7 +69,7 @@ fn an_answer_to_another_run_is_counted_and_changes_nothing() {
     out.drain();
     let before = node.state_hash();
     for (incarnation, number) in [(7, 1), (1, 99)] {
-        let (incarnation, number) = (Incarnation::new(incarnation), Number::new(number));
+        let (incarnation, number) = (Incarnation::new(incarnation), OpNumber::new(number));
         let input = Input::Done {
             op: OpId {
                 incarnation,

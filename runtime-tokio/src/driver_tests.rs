@@ -7,7 +7,7 @@ use meshos_core::chain::order::{Order, StoreError, Vote};
 use meshos_core::client::Answer;
 use meshos_core::hash::StateHash;
 use meshos_core::id::{
-    ChainId, ClusterId, Gen, Incarnation, NodeId, Number, Run, Seq, StoreId, Ticket,
+    ChainId, ClusterId, Gen, Incarnation, NodeId, OpNumber, Run, Seq, StoreId, Ticket,
 };
 use meshos_core::message::{Body, Message};
 use meshos_core::time::Wall;
@@ -202,7 +202,7 @@ impl Bench {
 fn op(number: u64) -> OpId {
     OpId {
         incarnation: Incarnation::new(1),
-        number: Number::new(number),
+        number: OpNumber::new(number),
     }
 }
 

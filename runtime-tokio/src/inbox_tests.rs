@@ -1,6 +1,6 @@
 use super::*;
 use futures::task::noop_waker;
-use meshos_core::id::{ClusterId, Incarnation, Number, Run, StoreId};
+use meshos_core::id::{ClusterId, Incarnation, OpNumber, Run, StoreId};
 use meshos_core::message::Body;
 use std::pin::pin;
 
@@ -20,7 +20,7 @@ fn message() -> Arc<Message> {
 fn op(number: u64) -> OpId {
     OpId {
         incarnation: Incarnation::new(1),
-        number: Number::new(number),
+        number: OpNumber::new(number),
     }
 }
 

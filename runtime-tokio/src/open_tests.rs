@@ -5,7 +5,7 @@ use meshos_core::chain::entry::{LogPosition, Membership};
 use meshos_core::chain::order::{Checkpoint, Order, Vote};
 use meshos_core::chain::store::FileName;
 use meshos_core::id::{
-    ChainId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId, Number, OpId,
+    ChainId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId, OpId, OpNumber,
     Replica, Seq, StoreId,
 };
 use std::sync::Arc;
@@ -75,7 +75,7 @@ fn what_was_committed_is_there_at_the_next_start() {
     };
     let op = OpId {
         incarnation: Incarnation::new(1),
-        number: Number::new(1),
+        number: OpNumber::new(1),
     };
     let work = Work {
         op,

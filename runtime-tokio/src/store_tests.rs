@@ -9,7 +9,7 @@ use meshos_core::chain::recover::{Recovered, recover};
 use meshos_core::chain::store::{Founding, Identity, Limits, format};
 use meshos_core::event::Input;
 use meshos_core::id::{
-    ClusterId, Epoch, FormatNonce, Incarnation, Member, NodeId, Number, Replica, Seq, StoreId,
+    ClusterId, Epoch, FormatNonce, Incarnation, Member, NodeId, OpNumber, Replica, Seq, StoreId,
 };
 use meshos_core::time::Wall;
 use std::future::poll_fn;
@@ -223,7 +223,7 @@ impl Author {
 fn op(number: u64) -> OpId {
     OpId {
         incarnation: Incarnation::new(1),
-        number: Number::new(number),
+        number: OpNumber::new(number),
     }
 }
 

@@ -218,7 +218,7 @@ fn message(number: u64) -> Arc<Message> {
 fn bulk(number: u64, bytes: usize) -> Arc<Message> {
     use meshos_core::chain::payload::Payload;
     use meshos_core::client::Level;
-    use meshos_core::id::{Attempt, Epoch, Gen, Number};
+    use meshos_core::id::{Attempt, AttemptNumber, Epoch, Gen};
     use meshos_core::message::{Forward, ForwardAsk};
     let Message { from, .. } = *message(number);
     let body = Body::Forward(Forward {
@@ -227,7 +227,7 @@ fn bulk(number: u64, bytes: usize) -> Arc<Message> {
         epoch: Epoch::default(),
         attempt: Attempt {
             incarnation: from.incarnation,
-            number: Number::new(number),
+            number: AttemptNumber::new(number),
         },
         ask: ForwardAsk::Append {
             level: Level::Committed,

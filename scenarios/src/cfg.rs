@@ -1,5 +1,5 @@
 //! What a plan decides beyond nodes, operations and faults: chains, timing, limits, the clients
-//! and the blows that are aimed at whoever leads.
+//! and the kinds that are aimed at whoever leads.
 
 use crate::invalid_plans::idle_name;
 use crate::model::{node_id, store_id};
@@ -194,7 +194,7 @@ impl Default for ClientCfg {
     }
 }
 
-/// A kind at the node that leads a chain, or at one that follows, whoever it is at the time.
+/// A fault at the node that leads a chain, or at one that follows, whoever it is at the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetedFault {
@@ -213,7 +213,7 @@ pub struct TargetedFault {
     pub for_ms: u64,
 }
 
-/// Whom a kind hits.
+/// Whom a fault hits.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {

@@ -43,8 +43,8 @@ pub fn check(plan: &Plan) -> Result<(), InvalidPlan> {
         InvalidPlan::unless_within(key + ".sessions", client.sessions.into(), 1..=most)?;
         sessions += u64::from(client.sessions);
     }
-    for (at, aim) in cfg.targeted.iter().enumerate() {
-        check_aim(&format!("cfg.targeted[{at}]"), aim, plan)?;
+    for (at, targeted) in cfg.targeted.iter().enumerate() {
+        check_targeted(&format!("cfg.targeted[{at}]"), targeted, plan)?;
     }
     let mut tickets = BTreeSet::new();
     for (at, op) in plan.ops.iter().enumerate() {
@@ -199,16 +199,20 @@ fn check_client(key: &str, client: &ClientCfg, chains: usize) -> Result<(), Inva
     Ok(())
 }
 
-fn check_aim(key: &str, aim: &TargetedFault, plan: &Plan) -> Result<(), InvalidPlan> {
-    check_place(format!("{key}.chain"), aim.chain, plan.cfg.chains.len())?;
-    InvalidPlan::unless_within(format!("{key}.for_ms"), aim.for_ms, 0..=MS_MAX)?;
-    if aim.at_ms < plan.safety_ms {
+fn check_targeted(key: &str, targeted: &TargetedFault, plan: &Plan) -> Result<(), InvalidPlan> {
+    check_place(
+        format!("{key}.chain"),
+        targeted.chain,
+        plan.cfg.chains.len(),
+    )?;
+    InvalidPlan::unless_within(format!("{key}.for_ms"), targeted.for_ms, 0..=MS_MAX)?;
+    if targeted.at_ms < plan.safety_ms {
         return Ok(());
     }
     let expected = format!("a time of the safety phase, before {}", plan.safety_ms);
     Err(InvalidPlan::new(
         format!("{key}.at_ms"),
-        aim.at_ms,
+        targeted.at_ms,
         expected,
     ))
 }

@@ -19,36 +19,40 @@ use std::time::Duration;
 
 /// All targeted of a run.
 #[derive(Clone, Debug)]
-pub struct Aims {
+pub struct TargetedFaults {
     targeted: Vec<(TargetedFault, ChainId, u16)>,
     draw: Draw,
     until: Instant,
 }
 
 const NAMESPACE: u64 = 0xa1 << 56;
-/// How often an aim looks for its target.
+/// How often an targeted looks for its target.
 const AGAIN: Duration = Duration::from_millis(50);
 
-impl Aims {
+impl TargetedFaults {
     /// The targeted of a plan's configuration.
     pub fn new(cfg: &Cfg, seed: u64, until: Instant) -> Self {
-        let known = |aim: &TargetedFault| {
-            Some((aim.clone(), cfg.chain_id(aim.chain)?, cfg.place(aim.chain)))
+        let known = |targeted: &TargetedFault| {
+            Some((
+                targeted.clone(),
+                cfg.chain_id(targeted.chain)?,
+                cfg.place(targeted.chain),
+            ))
         };
         Self {
             targeted: cfg.targeted.iter().filter_map(known).collect(),
-            draw: Draw::new(seed).of("aim"),
+            draw: Draw::new(seed).of("targeted"),
             until,
         }
     }
 
     fn inject(&self, index: usize, view: View<'_, Host>, later: &mut Schedule<Host>) -> bool {
-        let (aim, chain, place) = &self.targeted[index];
+        let (targeted, chain, place) = &self.targeted[index];
         let draw = self.draw.nth(index as u64);
         let Some(leader) = leader(view, *chain) else {
             return false;
         };
-        let node = match aim.at {
+        let node = match targeted.at {
             Target::Leader => leader,
             Target::Follower => {
                 let others: Vec<_> = view
@@ -61,21 +65,23 @@ impl Aims {
                 }
             }
         };
-        later.note(Some(node), || format!("{:?} of the {:?}", aim.kind, aim.at));
+        later.note(Some(node), || {
+            format!("{:?} of the {:?}", targeted.kind, targeted.at)
+        });
         let now = view.at();
-        let end = now.after(Duration::from_millis(aim.for_ms));
+        let end = now.after(Duration::from_millis(targeted.for_ms));
         let lift = |later: &mut Schedule<Host>, fault| {
             if end < self.until {
                 later.fault(end, fault);
             }
         };
         let (style, others) = (Unsynced::Drawn, view.nodes().filter(|&other| other != node));
-        match aim.kind {
+        match targeted.kind {
             FaultKind::Crash => {
                 later.crash(now, node, style, end);
             }
             FaultKind::CrashAtPersist => {
-                let (op, restart) = (draw.of("op").within(1..=24), Some(aim.for_ms));
+                let (op, restart) = (draw.of("op").within(1..=24), Some(targeted.for_ms));
                 later.fault(
                     now,
                     Fault::CrashAtPersist {
@@ -120,8 +126,10 @@ impl Aims {
             FaultKind::Isolate | FaultKind::Deafen | FaultKind::Mute => {
                 for peer in others {
                     let pairs = [(peer, node), (node, peer)];
-                    let (hears, speaks) =
-                        (aim.kind == FaultKind::Mute, aim.kind == FaultKind::Deafen);
+                    let (hears, speaks) = (
+                        targeted.kind == FaultKind::Mute,
+                        targeted.kind == FaultKind::Deafen,
+                    );
                     for (from, to) in pairs {
                         if (hears && to == node) || (speaks && from == node) {
                             continue;
@@ -132,7 +140,7 @@ impl Aims {
                 }
             }
             FaultKind::Lag => {
-                let us = aim.for_ms.saturating_mul(500);
+                let us = targeted.for_ms.saturating_mul(500);
                 let (from, to) = (None, Some(node));
                 let weather = Some(Weather::latency_us(us, us.saturating_add(LAG_JITTER_US)));
                 later.fault(now, Fault::Weather { from, to, weather });
@@ -140,7 +148,7 @@ impl Aims {
                 lift(later, Fault::Weather { from, to, weather });
             }
             FaultKind::ClockBack => {
-                let ms = -i64::try_from(aim.for_ms).unwrap_or(i64::MAX);
+                let ms = -i64::try_from(targeted.for_ms).unwrap_or(i64::MAX);
                 later.fault(now, Fault::ClockStep { node, ms });
             }
             FaultKind::ClockStop => {
@@ -156,7 +164,7 @@ impl Aims {
                 later.fault(end, Fault::DiskFull { node, on: false });
             }
             FaultKind::SlowDisk => {
-                let us_max = aim.for_ms.saturating_mul(1_000);
+                let us_max = targeted.for_ms.saturating_mul(1_000);
                 let us_min = us_max / 4 * 3;
                 later.fault(
                     now,
@@ -190,7 +198,7 @@ pub fn leader(view: View<'_, Host>, chain: ChainId) -> Option<NodeIndex> {
     view.nodes().filter_map(led).max().map(|(_, node)| node)
 }
 
-impl Hook<Host> for Aims {
+impl Hook<Host> for TargetedFaults {
     fn on_boot(
         &mut self,
         view: View<'_, Host>,
@@ -198,8 +206,11 @@ impl Hook<Host> for Aims {
         later: &mut Schedule<Host>,
     ) -> Result<(), Violation> {
         if node == NodeIndex(0) && view.at() == Instant::ZERO && view.run(node) == 1 {
-            for (index, (aim, ..)) in self.targeted.iter().enumerate() {
-                later.alarm(Instant::from_millis(aim.at_ms), NAMESPACE | index as u64);
+            for (index, (targeted, ..)) in self.targeted.iter().enumerate() {
+                later.alarm(
+                    Instant::from_millis(targeted.at_ms),
+                    NAMESPACE | index as u64,
+                );
             }
         }
         Ok(())

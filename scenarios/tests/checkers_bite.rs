@@ -126,7 +126,7 @@ fn log_matching_computes_hashes_again() {
 /// Defects of one property are told apart by the lines of the check that find them.
 #[test]
 fn two_defects_of_one_property_have_two_sites() {
-    let glance = |n, voted| ReplicaState {
+    let replica_state = |n, voted| ReplicaState {
         epoch: epoch(n),
         voted,
         ..ReplicaState::default()
@@ -135,8 +135,8 @@ fn two_defects_of_one_property_have_two_sites() {
         let found = Promises::default().observe(&before, &after);
         found.expect_err("the check has to see it").place()
     };
-    let epoch_back = site(glance(5, None), glance(4, None));
-    let vote_changed = site(glance(5, Some(ONE)), glance(5, Some(TWO)));
+    let epoch_back = site(replica_state(5, None), replica_state(4, None));
+    let vote_changed = site(replica_state(5, Some(ONE)), replica_state(5, Some(TWO)));
     assert_ne!(epoch_back, vote_changed);
     assert!(epoch_back.contains("vote_once.rs:"), "{epoch_back}");
     assert!(vote_changed.contains("vote_once.rs:"), "{vote_changed}");
@@ -249,18 +249,21 @@ fn vote_once_bites() {
     bites(recovered(vote(3, Some(ONE)), vote(2, None)), id);
     bites(recovered(vote(3, Some(ONE)), vote(3, Some(TWO))), id);
     bites(recovered(vote(0, None), vote(2, None)), id);
-    let glance = |n, voted| ReplicaState {
+    let replica_state = |n, voted| ReplicaState {
         epoch: epoch(n),
         voted,
         ..ReplicaState::default()
     };
     let changed = |before: ReplicaState, after: ReplicaState| promises.observe(&before, &after);
-    changed(glance(1, None), glance(1, Some(ONE))).expect("a first vote");
-    bites(changed(glance(2, None), glance(1, None)), id);
-    bites(changed(glance(2, Some(ONE)), glance(2, Some(TWO))), id);
+    changed(replica_state(1, None), replica_state(1, Some(ONE))).expect("a first vote");
+    bites(changed(replica_state(2, None), replica_state(1, None)), id);
+    bites(
+        changed(replica_state(2, Some(ONE)), replica_state(2, Some(TWO))),
+        id,
+    );
     let promised = |n, granted| ReplicaState {
         promised: vote(n, granted),
-        ..glance(5, None)
+        ..replica_state(5, None)
     };
     bites(changed(promised(5, Some(ONE)), promised(4, None)), id);
     bites(changed(promised(5, Some(ONE)), promised(5, None)), id);
@@ -271,8 +274,8 @@ fn vote_once_bites_on_a_log_that_ends_below_what_it_acknowledged() {
     let mut promises = Promises::default();
     promises.acknowledge(1, Seq::new(4));
     let (_, tips) = truth();
-    let at = |end: usize, generation, n| ReplicaState {
-        generation,
+    let at = |end: usize, truncations, n| ReplicaState {
+        truncations,
         epoch: epoch(n),
         tip: tips[end],
         ..ReplicaState::default()
@@ -296,7 +299,8 @@ fn promise_order_bites() {
         },
         ..ReplicaState::default()
     };
-    let says = |said, n, glance: ReplicaState| promise_order::observe(said, n, &glance);
+    let says =
+        |said, n, replica_state: ReplicaState| promise_order::observe(said, n, &replica_state);
     says(Said::Acknowledged, 2, present(2, 2, None)).expect("durable and present");
     says(Said::Voted(ONE), 2, present(2, 2, Some(ONE))).expect("durable and present");
     bites(says(Said::Acknowledged, 2, present(3, 2, None)), id);
@@ -338,8 +342,8 @@ fn commit_stable_bites() {
     let id = commit_stable::ID;
     let (mut truth, tips) = truth();
     let fork = grow(&mut truth, tips[2], 2, 4);
-    let claim = |glance: ReplicaState, at, held: [LogPosition; 3]| {
-        commit_stable::observe(&mut truth.clone(), &glance, at, &held).map(|_| ())
+    let claim = |replica_state: ReplicaState, at, held: [LogPosition; 3]| {
+        commit_stable::observe(&mut truth.clone(), &replica_state, at, &held).map(|_| ())
     };
     let all = [tips[5]; 3];
     claim(leader(1, tips[5]), tips[5], all).expect("held by all");
@@ -366,9 +370,9 @@ fn commit_stable_bites_on_what_is_dropped() {
     let id = commit_stable::ID;
     let (mut truth, tips) = truth();
     let fork = grow(&mut truth, tips[2], 2, 4);
-    let at = |tip, generation, commit| ReplicaState {
+    let at = |tip, truncations, commit| ReplicaState {
         tip,
-        generation,
+        truncations,
         commit: Seq::new(commit),
         ..ReplicaState::default()
     };
@@ -397,11 +401,14 @@ fn leader_complete_bites() {
     };
     bites(commits.observe(&truth, &damaged), id);
     for floor in [tips[4], fork[1]] {
-        let glance = ReplicaState {
+        let replica_state = ReplicaState {
             floor,
             ..leader(2, floor)
         };
-        bites(leader_complete::is_committed_prefix(&truth, &glance), id);
+        bites(
+            leader_complete::is_committed_prefix(&truth, &replica_state),
+            id,
+        );
     }
 }
 

@@ -19,7 +19,7 @@ fn story() -> Plan {
     plan
 }
 
-fn aim(plan: &mut Plan, at_ms: u64, kind: FaultKind, for_ms: u64) {
+fn target_fault(plan: &mut Plan, at_ms: u64, kind: FaultKind, for_ms: u64) {
     plan.cfg.targeted.push(TargetedFault {
         at_ms,
         chain: 0,
@@ -44,14 +44,14 @@ fn a_calm_cluster_serves_its_client() {
 #[test]
 fn a_crashed_leader_is_replaced_and_comes_back() {
     let mut plan = story();
-    aim(&mut plan, 4_000, FaultKind::Crash, 3_000);
+    target_fault(&mut plan, 4_000, FaultKind::Crash, 3_000);
     holds(&plan);
 }
 
 #[test]
 fn a_leader_that_hears_nobody_steps_down() {
     let mut plan = story();
-    aim(&mut plan, 4_000, FaultKind::Deafen, 4_000);
+    target_fault(&mut plan, 4_000, FaultKind::Deafen, 4_000);
     let report = holds(&plan);
     assert!(report.marks.contains_key("half-deaf leader stepping down"));
 }
@@ -82,7 +82,7 @@ fn a_wiped_voter_is_not_counted() {
     plan.fault(Instant::from_millis(4_000), Fault::Crash { node, unsynced });
     plan.fault(Instant::from_millis(4_000), Fault::Wipe { node });
     plan.fault(Instant::from_millis(4_500), Fault::Restart { node });
-    aim(&mut plan, 6_000, FaultKind::Crash, 1_000);
+    target_fault(&mut plan, 6_000, FaultKind::Crash, 1_000);
     plan.core = vec![NodeIndex(0), NodeIndex(1)];
     holds(&plan);
 }

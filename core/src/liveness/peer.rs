@@ -3,7 +3,7 @@
 use super::rows::{Key, Outbox, Own, Page};
 use super::{Heard, Timing};
 use crate::hash::SummedMap;
-use crate::id::{Incarnation, NodeId, Number};
+use crate::id::{HeartbeatNumber, Incarnation, NodeId};
 use crate::message::{Heartbeat, Row};
 use crate::time::{Instant, Sample, Wall};
 use core::time::Duration;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Peer {
     /// The newest heartbeat; `None` if none came in this run.
-    newest: Option<(Incarnation, Number)>,
+    newest: Option<(Incarnation, HeartbeatNumber)>,
     /// When it came.
     pub(super) last_heard: Option<Instant>,
     /// What the wall clock showed there when it left.
@@ -23,7 +23,7 @@ pub(super) struct Peer {
     /// Its rows.
     pub(super) rows: SummedMap<Key, Row>,
     /// The newest of our heartbeats that it echoed.
-    echoed: Number,
+    echoed: HeartbeatNumber,
     /// When it first echoed that one.
     pub(super) last_echo: Option<Instant>,
     /// Whether that was recent at the last look.
@@ -34,7 +34,7 @@ pub(super) struct Peer {
     /// Whether what is sent to it can reach it, as far as the driver said.
     pub(super) is_reachable: bool,
     /// The heartbeats sent to it.
-    sent: Number,
+    sent: HeartbeatNumber,
     pub(super) outbox: Outbox,
 }
 
@@ -69,13 +69,13 @@ impl Peer {
             clock: None,
             known: 0,
             rows: SummedMap::default(),
-            echoed: Number::new(0),
+            echoed: HeartbeatNumber::new(0),
             last_echo: None,
             in_contact: false,
             silent_since: now,
             suspicion: Suspicion::None,
             is_reachable: true,
-            sent: Number::new(0),
+            sent: HeartbeatNumber::new(0),
             outbox: Outbox::default(),
         }
     }
@@ -163,7 +163,7 @@ impl Peer {
     }
 
     /// Takes an echo of our heartbeat `number`; whether it is newer than every one before.
-    pub(super) fn on_echo(&mut self, number: Number, now: Instant) -> bool {
+    pub(super) fn on_echo(&mut self, number: HeartbeatNumber, now: Instant) -> bool {
         if number <= self.echoed || number > self.sent {
             return false;
         }

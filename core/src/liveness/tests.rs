@@ -6,7 +6,7 @@ mod pages;
 mod silence;
 
 use super::{Heard, Liveness, Timing, rows};
-use crate::id::{ChainId, Epoch, Gen, Incarnation, NodeId, Number, Replica, Seq};
+use crate::id::{ChainId, Epoch, Gen, HeartbeatNumber, Incarnation, NodeId, Replica, Seq};
 use crate::message::{Heartbeat, Row, RowState};
 use crate::replica::role::Role;
 use crate::time::{Instant, Wall};
@@ -74,7 +74,7 @@ fn suspected(liveness: &mut Liveness, ms: u64) -> (Vec<NodeId>, u64) {
 
 fn heartbeat(number: u64) -> Heartbeat {
     Heartbeat {
-        number: Number::new(number),
+        number: HeartbeatNumber::new(number),
         echo: None,
         acknowledged: None,
         wall: WALL,

@@ -18,7 +18,7 @@ use crate::count::{Count, Counters};
 use crate::deadline::{ChainIndex, Deadlines};
 use crate::event::{Boot, Event, Input, Seed};
 use crate::hash::{StateHash, stable_hash};
-use crate::id::{ChainId, NodeId, Number, OpId, Run, Seq};
+use crate::id::{AttemptNumber, ChainId, NodeId, OpId, OpNumber, Run, Seq};
 use crate::liveness::{Liveness, Timing};
 use crate::replica::role::Role;
 use crate::replica::{Chain, StepContext};
@@ -49,12 +49,12 @@ pub struct Node {
     turns: Turns,
     windows: Windows,
     /// Orders to the store so far.
-    operations: Number,
+    operations: OpNumber,
     /// Questions to peers so far.
-    attempts: Number,
+    attempts: AttemptNumber,
     chains: Chains,
     /// Which chain each order under way belongs to.
-    under_way: BTreeMap<Number, ChainIndex>,
+    under_way: BTreeMap<OpNumber, ChainIndex>,
     /// Chains that something happened to in this step, in the order in which it did.
     touched: Touched,
     /// Chains whose leadership is looked after with every heartbeat; no other one has to be.
@@ -192,8 +192,8 @@ impl Node {
             bucket: Bucket::new(config.budget(), now),
             turns: Turns::default(),
             windows: Windows::new(config.heartbeat()),
-            operations: Number::new(0),
-            attempts: Number::new(0),
+            operations: OpNumber::new(0),
+            attempts: AttemptNumber::new(0),
             chains: Chains::new(chains),
             under_way: BTreeMap::new(),
             touched,

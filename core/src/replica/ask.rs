@@ -12,7 +12,7 @@ use super::{Chain, StepContext};
 use crate::client::{Answer, Ask, Consistency, Reason};
 use crate::count::Count;
 use crate::deadline::Kind;
-use crate::id::{Attempt, NodeId, Number, Seq, Ticket};
+use crate::id::{Attempt, AttemptNumber, NodeId, Seq, Ticket};
 use crate::message::{Body, Forward, ForwardAsk, Forwarded};
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// Requests of clients here that another node has to answer first.
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Forwards {
-    tries: BTreeMap<Number, Try>,
+    tries: BTreeMap<AttemptNumber, Try>,
     /// Reads that wait for a leader to ask.
     parked: Vec<Parked>,
     /// Reads that know how far they have to reach, but are not there yet.
@@ -247,7 +247,7 @@ impl Chain {
     }
 
     /// Whether a try of that number waits here.
-    pub(crate) fn awaits(&self, number: Number) -> bool {
+    pub(crate) fn awaits(&self, number: AttemptNumber) -> bool {
         self.forwards.tries.contains_key(&number)
     }
 

@@ -10,7 +10,7 @@ use crate::chain::entry::{self, Entry, LogPosition};
 use crate::chain::order::Checkpoint;
 use crate::count::Count;
 use crate::deadline::Kind;
-use crate::id::{Attempt, Epoch, NodeId, Number, Seq};
+use crate::id::{Attempt, Epoch, NodeId, PullNumber, Seq};
 use crate::message::{ReplicaMessage, RowState};
 use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub(super) struct Follow {
     is_repeated: bool,
     /// End of the furthest chunk of the stream that was seen, taken or not.
     pub(super) seen: Seq,
-    number: Number,
+    number: PullNumber,
     pub(super) patience: Patience,
     /// The retention floor that the leader shipped.
     pub(super) floor: Seq,
@@ -50,7 +50,7 @@ impl Follow {
             reported: None,
             is_repeated: false,
             seen: end,
-            number: Number::new(0),
+            number: PullNumber::new(0),
             patience: Patience::default(),
             floor: Seq::ZERO,
             help: Help::default(),

@@ -10,7 +10,9 @@ use super::{Chain, StepContext, same_member};
 use crate::chain::entry::LogPosition;
 use crate::count::Count;
 use crate::deadline::Kind;
-use crate::id::{Attempt, Incarnation, Member, NodeId, Number, Replica, Run, Seq};
+use crate::id::{
+    Attempt, AttemptNumber, Incarnation, Member, NodeId, PullNumber, Replica, Run, Seq,
+};
 use crate::message::ReplicaMessage;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,7 +37,7 @@ pub(crate) struct Lead {
     pub(super) judged: BTreeMap<NodeId, Judged>,
     pub(super) reads: VecDeque<Round>,
     /// The newest confirmation round asked for.
-    pub(super) round: Option<Number>,
+    pub(super) round: Option<AttemptNumber>,
     /// Whether that round was not sent yet.
     pub(super) round_is_new: bool,
     pub(super) transfer: Option<Transfer>,
@@ -55,15 +57,15 @@ pub(crate) struct Lead {
 pub(super) struct Judged {
     pub(super) incarnation: Incarnation,
     /// Every number up to here counts as judged.
-    pub(super) low: Number,
-    pub(super) seen: BTreeSet<Number>,
+    pub(super) low: AttemptNumber,
+    pub(super) seen: BTreeSet<AttemptNumber>,
 }
 
 impl Judged {
     pub(super) fn new(incarnation: Incarnation) -> Self {
         Self {
             incarnation,
-            low: Number::new(0),
+            low: AttemptNumber::new(0),
             seen: BTreeSet::new(),
         }
     }
@@ -82,10 +84,10 @@ pub(super) struct Follower {
     /// End of the prefix that is equal to ours and durable there.
     pub(super) acked: Seq,
     /// The newest pull that was heard.
-    pub(super) heard: (Incarnation, Number),
+    pub(super) heard: (Incarnation, PullNumber),
     pub(super) stream: Option<Stream>,
     /// The newest confirmation round that it answered.
-    pub(super) confirmed: Number,
+    pub(super) confirmed: AttemptNumber,
 }
 
 /// Entries on their way to one member.
@@ -211,8 +213,8 @@ impl Stream {
 impl Lead {
     pub(super) fn new(peers: &[Member], first: Seq, floor: Seq, now: Instant) -> Self {
         let follower = |&member: &Member| {
-            let heard = (Incarnation::new(0), Number::new(0));
-            let confirmed = Number::new(0);
+            let heard = (Incarnation::new(0), PullNumber::new(0));
+            let confirmed = AttemptNumber::new(0);
             (
                 member.node,
                 Follower {
@@ -255,7 +257,7 @@ impl Chain {
         since: LogPosition,
         durable: Option<Seq>,
         attempt: Attempt,
-        heard: (Incarnation, Number),
+        heard: (Incarnation, PullNumber),
         cx: &mut StepContext<'_>,
     ) {
         let Some(lead) = &mut self.lead else { return };

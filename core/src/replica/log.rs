@@ -22,7 +22,7 @@ pub struct Log {
     tip: LogPosition,
     durable: LogPosition,
     /// Counts cuts and resets, so that a write that one of them overtook is known (D13b).
-    generation: u64,
+    truncations: u64,
     clients: Clients,
     membership: Arc<Membership>,
     membership_seq: Seq,
@@ -37,7 +37,7 @@ impl Hash for Log {
         self.checkpoint.floor.hash(state);
         self.tip.hash(state);
         self.durable.hash(state);
-        self.generation.hash(state);
+        self.truncations.hash(state);
         self.membership_seq.hash(state);
         if self.unknown > 0 {
             for (seq, slot) in (self.floor().get()..).zip(&self.slots) {
@@ -60,7 +60,7 @@ impl Log {
             slots: image.slots.into(),
             tip: image.tip,
             durable: image.tip,
-            generation: 0,
+            truncations: 0,
             unknown: 0,
             bytes: 0,
             checkpoint,
@@ -96,8 +96,8 @@ impl Log {
     }
 
     /// Counts cuts and resets.
-    pub fn generation(&self) -> u64 {
-        self.generation
+    pub fn truncations(&self) -> u64 {
+        self.truncations
     }
 
     /// The members in force: the newest config entry counts as soon as it is appended (D19).
@@ -213,11 +213,11 @@ impl Log {
         if self.durable.end > end {
             self.durable = tip;
         }
-        self.generation += 1;
+        self.truncations += 1;
         self.refold();
     }
 
-    /// Takes `end` of the present generation as durable.
+    /// Takes `end` of the log as it is as durable.
     pub(crate) fn raise_durable(&mut self, end: Seq) {
         if end > self.durable.end {
             self.durable = self
@@ -277,7 +277,7 @@ impl Log {
         self.tip = checkpoint.floor;
         self.durable = checkpoint.floor;
         self.checkpoint = checkpoint;
-        self.generation += 1;
+        self.truncations += 1;
         self.refold();
     }
 

@@ -6,7 +6,7 @@ use super::role::Role;
 use super::{Chain, StepContext, same_member};
 use crate::client::Answer;
 use crate::count::Count;
-use crate::id::{Attempt, Member, Number, Run, Seq, Ticket};
+use crate::id::{Attempt, AttemptNumber, Member, Run, Seq, Ticket};
 use crate::message::{Confirm, Forwarded};
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ pub(super) struct Read {
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub(super) struct Round {
     /// The round; `None` until it is asked.
-    number: Option<Number>,
+    number: Option<AttemptNumber>,
     /// The commit noted when it was asked.
     commit: Seq,
     pub(super) reads: Vec<Read>,
@@ -144,10 +144,10 @@ impl Chain {
     }
 
     /// The newest round that a majority confirmed; `None` when this replica is one by itself.
-    fn confirmed_round(&self) -> Option<Number> {
+    fn confirmed_round(&self) -> Option<AttemptNumber> {
         let membership = self.log.membership();
         let lead = self.lead.as_ref()?;
-        let mut rounds: Vec<Number> = membership
+        let mut rounds: Vec<AttemptNumber> = membership
             .voters
             .iter()
             .filter_map(|voter| lead.followers.get(&voter.node))

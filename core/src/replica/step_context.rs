@@ -7,7 +7,7 @@ use crate::client::Answer;
 use crate::config::Config;
 use crate::count::{Count, Counters};
 use crate::deadline::{ChainIndex, Deadlines};
-use crate::id::{Attempt, ChainId, Gen, NodeId, Number, OpId, Run, Seq, Ticket};
+use crate::id::{Attempt, AttemptNumber, ChainId, Gen, NodeId, OpId, OpNumber, Run, Seq, Ticket};
 use crate::liveness::Liveness;
 use crate::message::{Body, Message};
 use crate::rng::Rng;
@@ -32,9 +32,9 @@ pub(crate) struct StepContext<'a> {
     pub(crate) bucket: &'a mut Bucket,
     pub(crate) turns: &'a mut Turns,
     pub(crate) windows: &'a mut Windows,
-    pub(crate) operations: &'a mut Number,
-    pub(crate) attempts: &'a mut Number,
-    pub(crate) under_way: &'a mut BTreeMap<Number, ChainIndex>,
+    pub(crate) operations: &'a mut OpNumber,
+    pub(crate) attempts: &'a mut AttemptNumber,
+    pub(crate) under_way: &'a mut BTreeMap<OpNumber, ChainIndex>,
     /// Chains whose row changed since the last heartbeat.
     pub(crate) stale: &'a mut Vec<ChainIndex>,
     /// How many chains seek leadership here.
@@ -80,7 +80,7 @@ impl StepContext<'_> {
         chain: ChainId,
         generation: Gen,
         (order, commit): (Order, Seq),
-    ) -> Number {
+    ) -> OpNumber {
         let number = self.operations.advance();
         self.under_way.insert(number, index);
         let op = OpId {

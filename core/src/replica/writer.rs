@@ -11,7 +11,7 @@ use crate::chain::entry::Entry;
 use crate::chain::order::{Checkpoint, Order, StoreError, Vote};
 use crate::count::Count;
 use crate::deadline::Kind;
-use crate::id::{Number, Seq};
+use crate::id::{OpNumber, Seq};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// The store side of one chain.
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Writer {
-    under_way: Option<(Number, Write)>,
+    under_way: Option<(OpNumber, Write)>,
     /// A cut that the store has not performed yet; nothing is appended before.
     cut: Option<Seq>,
     repairs: Vec<Arc<Entry>>,
@@ -48,7 +48,7 @@ enum Space {
 enum Write {
     Vote(Vote),
     Append {
-        generation: u64,
+        truncations: u64,
         end: Seq,
         is_seal: bool,
     },
@@ -165,7 +165,7 @@ impl Chain {
         if let Some(checkpoint) = self.follow.reset.take() {
             return Some((Write::Reset(checkpoint.clone()), Order::Reset(checkpoint)));
         }
-        let generation = self.log.generation();
+        let truncations = self.log.truncations();
         let durable = self.log.durable().end;
         if durable < self.log.end() {
             let bytes_max = u64::from(cx.config.limits().batch_bytes_max);
@@ -173,7 +173,7 @@ impl Chain {
             let end = Seq::new(durable.get() + entries.len() as u64);
             self.writer.seal_due = false;
             let write = Write::Append {
-                generation,
+                truncations,
                 end,
                 is_seal: false,
             };
@@ -184,7 +184,7 @@ impl Chain {
         }
         if core::mem::take(&mut self.writer.seal_due) && self.writer.unsealed {
             let write = Write::Append {
-                generation,
+                truncations,
                 end: durable,
                 is_seal: true,
             };
@@ -201,7 +201,7 @@ impl Chain {
     /// An order ended.
     pub(crate) fn on_done(
         &mut self,
-        number: Number,
+        number: OpNumber,
         result: Result<(), StoreError>,
         cx: &mut StepContext<'_>,
     ) {
@@ -231,11 +231,11 @@ impl Chain {
         match write {
             Write::Vote(vote) => self.promised = vote,
             Write::Append {
-                generation,
+                truncations,
                 end,
                 is_seal,
             } => {
-                if generation != self.log.generation() {
+                if truncations != self.log.truncations() {
                     cx.count(Count::WriteOvertaken);
                     // What the cut leaves of the batch is in the store, and is not written again.
                     let kept = self.writer.cut.map_or(Seq::ZERO, |cut| cut.min(end));

@@ -1,5 +1,5 @@
 use super::{SMALLEST, START, Windows};
-use crate::id::{Attempt, Incarnation, NodeId, Number};
+use crate::id::{Attempt, AttemptNumber, Incarnation, NodeId};
 use crate::time::Instant;
 use core::time::Duration;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ fn at(us: u64) -> Instant {
 fn attempt(number: u64) -> Attempt {
     Attempt {
         incarnation: Incarnation::new(1),
-        number: Number::new(number),
+        number: AttemptNumber::new(number),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Ask, ClientRequest};
 use crate::config::VOTERS_MAX;
-use crate::id::{Attempt, Epoch, Gen, Member, Number, Seq};
+use crate::id::{Attempt, Epoch, Gen, Member, Seq};
 use crate::message::{
     Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, ReplicaMessage,
 };
@@ -77,16 +77,16 @@ fn position(seq: Seq) -> Checked {
     ensure(seq.get() < u64::MAX, InvalidMessage::Position)
 }
 
-fn check_number(number: Number) -> Checked {
-    ensure(number.get() > 0, InvalidMessage::Zero)
+fn check_number(number: u64) -> Checked {
+    ensure(number > 0, InvalidMessage::Zero)
 }
 
 fn check_attempt(attempt: Attempt) -> Checked {
-    check_number(attempt.number)
+    check_number(attempt.number.get())
 }
 
 fn check_heartbeat(heartbeat: &Heartbeat) -> Checked {
-    check_number(heartbeat.number)?;
+    check_number(heartbeat.number.get())?;
     ensure(heartbeat.after <= heartbeat.upto, InvalidMessage::Interval)?;
     for state in heartbeat.rows.iter().filter_map(|row| row.state) {
         position(state.commit)?;
@@ -153,7 +153,7 @@ fn check_content(message: &ChainMessage) -> Checked {
             number,
         } => {
             check_attempt(*attempt)?;
-            check_number(*number)?;
+            check_number(number.get())?;
             position(since.end)?;
             position(durable.unwrap_or_default())
         }

@@ -4,8 +4,8 @@ use super::{HEAD, InvalidMessage, WireError, body_length, decode, encode};
 use crate::chain::entry::{Entry, Kind, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::id::{
-    Attempt, ChainId, ClusterId, Epoch, Gen, Incarnation, NodeId, Number, Replica, RequestNumber,
-    Run, Seq, StoreId,
+    Attempt, AttemptNumber, ChainId, ClusterId, Epoch, Gen, HeartbeatNumber, Incarnation, NodeId,
+    Replica, RequestNumber, Run, Seq, StoreId,
 };
 use crate::message::{Body, Confirm, Heartbeat, Message, ReplicaMessage, Row, RowState};
 use crate::replica::role::Role;
@@ -156,9 +156,9 @@ fn unsound_entries() -> Vec<(Message, InvalidMessage)> {
     ]
 }
 
-fn unsound_talks() -> Vec<(Message, InvalidMessage)> {
+fn unsound_contents() -> Vec<(Message, InvalidMessage)> {
     let none = Attempt {
-        number: Number::new(0),
+        number: AttemptNumber::new(0),
         ..ATTEMPT
     };
     let last = Seq::new(u64::MAX);
@@ -211,7 +211,7 @@ fn unsound_talks() -> Vec<(Message, InvalidMessage)> {
 
 #[test]
 fn what_no_peer_can_mean_is_refused() {
-    for (message, unsound) in unsound_entries().into_iter().chain(unsound_talks()) {
+    for (message, unsound) in unsound_entries().into_iter().chain(unsound_contents()) {
         let error = decode(&encode(&message), LIMIT);
         assert_eq!(
             error,
@@ -278,8 +278,8 @@ fn as_many_items_fit_as_may_be_sent() {
     let row = largest_row();
     let heard = Some(Incarnation::new(u64::MAX));
     let beat = |rows| Heartbeat {
-        number: Number::new(u64::MAX),
-        echo: heard.zip(Some(Number::new(u64::MAX))),
+        number: HeartbeatNumber::new(u64::MAX),
+        echo: heard.zip(Some(HeartbeatNumber::new(u64::MAX))),
         acknowledged: heard.zip(Some(u64::MAX)),
         wall: Wall::from_ms(u64::MAX),
         after: u64::MAX,
@@ -294,7 +294,7 @@ fn as_many_items_fit_as_may_be_sent() {
         epoch: row.state.unwrap().epoch,
         attempt: Attempt {
             incarnation: Incarnation::new(u64::MAX),
-            number: Number::new(u64::MAX),
+            number: AttemptNumber::new(u64::MAX),
         },
     };
     for limit in [1_025, 2_048, 1 << 20] {

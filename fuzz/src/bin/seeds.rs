@@ -2,18 +2,19 @@
 
 use bytes::Bytes;
 use meshos_core::chain::clients::Clients;
-use meshos_core::chain::entry::{Entry, Kind, Membership, Request, LogPosition};
+use meshos_core::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
 use meshos_core::chain::order::{Checkpoint, Order, Vote};
 use meshos_core::chain::payload::Payload;
 use meshos_core::chain::recover::{Files, recover};
 use meshos_core::chain::store::{Founding, Identity, Limits, format};
 use meshos_core::client::Level;
 use meshos_core::id::{
-    Attempt, ChainId, ClientId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId,
-    Number, Replica, RequestNumber, Run, Seq, StoreId,
+    Attempt, AttemptNumber, ChainId, ClientId, ClusterId, Epoch, FormatNonce, Gen, HeartbeatNumber,
+    Incarnation, Member, NodeId, PullNumber, Replica, RequestNumber, Run, Seq, StoreId,
 };
 use meshos_core::message::{
-    Body, ChainMessage, Forward, ForwardAsk, Heartbeat, Message, Purpose, Round, Row, ReplicaMessage,
+    Body, ChainMessage, Forward, ForwardAsk, Heartbeat, Message, Purpose, ReplicaMessage, Round,
+    Row,
 };
 use meshos_core::time::Wall;
 use meshos_core::wire::encode;
@@ -28,7 +29,7 @@ const EPOCH: Epoch = Epoch {
 
 const ATTEMPT: Attempt = Attempt {
     incarnation: Incarnation::new(1),
-    number: Number::new(4),
+    number: AttemptNumber::new(4),
 };
 
 fn main() -> std::io::Result<()> {
@@ -200,8 +201,8 @@ fn content(content: ReplicaMessage) -> Message {
 fn messages() -> Vec<(&'static str, Message)> {
     let since = LogPosition::default();
     let heartbeat = Heartbeat {
-        number: Number::new(2),
-        echo: Some((Incarnation::new(1), Number::new(1))),
+        number: HeartbeatNumber::new(2),
+        echo: Some((Incarnation::new(1), HeartbeatNumber::new(1))),
         acknowledged: None,
         wall: Wall::from_ms(5),
         after: 0,
@@ -232,7 +233,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         since,
         durable: Some(Seq::ZERO),
         attempt: ATTEMPT,
-        number: Number::new(1),
+        number: PullNumber::new(1),
     };
     let reset = ReplicaMessage::InstallSnapshot {
         attempt: ATTEMPT,

@@ -5,10 +5,13 @@ use super::cluster::run_of;
 use super::source::*;
 use meshos_core::chain::entry::{EntryHash, LogPosition};
 use meshos_core::chain::order::Checkpoint;
-use meshos_core::id::{Attempt, ChainId, Epoch, Gen, Incarnation, NodeId, Number, Replica, Seq};
+use meshos_core::id::{
+    Attempt, AttemptNumber, ChainId, Epoch, Gen, HeartbeatNumber, Incarnation, NodeId, PullNumber,
+    Replica, Seq,
+};
 use meshos_core::message::{
-    Body, ChainMessage, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose, Round, Row,
-    RowState, ReplicaMessage,
+    Body, ChainMessage, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose,
+    ReplicaMessage, Round, Row, RowState,
 };
 use meshos_core::replica::role::Role;
 use meshos_core::time::Wall;
@@ -29,7 +32,7 @@ impl World {
                 mutate_talk(source, &mut chain.content);
             }
             Body::Heartbeat(heartbeat) => {
-                heartbeat.number = Number::new(source.near(heartbeat.number.get()));
+                heartbeat.number = HeartbeatNumber::new(source.near(heartbeat.number.get()));
                 heartbeat.upto = source.near(heartbeat.upto);
                 heartbeat.after = source.near(heartbeat.after);
                 for row in &mut heartbeat.rows {
@@ -43,15 +46,17 @@ impl World {
             Body::Confirm(confirms) | Body::Confirmed(confirms) => {
                 for confirm in confirms {
                     confirm.epoch = near_epoch(source, confirm.epoch);
-                    confirm.attempt.number = Number::new(source.near(confirm.attempt.number.get()));
+                    confirm.attempt.number =
+                        AttemptNumber::new(source.near(confirm.attempt.number.get()));
                 }
             }
             Body::Forward(forward) => {
                 forward.epoch = near_epoch(source, forward.epoch);
-                forward.attempt.number = Number::new(source.near(forward.attempt.number.get()));
+                forward.attempt.number =
+                    AttemptNumber::new(source.near(forward.attempt.number.get()));
             }
             Body::Forwarded { attempt, .. } => {
-                attempt.number = Number::new(source.near(attempt.number.get()));
+                attempt.number = AttemptNumber::new(source.near(attempt.number.get()));
             }
         }
         message.from.incarnation = Incarnation::new(source.near(1));
@@ -150,8 +155,8 @@ impl World {
             state: (source.byte() < 240).then_some(state),
         };
         Heartbeat {
-            number: Number::new(source.near(1000)),
-            echo: Some((Incarnation::new(1), Number::new(source.near(1)))),
+            number: HeartbeatNumber::new(source.near(1000)),
+            echo: Some((Incarnation::new(1), HeartbeatNumber::new(source.near(1)))),
             acknowledged: Some((Incarnation::new(1), source.near(1))),
             wall: Wall::from_ms(source.near(0)),
             after,
@@ -160,7 +165,13 @@ impl World {
         }
     }
 
-    fn content(&self, source: &mut Source<'_>, to: usize, chain: ChainId, epoch: Epoch) -> ReplicaMessage {
+    fn content(
+        &self,
+        source: &mut Source<'_>,
+        to: usize,
+        chain: ChainId,
+        epoch: Epoch,
+    ) -> ReplicaMessage {
         let held = self.nodes[to].chain(chain);
         let end = held.map_or(Seq::ZERO, |chain| chain.log().end());
         let at = source.seq(end);
@@ -202,7 +213,7 @@ impl World {
                 since,
                 durable: (source.byte() < 200).then(|| source.seq(end)),
                 attempt,
-                number: Number::new(source.near(100)),
+                number: PullNumber::new(source.near(100)),
             },
             3..=6 => ReplicaMessage::Chunk {
                 attempt,
@@ -246,7 +257,12 @@ impl World {
     }
 
     /// A checkpoint at a floor that may be linked to anything.
-    fn reset(&self, source: &mut Source<'_>, since: LogPosition, attempt: Attempt) -> ReplicaMessage {
+    fn reset(
+        &self,
+        source: &mut Source<'_>,
+        since: LogPosition,
+        attempt: Attempt,
+    ) -> ReplicaMessage {
         let mut checkpoint = self.config.founding(&self.config.chains()[0]);
         if source.byte() > 128 {
             checkpoint.membership = membership(source);
@@ -308,7 +324,7 @@ fn mutate_talk(source: &mut Source<'_>, content: &mut ReplicaMessage) {
         } => {
             since.end = source.seq(since.end);
             *durable = durable.map(|end| source.seq(end));
-            *number = Number::new(source.near(number.get()));
+            *number = PullNumber::new(source.near(number.get()));
         }
         ReplicaMessage::Chunk {
             since,
@@ -338,7 +354,9 @@ fn mutate_talk(source: &mut Source<'_>, content: &mut ReplicaMessage) {
         ReplicaMessage::Fetched { since, .. } | ReplicaMessage::CatchUp { since, .. } => {
             since.end = source.seq(since.end)
         }
-        ReplicaMessage::SnapshotRequest { offset, .. } => *offset = source.near(u64::from(*offset)) as u32,
+        ReplicaMessage::SnapshotRequest { offset, .. } => {
+            *offset = source.near(u64::from(*offset)) as u32
+        }
         ReplicaMessage::TransferNow { pause_ms, .. } => *pause_ms = source.near(6_000) as u32,
         ReplicaMessage::Outdated => {}
     }

@@ -2,11 +2,11 @@
 
 use super::{ALONE, SHARED};
 use bytes::Bytes;
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, Membership, Request, LogPosition};
+use meshos_core::chain::entry::{Entry, EntryHash, Kind, LogPosition, Membership, Request};
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::Level;
 use meshos_core::id::{
-    Attempt, ChainId, ClientId, Epoch, Gen, Incarnation, Member, NodeId, Number, Replica,
+    Attempt, AttemptNumber, ChainId, ClientId, Epoch, Gen, Incarnation, Member, NodeId, Replica,
     RequestNumber, Seq, StoreId,
 };
 use meshos_core::message::Confirm;
@@ -50,7 +50,11 @@ impl Source<'_> {
 }
 
 /// Linked entries behind `tip` of epochs that do not go down.
-pub(super) fn entries(source: &mut Source<'_>, mut tip: LogPosition, epoch: Epoch) -> Arc<[Arc<Entry>]> {
+pub(super) fn entries(
+    source: &mut Source<'_>,
+    mut tip: LogPosition,
+    epoch: Epoch,
+) -> Arc<[Arc<Entry>]> {
     let mut list = Vec::new();
     for _ in 0..source.below(5) {
         let n = source.near(tip.epoch.n).max(tip.epoch.n).min(epoch.n);
@@ -119,7 +123,7 @@ pub(super) fn confirm(source: &mut Source<'_>, chain: ChainId, epoch: Epoch) -> 
 pub(super) fn any_attempt(source: &mut Source<'_>) -> Attempt {
     Attempt {
         incarnation: Incarnation::new(source.near(1)),
-        number: Number::new(source.near(4).max(1)),
+        number: AttemptNumber::new(source.near(4).max(1)),
     }
 }
 

@@ -81,7 +81,7 @@ pub fn kept(truth: &Truth, before: &ReplicaState, after: &ReplicaState) -> Resul
         );
         return Err(Violation::new(ID, text));
     }
-    if after.generation == before.generation {
+    if after.truncations == before.truncations {
         return Ok(());
     }
     let agreed = truth.agreed(before.tip);

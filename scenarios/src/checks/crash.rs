@@ -79,7 +79,7 @@ impl Checks {
             let stored = if harm.lost {
                 Seq::ZERO
             } else {
-                replica.glance.stored
+                replica.replica_state.stored
             };
             replica.shown.restart(stored.min(known));
             // A disk that lost what had been synced is judged by what becomes of its replica: it
@@ -88,8 +88,11 @@ impl Checks {
                 commit_stable::restarted(stored, known, chain.commit())?;
                 replica
                     .promises
-                    .recovered(replica.glance.promised, chain.promised())?;
-                durable_tail::survived(&replica.glance, &found_in(log, &replica.glance))?;
+                    .recovered(replica.replica_state.promised, chain.promised())?;
+                durable_tail::survived(
+                    &replica.replica_state,
+                    &found_in(log, &replica.replica_state),
+                )?;
             }
             begin(state, replica, (ReplicaState::of(chain), log), harm)?;
         }
@@ -177,7 +180,7 @@ fn survived(
     log: Option<&Log>,
     harm: recover::Harm,
 ) -> Result<(), Violation> {
-    let before = &replica.glance;
+    let before = &replica.replica_state;
     if matches!(
         before.fault,
         Some(Stopped::ReplicaLost | Stopped::NotMember)
@@ -276,24 +279,24 @@ fn found_in(log: &Log, before: &ReplicaState) -> Found {
 fn begin(
     state: &mut ChainTrack,
     replica: &mut ReplicaTrack,
-    (glance, log): (ReplicaState, &Log),
+    (replica_state, log): (ReplicaState, &Log),
     harm: recover::Harm,
 ) -> Result<(), Violation> {
-    replica.glance = glance;
-    if glance.fault == Some(Stopped::ReplicaLost) {
+    replica.replica_state = replica_state;
+    if replica_state.fault == Some(Stopped::ReplicaLost) {
         // Of its checkpoint nothing may be left either.
         return Ok(());
     }
     feed(state, log, log.floor())?;
-    gap_free::ordered(&glance)?;
-    leader_complete::is_committed_prefix(&state.truth, &glance)?;
+    gap_free::ordered(&replica_state)?;
+    leader_complete::is_committed_prefix(&state.truth, &replica_state)?;
     super::config_safe::observe(&state.founding, log.membership())?;
     if let Some(voter) = replica.voter {
         // A store that lost what it held counts with that, as a wiped one does: others built on it.
-        if !harm.lost || glance.durable.end > state.durable[voter].end {
-            state.durable[voter] = glance.durable;
+        if !harm.lost || replica_state.durable.end > state.durable[voter].end {
+            state.durable[voter] = replica_state.durable;
         }
-        state.floors[voter] = glance.floor.end.get();
+        state.floors[voter] = replica_state.floor.end.get();
     }
     Ok(())
 }

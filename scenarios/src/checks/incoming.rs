@@ -2,7 +2,7 @@
 
 use super::Checks;
 use super::no_disruption::Heard;
-use meshos_core::id::{Incarnation, NodeId, Number};
+use meshos_core::id::{HeartbeatNumber, Incarnation, NodeId};
 use meshos_core::message::{Body, Heartbeat, Message, Purpose, ReplicaMessage};
 use meshos_core::replica::role::Role;
 use meshos_sim::machine::NodeIndex;
@@ -11,7 +11,7 @@ use meshos_sim::time::Now;
 /// What one node has heard of one peer.
 #[derive(Clone, Debug, Default)]
 struct Peer {
-    newest: (Incarnation, Number),
+    newest: (Incarnation, HeartbeatNumber),
     /// When, by the hearer's own clock.
     at: u64,
     /// Per chain the number of the epoch that the peer claims to lead.

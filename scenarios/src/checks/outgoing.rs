@@ -115,11 +115,11 @@ impl Checks {
             if replica.voter.is_none() {
                 amnesia::stranger(node.me().node, Counts::Yes)?;
             }
-            let glance = &replica.glance;
-            let ends = (glance.durable.end, glance.commit);
-            role_table::row(state, glance.role, glance.epoch, ends)?;
+            let replica_state = &replica.replica_state;
+            let ends = (replica_state.durable.end, replica_state.commit);
+            role_table::row(state, replica_state.role, replica_state.epoch, ends)?;
             if let Some(durable) = state.durable {
-                durable_tail::leaving(durable, glance)?;
+                durable_tail::leaving(durable, replica_state)?;
             }
         }
         Ok(())
@@ -139,7 +139,7 @@ impl Checks {
             if replica.voter.is_none() {
                 amnesia::stranger(track.id, Counts::Yes)?;
             }
-            promise_order::observe(Said::Confirmed, confirm.epoch.n, &replica.glance)?;
+            promise_order::observe(Said::Confirmed, confirm.epoch.n, &replica.replica_state)?;
         }
         Ok(())
     }
@@ -165,13 +165,13 @@ impl Checks {
         match &message.content {
             ReplicaMessage::Pull { since, durable, .. } => {
                 let replica = &mut self.nodes[step.node.at()].replicas[place];
-                promise_order::observe(Said::Acknowledged, n, &replica.glance)?;
+                promise_order::observe(Said::Acknowledged, n, &replica.replica_state)?;
                 let Some(durable) = durable else {
                     return Ok(());
                 };
-                durable_tail::leaving(*durable, &replica.glance)?;
+                durable_tail::leaving(*durable, &replica.replica_state)?;
                 let acknowledged = since.end.min(*durable);
-                if since.end <= replica.glance.verified {
+                if since.end <= replica.replica_state.verified {
                     replica.promises.acknowledge(n, acknowledged);
                 }
                 Ok(())
@@ -214,7 +214,7 @@ impl Checks {
                 Ok(())
             }
             ReplicaMessage::TransferNow { .. } => {
-                let tip = self.nodes[step.node.at()].replicas[place].glance.tip;
+                let tip = self.nodes[step.node.at()].replicas[place].replica_state.tip;
                 let at = step.view.at();
                 self.obligations.on_told((chain, n), (me, to), tip, at);
                 Ok(())
@@ -239,8 +239,8 @@ impl Checks {
         let track = &mut self.nodes[step.node.at()];
         let replica = &mut track.replicas[place];
         let state = &mut self.chains[replica.chain];
-        promise_order::observe(Said::Voted(track.id), n, &replica.glance)?;
-        durable_tail::leaving(tail, &replica.glance)?;
+        promise_order::observe(Said::Voted(track.id), n, &replica.replica_state)?;
+        durable_tail::leaving(tail, &replica.replica_state)?;
         replica.promises.cast(n, track.id)?;
         let voters = state.founding.voters.len();
         state.votes.ask(n, track.id, voter, voters)?;
@@ -270,7 +270,7 @@ impl Checks {
                         (step.view, &track.view_of_peers),
                         replica.chain,
                         run,
-                        &replica.glance,
+                        &replica.replica_state,
                         now,
                     )
                 {
@@ -280,7 +280,7 @@ impl Checks {
                 state.votes.would_vote(n, to, voter);
             }
             Round::Real => {
-                promise_order::observe(Said::Voted(to), n, &replica.glance)?;
+                promise_order::observe(Said::Voted(to), n, &replica.replica_state)?;
                 replica.promises.cast(n, to)?;
                 state.votes.vote(n, to, voter);
             }

@@ -25,7 +25,7 @@ pub struct ReplicaState {
     /// Whether a checkpoint replaces its log.
     pub resetting: bool,
     /// Cuts and resets so far in this run.
-    pub generation: u64,
+    pub truncations: u64,
     /// Unknown entries.
     pub unknown: u64,
     /// The checkpoint's end.
@@ -54,7 +54,7 @@ impl ReplicaState {
             leader: chain.leader(),
             fault: chain.fault(),
             resetting: chain.is_resetting(),
-            generation: log.generation(),
+            truncations: log.truncations(),
             unknown: log.unknown(),
             floor: log.checkpoint().floor,
             verified: chain.verified(),
@@ -74,7 +74,7 @@ impl ReplicaState {
             && self.stored == chain.stored_commit()
             && self.tip.hash == log.tip().hash
             && self.verified == chain.verified()
-            && self.generation == log.generation()
+            && self.truncations == log.truncations()
             && self.epoch == chain.epoch()
             && self.role == chain.role()
             && self.leader == chain.leader()

@@ -36,7 +36,7 @@ impl Checks {
         }
         for place in node.touched() {
             let chain = &node.chains()[place];
-            if !self.nodes[at].replicas[place].glance.is_of(chain) {
+            if !self.nodes[at].replicas[place].replica_state.is_of(chain) {
                 self.changed(step, place, chain)?;
             }
         }
@@ -89,7 +89,7 @@ impl Checks {
         let run = track.run.expect("a step starts a run");
         let replica = &mut track.replicas[place];
         let state = &mut self.chains[replica.chain];
-        let before = core::mem::replace(&mut replica.glance, after);
+        let before = core::mem::replace(&mut replica.replica_state, after);
         role_table::reported(replica.role, after.role)?;
         replica.promises.observe(&before, &after)?;
         if after.voted != before.voted || after.epoch.n != before.epoch.n {
@@ -176,14 +176,14 @@ fn changed_log(
     let log = chain.log();
     if after.unknown != before.unknown {
         feed(state, log, after.floor.end)?;
-    } else if after.generation != before.generation {
+    } else if after.truncations != before.truncations {
         // A cut is never below what was committed here.
         let from = before.commit.min(after.tip.end).max(after.floor.end);
         feed(state, log, from)?;
     } else if after.tip.end > before.tip.end {
         feed(state, log, before.tip.end.max(after.floor.end))?;
     }
-    if after.generation != before.generation || after.tip.end != before.tip.end {
+    if after.truncations != before.truncations || after.tip.end != before.tip.end {
         config_safe::observe(&state.founding, log.membership())?;
     }
     if let Some(voter) = replica.voter {

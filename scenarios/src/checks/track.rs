@@ -93,7 +93,7 @@ pub(super) struct ReplicaTrack {
     pub(super) chain: usize,
     /// Its place among the founding members, if its store is one.
     pub(super) voter: Option<usize>,
-    pub(super) glance: ReplicaState,
+    pub(super) replica_state: ReplicaState,
     /// The role that it reported last.
     pub(super) role: Role,
     pub(super) promises: Promises,
@@ -116,7 +116,7 @@ pub(super) struct NodeTrack {
     pub(super) wiped: bool,
     pub(super) budget: Budget,
     pub(super) view_of_peers: PeerView,
-    /// A mistake of the workload that the next step reports.
+    /// An error of the workload that the next step reports.
     pub(super) misuse: Option<Violation>,
     /// The replica that is looked at next although no step names it.
     turn: usize,
@@ -153,7 +153,7 @@ impl NodeTrack {
             .map(|(chain, voter)| ReplicaTrack {
                 chain,
                 voter: is_founding.then_some(voter),
-                glance: ReplicaState {
+                replica_state: ReplicaState {
                     floor: chains[chain].root,
                     tip: chains[chain].root,
                     durable: chains[chain].root,
@@ -174,7 +174,7 @@ impl NodeTrack {
             self.turn = place + 1;
         }
         match node.chains().get(place) {
-            Some(chain) => touched::observe(&self.replicas[place].glance, chain),
+            Some(chain) => touched::observe(&self.replicas[place].replica_state, chain),
             None => Ok(()),
         }
     }

@@ -110,7 +110,7 @@ impl Promises {
 
     fn shortened(&self, before: &ReplicaState, after: &ReplicaState) -> Result<(), Violation> {
         let (was, is) = (before.tip.end, after.tip.end);
-        if after.generation == before.generation {
+        if after.truncations == before.truncations {
             return broken(format!("the log ends at {is} after {was} without a cut"));
         }
         let is_reset = after.floor.end == is && after.floor.end > before.floor.end;

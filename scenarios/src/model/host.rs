@@ -16,7 +16,7 @@ use meshos_core::event::{Boot, Event, Input, Seed};
 use meshos_core::hash::stable_hash;
 use meshos_core::hello::Greeter;
 
-use meshos_core::id::{ChainId, FormatNonce, Gen, Number, OpId, Run, Ticket};
+use meshos_core::id::{ChainId, FormatNonce, Gen, OpId, OpNumber, Run, Ticket};
 use meshos_core::node::Node;
 use meshos_core::time::{Instant, Wall};
 use meshos_sim::connection::Notice;
@@ -271,7 +271,7 @@ impl Running {
         Some(Input::Done {
             op: OpId {
                 incarnation,
-                number: Number::new(token),
+                number: OpNumber::new(token),
             },
             result,
         })

@@ -1,6 +1,6 @@
 //! Nothing fails: what clients alone can do to a cluster.
 
-use super::{Plan, Scene, aim};
+use super::{Plan, Scene, target_fault};
 use crate::cfg::{ChainCfg, ClientCfg, FaultKind, NodeCfg, Target, TargetedFault};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
@@ -74,7 +74,7 @@ fn sizes(plan: &mut Plan, draw: Draw) {
     };
     plan.cfg.clients = [0, limit - 1, limit, limit + 1].map(group).to_vec();
     if draw.of("crash").chance(500_000) {
-        aim(
+        target_fault(
             plan,
             draw.of("at").within(4_000..=8_000),
             Target::Leader,
@@ -111,10 +111,10 @@ fn client_retries(plan: &mut Plan, draw: Draw) {
         let draw = draw.of("change").nth(number);
         let kind =
             *draw
-                .of("kind")
+                .of("fault")
                 .pick(&[FaultKind::Transfer, FaultKind::Crash, FaultKind::Isolate]);
         let at = draw.of("at").within(3_000..=8_500);
-        aim(
+        target_fault(
             plan,
             at,
             Target::Leader,
@@ -186,9 +186,9 @@ fn few_members(plan: &mut Plan, draw: Draw) {
             ..ClientCfg::default()
         });
     }
-    for number in 0..draw.of("blows").within(0..=3) {
-        let draw = draw.of("kind").nth(number);
-        let blows = &[
+    for number in 0..draw.of("faults").within(0..=3) {
+        let draw = draw.of("fault").nth(number);
+        let kinds = &[
             FaultKind::Crash,
             FaultKind::CrashAtPersist,
             FaultKind::Pause,
@@ -199,7 +199,7 @@ fn few_members(plan: &mut Plan, draw: Draw) {
             at_ms,
             chain: draw.of("chain").below(plan.cfg.chains.len() as u64) as u16,
             at: Target::Leader,
-            kind: *draw.of("kind").pick(blows),
+            kind: *draw.of("kind").pick(kinds),
             for_ms: draw.of("for").within(100..=3_000),
         });
     }
@@ -220,9 +220,9 @@ pub(super) fn members(nodes: u16, draw: Draw) -> Vec<NodeIndex> {
 fn unlike_nodes(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("unlike");
     unlike(plan, draw);
-    for number in 0..draw.of("blows").within(0..=2) {
-        let draw = draw.of("kind").nth(number);
-        let kind = *draw.of("kind").pick(&[
+    for number in 0..draw.of("faults").within(0..=2) {
+        let draw = draw.of("fault").nth(number);
+        let kind = *draw.of("fault").pick(&[
             FaultKind::Crash,
             FaultKind::Isolate,
             FaultKind::Transfer,
@@ -230,7 +230,7 @@ fn unlike_nodes(plan: &mut Plan, draw: Draw) {
         ]);
         let at = draw.of("at").within(3_000..=8_500);
         let span = draw.of("for").within(200..=3_000);
-        aim(plan, at, Target::Leader, kind, span);
+        target_fault(plan, at, Target::Leader, kind, span);
     }
 }
 
@@ -305,9 +305,9 @@ fn many_chains(plan: &mut Plan, draw: Draw) {
         ..ClientCfg::default()
     };
     plan.cfg.clients = (0..count).map(group).collect();
-    if draw.of("kind").chance(500_000) {
+    if draw.of("fault").chance(500_000) {
         let at = draw.of("at").within(4_000..=7_000);
         let span = draw.of("for").within(600..=2_500);
-        aim(plan, at, Target::Leader, FaultKind::Crash, span);
+        target_fault(plan, at, Target::Leader, FaultKind::Crash, span);
     }
 }

@@ -1,6 +1,6 @@
 //! Clocks stop, jump, drift and step; everything else is sound.
 
-use super::{Plan, Scene, aim, ms, node};
+use super::{Plan, Scene, ms, node, target_fault};
 use crate::cfg::{FaultKind, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::Fault;
@@ -64,7 +64,7 @@ fn clock_leaps(plan: &mut Plan, draw: Draw) {
     if draw.of("crash").chance(400_000) {
         let at = draw.of("crash-at").within(3_000..=8_000);
         let span = draw.of("crash-for").within(100..=3_000);
-        aim(plan, at, Target::Leader, FaultKind::Crash, span);
+        target_fault(plan, at, Target::Leader, FaultKind::Crash, span);
     }
 }
 
@@ -78,12 +78,12 @@ fn expiry(plan: &mut Plan, draw: Draw) {
         let draw = draw.nth(number);
         let kind =
             *draw
-                .of("kind")
+                .of("fault")
                 .pick(&[FaultKind::Crash, FaultKind::Isolate, FaultKind::Transfer]);
         let at = draw.of("at").within(2_500..=9_000);
         let span = draw.of("for").within(100..=3_000);
         let target = *draw.of("target").pick(&[Target::Leader, Target::Follower]);
-        aim(plan, at, target, kind, span);
+        target_fault(plan, at, target, kind, span);
     }
     plan.weather.loss_ppm = *draw.of("loss").pick(&[0, 0, 50_000]);
     plan.cfg.quiet = true;
@@ -164,7 +164,7 @@ fn clocks(plan: &mut Plan, draw: Draw) {
     }
     if draw.of("back").chance(500_000) {
         let by = draw.of("back-by").within(1..=10_000_000);
-        aim(
+        target_fault(
             plan,
             draw.of("back-at").within(3_000..=9_000),
             Target::Leader,
@@ -174,7 +174,7 @@ fn clocks(plan: &mut Plan, draw: Draw) {
     }
     if draw.of("stop").chance(300_000) {
         let at = draw.of("stop-at").within(3_000..=7_000);
-        aim(
+        target_fault(
             plan,
             at,
             Target::Leader,

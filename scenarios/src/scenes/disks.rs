@@ -1,6 +1,6 @@
 //! Disks are slow, full, fail their syncs, or return other bits than were written.
 
-use super::{Plan, Scene, aim, crash, ms, node, reboot_at_end};
+use super::{Plan, Scene, crash, ms, node, reboot_at_end, target_fault};
 use crate::cfg::{FaultKind, Flips, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Unsynced};
@@ -83,16 +83,16 @@ fn slow_disk(plan: &mut Plan, draw: Draw) {
             );
         }
     }
-    for number in 0..draw.of("blows").within(0..=3) {
-        let draw = draw.of("kind").nth(number);
-        let kind = *draw.of("kind").pick(&[
+    for number in 0..draw.of("faults").within(0..=3) {
+        let draw = draw.of("fault").nth(number);
+        let kind = *draw.of("fault").pick(&[
             FaultKind::Crash,
             FaultKind::Isolate,
             FaultKind::Transfer,
             FaultKind::Pause,
         ]);
         let at = draw.of("at").within(2_500..=9_000);
-        aim(
+        target_fault(
             plan,
             at,
             Target::Leader,
@@ -113,10 +113,10 @@ fn cut_off_writer(plan: &mut Plan, draw: Draw) {
     // the epoch of the successor, whose log lacks it.
     let at = draw.of("at").within(1_200..=2_000);
     let batch = draw.of("batch").within(1_600..=2_400);
-    aim(plan, at, Target::Leader, FaultKind::SlowDisk, batch);
+    target_fault(plan, at, Target::Leader, FaultKind::SlowDisk, batch);
     let at = at + draw.of("before").within(20..=400);
     let away = draw.of("away").within(1_000..=2_000);
-    aim(plan, at, Target::Leader, FaultKind::Isolate, away);
+    target_fault(plan, at, Target::Leader, FaultKind::Isolate, away);
 }
 
 fn full_disk(plan: &mut Plan, draw: Draw) {
@@ -182,13 +182,13 @@ fn busy_disk(plan: &mut Plan, draw: Draw) {
     (client.interval_ms, client.sticky_ppm) = (draw.of("interval").within(20..=60), 1_000_000);
     client.bytes = (0, 50);
     plan.safety_ms = 6_000;
-    if draw.of("kind").chance(500_000) {
+    if draw.of("fault").chance(500_000) {
         let kind =
             *draw
                 .of("what")
                 .pick(&[FaultKind::Crash, FaultKind::Isolate, FaultKind::SlowDisk]);
         let at = draw.of("at").within(2_500..=5_000);
-        aim(
+        target_fault(
             plan,
             at,
             Target::Leader,
@@ -283,7 +283,7 @@ fn corrupt_behind(plan: &mut Plan, draw: Draw) {
     }
     if draw.of("leader").chance(300_000) {
         let at = draw.of("leader-at").within(3_000..=8_000);
-        aim(plan, at, Target::Leader, FaultKind::Isolate, 1_500);
+        target_fault(plan, at, Target::Leader, FaultKind::Isolate, 1_500);
     }
 }
 

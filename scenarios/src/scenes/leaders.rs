@@ -1,6 +1,6 @@
 //! Leadership is handed over, on request, by pins, and by leaders that cannot commit.
 
-use super::{Plan, Scene, aim, ms, node};
+use super::{Plan, Scene, ms, node, target_fault};
 use crate::cfg::{FaultKind, Target};
 use crate::model::{Ask, Op};
 use meshos_sim::fault::Fault;
@@ -37,7 +37,7 @@ fn transfer_and_pin(plan: &mut Plan, draw: Draw) {
         let draw = draw.nth(number);
         let at = draw.of("at").within(2_500..=9_000);
         match draw.of("kind").below(4) {
-            0 => aim(
+            0 => target_fault(
                 plan,
                 at,
                 Target::Leader,
@@ -54,11 +54,11 @@ fn transfer_and_pin(plan: &mut Plan, draw: Draw) {
                 };
                 plan.op(ms(at), from, op);
             }
-            _ => aim(plan, at, Target::Leader, FaultKind::Transfer, 0),
+            _ => target_fault(plan, at, Target::Leader, FaultKind::Transfer, 0),
         }
     }
     if draw.of("crash").chance(300_000) {
-        aim(
+        target_fault(
             plan,
             draw.of("crash-at").within(4_000..=9_000),
             Target::Leader,
@@ -105,10 +105,10 @@ fn transfer_storm(plan: &mut Plan, draw: Draw) {
         let end = at + draw.of("for").within(100..=4_000);
         plan.fault(ms(end.min(plan.safety_ms)), Fault::Heal {});
     }
-    for number in 0..draw.of("blows").within(1..=4) {
-        let draw = draw.of("kind").nth(number);
+    for number in 0..draw.of("faults").within(1..=4) {
+        let draw = draw.of("fault").nth(number);
         let at = draw.of("at").within(2_500..=9_000);
-        let blows = [
+        let kinds = [
             FaultKind::Isolate,
             FaultKind::Pause,
             FaultKind::Crash,
@@ -117,7 +117,7 @@ fn transfer_storm(plan: &mut Plan, draw: Draw) {
         ];
         let target = *draw.of("target").pick(&[Target::Leader, Target::Follower]);
         let span = draw.of("for").within(100..=3_000);
-        aim(plan, at, target, *draw.of("kind").pick(&blows), span);
+        target_fault(plan, at, target, *draw.of("kind").pick(&kinds), span);
     }
 }
 
@@ -140,7 +140,7 @@ fn stalled_leader(plan: &mut Plan, draw: Draw) {
     for number in 0..draw.of("count").within(1..=3) {
         let draw = draw.nth(number);
         let kind = *draw.of("kind").pick(&kinds);
-        aim(
+        target_fault(
             plan,
             at,
             Target::Leader,
@@ -151,7 +151,7 @@ fn stalled_leader(plan: &mut Plan, draw: Draw) {
     }
     if draw.of("crash").chance(300_000) {
         let at = draw.of("crash-at").within(5_000..=25_000);
-        aim(plan, at, Target::Leader, FaultKind::Crash, 1_000);
+        target_fault(plan, at, Target::Leader, FaultKind::Crash, 1_000);
     }
     if draw.of("heal").chance(300_000) {
         plan.fault(

@@ -21,7 +21,7 @@ use crate::flips::Flipping;
 use crate::invalid_plans;
 use crate::marks::Marks;
 use crate::model::{Host, HostConfig, Op};
-use crate::targeted::Aims;
+use crate::targeted::TargetedFaults;
 use meshos_core::config::Config;
 use meshos_sim::connection::Connections;
 use meshos_sim::fault::{Fault, Unsynced};
@@ -70,7 +70,7 @@ pub fn named(name: &str) -> Option<Scene> {
 }
 
 /// Everything that watches and drives a run: checks, clients, targeted, bytes that may flip, marks.
-pub type SceneHook = (Flipping, (Checks, (Clients, (Aims, Marks))));
+pub type SceneHook = (Flipping, (Checks, (Clients, (TargetedFaults, Marks))));
 
 impl Scenario for Scene {
     type Machine = Host;
@@ -139,11 +139,11 @@ impl Scenario for Scene {
 fn config(plan: &Plan, node: NodeIndex) -> Config {
     let cfg = match plan.cfg.of_node(node) {
         Ok(cfg) => cfg,
-        Err(mistake) => panic!("{node} has no config: {mistake}"),
+        Err(invalid) => panic!("{node} has no config: {invalid}"),
     };
     match cfg.config(plan.nodes) {
         Ok(config) => config,
-        Err(mistake) => panic!("the plan's cfg is no config: {mistake}"),
+        Err(invalid) => panic!("the plan's cfg is no config: {invalid}"),
     }
 }
 
@@ -169,7 +169,7 @@ pub fn hook(plan: &Plan) -> SceneHook {
         false => checks,
     };
     let clients = Clients::new(cfg, seed, nodes, plan.safety());
-    let targeted = Aims::new(cfg, seed, plan.safety());
+    let targeted = TargetedFaults::new(cfg, seed, plan.safety());
     let watchers = (targeted, Marks::new(nodes));
     (
         Flipping::new(cfg, seed, nodes),
@@ -226,7 +226,7 @@ fn node(draw: Draw, nodes: u16) -> NodeIndex {
     NodeIndex(draw.below(u64::from(nodes)) as u16)
 }
 
-fn aim(plan: &mut Plan, at_ms: u64, at: Target, kind: FaultKind, for_ms: u64) {
+fn target_fault(plan: &mut Plan, at_ms: u64, at: Target, kind: FaultKind, for_ms: u64) {
     let chain = 0;
     plan.cfg.targeted.push(TargetedFault {
         at_ms,

@@ -1,6 +1,6 @@
 //! The network fails; processes, disks and clocks do not.
 
-use super::{Plan, Scene, aim, crash, ms, node};
+use super::{Plan, Scene, crash, ms, node, target_fault};
 use crate::cfg::{FaultKind, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, LinkWeather, Unsynced, Weather};
@@ -86,7 +86,7 @@ fn partition_heal(plan: &mut Plan, draw: Draw) {
                 let groups = vec![one.to_vec(), other.to_vec()];
                 plan.fault(ms(at), Fault::Partition { groups });
             }
-            1 => aim(plan, at, Target::Leader, FaultKind::Isolate, 20_000),
+            1 => target_fault(plan, at, Target::Leader, FaultKind::Isolate, 20_000),
             _ => {
                 let groups = (0..plan.nodes).map(|node| vec![NodeIndex(node)]).collect();
                 plan.fault(ms(at), Fault::Partition { groups });
@@ -187,7 +187,7 @@ fn lossy_network(plan: &mut Plan, draw: Draw) {
     );
     if draw.of("crash").chance(500_000) {
         let at = draw.of("at").within(3_500..=8_000);
-        aim(
+        target_fault(
             plan,
             at,
             Target::Leader,
@@ -219,7 +219,7 @@ fn zones(plan: &mut Plan, draw: Draw) {
             (Target::Leader, FaultKind::Transfer),
         ]);
         let length = draw.of("for").within(500..=4_000);
-        aim(plan, at, target, kind, length);
+        target_fault(plan, at, target, kind, length);
         at = (at + length + 1_000).min(plan.safety_ms - 1);
     }
 }
@@ -255,7 +255,7 @@ fn late_answers(plan: &mut Plan, draw: Draw) {
     for number in 0..2 {
         let draw = draw.nth(number);
         let away = draw.of("away").within(800..=1_800);
-        aim(plan, at, Target::Leader, FaultKind::Isolate, away);
+        target_fault(plan, at, Target::Leader, FaultKind::Isolate, away);
         at += away + draw.of("between").within(200..=1_000);
     }
 }
@@ -263,7 +263,7 @@ fn late_answers(plan: &mut Plan, draw: Draw) {
 fn half_deaf_leader(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("deaf");
     let at = draw.of("at").within(2_500..=6_000);
-    aim(
+    target_fault(
         plan,
         at,
         Target::Leader,
@@ -272,7 +272,7 @@ fn half_deaf_leader(plan: &mut Plan, draw: Draw) {
     );
     if draw.of("mute").chance(300_000) {
         let at = at + draw.of("later").within(500..=4_000);
-        aim(plan, at, Target::Leader, FaultKind::Mute, 2_000);
+        target_fault(plan, at, Target::Leader, FaultKind::Mute, 2_000);
     }
 }
 
@@ -304,8 +304,8 @@ fn lagging_leader(plan: &mut Plan, draw: Draw) {
         if at + later >= plan.safety_ms {
             break;
         }
-        aim(plan, at, Target::Leader, FaultKind::Lag, lag);
-        aim(plan, at + later, Target::Leader, kind, lag);
+        target_fault(plan, at, Target::Leader, FaultKind::Lag, lag);
+        target_fault(plan, at + later, Target::Leader, kind, lag);
         at += lag + draw.of("between").within(500..=2_000);
     }
 }

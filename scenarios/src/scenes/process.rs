@@ -1,6 +1,6 @@
 //! Processes stop, pause and come back, in time or far behind.
 
-use super::{Plan, Scene, aim, crash, leave_out, ms, node};
+use super::{Plan, Scene, crash, leave_out, ms, node, target_fault};
 use crate::cfg::{FaultKind, Target};
 use crate::model::{Ask, Op};
 use meshos_core::config::Retention;
@@ -83,7 +83,7 @@ fn leader_crash(plan: &mut Plan, draw: Draw) {
         let draw = draw.nth(number);
         if draw.of("cut-off").chance(400_000) {
             // A leader that is cut off first takes appends that nobody else will ever see.
-            aim(
+            target_fault(
                 plan,
                 at.saturating_sub(draw.of("before").within(20..=800)),
                 Target::Leader,
@@ -91,7 +91,7 @@ fn leader_crash(plan: &mut Plan, draw: Draw) {
                 1_000,
             );
         }
-        aim(
+        target_fault(
             plan,
             at,
             Target::Leader,
@@ -114,7 +114,7 @@ fn paused_leader(plan: &mut Plan, draw: Draw) {
             .of("target")
             .pick(&[Target::Leader, Target::Leader, Target::Follower]);
         let span = draw.of("for").within(100..=5_000);
-        aim(plan, at, target, FaultKind::Pause, span);
+        target_fault(plan, at, target, FaultKind::Pause, span);
         at += draw.of("between").within(500..=4_000);
         if at >= plan.safety_ms {
             break;
@@ -179,7 +179,7 @@ fn crash_at_persist(plan: &mut Plan, draw: Draw) {
     }
     if draw.of("leader").chance(500_000) {
         let at = draw.of("leader-at").within(3_000..=8_000);
-        aim(plan, at, Target::Leader, FaultKind::CrashAtPersist, 300);
+        target_fault(plan, at, Target::Leader, FaultKind::CrashAtPersist, 300);
     }
     if draw.of("twice").chance(400_000) {
         crash_twice(plan, draw.of("both"));
@@ -221,7 +221,7 @@ fn crash_while_booting(plan: &mut Plan, draw: Draw) {
 /// sync.
 fn crash_twice(plan: &mut Plan, draw: Draw) {
     let at = draw.of("at").within(2_500..=4_500);
-    aim(plan, at, Target::Leader, FaultKind::Crash, 4_000);
+    target_fault(plan, at, Target::Leader, FaultKind::Crash, 4_000);
     let node = node(draw.of("node"), plan.nodes);
     let fault = Fault::CrashAtPersist {
         node,
@@ -258,7 +258,7 @@ fn wiped_voter(plan: &mut Plan, draw: Draw) {
     for number in 0..draw.of("leaders").within(1..=2) {
         let draw = draw.of("leader").nth(number);
         let at = draw.of("at").within(3_000..=9_000);
-        aim(
+        target_fault(
             plan,
             at,
             Target::Leader,
@@ -410,9 +410,9 @@ fn far_behind(plan: &mut Plan, draw: Draw) {
         if draw.of("on").chance(300_000) {
             let at = back + draw.of("at").within(1..=1_500);
             let kind = *draw
-                .of("kind")
+                .of("fault")
                 .pick(&[FaultKind::Crash, FaultKind::Isolate]);
-            aim(plan, at, target, kind, draw.of("for").within(100..=3_000));
+            target_fault(plan, at, target, kind, draw.of("for").within(100..=3_000));
         }
     }
     plan.liveness_ms = 30_000;

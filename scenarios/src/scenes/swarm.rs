@@ -1,7 +1,7 @@
 //! Everything at once, a different part of it for each seed.
 
 use super::calm::{members, unlike};
-use super::{Plan, Scene, aim, leave_out, reboot_at_end, staying};
+use super::{Plan, Scene, leave_out, reboot_at_end, staying, target_fault};
 use crate::cfg::{ChainCfg, ClientCfg, FaultKind, Flips, Target};
 use crate::model::{Ask, Op};
 use meshos_core::bandwidth::Class;
@@ -164,7 +164,7 @@ fn shape(plan: &mut Plan, draw: Draw) {
 }
 
 fn targeted(plan: &mut Plan, draw: Draw) {
-    const BLOWS: &[FaultKind] = &[
+    const KINDS: &[FaultKind] = &[
         FaultKind::Crash,
         FaultKind::CrashAtPersist,
         FaultKind::ShutDown,
@@ -183,11 +183,11 @@ fn targeted(plan: &mut Plan, draw: Draw) {
             .of("target")
             .pick(&[Target::Leader, Target::Leader, Target::Follower]);
         let at = draw.of("at").within(1_500..=9_000);
-        aim(
+        target_fault(
             plan,
             at,
             target,
-            *draw.of("kind").pick(BLOWS),
+            *draw.of("kind").pick(KINDS),
             draw.of("for").within(50..=4_000),
         );
     }

@@ -160,7 +160,7 @@ fn urgent_heartbeats_carry_what_was_never_sent_and_only_once() {
     let (to, page) = &sent[0];
     assert_eq!(
         (*to, page.after, page.upto, page.number),
-        (B, 1, 3, Number::new(2))
+        (B, 1, 3, HeartbeatNumber::new(2))
     );
     assert_eq!(
         page.rows.iter().map(|row| row.chain).collect::<Vec<_>>(),

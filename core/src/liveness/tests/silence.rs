@@ -12,7 +12,7 @@ fn echoes_count_when_they_are_new_and_ours() {
     let mut number = 0;
     let mut echo = |incarnation, echoed, ms| {
         number += 1;
-        let echo = Some((run(incarnation), Number::new(echoed)));
+        let echo = Some((run(incarnation), HeartbeatNumber::new(echoed)));
         let heard = a.on_heartbeat(
             B,
             run(1),
@@ -94,7 +94,7 @@ fn contact_is_lost_once_when_the_last_echo_becomes_too_old() {
     let sent = regular(&mut liveness);
     for (peer, _) in sent {
         let echo = Heartbeat {
-            echo: Some((run(1), Number::new(1))),
+            echo: Some((run(1), HeartbeatNumber::new(1))),
             ..heartbeat(1)
         };
         let echoed =

@@ -11,8 +11,8 @@ use crate::count::{Count, Counters};
 use crate::deadline::{ChainIndex, Deadlines};
 use crate::event::Seed;
 use crate::id::{
-    Attempt, ChainId, DeploymentId, Epoch, Gen, Incarnation, NodeId, Number, OpId, Replica, Run,
-    Seq, StoreId, Ticket,
+    Attempt, AttemptNumber, ChainId, DeploymentId, Epoch, Gen, HeartbeatNumber, Incarnation,
+    NodeId, OpId, OpNumber, PullNumber, Replica, Run, Seq, StoreId, Ticket,
 };
 use crate::liveness::{self, Liveness};
 use crate::message::{
@@ -50,9 +50,9 @@ pub(super) struct Bench {
     bucket: Bucket,
     turns: Turns,
     pub(super) windows: Windows,
-    operations: Number,
-    pub(super) attempts: Number,
-    under_way: BTreeMap<Number, ChainIndex>,
+    operations: OpNumber,
+    pub(super) attempts: AttemptNumber,
+    under_way: BTreeMap<OpNumber, ChainIndex>,
     stale: Vec<ChainIndex>,
     candidates: u32,
     heard: u64,
@@ -145,8 +145,8 @@ impl Start {
             bucket: Bucket::new(config.budget(), now),
             turns: Turns::default(),
             windows: Windows::new(config.heartbeat()),
-            operations: Number::new(0),
-            attempts: Number::new(0),
+            operations: OpNumber::new(0),
+            attempts: AttemptNumber::new(0),
             under_way: BTreeMap::new(),
             stale: Vec::new(),
             candidates: 0,
@@ -237,7 +237,7 @@ impl Bench {
     /// A heartbeat of a peer, which shows what its clocks say.
     fn heartbeat(&mut self, from: u64, rows: Vec<Row>) {
         self.heard += 1;
-        let number = Number::new(self.heard);
+        let number = HeartbeatNumber::new(self.heard);
         let heartbeat = Heartbeat {
             number,
             echo: Some((self.me.incarnation, number)),
@@ -406,7 +406,7 @@ impl Bench {
             since: self.chain.log().position_at(Seq::new(next)).unwrap(),
             durable: Some(Seq::new(durable)),
             attempt: self.attempt(),
-            number: Number::new(3),
+            number: PullNumber::new(3),
         }
     }
 
@@ -416,7 +416,7 @@ impl Bench {
             since: self.chain.log().position_at(Seq::new(end)).unwrap(),
             durable: Some(Seq::new(durable)),
             attempt: attempt(9),
-            number: Number::new(number),
+            number: PullNumber::new(number),
         }
     }
 }
@@ -480,7 +480,7 @@ pub(super) fn run(node: u64) -> Run {
 pub(super) fn attempt(number: u64) -> Attempt {
     Attempt {
         incarnation: Incarnation::new(1),
-        number: Number::new(number),
+        number: AttemptNumber::new(number),
     }
 }
 

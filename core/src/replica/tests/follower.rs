@@ -6,7 +6,7 @@ use crate::chain::entry::{Kind, Membership};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
-use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
+use crate::id::{Member, NodeId, PullNumber, Replica, Seq, StoreId};
 use crate::message::{Body, ReplicaMessage};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -96,7 +96,7 @@ fn a_checkpoint_is_installed_before_anything_else_is_said_of_the_log() {
         since: checkpoint.floor,
         durable: Some(Seq::new(3)),
         attempt: bench.attempt(),
-        number: Number::new(2),
+        number: PullNumber::new(2),
     };
     let floor = Seq::new(3);
     assert_eq!(
@@ -137,7 +137,7 @@ fn a_log_that_shares_nothing_with_the_leaders_is_compared_from_its_floor_on() {
         since: floor,
         durable: Some(Seq::new(1)),
         attempt: bench.attempt(),
-        number: Number::new(2),
+        number: PullNumber::new(2),
     };
     assert_eq!(said, [bench.said(2, pull)]);
 }
@@ -368,7 +368,7 @@ fn a_chunk_that_brings_nothing_is_answered_with_what_is_durable() {
         since: behind(&entries[0]),
         durable: Some(Seq::new(1)),
         attempt: bench.attempt(),
-        number: Number::new(2),
+        number: PullNumber::new(2),
     };
     assert_eq!(said, [bench.said(2, pull)]);
 }

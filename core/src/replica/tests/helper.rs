@@ -6,7 +6,7 @@ use crate::chain::entry::{Entry, Kind, LogPosition};
 use crate::chain::order::Order;
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
-use crate::id::{Number, Seq};
+use crate::id::{PullNumber, Seq};
 use crate::message::{Purpose, ReplicaMessage, RowState};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -57,7 +57,7 @@ fn pull(bench: &Bench, number: u64) -> ReplicaMessage {
         since: bench.chain.log().tip(),
         durable: Some(bench.chain.log().durable().end),
         attempt: bench.attempt(),
-        number: Number::new(number),
+        number: PullNumber::new(number),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::chain::entry::{Kind, LogPosition};
 use crate::client::{Answer, Ask, Consistency, Level, Reason};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
-use crate::id::{Member, NodeId, Number, Replica, Seq, StoreId};
+use crate::id::{Member, NodeId, PullNumber, Replica, Seq, StoreId};
 use crate::message::{Body, Confirm, Forward, ForwardAsk, Forwarded, ReplicaMessage};
 use crate::replica::role::{Role, Signal};
 use alloc::vec::Vec;
@@ -98,7 +98,7 @@ fn a_predecessor_that_differs_is_answered_with_what_may_be_shared() {
         since,
         durable: Some(since.end),
         attempt: attempt(9),
-        number: Number::new(number),
+        number: PullNumber::new(number),
     };
     let said = bench.hear(2, 4, pull(since, 1));
     let conflict = ReplicaMessage::Conflict {
@@ -120,7 +120,7 @@ fn a_log_that_shares_nothing_is_answered_with_the_checkpoint() {
         since,
         durable: Some(since.end),
         attempt: attempt(9),
-        number: Number::new(1),
+        number: PullNumber::new(1),
     };
     let said = bench.hear(2, 3, pull);
     let encoded = postcard::to_allocvec(&**bench.chain.log().checkpoint()).unwrap();

@@ -6,7 +6,7 @@ use crate::chain::entry::{Kind, LogPosition};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
-use crate::id::{Attempt, Number, Seq};
+use crate::id::{Attempt, PullNumber, Seq};
 use crate::message::ReplicaMessage;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -131,7 +131,7 @@ fn a_checkpoint_waits_for_the_bandwidth_budget() {
         },
         durable: Some(Seq::ZERO),
         attempt: attempt(9),
-        number: Number::new(1),
+        number: PullNumber::new(1),
     };
     let sent = parts(&checkpoint, attempt(9));
     let send = |bench: &Bench, at: usize| -> [Action; 1] { [bench.said(2, sent[at].clone())] };

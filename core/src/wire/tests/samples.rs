@@ -4,8 +4,8 @@ use crate::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Level, Reason};
 use crate::id::{
-    Attempt, ChainId, ClientId, ClusterId, Epoch, Gen, Incarnation, Member, NodeId, Number,
-    Replica, RequestNumber, Run, Seq, StoreId,
+    Attempt, AttemptNumber, ChainId, ClientId, ClusterId, Epoch, Gen, HeartbeatNumber, Incarnation,
+    Member, NodeId, PullNumber, Replica, RequestNumber, Run, Seq, StoreId,
 };
 use crate::message::{
     Body, ChainMessage, Confirm, Forward, ForwardAsk, Forwarded, Heartbeat, Message, Purpose,
@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 pub(super) const ATTEMPT: Attempt = Attempt {
     incarnation: Incarnation::new(2),
-    number: Number::new(9),
+    number: AttemptNumber::new(9),
 };
 
 pub(super) const GENERATION: Gen = Gen::new(4);
@@ -144,8 +144,8 @@ pub(super) fn heartbeat() -> Heartbeat {
         state,
     };
     Heartbeat {
-        number: Number::new(300),
-        echo: Some((Incarnation::new(1), Number::new(299))),
+        number: HeartbeatNumber::new(300),
+        echo: Some((Incarnation::new(1), HeartbeatNumber::new(299))),
         acknowledged: None,
         wall: Wall::from_ms(5),
         after: 3,
@@ -188,7 +188,7 @@ pub(super) fn pull() -> ReplicaMessage {
         since: since(),
         durable: None,
         attempt: ATTEMPT,
-        number: Number::new(8),
+        number: PullNumber::new(8),
     }
 }
 
