@@ -44,6 +44,8 @@ struct Window {
     /// What answers questions that were dropped, and when it will have arrived or be lost. Nobody
     /// will say so, but until then it takes its time on the link.
     leaving: BTreeMap<Instant, u64>,
+    /// When it was last looked for what is under way no more.
+    looked: Instant,
     /// Messages so far.
     sent: u64,
     /// Since when an answer that was sent again is under way.
@@ -118,7 +120,12 @@ impl Windows {
         (end, bytes): (u64, u64),
         now: Instant,
     ) {
+        let heartbeat = self.heartbeat;
         let window = self.peers.entry(peer).or_insert_with(Window::new);
+        // What nobody tells of any more would make every message look as if others were before it.
+        if now.since(window.looked) >= heartbeat / 4 {
+            window.expire(now, heartbeat);
+        }
         let first = match window.again {
             Some((again, first)) if again == attempt => first,
             Some(_) | None => now,
@@ -264,6 +271,7 @@ impl Window {
             in_flight: 0,
             flights: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            looked: Instant::ZERO,
             sent: 0,
             again: None,
         }
@@ -349,6 +357,7 @@ impl Window {
     }
 
     fn expire(&mut self, now: Instant, heartbeat: Duration) {
+        self.looked = now;
         let gone = |(key, flight): (&(Attempt, u64), &Flight)| {
             (self.expiry(flight, heartbeat) <= now).then_some(*key)
         };

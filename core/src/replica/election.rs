@@ -141,7 +141,8 @@ impl Chain {
 
     /// Sends the requests of the present round, the binding ones once the own vote is durable.
     /// The round ends that long after: a disk that takes longer would otherwise end every one
-    /// before anybody is asked.
+    /// before anybody is asked. Votes wait for disks, too, so a binding round is twice as long for
+    /// each one before it that was in vain.
     fn ask_votes(&mut self, cx: &mut StepContext<'_>) {
         let settled = self.is_settled();
         let Some(campaign) = &mut self.campaign else {
@@ -151,7 +152,11 @@ impl Chain {
             return;
         }
         campaign.asked_all = true;
-        let end = cx.now.after(cx.config.heartbeat() * 2);
+        let doubled = match campaign.round {
+            Round::Pre => 0,
+            Round::Real => self.rounds_in_vain.min(DOUBLED_MAX),
+        };
+        let end = cx.now.after(cx.config.heartbeat() * (2 << doubled));
         cx.deadlines.arm(self.index, Kind::Round, end);
         let durable = self.log.durable();
         let content = ReplicaMessage::VoteRequest {
@@ -298,6 +303,7 @@ impl Chain {
         }
         campaign.refusals.insert(from.node);
         let (is_early, refusals) = (campaign.is_early, &campaign.refusals);
+        let is_query = campaign.round == Round::Pre && campaign.purpose == Purpose::Silence;
         // Nobody answers for a process that is gone.
         let may_grant = |voter: &&Member| {
             voter.node == self.me.node
@@ -305,8 +311,15 @@ impl Chain {
         };
         let membership = self.log.membership();
         let left = membership.voters.iter().filter(may_grant).count();
-        if is_early && left < membership.majority() {
+        if left >= membership.majority() {
+            return;
+        }
+        if is_early {
             self.on_early_refused(cx);
+        } else if is_query {
+            // It would only keep others from seeking leadership.
+            cx.deadlines.disarm(self.index, Kind::Round);
+            self.on_round_due(cx);
         }
     }
 
@@ -339,7 +352,11 @@ impl Chain {
         if self.role != Role::Candidate {
             return;
         }
-        self.campaign = None;
+        if let Some(campaign) = self.campaign.take()
+            && campaign.round == Round::Real
+        {
+            self.rounds_in_vain = self.rounds_in_vain.saturating_add(1);
+        }
         self.set_role(Role::Replica, Signal::ElectionLost, cx);
         // A query leaves the leader in place, but what it sent meanwhile may not have been taken,
         // and nothing would show that it is missing.
@@ -352,6 +369,7 @@ impl Chain {
 
     fn lead(&mut self, stamp: Wall, cx: &mut StepContext<'_>) {
         self.campaign = None;
+        self.rounds_in_vain = 0;
         cx.deadlines.disarm(self.index, Kind::Round);
         self.set_role(Role::Leader, Signal::ElectionWon, cx);
         self.end_handed(self.me.node, cx);
@@ -374,3 +392,6 @@ impl Chain {
         }
     }
 }
+
+/// How often the time of a binding round is doubled at most: sixteen heartbeats.
+const DOUBLED_MAX: u32 = 3;

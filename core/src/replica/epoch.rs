@@ -68,6 +68,7 @@ impl Chain {
             return;
         }
         self.leader = Some(node);
+        self.rounds_in_vain = 0;
         self.epoch.node = node;
         self.follow.restart(self.log.end());
         self.end_campaign(cx);

@@ -279,7 +279,10 @@ impl Chain {
             self.follow.patience.answered(cx.now);
         }
         self.learn_commit(commit, cx);
-        self.expect_progress(cx);
+        // A leader that says the same again and again must not put off the next question.
+        if is_news || cx.deadlines.armed(self.index, Kind::Pull).is_none() {
+            self.expect_progress(cx);
+        }
     }
 
     /// Whether the entries are contiguous, linked, and of epochs that may stand here.

@@ -68,8 +68,10 @@ impl Chain {
                 self.end_help();
                 false
             }
-            // After a conflict the end of the log is not the leader's, so nobody's that helps.
+            // After a conflict the end of the log is not the leader's, so nobody's that helps. A
+            // checkpoint on its way brings what no helper has.
             None if is_far_behind
+                && self.follow.receiving.is_none()
                 && self.follow.next == end
                 && !self.follow.help.is_leaders_turn =>
             {
@@ -201,6 +203,9 @@ impl Chain {
             if is_helper {
                 return self.give_up_help();
             }
+        } else if !self.follow.help.is_under_way() && self.follow.next < self.log.end() {
+            // It came late: the leader goes on from what is here, and sends nothing twice.
+            self.end_help();
         }
         self.expect_help(cx);
     }

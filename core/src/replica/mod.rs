@@ -87,6 +87,8 @@ pub struct Chain {
     /// When a live leader last showed itself here.
     leader_seen: Instant,
     election_rearmed: bool,
+    /// Binding rounds since somebody led that did not win in their time.
+    rounds_in_vain: u32,
     /// End of the prefix compared with the present leader in the present epoch (D13a).
     verified: Seq,
     commit: Seq,
@@ -163,6 +165,7 @@ impl Chain {
             early: None,
             leader_seen: now,
             election_rearmed: false,
+            rounds_in_vain: 0,
             verified: Seq::ZERO,
             commit,
             follow: Follow::new(log.end()),

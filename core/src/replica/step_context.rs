@@ -125,4 +125,4 @@ impl StepContext<'_> {
 }
 
 /// So many chains of one node may seek leadership at the same time.
-const CANDIDATES_MAX: u32 = 64;
+const CANDIDATES_MAX: u32 = 16;

@@ -175,8 +175,7 @@ impl Chain {
         if self.pinned == Some(self.me.node) {
             self.pin_tried = Some(cx.now);
         }
-        // The leader says so again with its next heartbeat.
-        if self.may_campaign(cx) && cx.admits_candidate() {
+        if self.may_campaign(cx) {
             self.campaign(Purpose::Transfer, cx);
         }
     }

@@ -4,6 +4,7 @@ use super::Failure;
 use crate::config::Settings;
 use crate::daemon::{self, Formatting, RunError};
 use clap::Args;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
@@ -31,13 +32,30 @@ pub(super) struct RunArgs {
     log: String,
 }
 
+/// Standard error, as far as it takes what is written: a log that is full, or that nobody reads any
+/// more, is no reason to stop.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = io::stderr().flush();
+        Ok(())
+    }
+}
+
 pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     let settings = Settings::read(&args.config).map_err(Failure::unusable)?;
     let filter = EnvFilter::try_new(&args.log);
     let filter = filter.map_err(|e| Failure::unusable(format!("--log {}: {e}", args.log)))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Log)
+        .log_internal_errors(false)
         .with_ansi(false)
         .init();
     let formatting = if args.format {

@@ -16,6 +16,12 @@ use tokio::time::{Instant, sleep};
 /// Longest wait for one answer; the node itself answers `Unknown` earlier by default.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longest wait for the status of a node that may hang.
+const STATUS_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Shortest wait for an answer, however little patience is left.
+const PATIENCE_MIN: Duration = Duration::from_millis(100);
+
 /// Pause before another attempt.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -48,7 +54,7 @@ impl Session {
     /// Refuses what no node takes, before anything is asked of the chain. Without a node that
     /// answers there is nothing to tell: the append says so.
     pub(super) async fn check_size(&mut self, bytes: usize) -> Result<(), Failure> {
-        let Ok(Reply::Status(status)) = self.ask(Ask::Status).await else {
+        let Ok(Reply::Status(status)) = self.ask(Ask::Status, STATUS_PATIENCE).await else {
             return Ok(());
         };
         let max = status.entry_bytes_max;
@@ -91,7 +97,9 @@ impl Session {
     pub(super) async fn until_answered(&mut self, ask: client::Ask) -> Result<Answer, Failure> {
         let asked = Instant::now();
         loop {
-            let why = match self.attempt(ask.clone()).await {
+            let left = self.patience.saturating_sub(asked.elapsed());
+            let wait = left.clamp(PATIENCE_MIN, ANSWER_PATIENCE);
+            let why = match self.attempt(ask.clone(), wait).await {
                 Ok(answer) => match &answer {
                     Answer::Unknown => "it is not known whether it took effect".to_owned(),
                     Answer::NotLeader { .. } => "nobody leads the chain".to_owned(),
@@ -127,9 +135,10 @@ impl Session {
         }
     }
 
-    async fn attempt(&mut self, ask: client::Ask) -> Result<Answer, String> {
+    async fn attempt(&mut self, ask: client::Ask, patience: Duration) -> Result<Answer, String> {
         let chain = self.chain;
-        match self.ask(Ask::Chain(ClientRequest { chain, ask })).await {
+        let ask = Ask::Chain(ClientRequest { chain, ask });
+        match self.ask(ask, patience).await {
             Ok(Reply::Chain(answer)) => Ok(answer),
             Ok(Reply::Refused(reason)) => Err(reason),
             Ok(Reply::Status(_)) => Err(ClientError::Other.to_string()),
@@ -138,12 +147,12 @@ impl Session {
     }
 
     /// Asks once, whoever is connected.
-    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Reply, ClientError> {
+    async fn ask(&mut self, ask: Ask, patience: Duration) -> Result<Reply, ClientError> {
         let client = match &mut self.client {
             Some(client) => client,
             empty => empty.insert(Client::connect(&self.endpoints[self.at]).await?),
         };
-        let reply = client.ask(ask, ANSWER_PATIENCE).await;
+        let reply = client.ask(ask, patience).await;
         if reply.is_err() {
             self.client = None;
         }

@@ -390,3 +390,27 @@ fn colours_are_for_terminals_unless_asked_for() {
     let coloured = run(["config", "check", &path, "--color", "always"]);
     assert!(!plain.contains('\u{1b}') && coloured.contains('\u{1b}'));
 }
+
+#[test]
+fn a_node_whose_log_cannot_be_written_goes_on() {
+    let mut cluster = Cluster::new("off");
+    let logs = || (1..=3).map(|id| format!("{id}.log"));
+    for log in logs() {
+        std::os::unix::fs::symlink("/dev/full", cluster.path(&log)).unwrap();
+    }
+    cluster.start_all();
+    for log in logs() {
+        // Whoever reads the logs of a test that failed would never come to an end.
+        fs::remove_file(cluster.path(&log)).unwrap();
+        fs::write(cluster.path(&log), "").unwrap();
+    }
+    wait_for("a leader", || cluster.leader());
+    let append = meshosd(["chain", "append", "--chain", "orders", "x"])
+        .args(cluster.endpoints())
+        .output()
+        .unwrap();
+    assert!(append.status.success(), "{}", complaint(&append));
+    for id in 1..=3 {
+        assert!(cluster.stop(id).success(), "node {id} ends as it was told");
+    }
+}

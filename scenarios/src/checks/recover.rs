@@ -105,7 +105,7 @@ pub fn stopped(fault: Fault, harm: Harm) -> Result<(), Violation> {
             broken("the store failed, and no sync had failed".to_owned())
         }
         // A record whose sync failed is whole in one place only, where a bit may flip.
-        Fault::ReplicaLost if !harm.aimed && !harm.lost && !(harm.unsynced && harm.flipped) => {
+        Fault::ReplicaLost if !(harm.aimed || harm.lost || (harm.unsynced && harm.flipped)) => {
             broken("vote or checkpoint are lost, and one copy was not touched".to_owned())
         }
         Fault::StoreRegressed if !harm.lost => broken(

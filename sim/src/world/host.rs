@@ -151,6 +151,8 @@ pub struct Medium {
     pub us_max: u64,
     /// Longest time until all batches that it has are answered.
     pub queued: Duration,
+    /// Bytes that there is still room for; `None` when nothing bounds them.
+    pub room: Option<u64>,
     /// Whether nothing can be written.
     pub is_full: bool,
     /// Whether the next sync fails.
@@ -273,6 +275,9 @@ impl<'a, M: Machine> View<'a, M> {
         Medium {
             us_max: drive.us.1,
             queued: left.unwrap_or_default(),
+            room: drive
+                .room
+                .map(|room| room.capacity.saturating_sub(drive.disk.used())),
             is_full: drive.full,
             sync_fails: drive.sync_fails,
         }

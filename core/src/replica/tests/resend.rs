@@ -22,7 +22,11 @@ fn is_reset(action: &Action) -> bool {
     match action {
         Action::Send { message, .. } => match &message.body {
             Body::Chain(said) => matches!(said.content, ReplicaMessage::InstallSnapshot { .. }),
-            _ => false,
+            Body::Heartbeat(_)
+            | Body::Confirm(_)
+            | Body::Confirmed(_)
+            | Body::Forward(_)
+            | Body::Forwarded { .. } => false,
         },
         Action::Store { .. } | Action::Reply { .. } | Action::Note { .. } => false,
     }

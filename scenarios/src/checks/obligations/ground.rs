@@ -16,6 +16,9 @@ const TRUE_PPM: i32 = 10_000;
 /// Clock rates under which everything takes three times as long, in parts of a million off.
 const DRIFT_PPM: core::ops::RangeInclusive<i32> = -300_000..=400_000;
 
+/// Room in bytes with which a disk counts as one that takes what comes.
+const ROOM: u64 = 64 << 10;
+
 /// What works, and since when.
 #[derive(Clone, Debug)]
 pub(in crate::checks) struct Ground {
@@ -92,7 +95,8 @@ impl Ground {
             && clock.late() * 2 < self.heartbeat;
         // What is queued was begun while the disk was slower, perhaps.
         let sync = disk.queued.max(Duration::from_micros(disk.us_max));
-        in_time && !disk.is_full && !disk.sync_fails && sync < self.heartbeat
+        let has_room = !disk.is_full && disk.room.is_none_or(|bytes| bytes >= ROOM);
+        in_time && has_room && !disk.sync_fails && sync < self.heartbeat
     }
 
     /// The clocks of a node leapt, which no waiting peer can tell from silence.
