@@ -168,21 +168,15 @@ impl Stream {
         self.is_missing = self.next > self.heard.0;
     }
 
-    /// Sends again what the member misses: what should have come by now, and not what may still be
-    /// on its way. Until then, when to look again; the member need not ask once more.
+    /// Sends again what the member misses; until it is due, when to look again.
     pub(super) fn send_missing(
         &mut self,
         node: NodeId,
         cx: &mut StepContext<'_>,
     ) -> Option<Instant> {
-        if !self.is_missing {
-            return None;
+        if let Err(wait) = cx.take_missing(node, self.attempt, &mut self.is_missing) {
+            return wait;
         }
-        let due = cx.windows.overdue_at(node, self.attempt);
-        if due.is_some_and(|at| at > cx.now) {
-            return due;
-        }
-        self.is_missing = false;
         if self.heard.0 < self.next {
             cx.count(Count::SentAgain);
             cx.windows.send_again(node, self.attempt);

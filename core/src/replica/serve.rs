@@ -45,9 +45,7 @@ impl Errand {
             Self::CatchUp { stream, .. } => stream.attempt,
         }
     }
-}
 
-impl Errand {
     /// Nothing that was under way arrives any more.
     fn lose(&mut self) {
         match self {
@@ -69,16 +67,12 @@ impl Errand {
                 is_missing,
                 ..
             } => {
-                if !*is_missing {
-                    return None;
-                }
-                let due = cx.windows.overdue_at(node, *attempt);
-                if due.is_some_and(|at| at > cx.now) {
-                    return due;
+                if let Err(wait) = cx.take_missing(node, *attempt, is_missing) {
+                    return wait;
                 }
                 cx.count(Count::SentAgain);
                 cx.windows.send_again(node, *attempt);
-                (*is_sent, *is_missing) = (false, false);
+                *is_sent = false;
                 None
             }
             Self::CatchUp { stream, .. } => stream.send_missing(node, cx),

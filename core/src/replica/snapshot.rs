@@ -1,4 +1,4 @@
-//! A start from the leader's checkpoint, where its log no longer reaches back (D17). Its parts wait
+//! A start from the leader's checkpoint, where its log no longer reaches back. Its parts wait
 //! for the bandwidth budget, and what is lost of them alone is sent again.
 
 use super::ship::bytes_max;
@@ -129,24 +129,18 @@ impl SnapshotSend {
         self.is_missing = self.next > self.held;
     }
 
-    /// Sends again what the member misses: what should have come by now, and not what may still be
-    /// on its way. Until then, when to look again; the member need not ask once more.
+    /// Sends again what the member misses; until it is due, when to look again.
     pub(super) fn send_missing(
         &mut self,
         node: NodeId,
         cx: &mut StepContext<'_>,
     ) -> Option<Instant> {
-        if !self.is_missing {
-            return None;
-        }
-        let due = cx.windows.overdue_at(node, self.attempt);
-        if due.is_some_and(|at| at > cx.now) {
-            return due;
+        if let Err(wait) = cx.take_missing(node, self.attempt, &mut self.is_missing) {
+            return wait;
         }
         cx.count(Count::SentAgain);
         cx.windows.send_again(node, self.attempt);
         self.next = self.held;
-        self.is_missing = false;
         None
     }
 

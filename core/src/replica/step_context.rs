@@ -116,7 +116,27 @@ impl StepContext<'_> {
         self.rng.span(heartbeat / 8, heartbeat / 4)
     }
 
-    /// One delay before an election: 4 to 7 heartbeats (R2). Longer ones would leave too little of
+    /// Takes the word that `node` misses something of what answers `attempt`, once that should have
+    /// come by now and is to be sent again. Otherwise when to look again, if at all: what may still
+    /// be on its way is not sent twice, and the member need not ask once more.
+    pub(crate) fn take_missing(
+        &mut self,
+        node: NodeId,
+        attempt: Attempt,
+        is_missing: &mut bool,
+    ) -> Result<(), Option<Instant>> {
+        if !*is_missing {
+            return Err(None);
+        }
+        let due = self.windows.overdue_at(node, attempt);
+        if due.is_some_and(|at| at > self.now) {
+            return Err(due);
+        }
+        *is_missing = false;
+        Ok(())
+    }
+
+    /// One delay before an election: 4 to 7 heartbeats. Longer ones would leave too little of
     /// the four seconds in which a chain is to go on without its leader.
     pub(crate) fn election_delay(&mut self) -> Duration {
         let heartbeat = self.config.heartbeat();
