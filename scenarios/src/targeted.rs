@@ -8,12 +8,13 @@ use crate::cfg::{Cfg, FaultKind, Target, TargetedFault};
 use crate::model::{Ask, Host, Op};
 use meshos_core::id::ChainId;
 use meshos_core::replica::role::Role;
-use meshos_sim::fault::{Fault, Unsynced, Weather};
+use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::hook::{Hook, Schedule};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
 use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
+use meshos_sim::weather::Weather;
 use meshos_sim::world::View;
 use std::time::Duration;
 

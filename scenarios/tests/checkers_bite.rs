@@ -36,10 +36,10 @@ use meshos_scenarios::checks::vote_once::Promises;
 use meshos_scenarios::checks::*;
 use meshos_scenarios::history::{Asked, Attempt, History, Key};
 use meshos_sim::check::Outcome;
-use meshos_sim::fault::Weather;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
+use meshos_sim::weather::Weather;
 use std::sync::Arc;
 use std::time::Duration;
 

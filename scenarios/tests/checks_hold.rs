@@ -4,9 +4,9 @@ mod common;
 
 use common::{Draw, Retrier, config, converge, trouble, workload, world};
 use meshos_scenarios::checks::Checks;
-use meshos_sim::fault::Weather;
 use meshos_sim::scenario::NotChecked;
 use meshos_sim::time::Instant;
+use meshos_sim::weather::Weather;
 
 fn run(seed: u64, nodes: u16, faults: bool) -> Result<(), String> {
     let config = config(

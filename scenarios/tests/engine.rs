@@ -3,8 +3,9 @@
 use meshos_scenarios::scenes::{self, Plan};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::report::Report;
-use meshos_sim::run::{Watch, run_watched};
+use meshos_sim::run::run_watched;
 use meshos_sim::trace::Event;
+use meshos_sim::watch::Watch;
 use std::path::Path;
 
 fn traced(name: &str) -> Report {

@@ -7,8 +7,9 @@
 use crate::marks::Mark;
 use crate::plan::{Expect, FileError, Plan};
 use crate::report::{Finding, Report};
-use crate::run::{Watch, run_seed, run_watched};
+use crate::run::{run_seed, run_watched};
 use crate::scenario::{PlanOf, Scenario};
+use crate::watch::Watch;
 use std::path::Path;
 
 /// A scenario whose types are hidden; every [`Scenario`] is one.

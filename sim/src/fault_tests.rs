@@ -5,12 +5,18 @@ const B: NodeIndex = NodeIndex(1);
 
 /// One fault of each kind, with what a plan writes for it.
 fn all() -> Vec<(Fault, &'static str)> {
-    let weather = Some(Weather {
-        loss_ppm: 7,
-        ..Weather::latency_us(1, 2)
-    });
-    let node = A;
-    let (from, to) = (A, B);
+    let recover = (
+        Fault::Recover {
+            nodes: vec![B],
+            keep: vec![Keep::Cuts],
+        },
+        "nodes = [1]\nkeep = [\"cuts\"]",
+    );
+    let groups = [of_processes(A), of_links(A, B), of_clocks(A), of_disks(A)];
+    groups.into_iter().flatten().chain([recover]).collect()
+}
+
+fn of_processes(node: NodeIndex) -> Vec<(Fault, &'static str)> {
     let unsynced = Unsynced::Torn;
     vec![
         (
@@ -30,6 +36,15 @@ fn all() -> Vec<(Fault, &'static str)> {
         (Fault::Pause { node }, "node = 0"),
         (Fault::Resume { node }, "node = 0"),
         (Fault::Wipe { node }, "node = 0"),
+    ]
+}
+
+fn of_links(from: NodeIndex, to: NodeIndex) -> Vec<(Fault, &'static str)> {
+    let weather = Some(Weather {
+        loss_ppm: 7,
+        ..Weather::latency_us(1, 2)
+    });
+    vec![
         (
             Fault::Partition {
                 groups: vec![vec![A], vec![B]],
@@ -57,6 +72,11 @@ fn all() -> Vec<(Fault, &'static str)> {
             },
             "from = 0\nweather = { latency_us_min = 1, latency_us_max = 2, loss_ppm = 7 }",
         ),
+    ]
+}
+
+fn of_clocks(node: NodeIndex) -> Vec<(Fault, &'static str)> {
+    vec![
         (Fault::ClockOffset { node, ms: -1 }, "node = 0\nms = -1"),
         (Fault::ClockStep { node, ms: -1 }, "node = 0\nms = -1"),
         (Fault::ClockJump { node, ms: 1 }, "node = 0\nms = 1"),
@@ -64,6 +84,11 @@ fn all() -> Vec<(Fault, &'static str)> {
         (Fault::ClockStop { node }, "node = 0"),
         (Fault::ClockStart { node }, "node = 0"),
         (Fault::LateWake { node, by_ms: 1 }, "node = 0\nby_ms = 1"),
+    ]
+}
+
+fn of_disks(node: NodeIndex) -> Vec<(Fault, &'static str)> {
+    vec![
         (
             Fault::DiskLatency {
                 node,
@@ -118,13 +143,6 @@ fn all() -> Vec<(Fault, &'static str)> {
                 bit: 7,
             },
             "node = 0\nfile = \"f\"\noffset = 1\nbit = 7",
-        ),
-        (
-            Fault::Recover {
-                nodes: vec![B],
-                keep: vec![Keep::Cuts],
-            },
-            "nodes = [1]\nkeep = [\"cuts\"]",
         ),
     ]
 }

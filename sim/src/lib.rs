@@ -48,6 +48,8 @@ mod timers;
 pub mod trace;
 mod twice;
 pub mod violation;
+pub mod watch;
+pub mod weather;
 pub mod world;
 
 /// The code in the README is compiled and run.

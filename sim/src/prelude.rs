@@ -1,7 +1,7 @@
 //! What a file with a machine and its scenario needs.
 
 pub use crate::disk::{Disk, DiskError, FileOp};
-pub use crate::fault::{Fault, Unsynced, Weather};
+pub use crate::fault::{Fault, Unsynced};
 pub use crate::hook::{Hook, Schedule, Step};
 pub use crate::machine::{Boot, Effect, Input, Machine, Message, NodeIndex, Outbox};
 pub use crate::marks::Mark;
@@ -13,5 +13,6 @@ pub use crate::storm::Family;
 pub use crate::swarm::{Draw, Swarm};
 pub use crate::time::{Instant, Now};
 pub use crate::violation::Violation;
+pub use crate::weather::Weather;
 pub use crate::world::{View, World};
 pub use std::time::Duration;

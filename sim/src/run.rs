@@ -5,95 +5,26 @@
 
 use crate::check::obligation;
 use crate::fault::{Fault, Unsynced};
-use crate::hook::Hook;
-use crate::machine::{Input, Machine, NodeIndex};
+use crate::machine::NodeIndex;
 use crate::marks;
 use crate::plan::{InvalidPlan, Plan};
 use crate::quiet::{self, Panic};
 use crate::report::{Finding, PANIC, PLAN, REPLAY, Report};
 use crate::scenario::{NotChecked, PlanOf, Scenario};
-use crate::time::{Instant, Now};
-use crate::trace::{Event, Line, Trace, stored};
+use crate::time::Instant;
+use crate::trace::Trace;
 pub use crate::twice::is_run_twice;
 use crate::twice::run_again;
 use crate::violation::Violation;
-use crate::world::{Setup, View, World};
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::watch::{Tail, Tap, Watch};
+use crate::world::{Setup, World};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the liveness phase asks whether the cluster has converged.
 const CONVERGED_EVERY: Duration = Duration::from_millis(100);
 /// Events between two beats of the pulse.
 const BEAT_EVERY: u32 = 64;
-
-/// What somebody outside sees of a run; it changes nothing in it.
-#[derive(Clone, Debug, Default)]
-pub struct Watch {
-    /// Counts while the run makes progress.
-    pub pulse: Option<Arc<Pulse>>,
-    /// Holds the last inputs, also of a step that never returns.
-    pub tail: Option<Arc<Tail>>,
-    /// How many trace lines the report keeps; zero records none.
-    pub trace_lines: usize,
-    /// Whether the trace has the hash of a machine's state after each of its steps.
-    pub trace_states: bool,
-    /// Whether a plan that holds is run once more and has to do the same things.
-    pub twice: bool,
-    /// Whether a panic brings its stack along.
-    pub backtrace: bool,
-}
-
-/// A counter that moves as long as a run does.
-#[derive(Debug, Default)]
-pub struct Pulse(AtomicU64);
-
-impl Pulse {
-    /// How often it moved.
-    pub fn beats(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn beat(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// The last inputs that machines were given.
-#[derive(Debug)]
-pub struct Tail {
-    lines: Mutex<VecDeque<Line>>,
-    lines_max: usize,
-}
-
-impl Tail {
-    /// Keeps up to `lines_max` lines.
-    pub const fn new(lines_max: usize) -> Self {
-        Self {
-            lines: Mutex::new(VecDeque::new()),
-            lines_max,
-        }
-    }
-
-    /// The lines, oldest first.
-    pub fn lines(&self) -> Vec<Line> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
-    }
-
-    fn push(&self, line: Line) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.push_back(line);
-        if lines.len() > self.lines_max {
-            lines.pop_front();
-        }
-    }
-}
 
 /// Runs a plan.
 pub fn run<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Report {
@@ -422,33 +353,5 @@ fn finding(violation: Violation, now: Instant) -> Finding {
         node,
         at: at.max(now),
         ..Finding::new(property, detail)
-    }
-}
-
-/// Shows inputs to a watcher before the machine sees them.
-struct Tap(Option<Arc<Tail>>);
-
-impl<M: Machine> Hook<M> for Tap {
-    fn on_input(&mut self, view: View<'_, M>, node: NodeIndex, _: Now, input: &Input<M>) {
-        let Some(tail) = &self.0 else { return };
-        let event = match input {
-            Input::Wake => Event::Wake {},
-            Input::Message { from, message } => Event::Receive {
-                from: *from,
-                message: format!("{message:?}"),
-            },
-            Input::Link(link) => Event::Link {
-                link: link.to_string(),
-            },
-            Input::Op(op) => Event::Op {
-                op: format!("{op:?}"),
-            },
-            Input::Disk { token, result } => stored(*token, *result),
-        };
-        tail.push(Line {
-            at: view.at(),
-            node: Some(node),
-            event,
-        });
     }
 }

@@ -4,11 +4,12 @@
 //! ends what it began within the safety phase. Draws are keyed by family and episode, so a family
 //! that a generator adds leaves the episodes of all the others where they were.
 
-use crate::fault::{Fault, Unsynced, Weather};
+use crate::fault::{Fault, Unsynced};
 use crate::machine::NodeIndex;
 use crate::plan::{FaultAt, Plan};
 use crate::swarm::{Draw, Swarm};
 use crate::time::Instant;
+use crate::weather::Weather;
 
 /// Faults that a swarm switches on and off together.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,163 +76,59 @@ impl Family {
         }
     }
 
-    /// Adds one episode between two times.
-    fn episode(
-        self,
-        draw: Draw,
-        (nodes, touched): (u16, &[NodeIndex]),
-        (start, end): (Instant, Instant),
-        out: &mut Faults,
-    ) {
+    /// What an episode of this family begins with, and what ends it.
+    fn episode(self, draw: Draw, nodes: u16, touched: &[NodeIndex]) -> (Vec<Fault>, Vec<Fault>) {
         let node = *draw.of("node").pick(touched);
-        let peer = other(draw.of("peer"), node, nodes);
+        let (from, to) = (node, other(draw.of("peer"), node, nodes));
         let unsynced = Unsynced::Drawn;
+        let span = |begin, end| (vec![begin], vec![end]);
         match self {
-            Self::Crash => {
-                out.add(start, Fault::Crash { node, unsynced });
-                out.add(end, Fault::Restart { node });
-            }
-            Self::CrashAtPersist => {
-                let op = draw.of("op").within(1..=40);
-                let restart_after_ms = Some(draw.of("down").within(10..=2_000));
-                out.add(
-                    start,
-                    Fault::CrashAtPersist {
-                        node,
-                        op,
-                        unsynced,
-                        restart_after_ms,
-                    },
-                );
-            }
-            Self::Pause => {
-                out.add(start, Fault::Pause { node });
-                out.add(end, Fault::Resume { node });
-            }
+            Self::Crash => span(Fault::Crash { node, unsynced }, Fault::Restart { node }),
+            Self::CrashAtPersist => (vec![crash_at_persist(draw, node)], Vec::new()),
+            Self::Pause => span(Fault::Pause { node }, Fault::Resume { node }),
             Self::Partition => {
-                out.add(
-                    start,
-                    Fault::Partition {
-                        groups: halves(draw, nodes, touched),
-                    },
-                );
-                out.add(
-                    end,
-                    Fault::Partition {
-                        groups: vec![(0..nodes).map(NodeIndex).collect()],
-                    },
-                );
+                let parted = |groups| Fault::Partition { groups };
+                let whole = (0..nodes).map(NodeIndex).collect();
+                span(parted(halves(draw, nodes, touched)), parted(vec![whole]))
             }
-            Self::Cut => {
-                out.add(
-                    start,
-                    Fault::Cut {
-                        from: node,
-                        to: peer,
-                    },
-                );
-                out.add(
-                    end,
-                    Fault::Mend {
-                        from: node,
-                        to: peer,
-                    },
-                );
-            }
-            Self::Clog => {
-                out.add(
-                    start,
-                    Fault::Clog {
-                        from: node,
-                        to: peer,
-                    },
-                );
-                out.add(
-                    end,
-                    Fault::Unclog {
-                        from: node,
-                        to: peer,
-                    },
-                );
-            }
+            Self::Cut => span(Fault::Cut { from, to }, Fault::Mend { from, to }),
+            Self::Clog => span(Fault::Clog { from, to }, Fault::Unclog { from, to }),
             Self::Weather => {
-                let of = |&node: &NodeIndex| [(Some(node), None), (None, Some(node))];
-                let links: Vec<_> = match touched.len() == usize::from(nodes) {
-                    true => vec![(None, None)],
-                    false => touched.iter().flat_map(of).collect(),
+                let weather = Some(weather(draw));
+                let links = links(nodes, touched);
+                let all = |weather| {
+                    let fault = move |&(from, to): &_| Fault::Weather { from, to, weather };
+                    links.iter().map(fault).collect()
                 };
-                for (at, weather) in [(start, Some(weather(draw))), (end, None)] {
-                    for &(from, to) in &links {
-                        out.add(at, Fault::Weather { from, to, weather });
-                    }
-                }
+                (all(weather), all(None))
             }
-            Self::Clock => out.add(start, clock(draw, node)),
-            Self::ClockStop => {
-                out.add(start, Fault::ClockStop { node });
-                out.add(end, Fault::ClockStart { node });
-            }
+            Self::Clock => (vec![clock(draw, node)], Vec::new()),
+            Self::ClockStop => span(Fault::ClockStop { node }, Fault::ClockStart { node }),
             Self::LateWake => {
-                let by_ms = draw.of("late").within(1..=3_000);
-                out.add(start, Fault::LateWake { node, by_ms });
-                out.add(end, Fault::LateWake { node, by_ms: 0 });
+                let late = |by_ms| Fault::LateWake { node, by_ms };
+                span(late(draw.of("late").within(1..=3_000)), late(0))
             }
             Self::SlowDisk => {
+                let slow = |us_min, us_max| Fault::DiskLatency {
+                    node,
+                    us_min,
+                    us_max,
+                };
                 let us_max = draw.of("slow").within(5_000..=800_000);
-                out.add(
-                    start,
-                    Fault::DiskLatency {
-                        node,
-                        us_min: us_max / 10,
-                        us_max,
-                    },
-                );
-                out.add(
-                    end,
-                    Fault::DiskLatency {
-                        node,
-                        us_min: 100,
-                        us_max: 2_000,
-                    },
-                );
+                span(slow(us_max / 10, us_max), slow(100, 2_000))
             }
-            Self::FullDisk => {
-                let room = draw.of("room");
-                if room.of("none").chance(500_000) {
-                    out.add(start, Fault::DiskFull { node, on: true });
-                    out.add(end, Fault::DiskFull { node, on: false });
-                } else {
-                    // A lack that only a sync finds is a failed sync, which is another family.
-                    let some = |bytes| Fault::DiskRoom {
-                        node,
-                        bytes,
-                        at_sync: false,
-                    };
-                    out.add(start, some(Some(room.of("bytes").below(4_096))));
-                    out.add(end, some(None));
-                }
-            }
-            Self::SyncError => out.add(start, Fault::DiskSyncError { node }),
+            Self::FullDisk => full_disk(draw.of("room"), node),
+            Self::SyncError => (vec![Fault::DiskSyncError { node }], Vec::new()),
             Self::Wipe => {
-                out.add(start, Fault::Crash { node, unsynced });
-                out.add(start, Fault::Wipe { node });
-                out.add(end, Fault::Restart { node });
+                let crash = Fault::Crash { node, unsynced };
+                let begin = vec![crash, Fault::Wipe { node }];
+                (begin, vec![Fault::Restart { node }])
             }
             Self::Flip => {
                 let bits = draw.of("bits").within(1..=3) as u32;
-                out.add(start, Fault::Flip { node, bits });
+                (vec![Fault::Flip { node, bits }], Vec::new())
             }
         }
-    }
-}
-
-/// Collects faults.
-#[derive(Default)]
-struct Faults(Vec<FaultAt>);
-
-impl Faults {
-    fn add(&mut self, at: Instant, fault: Fault) {
-        self.0.push(FaultAt { at, fault });
     }
 }
 
@@ -255,18 +152,19 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             "a storm touches nodes that exist"
         );
         let swarm = Swarm::new(self.seed);
-        let mut faults = Faults::default();
         // A network has nothing to lose with one node, and a swarm of episodes needs time.
         let on = |family: &&Family| swarm.on(family.name()) && self.safety_ms >= 100;
         for family in families.iter().filter(on).filter(|_| !nodes.is_empty()) {
             let draw = swarm.draw(family.name());
             for index in 0..draw.of("episodes").within(1..=4) {
                 let draw = draw.of("episode").nth(index);
-                let span = span(draw, self.safety_ms);
-                family.episode(draw, (self.nodes, nodes), span, &mut faults);
+                let (start, end) = span(draw, self.safety_ms);
+                let (begins, ends) = family.episode(draw, self.nodes, nodes);
+                let at = |at| move |fault| FaultAt { at, fault };
+                self.faults.extend(begins.into_iter().map(at(start)));
+                self.faults.extend(ends.into_iter().map(at(end)));
             }
         }
-        self.faults.append(&mut faults.0);
         // Stable: of one instant, the order above stays.
         self.faults.sort_by_key(|fault| fault.at);
         self
@@ -309,6 +207,43 @@ fn halves(draw: Draw, nodes: u16, touched: &[NodeIndex]) -> Vec<Vec<NodeIndex>> 
     groups
 }
 
+fn crash_at_persist(draw: Draw, node: NodeIndex) -> Fault {
+    Fault::CrashAtPersist {
+        node,
+        op: draw.of("op").within(1..=40),
+        unsynced: Unsynced::Drawn,
+        restart_after_ms: Some(draw.of("down").within(10..=2_000)),
+    }
+}
+
+/// No room at all, or little; a lack that only a sync finds is a failed sync, which is another
+/// family.
+fn full_disk(draw: Draw, node: NodeIndex) -> (Vec<Fault>, Vec<Fault>) {
+    if draw.of("none").chance(500_000) {
+        let full = |on| vec![Fault::DiskFull { node, on }];
+        return (full(true), full(false));
+    }
+    let room = |bytes| {
+        vec![Fault::DiskRoom {
+            node,
+            bytes,
+            at_sync: false,
+        }]
+    };
+    (room(Some(draw.of("bytes").below(4_096))), room(None))
+}
+
+/// The senders and receivers whose weather changes so that only `touched` nodes notice.
+fn links(nodes: u16, touched: &[NodeIndex]) -> Vec<(Option<NodeIndex>, Option<NodeIndex>)> {
+    match touched.len() == usize::from(nodes) {
+        true => vec![(None, None)],
+        false => {
+            let of = |&node: &NodeIndex| [(Some(node), None), (None, Some(node))];
+            touched.iter().flat_map(of).collect()
+        }
+    }
+}
+
 fn weather(draw: Draw) -> Weather {
     let part = |name: &str, most: u64| match draw.of(name).of("on").chance(600_000) {
         true => draw.of(name).below(most) as u32,
@@ -349,83 +284,5 @@ fn clock(draw: Draw, node: NodeIndex) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Nothing;
-
-    const ALL: [&[Family]; 5] = [
-        Family::NETWORK,
-        Family::PROCESS,
-        Family::CLOCK,
-        Family::DISK,
-        &[Family::Wipe, Family::Flip],
-    ];
-
-    fn storm(seed: u64, nodes: u16) -> Vec<FaultAt> {
-        let mut plan: Plan<(), Nothing> = Plan::new("any", seed, nodes, Nothing {});
-        plan.storm(&ALL.concat());
-        plan.faults
-    }
-
-    #[test]
-    fn every_fault_is_within_the_safety_phase_and_names_nodes_that_exist() {
-        for seed in 0..300 {
-            for fault in storm(seed, 1 + (seed % 5) as u16) {
-                assert!(fault.at <= Instant::from_secs(10), "{fault:?}");
-                let mut nodes = fault.fault.nodes();
-                assert!(nodes.all(|node| u64::from(node.0) <= seed % 5), "{fault:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_storm_leaves_the_nodes_alone_that_it_may_not_touch() {
-        let touched = [NodeIndex(1), NodeIndex(3)];
-        let mut kinds = std::collections::BTreeSet::new();
-        for seed in 0..100 {
-            let mut plan: Plan<(), Nothing> = Plan::new("any", seed, 5, Nothing {});
-            plan.storm_at(&ALL.concat(), &touched);
-            for FaultAt { fault, .. } in plan.faults {
-                kinds.insert(fault.kind());
-                let harmed: Vec<_> = if let Fault::Partition { groups } = &fault {
-                    if groups.len() == 1 {
-                        continue;
-                    }
-                    groups[0].clone()
-                } else {
-                    // The other end of a cut or a clog is any node.
-                    fault.nodes().take(1).collect()
-                };
-                assert!(!harmed.is_empty(), "{fault:?}");
-                assert!(
-                    harmed.iter().all(|node| touched.contains(node)),
-                    "{fault:?}"
-                );
-            }
-        }
-        assert!(kinds.len() >= 22, "{kinds:?}");
-    }
-
-    #[test]
-    fn every_kind_of_fault_occurs() {
-        let faults: Vec<_> = (0..100).flat_map(|seed| storm(seed, 3)).collect();
-        let kinds: std::collections::BTreeSet<_> =
-            faults.iter().map(|fault| fault.fault.kind()).collect();
-        assert!(kinds.len() >= 22, "{kinds:?}");
-        assert!((0..100).any(|seed| storm(seed, 3).is_empty()));
-    }
-
-    #[test]
-    fn another_family_leaves_the_others_alone() {
-        let with = |families: &[Family]| {
-            let mut plan: Plan<(), Nothing> = Plan::new("any", 12, 3, Nothing {});
-            plan.storm(families);
-            plan.faults
-        };
-        for seed_family in [Family::Crash, Family::Weather, Family::Clock] {
-            let alone = with(&[seed_family]);
-            let together = with(&[Family::Pause, seed_family, Family::Partition]);
-            assert!(alone.iter().all(|fault| together.contains(fault)));
-        }
-    }
-}
+#[path = "storm_tests.rs"]
+mod tests;

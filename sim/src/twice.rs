@@ -6,10 +6,11 @@
 //! say what differed first: they are traced as a whole, states included.
 
 use crate::report::{Finding, REPLAY, Report};
-use crate::run::{Watch, run_once};
+use crate::run::run_once;
 use crate::scenario::{PlanOf, Scenario};
 use crate::swarm::Draw;
 use crate::trace::Line;
+use crate::watch::Watch;
 
 /// The seeds below are all run twice.
 const ALL_BELOW: u64 = 16;

@@ -3,9 +3,10 @@
 use super::{Plan, Scene, crash, ms, node, target_fault};
 use crate::cfg::{FaultKind, Target};
 use meshos_core::config::Retention;
-use meshos_sim::fault::{Fault, LinkWeather, Unsynced, Weather};
+use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
+use meshos_sim::weather::{LinkWeather, Weather};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {

@@ -4,9 +4,10 @@ use super::{Plan, Scene, crash, leave_out, ms, node, target_fault};
 use crate::cfg::{FaultKind, Target};
 use crate::model::{Ask, Op};
 use meshos_core::config::Retention;
-use meshos_sim::fault::{Fault, Unsynced, Weather};
+use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
+use meshos_sim::weather::Weather;
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {

@@ -6,9 +6,10 @@
 //! slowest link several times within the time to converge.
 
 use super::{Plan, Scene, connect, ms};
-use meshos_sim::fault::{Fault, Keep, Weather};
+use meshos_sim::fault::{Fault, Keep};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
+use meshos_sim::weather::Weather;
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {

@@ -6,12 +6,13 @@ use crate::cfg::{ChainCfg, ClientCfg, FaultKind, Flips, Target};
 use crate::model::{Ask, Op};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
-use meshos_sim::fault::{Fault, LinkWeather, Weather};
+use meshos_sim::fault::Fault;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::plan::FaultAt;
 use meshos_sim::storm::Family;
 use meshos_sim::swarm::{Draw, Swarm};
 use meshos_sim::time::Instant;
+use meshos_sim::weather::{LinkWeather, Weather};
 use std::collections::BTreeSet;
 
 pub(super) const SCENES: &[Scene] = &[Scene {

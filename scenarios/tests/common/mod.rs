@@ -7,11 +7,12 @@ use meshos_core::config::{ChainDraft, Config, Draft, Founder, Limits, Retention,
 use meshos_core::id::{DeploymentId, NodeId};
 use meshos_scenarios::checks::Checks;
 use meshos_scenarios::model::{Ask, Freshness, Host, Op, Output, node_id, store_id};
-use meshos_sim::fault::{Fault, Unsynced, Weather};
+use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::hook::{Hook, Schedule};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
+use meshos_sim::weather::Weather;
 use meshos_sim::world::{Setup, View, World};
 use std::sync::Arc;
 use std::time::Duration;

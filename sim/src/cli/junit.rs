@@ -1,7 +1,7 @@
 //! The JUnit report: one case for each scenario, and one for the marks and obligations
 //! that none of them saw.
 
-use super::run::Sweep;
+use super::sweep::Sweep;
 use std::fmt::Write as _;
 
 pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {

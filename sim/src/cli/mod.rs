@@ -17,6 +17,7 @@ mod progress;
 mod replay;
 mod run;
 mod single;
+mod sweep;
 
 pub use bench::{Measure, Workload};
 pub use replay::{Recordings, Replayed};

@@ -1,7 +1,8 @@
 //! The fate of what was not synced, when a node crashes.
 
+use super::Disk;
 use super::file::{Fate, File};
-use super::{Disk, NameOp};
+use super::names::NameOp;
 use crate::draw::{Draw, Site, mix, scale};
 use crate::fault::Unsynced;
 

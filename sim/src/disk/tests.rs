@@ -1,5 +1,6 @@
 use super::*;
 use crate::draw::Site;
+use bytes::Bytes;
 use std::collections::BTreeSet;
 
 fn name(file: &str) -> Arc<str> {

@@ -9,8 +9,9 @@
 
 use super::{FaultAt, Plan};
 use crate::connection::Connections;
-use crate::fault::{Fault, Weather};
+use crate::fault::Fault;
 use crate::machine::NodeIndex;
+use crate::weather::Weather;
 use core::fmt::Display;
 use core::ops::RangeInclusive;
 use thiserror::Error;

@@ -19,9 +19,10 @@ pub use text::{FileError, Place};
 pub use timed::{FaultAt, OpAt};
 
 use crate::connection::Connections;
-use crate::fault::{Fault, Keep, LinkWeather, Weather};
+use crate::fault::{Fault, Keep};
 use crate::machine::NodeIndex;
 use crate::time::Instant;
+use crate::weather::{LinkWeather, Weather};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! One call of checked code that may never return.
 
-use crate::run::{Pulse, Tail, Watch};
 use crate::trace::Line;
+use crate::watch::{Pulse, Tail, Watch};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};

@@ -1,14 +1,13 @@
 //! What each fault does to the world.
 
 use super::effects::Effect;
-use super::host::{Loss, Room, Trap};
-use super::{Planned, View, World};
+use super::host::{Loss, Room};
+use super::{View, World};
 use crate::draw::{Site, mix, scale};
-use crate::fault::{Fault, Keep, Unsynced};
+use crate::fault::{Fault, Keep};
 use crate::hook::{Flippable, Hook};
 use crate::machine::{Machine, NodeIndex};
 use crate::queue::Entry;
-use crate::time::Instant;
 use crate::trace::Event;
 use crate::violation::Violation;
 use core::time::Duration;
@@ -63,8 +62,8 @@ impl<M: Machine> World<M> {
     ) -> Result<Effect, Violation> {
         let changed = match fault {
             Fault::Crash { node, unsynced } => {
-                let drive = &mut self.hosts[node.at()].drive;
                 // The last crash decides whether the node comes back by itself.
+                let drive = &mut self.hosts[node.at()].drive;
                 let kept_down = drive.restart_due.take().is_some();
                 self.crash(*node, *unsynced, hook)? || kept_down
             }
@@ -87,24 +86,10 @@ impl<M: Machine> World<M> {
                 unsynced,
                 restart_after_ms,
             } => {
-                let drive = &mut self.hosts[node.at()].drive;
-                drive.trap = Some(Trap {
-                    op: drive.performed.saturating_add(op.saturating_sub(1)),
-                    unsynced: *unsynced,
-                    restart_after_ms: *restart_after_ms,
-                });
+                self.set_trap(*node, *op, *unsynced, *restart_after_ms);
                 return Ok(Effect::ToCome);
             }
-            Fault::Pause { node } => {
-                let host = &mut self.hosts[node.at()];
-                let runs = host.machine.is_some() && !host.paused;
-                if runs {
-                    host.paused = true;
-                    self.silence(*node);
-                    self.reassess(Some(*node));
-                }
-                runs
-            }
+            Fault::Pause { node } => self.pause(*node),
             Fault::Wipe { node } => self.wipe(*node),
             Fault::Partition { .. }
             | Fault::Cut { .. }
@@ -272,95 +257,6 @@ impl<M: Machine> World<M> {
         })
     }
 
-    /// Crashes a node that is up; tells whether it was.
-    pub(super) fn crash<H: Hook<M>>(
-        &mut self,
-        node: NodeIndex,
-        unsynced: Unsynced,
-        hook: &mut H,
-    ) -> Result<bool, Violation> {
-        let host = &mut self.hosts[node.at()];
-        let Some(died) = host.machine.take() else {
-            return Ok(false);
-        };
-        self.acting = None;
-        host.paused = false;
-        host.deadline = super::host::NEVER;
-        // A trap belongs to the run that it was set in.
-        host.drive.trap = None;
-        self.silence(node);
-        self.discard_parked(node);
-        self.abandon_batches(node);
-        let drive = &mut self.hosts[node.at()].drive;
-        let crashes = u64::from(drive.boots);
-        let fate = drive
-            .disk
-            .crash(unsynced, &self.draw, u64::from(node.0), crashes);
-        // What was not synced survives only where the system does.
-        self.crash_streams(node, fate == Unsynced::Kept);
-        self.record(Some(node), || Event::Crash {});
-        let view = View::new(self.now, &self.hosts, &self.network);
-        hook.on_crash(view, node, &died, &mut self.schedule)?;
-        self.grant();
-        Ok(true)
-    }
-
-    /// Crashes a node and restarts it at `restart_at`, unless another crash or boot comes between.
-    pub(super) fn crash_for_a_while<H: Hook<M>>(
-        &mut self,
-        node: NodeIndex,
-        unsynced: Unsynced,
-        restart_at: Instant,
-        hook: &mut H,
-    ) -> Result<(), Violation> {
-        self.apply_counted(&Fault::Crash { node, unsynced }, hook)?;
-        self.restart_at(restart_at, node);
-        Ok(())
-    }
-
-    /// Lets the crash that just happened end at `at`.
-    pub(super) fn restart_at(&mut self, at: Instant, node: NodeIndex) {
-        let crash = self.numbered;
-        self.hosts[node.at()].drive.restart_due = Some(crash);
-        self.plan(at, Planned::RestartOf { node, crash });
-    }
-
-    /// The end of a crash is reached; it is void if another crash or boot came between.
-    pub(super) fn restart_of<H: Hook<M>>(
-        &mut self,
-        node: NodeIndex,
-        crash: u64,
-        hook: &mut H,
-    ) -> Result<(), Violation> {
-        match self.hosts[node.at()].drive.restart_due == Some(crash) {
-            true => self.apply(&Fault::Restart { node }, hook),
-            false => Ok(()),
-        }
-    }
-
-    fn wipe(&mut self, node: NodeIndex) -> bool {
-        let host = &mut self.hosts[node.at()];
-        let is_down = host.machine.is_none();
-        if is_down {
-            host.drive.disk = crate::disk::Disk::default();
-            host.drive.store += 1;
-            host.drive.run = 0;
-        }
-        is_down
-    }
-
-    fn resume<H: Hook<M>>(&mut self, node: NodeIndex, hook: &mut H) -> Result<bool, Violation> {
-        let host = &mut self.hosts[node.at()];
-        if !host.paused {
-            return Ok(false);
-        }
-        host.paused = false;
-        self.reset_timer(node);
-        self.reassess(Some(node));
-        self.unpark(node, hook)?;
-        Ok(true)
-    }
-
     /// Flips bits in the ranges that the hook allows, or in all synced bytes.
     fn flip<H: Hook<M>>(&mut self, node: NodeIndex, bits: u32, hook: &mut H) -> bool {
         let view = View::new(self.now, &self.hosts, &self.network);
@@ -433,48 +329,5 @@ impl<M: Machine> World<M> {
             self.reset_timer(node);
         }
         Ok(())
-    }
-}
-
-impl Fault {
-    /// The nodes that the fault names.
-    pub fn nodes(&self) -> impl Iterator<Item = NodeIndex> {
-        let (one, other, many): (_, _, &[Vec<NodeIndex>]) = match self {
-            Self::Crash { node, .. }
-            | Self::CrashAtPersist { node, .. }
-            | Self::Restart { node }
-            | Self::Pause { node }
-            | Self::Resume { node }
-            | Self::Wipe { node }
-            | Self::ClockOffset { node, .. }
-            | Self::ClockStep { node, .. }
-            | Self::ClockJump { node, .. }
-            | Self::ClockRate { node, .. }
-            | Self::ClockStop { node }
-            | Self::ClockStart { node }
-            | Self::LateWake { node, .. }
-            | Self::DiskLatency { node, .. }
-            | Self::DiskFull { node, .. }
-            | Self::DiskRoom { node, .. }
-            | Self::DiskSyncError { node }
-            | Self::DiskLoseWrite { node, .. }
-            | Self::DiskSnapshot { node }
-            | Self::DiskRestore { node }
-            | Self::DiskReadError { node, .. }
-            | Self::Reformat { node }
-            | Self::Flip { node, .. }
-            | Self::FlipAt { node, .. } => (Some(*node), None, &[]),
-            Self::Cut { from, to }
-            | Self::Mend { from, to }
-            | Self::Clog { from, to }
-            | Self::Unclog { from, to } => (Some(*from), Some(*to), &[]),
-            Self::Filter { from, to, .. } | Self::Weather { from, to, .. } => (*from, *to, &[]),
-            Self::Heal {} => (None, None, &[]),
-            Self::Partition { groups } => (None, None, groups),
-            Self::Recover { nodes, .. } => (None, None, core::slice::from_ref(nodes)),
-        };
-        one.into_iter()
-            .chain(other)
-            .chain(many.iter().flatten().copied())
     }
 }

@@ -9,14 +9,21 @@
 mod connecting;
 mod effects;
 mod faults;
+mod footprint;
 mod host;
+mod planning;
+mod processes;
+mod recording;
+mod sending;
 mod setup;
 mod snapshot;
 mod stepping;
 mod storage;
+mod travelling;
 
 pub use crate::network::Link;
 pub use effects::Applied;
+pub use footprint::Footprint;
 pub use host::{Medium, View};
 pub use setup::Setup;
 
@@ -25,7 +32,7 @@ use crate::connection::Streams;
 use crate::digest::Digest;
 use crate::disk::Disk;
 use crate::draw::{Draw, Site};
-use crate::fault::{Fault, Unsynced, Weather};
+use crate::fault::{Fault, Unsynced};
 use crate::hook::{Hook, Schedule};
 use crate::machine::{Effect, Machine, Message, NodeIndex, Outbox};
 use crate::network::Network;
@@ -35,6 +42,7 @@ use crate::time::Instant;
 use crate::timers::Timers;
 use crate::trace::Trace;
 use crate::violation::{INSTANT_BUDGET, STEP_BUDGET, Violation};
+use crate::weather::Weather;
 use effects::Effects;
 use host::{Drive, Host};
 use std::sync::Arc;
@@ -107,27 +115,6 @@ pub struct World<M: Machine> {
     /// Whose machine was called last.
     acting: Option<NodeIndex>,
     trace: Option<Box<Trace>>,
-}
-
-/// What a world holds at the moment; flat over time unless the machines let it grow.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Footprint {
-    /// Events to come, deadlines apart.
-    pub events: usize,
-    /// Places for events.
-    pub events_capacity: usize,
-    /// Messages, operations, faults and alarms to come.
-    pub stored: usize,
-    /// The most of them at one time.
-    pub stored_capacity: usize,
-    /// What waits on clogged links, for paused nodes and for disks.
-    pub waiting: usize,
-    /// Entries of tables that faults fill.
-    pub tables: usize,
-    /// Bytes on all disks.
-    pub disk_bytes: u64,
-    /// Operations on all disks that are not synced.
-    pub disk_unsynced: usize,
 }
 
 impl<M: Machine> World<M> {
@@ -312,43 +299,6 @@ impl<M: Machine> World<M> {
         violation
     }
 
-    #[inline]
-    fn push(&mut self, at: Instant, tie: Tie, handle: u32) {
-        let at = at.max(self.now).as_nanos();
-        self.queue.push(Entry { at, tie, handle });
-    }
-
-    fn push_numbered(&mut self, at: Instant, class: Class, handle: u32) {
-        let tie = Tie::numbered(class, self.numbered);
-        self.numbered += 1;
-        self.push(at, tie, handle);
-    }
-
-    /// Applies `fault` at true time `at`, or now if that is past.
-    ///
-    /// Faults of one instant are applied in the order in which they were scheduled.
-    pub fn schedule_fault(&mut self, at: Instant, fault: Fault) {
-        self.plan(at, Planned::Fault(fault));
-    }
-
-    fn plan(&mut self, at: Instant, planned: Planned) {
-        let handle = self.faults.insert(planned);
-        self.push_numbered(at, Class::Fault, handle);
-    }
-
-    /// Gives `op` to `node` at true time `at`, or now if that is past.
-    pub fn schedule_op(&mut self, at: Instant, node: NodeIndex, op: M::Op) {
-        assert!(node.at() < self.hosts.len(), "{node} is not a node");
-        let handle = self.ops.insert((node, op));
-        self.push_numbered(at, Class::Op, handle);
-    }
-
-    /// Calls [`Hook::on_alarm`] at true time `at`, or now if that is past.
-    pub fn schedule_alarm(&mut self, at: Instant, tag: u64) {
-        let handle = self.alarms.insert(tag);
-        self.push_numbered(at, Class::Alarm, handle);
-    }
-
     /// True time.
     pub const fn now(&self) -> Instant {
         self.now
@@ -401,22 +351,6 @@ impl<M: Machine> World<M> {
         digest.value()
     }
 
-    /// Records what happens from now on, keeping the last `lines_max` lines.
-    pub fn set_trace(&mut self, lines_max: usize) {
-        self.record_in(Trace::new(lines_max));
-    }
-
-    /// Records what happens from now on in `trace`.
-    pub fn record_in(&mut self, trace: Trace) {
-        self.trace = Some(Box::new(trace));
-        self.schedule.traced = true;
-    }
-
-    /// What was recorded.
-    pub fn trace(&self) -> Option<&Trace> {
-        self.trace.as_deref()
-    }
-
     /// Whose machine was called last, unless a fault or an alarm came after it.
     pub const fn acting(&self) -> Option<NodeIndex> {
         self.acting
@@ -434,29 +368,6 @@ impl<M: Machine> World<M> {
             matches!(fault, Fault::Filter { message, from, to }
                 if self.network.is_met(*message, *from, *to))
         })
-    }
-
-    /// Sizes of all containers.
-    pub fn footprint(&self) -> Footprint {
-        let stored = self.letters.len() + self.ops.len() + self.faults.len() + self.alarms.len();
-        let drives = || self.hosts.iter().map(|host| &*host.drive);
-        let streams = self.network.streams.as_deref();
-        let parked: usize = drives()
-            .map(|drive| drive.parked.len() + drive.batches.len())
-            .sum();
-        Footprint {
-            events: self.queue.len(),
-            events_capacity: self.queue.capacity(),
-            stored,
-            stored_capacity: self.letters.high_water()
-                + self.ops.high_water()
-                + self.faults.high_water()
-                + self.alarms.high_water(),
-            waiting: self.held.len() + parked + streams.map_or(0, Streams::waiting),
-            tables: self.network.tables_len(),
-            disk_bytes: drives().map(|drive| drive.disk.size()).sum(),
-            disk_unsynced: drives().map(|drive| drive.disk.unsynced()).sum(),
-        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a world starts from.
 
 use crate::connection::Connections;
-use crate::fault::{LinkWeather, Weather};
 use crate::machine::Machine;
 use crate::queue::QueueKind;
+use crate::weather::{LinkWeather, Weather};
 
 /// The cluster and its surroundings at time zero.
 #[derive(Debug)]

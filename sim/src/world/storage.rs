@@ -9,7 +9,6 @@ use crate::fault::Fault;
 use crate::hook::{Cause, Hook};
 use crate::machine::{Input, Machine, NodeIndex};
 use crate::queue::{Class, Tie};
-use crate::time::Instant;
 use crate::violation::Violation;
 use core::time::Duration;
 
@@ -191,54 +190,6 @@ impl<M: Machine> World<M> {
                 break;
             }
         }
-    }
-
-    /// Gives a node that goes on everything that waited for it.
-    pub(super) fn unpark<H: Hook<M>>(
-        &mut self,
-        node: NodeIndex,
-        hook: &mut H,
-    ) -> Result<(), Violation> {
-        let parked = core::mem::take(&mut self.hosts[node.at()].drive.parked);
-        for waited in parked {
-            let (input, cause) = match waited {
-                Parked::Message(tie, handle) => {
-                    let from = tie.sender();
-                    let message = self.take_letter(handle);
-                    if self.refuses(from, node, &message) {
-                        continue;
-                    }
-                    (Input::Message { from, message }, Cause::Message { from })
-                }
-                Parked::Link(link) => {
-                    let peer = link.peer;
-                    (Input::Link(link), Cause::Link { peer })
-                }
-                Parked::Op(handle) => (Input::Op(self.ops.take(handle).1), Cause::Op),
-                Parked::Disk(token, result) => {
-                    (Input::Disk { token, result }, Cause::Disk { token, result })
-                }
-            };
-            self.steps += 1;
-            self.step_rare(node, input, cause, hook)?;
-        }
-        Ok(())
-    }
-
-    /// Forgets what waited for a node that crashes while it is paused.
-    pub(super) fn discard_parked(&mut self, node: NodeIndex) {
-        for waited in core::mem::take(&mut self.hosts[node.at()].drive.parked) {
-            match waited {
-                Parked::Message(_, handle) => drop(self.take_letter(handle)),
-                Parked::Op(handle) => drop(self.ops.take(handle)),
-                Parked::Disk(..) | Parked::Link(_) => {}
-            }
-        }
-    }
-
-    /// When a paused or crashed node would be asked again: never before it is resumed.
-    pub(super) fn silence(&mut self, node: NodeIndex) {
-        self.timers.set(node, Instant::MAX.as_nanos());
     }
 }
 

@@ -5,9 +5,9 @@
 //! store that is still being repaired) is seen at the next look only.
 
 use crate::model::Host;
-use meshos_sim::fault::Weather;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
+use meshos_sim::weather::Weather;
 use meshos_sim::world::{Link, View};
 use std::time::Duration;
 

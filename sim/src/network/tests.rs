@@ -1,4 +1,5 @@
 use super::*;
+use crate::draw::Draw;
 use std::collections::BTreeSet;
 
 const A: NodeIndex = NodeIndex(0);
