@@ -17,7 +17,7 @@ use crate::chain::order::Checkpoint;
 use crate::chain::store::Founding;
 use crate::hash::{StateHash, stable_hash};
 use crate::id::{
-    ChainId, ClusterId, DeploymentId, Epoch, Gen, Member, NodeId, Replica, Seq, StoreId,
+    ChainId, ClusterId, DeploymentId, Epoch, Gen, Member, NodeId, PolicyId, Replica, Seq, StoreId,
 };
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -35,6 +35,7 @@ pub const VOTERS_MAX: usize = 16;
 pub struct Config {
     draft: Draft,
     cluster: ClusterId,
+    policy: PolicyId,
     /// Of the draft, which never changes.
     digest: StateHash,
 }
@@ -59,10 +60,12 @@ impl TryFrom<Draft> for Config {
             }
         }
         let cluster = cluster_of(&draft);
+        let policy = policy_of(&draft);
         let digest = stable_hash(&draft);
         Ok(Self {
             draft,
             cluster,
+            policy,
             digest,
         })
     }
@@ -85,6 +88,12 @@ impl Config {
     /// the limits of the request tables, which are part of the chains.
     pub fn cluster(&self) -> ClusterId {
         self.cluster
+    }
+
+    /// What its chains keep and where they are pinned. The leader of a chain decides by its own
+    /// config, and leaders change, so it has to be equal on all nodes.
+    pub fn policy(&self) -> PolicyId {
+        self.policy
     }
 
     /// Which deployment of this genesis it is.
@@ -232,4 +241,23 @@ fn cluster_of(draft: &Draft) -> ClusterId {
     hasher.update(&draft.limits.clients_max.to_le_bytes());
     hasher.update(&draft.limits.client_window.to_le_bytes());
     ClusterId::new(crate::chain::payload::leading(&hasher.finalize()))
+}
+
+fn policy_of(draft: &Draft) -> PolicyId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"meshos policy 1");
+    for chain in &draft.chains {
+        hasher.update(&ChainId::of(&chain.name).get().to_le_bytes());
+        let Retention {
+            entries_max,
+            bytes_max,
+            age_max_ms,
+        } = chain.retention;
+        let pinned = chain.leader_pinned.map(NodeId::get);
+        for bound in [entries_max, bytes_max, age_max_ms, pinned] {
+            hasher.update(&[u8::from(bound.is_some())]);
+            hasher.update(&bound.unwrap_or_default().to_le_bytes());
+        }
+    }
+    PolicyId::new(crate::chain::payload::leading(&hasher.finalize()) as u64)
 }

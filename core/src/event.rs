@@ -1,10 +1,11 @@
 //! Everything that can happen to a node.
 
 use crate::chain::order::{Image, StoreError, Vote};
+use crate::chain::payload::leading;
 use crate::chain::store::Founding;
 use crate::client::ClientRequest;
 use crate::config::Config;
-use crate::id::{Incarnation, NodeId, OpId, Replica, Seq, StoreId, Ticket};
+use crate::id::{Incarnation, NodeId, OpId, Replica, RunNonce, Seq, StoreId, Ticket};
 use crate::message::Message;
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -108,3 +109,13 @@ impl Boot {
 /// What the driver's entropy gives a run; the only entropy there is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Seed(pub [u8; 32]);
+
+impl Seed {
+    /// What tells the run of this seed from others.
+    pub fn run(&self) -> RunNonce {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"meshos run 1");
+        hasher.update(&self.0);
+        RunNonce::new(leading(&hasher.finalize()) as u64)
+    }
+}

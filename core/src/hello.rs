@@ -6,20 +6,22 @@
 //!
 //! The memory is what makes a store that comes back older (an image that was put back) or
 //! formatted anew under its old id known at its first word: its votes and acknowledgements are
-//! gone, and nobody may count them again (*amnesia*). An image that was taken in the newest run
-//! but one counts its boots to the incarnation that peers know; the run's nonce tells them apart.
+//! gone, and nobody may count them again (*amnesia*). An older image counts its boots to the
+//! incarnation that peers know, and soon past it; the nonces of the runs tell them apart. So each
+//! end says which run of the other it heard last, and the other looks whether that is one of its
+//! own.
 
-use crate::chain::payload::leading;
-use crate::chain::peers::PeerMemory;
+use crate::chain::boots::Boots;
+use crate::chain::peers::{PeerMemory, Remembered};
+use crate::chain::store::Identity;
 use crate::config::{Config, PeerLimits};
-use crate::event::Seed;
-use crate::id::{ClusterId, FormatNonce, Incarnation, NodeId, Run, RunNonce, StoreId};
+use crate::id::{ClusterId, FormatNonce, Incarnation, NodeId, PolicyId, Run, RunNonce, StoreId};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever a hello, or what may follow it, changes its meaning.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// What each end of a connection says first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,8 +38,14 @@ pub struct Hello {
     pub to: NodeId,
     /// The store that it expects there.
     pub to_store: StoreId,
+    /// What the sender remembers of the store that it expects there.
+    pub heard: Option<Remembered>,
     /// The limits under which it takes messages.
     pub limits: PeerLimits,
+    /// The period of its heartbeats, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// What its chains keep and where they are pinned.
+    pub policy: PolicyId,
 }
 
 /// Why bytes are no hello.
@@ -162,6 +170,20 @@ pub enum Refusal {
         /// The newest boot that was heard, or a different run of the same boot.
         ours: Incarnation,
     },
+    /// The store of the refusing node is an older image of itself: the other remembers a run of it
+    /// that is none of its own.
+    #[error(
+        "StoreRegressed: it heard boot {heard} of the store of this node, which is at boot {ours} \
+         and did not make that one: an older image of the store was put back here, which forgot \
+         its votes and acknowledgements; put the newest one back, or give this node a new store \
+         id in a new cluster config"
+    )]
+    OwnStoreRegressed {
+        /// The boot that the other heard.
+        heard: Incarnation,
+        /// The boot of the refusing node.
+        ours: Incarnation,
+    },
     /// Messages that one of the two may send are refused by the other.
     #[error("OtherLimit: {key} is {theirs} there and {ours} here, and has to be equal everywhere")]
     OtherLimit {
@@ -172,6 +194,23 @@ pub enum Refusal {
         /// Ours.
         ours: u32,
     },
+    /// One of the two would suspect the other between two of its heartbeats.
+    #[error(
+        "OtherHeartbeat: timing.heartbeat_ms is {theirs} there and {ours} here; one may be twice \
+         the other at most"
+    )]
+    OtherHeartbeat {
+        /// Its period.
+        theirs: u64,
+        /// Ours.
+        ours: u64,
+    },
+    /// What a chain keeps would depend on who leads it.
+    #[error(
+        "OtherPolicy: retention or leader_pinned of a chain is another there than here; the table \
+         chains of the config has to be equal in all files"
+    )]
+    OtherPolicy,
 }
 
 /// Who one run of a node is to its peers.
@@ -180,34 +219,44 @@ pub struct Greeter {
     config: Arc<Config>,
     me: Run,
     format: FormatNonce,
-    run: RunNonce,
+    boots: Boots,
 }
 
 impl Greeter {
-    /// The run `me` on a store that was formatted as `format`, started with `seed`.
-    pub fn new(config: Arc<Config>, me: Run, format: FormatNonce, seed: &Seed) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"meshos run 1");
-        hasher.update(&seed.0);
-        let nonce = leading(&hasher.finalize()) as u64;
+    /// The run that began with the newest of `boots` on the store of `identity`, which was
+    /// formatted as `format`.
+    pub fn new(
+        config: Arc<Config>,
+        identity: &Identity,
+        format: FormatNonce,
+        boots: Boots,
+    ) -> Self {
+        let me = Run {
+            node: identity.node,
+            store: identity.store,
+            incarnation: boots.newest(),
+        };
         Self {
             config,
             me,
             format,
-            run: RunNonce::new(nonce),
+            boots,
         }
     }
 
-    /// What to say first to the node `to`.
-    pub fn hello(&self, to: NodeId) -> Hello {
+    /// What to say first to the node `to`, of whose store `memory` may know.
+    pub fn hello(&self, memory: &PeerMemory, to: NodeId) -> Hello {
         Hello {
             cluster: self.config.cluster(),
             from: self.me,
             format: self.format,
-            run: self.run,
+            run: self.boots.run(),
             to,
             to_store: self.config.store_of(to).unwrap_or_default(),
+            heard: memory.of(to).copied(),
             limits: self.config.limits().of_peers(),
+            heartbeat_ms: self.config.timing().heartbeat_ms,
+            policy: self.config.policy(),
         }
     }
 
@@ -246,11 +295,22 @@ impl Greeter {
             return Err(Refusal::OtherStore { theirs, ours });
         }
         self.remembered(memory, hello)?;
+        hello
+            .heard
+            .as_ref()
+            .map_or(Ok(()), |heard| self.is_own(heard))?;
         let ours = self.config.limits().of_peers();
-        match ours.first_difference(&hello.limits) {
-            None => Ok(()),
-            Some((key, ours, theirs)) => Err(Refusal::OtherLimit { key, theirs, ours }),
+        if let Some((key, ours, theirs)) = ours.first_difference(&hello.limits) {
+            return Err(Refusal::OtherLimit { key, theirs, ours });
         }
+        let (theirs, ours) = (hello.heartbeat_ms, self.config.timing().heartbeat_ms);
+        if theirs > ours.saturating_mul(2) || ours > theirs.saturating_mul(2) {
+            return Err(Refusal::OtherHeartbeat { theirs, ours });
+        }
+        if hello.policy != self.config.policy() {
+            return Err(Refusal::OtherPolicy);
+        }
+        Ok(())
     }
 
     fn remembered(&self, memory: &PeerMemory, hello: &Hello) -> Result<(), Refusal> {
@@ -268,6 +328,17 @@ impl Greeter {
             return Err(Refusal::StoreRegressed { theirs, ours });
         }
         Ok(())
+    }
+
+    /// Whether what the peer heard last of this store is one of its runs.
+    fn is_own(&self, heard: &Remembered) -> Result<(), Refusal> {
+        if self.boots.may_hold(heard.incarnation, heard.run) {
+            return Ok(());
+        }
+        Err(Refusal::OwnStoreRegressed {
+            heard: heard.incarnation,
+            ours: self.boots.newest(),
+        })
     }
 }
 

@@ -61,6 +61,10 @@ newtype! {
     ClusterId(u128)
 }
 newtype! {
+    /// What the chains of a cluster keep and where they are pinned: the leading bytes of BLAKE3.
+    PolicyId(u64)
+}
+newtype! {
     /// Which creation of a chain's name is meant; another one never has an effect (D10).
     Gen(u64)
 }

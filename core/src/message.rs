@@ -220,6 +220,9 @@ pub enum ReplicaMessage {
         hint: Seq,
         /// Its epoch.
         hint_epoch: Epoch,
+        /// Whether the leader has another entry there, or none; false where the one before is damaged
+        /// in its log, so that it cannot tell.
+        differs: bool,
     },
     /// A part of the checkpoint to start anew from (D17).
     InstallSnapshot {

@@ -6,7 +6,7 @@ use crate::control;
 use crate::driver::Driver;
 use crate::inbox;
 use crate::net::{self, Backoff, Introduction, Links, Network, TcpTransport};
-use crate::open::{OpenError, Opened, format_store, open_store};
+use crate::open::{Found, OpenError, find_store, format_store};
 use crate::ports::Clock;
 use crate::recording::{self, FileJournal, RecordingError};
 use crate::requests::PendingRequests;
@@ -101,30 +101,42 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
             tracing::info!(path = %path.display(), "store formatted");
         }
     }
-    let open = || open_store(path, &settings.identity, &settings.store_limits());
-    let Some(opened) = with_space(open, &mut signals).await? else {
+    let seed = seed()?;
+    let limits = settings.store_limits();
+    let find = || find_store(path, &settings.identity, &limits, seed.run());
+    let Some(found) = with_space(find, &mut signals).await? else {
         return Ok(());
     };
-    for damage in &opened.damage {
+    let Found {
+        boot,
+        format,
+        boots,
+        peers,
+        damage,
+        torn,
+        mut repairs,
+    } = found;
+    let incarnation = boot.incarnation;
+    if let Some(directory) = &settings.file.recording.path {
+        recording::check_newest(directory, incarnation)?;
+    }
+    for damage in damage {
         tracing::warn!(%damage, "store is not as it was written");
     }
-    for torn in &opened.torn {
+    for torn in torn {
         tracing::info!(%torn, "a write that was under way at a crash was cut");
     }
-    let Opened {
-        boot,
-        store,
-        format,
-        peers,
-        ..
-    } = opened;
-    let incarnation = boot.incarnation;
     let clock = SystemClock::start();
     let now = clock.now();
     let core = Arc::clone(&settings.core);
-    let seed = seed()?;
     let node = Node::new(settings.identity.node, Arc::clone(&core), boot, seed, now)?;
-    let greeter = Greeter::new(core, node.me(), format, &seed);
+    let greeter = Greeter::new(core, &settings.identity, format, boots);
+    if with_space(|| repairs.perform(), &mut signals)
+        .await?
+        .is_none()
+    {
+        return Ok(());
+    }
 
     let table = &settings.file.recording;
     let (journal, recorder) = match (&table.path, table.payload.mode()) {
@@ -137,7 +149,8 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let (sender, receiver) = inbox::inbox(inbox::Limits::default());
     let mut tasks = Tasks::default();
     let gauge = Gauge::default();
-    let started = StoreThread::start(store, sender.clone(), gauge.clone());
+    let executor = repairs.into_executor();
+    let started = StoreThread::start(executor, sender.clone(), gauge.clone());
     let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
     let links = Links::new(settings.peers.keys().copied());
     let introduction = Introduction::new(greeter, settings.identity, peers, Some(store.keeper()));

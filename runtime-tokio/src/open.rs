@@ -5,11 +5,12 @@
 
 use crate::directory::{Directory, DirectoryError};
 use crate::store::{StoreExecutor, is_full, perform};
+use meshos_core::chain::boots::Boots;
 use meshos_core::chain::peers::PeerMemory;
 use meshos_core::chain::recover::{Damage, Files, RecoverError, recover};
-use meshos_core::chain::store::{FileOp, Founding, Identity, Limits, Named, Part, format};
+use meshos_core::chain::store::{FileOp, Founding, Identity, Layout, Limits, Named, Part, format};
 use meshos_core::event::Boot;
-use meshos_core::id::{FormatNonce, Incarnation};
+use meshos_core::id::{FormatNonce, Incarnation, RunNonce};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -101,21 +102,52 @@ impl std::fmt::Display for Shown<'_> {
     }
 }
 
-/// A store that is ready for the first step of a run.
+/// A store as it was found, on which nothing was changed yet. A start that is refused for another
+/// reason leaves it so, and counts no boot.
 #[derive(Debug)]
-pub struct Opened {
+pub struct Found {
     /// What the node starts from.
     pub boot: Boot,
     /// Which formatting of the store it is.
     pub format: FormatNonce,
+    /// Its boots, this one included.
+    pub boots: Boots,
     /// What earlier runs learned of the stores of peers.
     pub peers: PeerMemory,
-    /// Takes the node's orders.
-    pub store: StoreExecutor<Directory>,
     /// What was not as it was written.
     pub damage: Vec<Damage>,
     /// The torn ends that a crash left, which is normal.
     pub torn: Vec<Damage>,
+    /// What has to be performed before the first step.
+    pub repairs: Repairs,
+}
+
+/// What makes a store that was found ready for the first step of a run.
+#[derive(Debug)]
+pub struct Repairs {
+    directory: Directory,
+    ops: Vec<FileOp>,
+    layout: Layout,
+    path: PathBuf,
+}
+
+impl Repairs {
+    /// Performs them, from the first again where there was no space before.
+    ///
+    /// # Errors
+    /// When the disk fails, or has no space for them: see [`OpenError::is_full`].
+    pub fn perform(&mut self) -> Result<(), OpenError> {
+        let performed = perform_all(&mut self.directory, &self.ops);
+        performed.map_err(|source| OpenError::Io {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Takes the orders of the node once they are performed.
+    pub fn into_executor(self) -> StoreExecutor<Directory> {
+        StoreExecutor::new(self.directory, self.layout)
+    }
 }
 
 /// Formats the empty or missing directory at `path`; `nonce` is drawn for it alone.
@@ -166,7 +198,7 @@ pub fn format_store(
 /// Whether formatting was interrupted: no boot of the store was ever counted, and of the two
 /// places of its identity one at least is not there.
 fn is_unfinished(files: &Files) -> bool {
-    match recover(files, &Limits::default()) {
+    match recover(files, &Limits::default(), RunNonce::default()) {
         Ok(recovered) => {
             let is_identity =
                 |damage: &Damage| matches!(Named::of(&damage.file), Some(Named::Identity(_)));
@@ -179,12 +211,16 @@ fn is_unfinished(files: &Files) -> bool {
 
 const FIRST_BOOT: Incarnation = Incarnation::new(1);
 
-/// Opens the store at `path` for one run, with everything that recovery asks for made durable.
+/// Looks for the store at `path` for the run `run`. Changes nothing but the lock in it.
 ///
 /// # Errors
-/// When there is no store of `identity` at `path`, or no space for what recovery asks for: see
-/// [`OpenError::is_full`].
-pub fn open_store(path: &Path, identity: &Identity, limits: &Limits) -> Result<Opened, OpenError> {
+/// When there is no store of `identity` at `path`, or it cannot be read.
+pub fn find_store(
+    path: &Path,
+    identity: &Identity,
+    limits: &Limits,
+    run: RunNonce,
+) -> Result<Found, OpenError> {
     let failed = |source| OpenError::Io {
         path: path.to_owned(),
         source,
@@ -192,14 +228,14 @@ pub fn open_store(path: &Path, identity: &Identity, limits: &Limits) -> Result<O
     let unformatted = || OpenError::Unformatted {
         path: path.to_owned(),
     };
-    let mut directory = match Directory::open(path) {
+    let directory = match Directory::open(path) {
         Err(DirectoryError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Err(unformatted());
         }
         opened => opened?,
     };
     let files = directory.read().map_err(failed)?;
-    let recovered = recover(&files, limits).map_err(|source| match source {
+    let recovered = recover(&files, limits, run).map_err(|source| match source {
         RecoverError::Unformatted => unformatted(),
         RecoverError::Identity { .. } => OpenError::Lost {
             path: path.to_owned(),
@@ -213,14 +249,19 @@ pub fn open_store(path: &Path, identity: &Identity, limits: &Limits) -> Result<O
             expected: Box::new(*identity),
         });
     }
-    perform_all(&mut directory, &recovered.repairs).map_err(failed)?;
-    Ok(Opened {
+    Ok(Found {
         boot: recovered.boot,
         format: recovered.format,
+        boots: recovered.boots,
         peers: recovered.peers,
-        store: StoreExecutor::new(directory, recovered.layout),
         damage: recovered.damage,
         torn: recovered.torn,
+        repairs: Repairs {
+            directory,
+            ops: recovered.repairs,
+            layout: recovered.layout,
+            path: path.to_owned(),
+        },
     })
 }
 

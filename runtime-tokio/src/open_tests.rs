@@ -6,7 +6,7 @@ use meshos_core::chain::order::{Checkpoint, Order, Vote};
 use meshos_core::chain::store::FileName;
 use meshos_core::id::{
     ChainId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId, OpId, OpNumber,
-    Replica, Seq, StoreId,
+    Replica, RunNonce, Seq, StoreId,
 };
 use std::sync::Arc;
 
@@ -40,8 +40,14 @@ fn foundings() -> Vec<Founding> {
     }]
 }
 
-fn open(path: &Path) -> Result<Opened, OpenError> {
-    open_store(path, &identity(1), &Limits::default())
+fn find(path: &Path) -> Result<Found, OpenError> {
+    find_store(path, &identity(1), &Limits::default(), RunNonce::new(1))
+}
+
+fn open(path: &Path) -> Result<Found, OpenError> {
+    let mut found = find(path)?;
+    found.repairs.perform()?;
+    Ok(found)
 }
 
 #[test]
@@ -57,6 +63,14 @@ fn a_formatted_store_opens_once_at_a_time_and_counts_its_boots() {
         Err(OpenError::Directory(DirectoryError::InUse(_)))
     ));
     drop(first);
+    for _ in 0..3 {
+        let found = find(&path).unwrap();
+        assert_eq!(
+            found.boot.incarnation,
+            Incarnation::new(2),
+            "none is counted yet"
+        );
+    }
     assert_eq!(open(&path).unwrap().boot.incarnation, Incarnation::new(2));
 }
 
@@ -65,7 +79,7 @@ fn what_was_committed_is_there_at_the_next_start() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("store");
     format_store(&path, &identity(1), FormatNonce::new(1), &foundings()).unwrap();
-    let mut opened = open(&path).unwrap();
+    let opened = open(&path).unwrap();
     let vote = Vote {
         epoch: Epoch {
             n: 5,
@@ -84,8 +98,9 @@ fn what_was_committed_is_there_at_the_next_start() {
         commit: Seq::ZERO,
         order: Order::Vote(vote),
     };
-    assert_eq!(opened.store.commit([work]), [(op, Ok(()))]);
-    drop(opened);
+    let mut store = opened.repairs.into_executor();
+    assert_eq!(store.commit([work]), [(op, Ok(()))]);
+    drop(store);
     assert_eq!(open(&path).unwrap().boot.images[0].vote, Some(vote));
 }
 

@@ -52,8 +52,9 @@ pub enum RecordingError {
     },
     /// There is a recording of this very run, or of a later one.
     #[error(
-        "recording directory {path} holds {file} of a later run of this store, which is an older \
-         image of itself then: it has to be replaced, see the operations guide"
+        "recording directory {path} holds {file}, of this boot of the store or of a later one: an \
+         older image of the store was put back, which forgot its votes and acknowledgements; put \
+         the newest one back, or give the node a new store id in a new cluster config"
     )]
     Taken {
         /// The directory.
@@ -98,6 +99,27 @@ pub fn check_owner(path: &Path, node: NodeId, store: StoreId) -> Result<(), Reco
     Ok(())
 }
 
+/// Makes sure that what the directory at `path` holds, if anything, was recorded before the boot
+/// `incarnation` of this store. Changes nothing.
+///
+/// # Errors
+/// When it cannot be read, or holds a recording of this boot or of a later one.
+pub fn check_newest(path: &Path, incarnation: Incarnation) -> Result<(), RecordingError> {
+    let path = || path.to_owned();
+    let names = match recorded(&path()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names.map_err(|source| RecordingError::Io {
+            path: path(),
+            source,
+        })?,
+    };
+    let newest = names.into_iter().next_back();
+    match newest.filter(|name| parse_name(name).is_some_and(|(run, _)| run >= incarnation)) {
+        Some(file) => Err(RecordingError::Taken { path: path(), file }),
+        None => Ok(()),
+    }
+}
+
 enum Piece {
     Begin(FileName),
     Bytes(Vec<u8>),
@@ -128,7 +150,7 @@ impl FileJournal {
     /// thread that ends with the journal.
     ///
     /// # Errors
-    /// When the directory cannot be had, or holds a recording of this run or a later one.
+    /// When the directory cannot be had.
     pub fn start(
         path: &Path,
         payloads: PayloadMode,
@@ -141,14 +163,6 @@ impl FileJournal {
         };
         fs::create_dir_all(path).map_err(failed)?;
         let run = node.me();
-        for name in recorded(path).map_err(failed)? {
-            if parse_name(&name).is_some_and(|(incarnation, _)| incarnation >= run.incarnation) {
-                return Err(RecordingError::Taken {
-                    path: path.to_owned(),
-                    file: name,
-                });
-            }
-        }
         let settings = Settings {
             build: format!("meshosd {}", env!("CARGO_PKG_VERSION")),
             run,

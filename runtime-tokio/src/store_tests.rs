@@ -9,7 +9,8 @@ use meshos_core::chain::recover::{Recovered, recover};
 use meshos_core::chain::store::{Founding, Identity, Limits, format};
 use meshos_core::event::Input;
 use meshos_core::id::{
-    ClusterId, Epoch, FormatNonce, Incarnation, Member, NodeId, OpNumber, Replica, Seq, StoreId,
+    ClusterId, Epoch, FormatNonce, Incarnation, Member, NodeId, OpNumber, Replica, RunNonce, Seq,
+    StoreId,
 };
 use meshos_core::time::Wall;
 use std::future::poll_fn;
@@ -144,7 +145,7 @@ fn founding(name: &str) -> Founding {
 }
 
 fn reopened(files: &BTreeMap<FileName, Bytes>) -> Recovered {
-    recover(files, &Limits::default()).unwrap()
+    recover(files, &Limits::default(), RunNonce::new(1)).unwrap()
 }
 
 fn opened(chains: &[&str]) -> StoreExecutor<MemoryFiles> {

@@ -1,13 +1,14 @@
 //! Connections between nodes: hello, delivery, loss and reconnection, on loopback.
 #![cfg(feature = "tokio")]
 
+use meshos_core::chain::boots::Boots;
 use meshos_core::chain::peers::PeerMemory;
 use meshos_core::chain::store::Identity;
 use meshos_core::config::{Config, Draft, Founder};
-use meshos_core::event::{Input, Seed};
+use meshos_core::event::Input;
 use meshos_core::hello::Greeter;
 use meshos_core::id::{
-    ChainId, ClusterId, DeploymentId, FormatNonce, Incarnation, NodeId, Run, StoreId,
+    ChainId, ClusterId, DeploymentId, FormatNonce, Incarnation, NodeId, Run, RunNonce, StoreId,
 };
 use meshos_core::message::{Body, Message};
 use meshos_runtime_tokio::inbox::{Limits, Receiver, Sender, Taken, inbox};
@@ -66,18 +67,14 @@ impl Who {
         };
         draft.limits.entry_bytes_max = self.entry_bytes_max;
         let config = Arc::new(Config::try_from(draft).unwrap());
-        let me = Run {
-            node: NodeId::new(self.node),
-            store: StoreId::new(u128::from(self.node)),
-            incarnation: Incarnation::new(self.incarnation),
-        };
         let identity = Identity {
             cluster: config.cluster(),
-            node: me.node,
-            store: me.store,
+            node: NodeId::new(self.node),
+            store: StoreId::new(u128::from(self.node)),
         };
-        let seed = Seed([self.incarnation as u8; 32]);
-        let greeter = Greeter::new(config, me, FormatNonce::new(self.format), &seed);
+        let runs = (1..=self.incarnation).map(RunNonce::new);
+        let boots = runs.fold(Boots::default(), |boots, run| boots.with(run));
+        let greeter = Greeter::new(config, &identity, FormatNonce::new(self.format), boots);
         Introduction::new(greeter, identity, PeerMemory::default(), None)
     }
 }

@@ -19,7 +19,7 @@ use meshos_core::replica::Chain;
 use meshos_runtime_tokio::clock::SystemClock;
 use meshos_runtime_tokio::driver::Driver;
 use meshos_runtime_tokio::inbox::{Limits, Sender, inbox};
-use meshos_runtime_tokio::open::{format_store, open_store};
+use meshos_runtime_tokio::open::{find_store, format_store};
 use meshos_runtime_tokio::ports::{Clock, NoJournal, Requests, Transport};
 use meshos_runtime_tokio::store::{Gauge, StoreThread};
 use meshos_scenarios::model::{Ask, Host, Op, Output, node_id, store_id};
@@ -229,12 +229,16 @@ fn start(config: &Arc<Config>, nodes: u16, directory: &Path) -> Cluster {
         };
         let path = directory.join(me.to_string());
         format_store(&path, &identity, FormatNonce::new(1), &config.foundings(me)).unwrap();
-        let opened = open_store(&path, &identity, &Host::store_limits(config)).unwrap();
+        let seed = Seed([index.0 as u8; 32]);
+        let limits = Host::store_limits(config);
+        let mut found = find_store(&path, &identity, &limits, seed.run()).unwrap();
+        found.repairs.perform().unwrap();
         let clock = SystemClock::start();
-        let (now, seed) = (clock.now(), Seed([index.0 as u8; 32]));
-        let node = Node::new(me, config.clone(), opened.boot, seed, now).unwrap();
+        let now = clock.now();
+        let node = Node::new(me, config.clone(), found.boot, seed, now).unwrap();
+        let executor = found.repairs.into_executor();
         let (store, _) =
-            StoreThread::start(opened.store, inboxes[&me].clone(), Gauge::default()).unwrap();
+            StoreThread::start(executor, inboxes[&me].clone(), Gauge::default()).unwrap();
         let wires = Wires {
             me,
             inboxes: inboxes.clone(),

@@ -13,6 +13,7 @@ use meshos_core::message::{Body, ReplicaMessage};
 use meshos_core::node::Node;
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
+use meshos_sim::connection::{News, Notice};
 use meshos_sim::disk::FileOp;
 use meshos_sim::fault::Fault;
 use meshos_sim::hook::{Cause, Hook, Schedule, Step};
@@ -53,6 +54,8 @@ const REQUIRED: &[&str] = &[
     "crash between write and sync",
     "torn record repaired on reopen",
     "one copy of a small record damaged",
+    "older image of a store refused",
+    "store formatted anew refused",
     "commit known again after a restart",
     "corrupt entry repaired from a peer",
     "entries of another member than the leader appended",
@@ -153,6 +156,19 @@ fn started(host: &Host, node: &Node) {
         .any(|chain| chain.commit() > chain.log().floor())
     {
         reached!("commit known again after a restart");
+    }
+}
+
+/// A node hears that it or a peer is refused.
+fn refused(notice: &Notice) {
+    let News::Unfit { reason, .. } = &notice.news else {
+        return;
+    };
+    if reason.contains("StoreRegressed") {
+        reached!("older image of a store refused");
+    }
+    if reason.contains("FormattedAnew") {
+        reached!("store formatted anew refused");
     }
 }
 
@@ -367,7 +383,11 @@ impl Hook<Host> for Marks {
                 | Body::Forward(_)
                 | Body::Forwarded { .. } => None,
             },
-            Input::Wake | Input::Link(_) | Input::Op(_) | Input::Disk { .. } => None,
+            Input::Link(notice) => {
+                refused(notice);
+                None
+            }
+            Input::Wake | Input::Op(_) | Input::Disk { .. } => None,
         };
         self.nodes[usize::from(node.0)].heard = heard;
     }

@@ -1,5 +1,6 @@
 //! Chains as data: entries, checkpoints, orders to the store, and the bytes they become.
 
+pub mod boots;
 pub mod checkpoint;
 pub mod clients;
 pub mod entry;

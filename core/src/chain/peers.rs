@@ -17,9 +17,10 @@ use crate::hello::Hello;
 use crate::id::{FormatNonce, Incarnation, NodeId, RunNonce};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// What is remembered of one peer's store.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Remembered {
     /// How it was formatted at first contact.
     pub format: FormatNonce,

@@ -8,7 +8,7 @@ use super::recover::{Damage, Files, RecoverError, identity, recover};
 use super::segment::{self, Item};
 use super::store::{FileName, Identity, Limits, Named, Part};
 use super::vote::{self, Ballot, Counted};
-use crate::id::{ChainId, Gen, Incarnation, Replica, Seq};
+use crate::id::{ChainId, Gen, Incarnation, Replica, RunNonce, Seq};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -57,7 +57,7 @@ impl Verified {
 
 /// Reads every record of a store and checks every hash link.
 pub fn verify(files: &Files, limits: &Limits) -> Result<Verified, RecoverError> {
-    let recovered = recover(files, limits)?;
+    let recovered = recover(files, limits, RunNonce::default())?;
     let chains = recovered
         .boot
         .images

@@ -12,6 +12,7 @@ mod assemble;
 mod chain;
 mod log;
 
+use super::boots::Boots;
 use super::peers::{self, PeerMemory};
 use super::record::{Fault, Salt};
 use super::store::{
@@ -20,7 +21,7 @@ use super::store::{
 };
 use super::vote::{self, Booted, Counted, Place};
 use crate::event::Boot;
-use crate::id::{ChainId, FormatNonce, Gen, Incarnation};
+use crate::id::{ChainId, FormatNonce, Gen, RunNonce};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub struct Recovered {
     pub identity: Identity,
     /// Which formatting of the store it is.
     pub format: FormatNonce,
+    /// Its boots, the one that begins here included.
+    pub boots: Boots,
     /// What earlier runs learned of the stores of peers.
     pub peers: PeerMemory,
     /// What the node starts from; its incarnation is already raised.
@@ -89,14 +92,18 @@ struct Parts<'a> {
     drafts: Vec<FileName>,
 }
 
-/// Recovers a store from the bytes of its files. Files with foreign names are ignored.
-pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError> {
+/// Recovers a store from the bytes of its files for the run `run`. Files with foreign names are
+/// ignored.
+///
+/// # Errors
+/// When the files are no store that a node can start on.
+pub fn recover(files: &Files, limits: &Limits, run: RunNonce) -> Result<Recovered, RecoverError> {
     let (mut damage, mut torn) = (Vec::new(), Vec::new());
     let (place, counted) = identity(files, &mut damage)?;
     let booted = Booted {
         identity: counted.value.identity,
         format: counted.value.format,
-        incarnation: Incarnation::new(counted.value.incarnation.get() + 1),
+        boots: counted.value.boots.with(run),
     };
     // The place that holds the newest record is overwritten last, and nothing before that record
     // is durable: when the process died and the machine did not, it may only be in memory yet.
@@ -140,9 +147,10 @@ pub fn recover(files: &Files, limits: &Limits) -> Result<Recovered, RecoverError
         peers,
         boot: Boot {
             store: booted.identity.store,
-            incarnation: booted.incarnation,
+            incarnation: booted.boots.newest(),
             images,
         },
+        boots: booted.boots,
         layout,
         repairs,
         damage,

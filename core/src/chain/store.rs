@@ -16,11 +16,12 @@
 //!
 //! CHAIN is the chain's id as 16 hex digits, GEN its generation in decimal.
 
+use super::boots::Boots;
 use super::checkpoint;
 use super::order::{Checkpoint, Vote};
 use super::record::Salt;
 use super::vote::{self, Ballot, Booted, Place};
-use crate::id::{ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, Seq, StoreId};
+use crate::id::{ChainId, ClusterId, FormatNonce, Gen, NodeId, Replica, Seq, StoreId};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -142,7 +143,7 @@ pub fn format(identity: &Identity, nonce: FormatNonce, chains: &[Founding]) -> V
     let booted = Booted {
         identity: *identity,
         format: nonce,
-        incarnation: Incarnation::default(),
+        boots: Boots::default(),
     };
     for place in [Place::A, Place::B] {
         write_identity(&mut ops, place, 1, &booted);

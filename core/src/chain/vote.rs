@@ -7,14 +7,19 @@
 //! ```text
 //! Vote      counter u64, chain u64, generation u64, replica u32,
 //!           epoch n u64, epoch node u64, granted u8 (0 or 1), granted to u64, committed end u64
-//! Identity  counter u64, cluster u128, node u64, store u128, format nonce u64, incarnation u64
+//! Identity  counter u64, cluster u128, node u64, store u128, format nonce u64, incarnation u64,
+//!           then for each of the newest boots in ascending order: run nonce u64
 //! ```
 
+use super::boots::Boots;
 use super::fields::{Fields, Put};
 use super::order::Vote;
 use super::record::{self, Fault, Kind, Salt};
 use super::store::Identity;
-use crate::id::{ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, Seq, StoreId};
+use crate::id::{
+    ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, RunNonce, Seq, StoreId,
+};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// One of the two places.
@@ -66,7 +71,7 @@ pub fn newest<T: Clone, E>(
     }
 }
 
-/// Length of one place of an identity.
+/// Length of one place of the identity of a store that was never booted.
 pub(super) const IDENTITY_BYTES: u64 = (record::HEAD + 16 * 2 + 8 * 4) as u64;
 
 /// The vote record of one chain.
@@ -124,15 +129,15 @@ pub fn read_ballot(file: &[u8], salt: Salt) -> Result<Counted<Ballot>, Fault> {
     read(file, salt, Kind::Vote, "a vote record", take)
 }
 
-/// Who a store is, and how many times it was booted.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+/// Who a store is, and how it was booted.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Booted {
     /// Who it is.
     pub identity: Identity,
     /// Which formatting of the store it is.
     pub format: FormatNonce,
-    /// The latest boot; zero before the first.
-    pub incarnation: Incarnation,
+    /// Its boots.
+    pub boots: Boots,
 }
 
 pub(super) fn write_identity(salt: Salt, counter: u64, booted: &Booted) -> Vec<u8> {
@@ -143,7 +148,10 @@ pub(super) fn write_identity(salt: Salt, counter: u64, booted: &Booted) -> Vec<u
         out.put_u64(booted.identity.node.get());
         out.put_u128(booted.identity.store.get());
         out.put_u64(booted.format.get());
-        out.put_u64(booted.incarnation.get());
+        out.put_u64(booted.boots.newest().get());
+        for run in booted.boots.runs() {
+            out.put_u64(run.get());
+        }
     });
     out
 }
@@ -160,11 +168,14 @@ pub fn read_identity(file: &[u8], salt: Salt) -> Result<Counted<Booted>, Fault> 
         let format = FormatNonce::new(fields.u64()?);
         // A count at its end could never be raised.
         let incarnation = fields.u64().filter(|&boots| boots < u64::MAX)?;
-        let incarnation = Incarnation::new(incarnation);
+        let mut runs = VecDeque::new();
+        while !fields.0.is_empty() {
+            runs.push_back(RunNonce::new(fields.u64()?));
+        }
         let value = Booted {
             identity,
             format,
-            incarnation,
+            boots: Boots::read(Incarnation::new(incarnation), runs)?,
         };
         Some(Counted { counter, value })
     };

@@ -1,9 +1,10 @@
 use super::*;
+use crate::chain::boots::Boots;
 use crate::chain::recover::{Files, recover};
 use crate::chain::store::{FileOp, Identity, Limits as StoreLimits, format, peers_name};
 use crate::chain::vote::Place;
 use crate::config::{ChainDraft, Draft, Founder, Retention};
-use crate::id::DeploymentId;
+use crate::id::{DeploymentId, RunNonce};
 use alloc::string::ToString;
 use core::mem::discriminant;
 
@@ -31,23 +32,27 @@ fn config(deployment: u128, entry_bytes_max: u32) -> Arc<Config> {
 
 const ENTRY: u32 = 256 << 10;
 
-fn run(node: u64, incarnation: u64) -> Run {
-    Run {
-        node: NodeId::new(node),
-        store: StoreId::new(100 + u128::from(node)),
-        incarnation: Incarnation::new(incarnation),
-    }
+/// Boot `incarnation` of a node whose store was formatted as `format`; `nonce` makes it this run.
+fn greeter(node: u64, format: u64, incarnation: u64, nonce: u64) -> Greeter {
+    let earlier = (1..incarnation).collect::<Vec<_>>();
+    booted(node, format, &[&earlier[..], &[nonce]].concat())
 }
 
-/// Boot `incarnation` of a node whose store was formatted as `format`; `seed` makes it this run.
-fn greeter(node: u64, format: u64, incarnation: u64, seed: u8) -> Greeter {
-    let me = run(node, incarnation);
-    Greeter::new(
-        config(9, ENTRY),
-        me,
-        FormatNonce::new(format),
-        &Seed([seed; 32]),
-    )
+/// A node whose store was formatted as `format` and booted as the runs `runs`.
+fn booted(node: u64, format: u64, runs: &[u64]) -> Greeter {
+    let runs = runs.iter().map(|&run| RunNonce::new(run));
+    let boots = runs.fold(Boots::default(), |boots, run| boots.with(run));
+    let identity = Identity {
+        cluster: config(9, ENTRY).cluster(),
+        node: NodeId::new(node),
+        store: StoreId::new(100 + u128::from(node)),
+    };
+    Greeter::new(config(9, ENTRY), &identity, FormatNonce::new(format), boots)
+}
+
+/// What it says to `to`, of which it remembers nothing.
+fn said(greeter: &Greeter, to: u64) -> Hello {
+    greeter.hello(&PeerMemory::default(), NodeId::new(to))
 }
 
 fn one() -> Greeter {
@@ -56,7 +61,7 @@ fn one() -> Greeter {
 
 /// What node 1, which knows nothing, says to what `change` makes of a good hello.
 fn why(change: impl FnOnce(&mut Hello)) -> Option<Refusal> {
-    let mut hello = greeter(2, 0x22, 5, 2).hello(NodeId::new(1));
+    let mut hello = said(&greeter(2, 0x22, 5, 2), 1);
     change(&mut hello);
     let judged = one().judge(&PeerMemory::default(), &hello);
     judged.err().map(|refused| refused.why)
@@ -90,6 +95,26 @@ fn each_difference_has_a_name() {
         "OtherLimit: limits.entry_bytes_max is 2048 there and 262144 here, and has to be equal \
          everywhere"
     );
+    let heartbeat = |times: fn(&mut u64)| why(|hello| times(&mut hello.heartbeat_ms));
+    assert_eq!(heartbeat(|ms| *ms *= 2), None);
+    assert_eq!(heartbeat(|ms| *ms /= 2), None);
+    let (ours, theirs) = (500, 1_001);
+    let other = Refusal::OtherHeartbeat { theirs, ours };
+    assert_eq!(heartbeat(|ms| *ms = *ms * 2 + 1), Some(other));
+    assert!(heartbeat(|ms| *ms = *ms / 2 - 1).is_some());
+    let keeps = |retention: Retention| {
+        let mut draft = Draft::from(config(9, ENTRY).as_ref().clone());
+        draft.chains[0].retention = retention;
+        let config = Config::try_from(draft).expect("retention may be any");
+        why(|hello| hello.policy = config.policy())
+    };
+    assert_eq!(keeps(Retention::default()), None);
+    let entries_max = Some(0);
+    let other = keeps(Retention {
+        entries_max,
+        ..Retention::default()
+    });
+    assert_eq!(other, Some(Refusal::OtherPolicy));
     let limit = why(|hello| hello.limits.message_bytes_max += 1);
     let limit = limit.expect("limits have to be equal").to_string();
     assert!(limit.contains("limits.message_bytes_max"), "{limit}");
@@ -98,11 +123,10 @@ fn each_difference_has_a_name() {
 #[test]
 fn a_store_that_comes_back_older_is_known_at_its_first_word() {
     let mut memory = PeerMemory::default();
-    let to = NodeId::new(1);
-    assert!(memory.learn(&greeter(2, 0x22, 5, 2).hello(to)));
-    assert!(!memory.learn(&greeter(2, 0x22, 5, 2).hello(to)));
+    assert!(memory.learn(&said(&greeter(2, 0x22, 5, 2), 1)));
+    assert!(!memory.learn(&said(&greeter(2, 0x22, 5, 2), 1)));
     let judge = |format, incarnation, seed| {
-        let hello = greeter(2, format, incarnation, seed).hello(to);
+        let hello = said(&greeter(2, format, incarnation, seed), 1);
         one().judge(&memory, &hello).map_err(|refused| refused.why)
     };
     assert_eq!(judge(0x22, 5, 2), Ok(()), "the same run connects again");
@@ -138,12 +162,37 @@ fn a_store_that_comes_back_older_is_known_at_its_first_word() {
     );
 }
 
+/// Node 1 heard the third boot of node 2, whose store is then set back to what it was in its first
+/// or second, and booted as often as it takes.
+#[test]
+fn an_older_image_is_refused_at_each_of_its_boots_by_both_ends() {
+    let mut memory = PeerMemory::default();
+    let newest = booted(2, 0x22, &[21, 22, 23]);
+    memory.learn(&said(&newest, 1));
+    let nothing = PeerMemory::default();
+    let asked = |back: &Greeter| back.judge(&nothing, &one().hello(&memory, NodeId::new(2)));
+    for history in [&[21][..], &[21, 22]] {
+        let mut runs = history.to_vec();
+        for boot in runs.len() as u64 + 1..40 {
+            runs.push(70 + boot);
+            let back = booted(2, 0x22, &runs);
+            let judged = one().judge(&memory, &said(&back, 1));
+            assert_eq!(judged.is_err(), boot <= 3, "boot {boot} by its number");
+            let why = asked(&back).map_err(|refused| refused.why);
+            let (heard, ours) = (Incarnation::new(3), Incarnation::new(boot));
+            assert_eq!(why, Err(Refusal::OwnStoreRegressed { heard, ours }));
+        }
+    }
+    let goes_on = booted(2, 0x22, &[21, 22, 23, 24, 25]);
+    assert_eq!(asked(&goes_on), Ok(()));
+    assert_eq!(one().judge(&memory, &said(&goes_on, 1)), Ok(()));
+}
+
 #[test]
 fn the_gravest_reason_is_the_one_that_is_told() {
     let mut memory = PeerMemory::default();
-    let to = NodeId::new(1);
-    memory.learn(&greeter(2, 0x22, 5, 2).hello(to));
-    let mut hello = greeter(2, 0x23, 1, 3).hello(to);
+    memory.learn(&said(&greeter(2, 0x22, 5, 2), 1));
+    let mut hello = said(&greeter(2, 0x23, 1, 3), 1);
     hello.limits.entry_bytes_max += 1;
     let why = |hello: &Hello| {
         let refused = one().judge(&memory, hello).expect_err("it is refused");
@@ -160,7 +209,7 @@ fn the_gravest_reason_is_the_one_that_is_told() {
 
 #[test]
 fn a_hello_is_read_back_and_nothing_else_is_one() {
-    let hello = one().hello(NodeId::new(3));
+    let hello = said(&one(), 3);
     let bytes = hello.encode();
     assert_eq!(Hello::decode(&bytes), Ok(hello));
     for cut in 0..bytes.len() {
@@ -205,14 +254,13 @@ fn the_memory_survives_a_restart_and_one_bad_place() {
     let limits = StoreLimits::default();
     let mut files = Files::new();
     perform(&mut files, &format(&identity, FormatNonce::new(0x11), &[]));
-    let fresh = recover(&files, &limits).expect("the store was formatted");
+    let fresh = recover(&files, &limits, RunNonce::new(1)).expect("the store was formatted");
     assert_eq!(fresh.format, FormatNonce::new(0x11));
     let mut memory = fresh.peers;
     assert!(memory.is_empty());
-    let to = NodeId::new(1);
-    memory.learn(&greeter(2, 0x22, 5, 2).hello(to));
+    memory.learn(&said(&greeter(2, 0x22, 5, 2), 1));
     perform(&mut files, &memory.write(&identity));
-    memory.learn(&greeter(3, 0x33, 1, 3).hello(to));
+    memory.learn(&said(&greeter(3, 0x33, 1, 3), 1));
     let ops = memory.write(&identity);
     for crashed_at in 0..=ops.len() {
         let mut files = files.clone();
@@ -225,16 +273,17 @@ fn the_memory_survives_a_restart_and_one_bad_place() {
                 *bytes.last_mut().expect("a record has bytes") ^= 1;
                 files.insert(file, bytes.into());
             }
-            let found = recover(&files, &limits).expect("the identity is whole");
+            let found = recover(&files, &limits, RunNonce::new(1)).expect("the identity is whole");
             assert_eq!(found.damage.len(), usize::from(broken.is_some()));
             assert!(found.peers.of(NodeId::new(2)).is_some());
             if crashed_at == ops.len() {
                 assert!(found.peers.of(NodeId::new(3)).is_some());
             }
             perform(&mut files, &found.repairs);
-            let again = recover(&files, &limits).expect("the identity is whole");
+            let again = recover(&files, &limits, RunNonce::new(1)).expect("the identity is whole");
             assert_eq!(again.damage, [], "recovery writes both places anew");
-            assert_eq!(again.peers.of(to), found.peers.of(to));
+            let here = NodeId::new(1);
+            assert_eq!(again.peers.of(here), found.peers.of(here));
         }
     }
 }

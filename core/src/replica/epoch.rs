@@ -3,7 +3,6 @@
 
 use super::role::{Role, Signal};
 use super::{Chain, StepContext};
-use crate::action::Fault;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::{Epoch, NodeId, Seq};
@@ -63,9 +62,7 @@ impl Chain {
         // One vote per replica and epoch, and two majorities share a voter: a second leader of
         // one epoch is not a race but a broken peer.
         if self.leader.is_some() || self.role == Role::Leader {
-            cx.count(Count::Contradicted);
-            self.stop(Fault::Contradicted, cx);
-            return;
+            return self.contradicted(cx);
         }
         self.leader = Some(node);
         self.rounds_in_vain = 0;

@@ -320,8 +320,7 @@ impl Chain {
         &mut self,
         attempt: Attempt,
         failed: Seq,
-        hint: Seq,
-        hint_epoch: Epoch,
+        (hint, hint_epoch, differs): (Seq, Epoch, bool),
         cx: &mut StepContext<'_>,
     ) {
         let is_asked = self.is_live(attempt) && failed == self.follow.next;
@@ -329,6 +328,10 @@ impl Chain {
             return cx.count(Count::ConflictIgnored);
         }
         let lowest = self.commit.max(self.log.floor());
+        if differs && failed <= self.commit {
+            // Whoever leads has all that is committed, so one of the two forgot what it said.
+            return self.contradicted(cx);
+        }
         let mut next = hint.next();
         while next > lowest
             && self

@@ -313,6 +313,8 @@ impl Chain {
                     failed: since.end,
                     hint,
                     hint_epoch,
+                    differs: since.end > self.log.end()
+                        || self.log.position_at(since.end).is_some(),
                 };
                 self.send_to_member(to, content, cx);
             }

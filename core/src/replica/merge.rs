@@ -45,8 +45,7 @@ impl Chain {
     /// Drops what differs from the leader's log.
     fn cut(&mut self, end: Seq, cx: &mut StepContext<'_>) -> Option<()> {
         if end < self.commit || end < self.verified {
-            cx.count(Count::Contradicted);
-            self.stop(Fault::Contradicted, cx);
+            self.contradicted(cx);
             return None;
         }
         cx.count(Count::Cut);
@@ -55,6 +54,12 @@ impl Chain {
         self.log.cut(end);
         self.writer.cut(end);
         Some(())
+    }
+
+    /// The leader's log differs from what is committed or verified here.
+    pub(super) fn contradicted(&mut self, cx: &mut StepContext<'_>) {
+        cx.count(Count::Contradicted);
+        self.stop(Fault::Contradicted, cx);
     }
 
     /// Compares the leader's entries with a run of unknown ones, of which only the end can be

@@ -110,9 +110,10 @@ impl Chain {
                 failed,
                 hint,
                 hint_epoch,
+                differs,
             } => {
                 if self.hears_leader(from, message, cx) {
-                    self.on_conflict(attempt, failed, hint, hint_epoch, cx);
+                    self.on_conflict(attempt, failed, (hint, hint_epoch, differs), cx);
                 }
             }
             ReplicaMessage::InstallSnapshot { attempt, .. } => {

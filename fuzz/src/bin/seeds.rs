@@ -10,7 +10,7 @@ use meshos_core::chain::store::{Founding, Identity, Limits, format};
 use meshos_core::client::Level;
 use meshos_core::id::{
     Attempt, AttemptNumber, ChainId, ClientId, ClusterId, Epoch, FormatNonce, Gen, HeartbeatNumber,
-    Incarnation, Member, NodeId, PullNumber, Replica, RequestNumber, Run, Seq, StoreId,
+    Incarnation, Member, NodeId, PullNumber, Replica, RequestNumber, Run, RunNonce, Seq, StoreId,
 };
 use meshos_core::message::{
     Body, ChainMessage, Forward, ForwardAsk, Heartbeat, Message, Purpose, ReplicaMessage, Round,
@@ -136,7 +136,7 @@ fn stores() -> Vec<(&'static str, Files)> {
     };
     let mut files = Files::new();
     let boot = |files: &mut Files| {
-        let recovered = recover(files, &limits).expect("it was just formatted");
+        let recovered = recover(files, &limits, RunNonce::new(1)).expect("it was just formatted");
         recovered.repairs.iter().for_each(|op| perform(files, op));
         recovered.layout
     };

@@ -227,6 +227,7 @@ impl World {
                 failed: source.seq(end),
                 hint: source.seq(end),
                 hint_epoch: near_epoch(source, epoch),
+                differs: source.below(2) == 1,
             },
             8 | 9 => self.reset(source, since, attempt),
             10 => ReplicaMessage::Outdated,

@@ -5,7 +5,7 @@ use crate::{CHAIN, perform, unpack};
 use meshos_core::chain::read::{dump, verify};
 use meshos_core::chain::recover::recover;
 use meshos_core::chain::store::Limits;
-use meshos_core::id::ChainId;
+use meshos_core::id::{ChainId, RunNonce};
 
 const LIMITS: Limits = Limits {
     segment_bytes_max: 1_500,
@@ -27,13 +27,13 @@ pub fn run(input: &[u8]) {
         return;
     }
     let _ = dump(&files, ChainId::of(CHAIN));
-    let Ok(recovered) = recover(&files, &LIMITS) else {
+    let Ok(recovered) = recover(&files, &LIMITS, RunNonce::new(1)) else {
         return;
     };
     for op in &recovered.repairs {
         perform(&mut files, op);
     }
-    let again = recover(&files, &LIMITS).expect("a store stays one");
+    let again = recover(&files, &LIMITS, RunNonce::new(1)).expect("a store stays one");
     assert_eq!(recovered.boot.images, again.boot.images);
     assert!(verify(&files, &LIMITS).is_ok());
 }

@@ -8,7 +8,7 @@ use meshos_core::chain::order::Slot;
 use meshos_core::chain::read::{self, Verified, VerifiedChain};
 use meshos_core::chain::recover::{Damage, Files, recover};
 use meshos_core::chain::store::Limits;
-use meshos_core::id::{ChainId, Seq};
+use meshos_core::id::{ChainId, RunNonce, Seq};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -123,7 +123,11 @@ fn chain_line(path: &Path, verified: &Verified, chain: &VerifiedChain, output: &
 }
 
 pub(super) fn dump(args: &DumpArgs, output: &Output) -> Result<(), Failure> {
-    let recovered = recover(&read(&args.directory)?, &Limits::default());
+    let recovered = recover(
+        &read(&args.directory)?,
+        &Limits::default(),
+        RunNonce::default(),
+    );
     let recovered = recovered.map_err(|error| unusable(&args.directory, &error))?;
     let wanted = args.chain.as_deref().map(ChainId::of);
     let images = recovered.boot.images.iter();

@@ -106,6 +106,7 @@ where
         say(stream, &Answer::Refused(refused.to_string())).await?;
         return Err(HelloError::Refused(refused));
     }
+    introduction.learn(&hello);
     say(stream, &Answer::Accepted).await?;
     Ok(hello.from.incarnation)
 }
@@ -147,7 +148,10 @@ where
     let own = Answer::Hello(introduction.hello(node).encode());
     say(stream, &own).await.map_err(named)?;
     match hear(stream).await.map_err(named)? {
-        Answer::Accepted => Ok(Caller { node, lane }),
+        Answer::Accepted => {
+            introduction.learn(&hello);
+            Ok(Caller { node, lane })
+        }
         Answer::Refused(reason) => Err(named(HelloError::RefusedByPeer(reason))),
         Answer::Hello(_) => Err(named(HelloError::Garbled)),
     }

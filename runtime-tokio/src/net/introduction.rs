@@ -34,19 +34,25 @@ impl Introduction {
 
     /// What to say first to the node `to`.
     pub(super) fn hello(&self, to: NodeId) -> Hello {
-        self.greeter.hello(to)
+        let memory = self.memory.lock().expect("no holder of the memory panics");
+        self.greeter.hello(&memory, to)
     }
 
-    /// Judges a hello, and remembers its sender if it is accepted. The memory becomes durable
-    /// later: a disk that hangs must not keep nodes apart.
+    /// Judges a hello by what is remembered.
     pub(super) fn judge(&self, hello: &Hello) -> Result<(), Refused> {
+        let memory = self.memory.lock().expect("no holder of the memory panics");
+        self.greeter.judge(&memory, hello)
+    }
+
+    /// Remembers the sender of a hello once both ends will talk: before, it has to be told what
+    /// was remembered until now. The memory becomes durable later: a disk that hangs must not keep
+    /// nodes apart.
+    pub(super) fn learn(&self, hello: &Hello) {
         let mut memory = self.memory.lock().expect("no holder of the memory panics");
-        self.greeter.judge(&memory, hello)?;
         if memory.learn(hello)
             && let Some(keeper) = &self.keeper
         {
             keeper.keep(memory.write(&self.identity));
         }
-        Ok(())
     }
 }

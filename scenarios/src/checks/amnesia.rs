@@ -119,6 +119,15 @@ pub fn stranger(node: NodeId, counts: Counts) -> Result<(), Violation> {
     }
 }
 
+/// `node` hears `peer`, whose store was set back to an older image since it was heard first.
+///
+/// # Errors
+/// Always: what the store promised in between is forgotten.
+pub fn set_back(node: NodeId, peer: NodeId) -> Result<(), Violation> {
+    let text = format!("node {node} hears node {peer}, whose store was set back meanwhile");
+    Err(Violation::new(ID, text))
+}
+
 /// Whether a message could be counted for somebody.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Counts {

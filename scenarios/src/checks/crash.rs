@@ -10,7 +10,7 @@ use crate::model::{Host, files_of};
 use meshos_core::action::Fault as Stopped;
 use meshos_core::chain::order::{Image, Slot};
 use meshos_core::chain::recover::{RecoverError, recover as read};
-use meshos_core::id::Seq;
+use meshos_core::id::{RunNonce, Seq};
 use meshos_core::node::Node;
 use meshos_core::replica::log::Log;
 use meshos_core::replica::role::Role;
@@ -48,6 +48,7 @@ impl Checks {
                 return Err(Violation::new(super::amnesia::ID, text));
             }
             track.harm.recounted = true;
+            track.set_back += 1;
         }
         let harm = track.harm;
         recover::whole(step.machine.damage(), harm)?;
@@ -119,7 +120,7 @@ impl Checks {
             return Ok(());
         }
         let limits = Host::store_limits(&self.configs[node.at()]);
-        let recovered = match read(&files_of(view.disk(node)), &limits) {
+        let recovered = match read(&files_of(view.disk(node)), &limits, RunNonce::default()) {
             Ok(recovered) => recovered,
             Err(RecoverError::Unformatted | RecoverError::Identity { .. }) if track.harm.lost => {
                 return Ok(());

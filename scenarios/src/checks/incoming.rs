@@ -1,6 +1,7 @@
 //! What each node has heard of its peers: whom it may know as a live leader (D21).
 
 use super::Checks;
+use super::amnesia;
 use super::no_disruption::Heard;
 use meshos_core::id::{HeartbeatNumber, Incarnation, NodeId};
 use meshos_core::message::{Body, Heartbeat, Message, Purpose, ReplicaMessage};
@@ -14,6 +15,8 @@ struct Peer {
     newest: (Incarnation, HeartbeatNumber),
     /// When, by the hearer's own clock.
     at: u64,
+    /// How often its store had been set back when this run first heard it.
+    set_back: Option<u32>,
     /// Per chain the number of the epoch that the peer claims to lead.
     claims: Vec<Option<u64>>,
 }
@@ -39,6 +42,7 @@ impl PeerView {
     pub(super) fn restart(&mut self) {
         for peer in &mut self.peers {
             peer.newest = Default::default();
+            peer.set_back = None;
             peer.claims.fill(None);
         }
     }
@@ -113,8 +117,14 @@ impl Checks {
         message: &Message,
         beat: &Heartbeat,
     ) {
+        let set_back = self.nodes[from.at()].set_back;
         // Only founding stores are heard, and only by the store they mean (D23).
         let track = &mut self.nodes[node.at()];
+        let known = &mut track.view_of_peers.peers[from.at()].set_back;
+        let before = *known.get_or_insert(set_back);
+        if self.says_hello && before != set_back {
+            track.misuse = amnesia::set_back(track.id, message.from.node).err();
+        }
         let is_meant = track.run.is_some_and(|run| run.store == message.to);
         let is_founder = self.configs[0].store_of(message.from.node) == Some(message.from.store);
         let run = message.from.incarnation;

@@ -74,6 +74,8 @@ pub struct Checks {
     stirred: Instant,
     /// Whether the cluster has to fall silent before it counts as converged.
     quiet: bool,
+    /// Whether messages follow a hello.
+    says_hello: bool,
 }
 
 impl Checks {
@@ -107,6 +109,7 @@ impl Checks {
             asked: Instant::ZERO,
             stirred: Instant::ZERO,
             quiet: false,
+            says_hello: false,
         }
     }
 
@@ -119,6 +122,14 @@ impl Checks {
     #[must_use]
     pub fn demand_quiet(mut self) -> Self {
         self.quiet = true;
+        self
+    }
+
+    /// Also demands that no node hears another whose store was set back since: for plans in which a
+    /// hello comes before everything else.
+    #[must_use]
+    pub fn demand_hello(mut self) -> Self {
+        self.says_hello = true;
         self
     }
 

@@ -116,7 +116,9 @@ pub(super) struct NodeTrack {
     pub(super) wiped: bool,
     pub(super) budget: Budget,
     pub(super) view_of_peers: PeerView,
-    /// An error of the workload that the next step reports.
+    /// How often its store came back with fewer boots than it had counted.
+    pub(super) set_back: u32,
+    /// What the next step reports.
     pub(super) misuse: Option<Violation>,
     /// The replica that is looked at next although no step names it.
     turn: usize,
@@ -134,6 +136,7 @@ impl NodeTrack {
             wiped: false,
             budget: Budget::new(config.limits().bandwidth_bytes_per_s, 0),
             view_of_peers: PeerView::new(nodes, chains.len()),
+            set_back: 0,
             misuse: None,
             turn: 0,
         };

@@ -15,8 +15,7 @@ use meshos_core::config::Config;
 use meshos_core::event::{Boot, Event, Input, Seed};
 use meshos_core::hash::stable_hash;
 use meshos_core::hello::Greeter;
-
-use meshos_core::id::{ChainId, FormatNonce, Gen, OpId, OpNumber, Run, Ticket};
+use meshos_core::id::{ChainId, FormatNonce, Gen, OpId, OpNumber, RunNonce, Ticket};
 use meshos_core::node::Node;
 use meshos_core::time::{Instant, Wall};
 use meshos_sim::connection::Notice;
@@ -169,9 +168,7 @@ impl Host {
             return;
         };
         let (inputs, ops) = links.on_notice(notice);
-        if !ops.is_empty() {
-            out.disk(PEERS, ops.into_iter().map(file_op).collect());
-        }
+        keep(ops, out);
         for input in inputs {
             self.feed(now, input, out);
         }
@@ -194,6 +191,13 @@ impl Host {
             Err(DiskError::Full { .. }) => *retry = Some(instant(now).after(RETRY)),
             Err(DiskError::Failed) => self.state = State::Broken,
         }
+    }
+}
+
+/// Writes down what was learned of peers, if anything was.
+fn keep(ops: Vec<FileOp>, out: &mut Outbox<Host>) {
+    if !ops.is_empty() {
+        out.disk(PEERS, ops.into_iter().map(file_op).collect());
     }
 }
 
@@ -289,11 +293,13 @@ impl Machine for Host {
         for (at, part) in seed.chunks_exact_mut(8).enumerate() {
             part.copy_from_slice(&(boot.seed ^ at as u64).to_le_bytes());
         }
-        let (damage, links, state) = match open(config, &boot) {
+        let seed = Seed(seed);
+        let (damage, links, state) = match open(config, &boot, seed.run()) {
             Some((formatted, recovered)) => {
                 let Recovered {
                     identity,
                     format,
+                    boots,
                     peers,
                     boot,
                     layout,
@@ -301,12 +307,7 @@ impl Machine for Host {
                     damage,
                     ..
                 } = recovered;
-                let me = Run {
-                    node: identity.node,
-                    store: identity.store,
-                    incarnation: boot.incarnation,
-                };
-                let greeter = Greeter::new(config.clone(), me, format, &Seed(seed));
+                let greeter = Greeter::new(config.clone(), &identity, format, boots);
                 let links = Links::new(greeter, identity, peers);
                 let mut repairs = formatted;
                 repairs.extend(found);
@@ -324,7 +325,7 @@ impl Machine for Host {
         Self {
             config: config.clone(),
             me: boot.node,
-            seed: Seed(seed),
+            seed,
             damage: damage.into(),
             links,
             state,
@@ -340,10 +341,14 @@ impl Machine for Host {
                 }
                 State::Running(_) | State::Broken => Input::Wake,
             },
-            machine::Input::Message { from, message } => Input::Peer {
-                from: node_id(from),
-                message: message.message,
-            },
+            machine::Input::Message { from, message } => {
+                let ops = self.links.as_mut().map(|links| links.on_message(from));
+                keep(ops.unwrap_or_default(), out);
+                Input::Peer {
+                    from: node_id(from),
+                    message: message.message,
+                }
+            }
             machine::Input::Link(notice) => return self.on_notice(&notice, now, out),
             machine::Input::Op(op) => {
                 if self.node().is_none() {
@@ -422,7 +427,11 @@ impl Machine for Host {
 
 /// What the disk holds, formatted first if it holds nothing: the operations that format, and
 /// what recovery finds behind them. `None` when the store is beyond opening.
-fn open(config: &Config, boot: &machine::Boot<'_>) -> Option<(Vec<FileOp>, Recovered)> {
+fn open(
+    config: &Config,
+    boot: &machine::Boot<'_>,
+    run: RunNonce,
+) -> Option<(Vec<FileOp>, Recovered)> {
     // As `meshosd`: what cannot be read is no damage that recovery could judge, for a batch that
     // is not sealed would pass for a torn one.
     let mut names = boot.disk.files().map(|(name, _)| name);
@@ -431,7 +440,7 @@ fn open(config: &Config, boot: &machine::Boot<'_>) -> Option<(Vec<FileOp>, Recov
     }
     let mut files: Files = files_of(boot.disk);
     let limits = Host::store_limits(config);
-    match recover(&files, &limits) {
+    match recover(&files, &limits, run) {
         Ok(recovered) => Some((Vec::new(), recovered)),
         Err(RecoverError::Unformatted) => {
             let node = node_id(boot.node);
@@ -444,7 +453,7 @@ fn open(config: &Config, boot: &machine::Boot<'_>) -> Option<(Vec<FileOp>, Recov
             let nonce = FormatNonce::new(boot.seed);
             let ops = store::format(&identity, nonce, &config.foundings(node));
             apply(&mut files, &ops);
-            let recovered = recover(&files, &limits).ok()?;
+            let recovered = recover(&files, &limits, run).ok()?;
             Some((ops, recovered))
         }
         Err(RecoverError::Identity { .. }) => None,

@@ -32,6 +32,8 @@ struct Peer {
     told: Option<bool>,
     /// The run that was heard last.
     incarnation: Incarnation,
+    /// What it said when its connection was accepted: it counts when the peer goes on.
+    said: Option<Hello>,
     /// Whether a connection broke since the core was told that the process is gone.
     broke: bool,
 }
@@ -47,7 +49,8 @@ impl Links {
     }
 
     pub(super) fn hello(&self, to: NodeIndex) -> Arc<[u8]> {
-        self.greeter.hello(node_id(to)).encode().into()
+        let hello = self.greeter.hello(&self.memory, node_id(to));
+        hello.encode().into()
     }
 
     pub(super) fn judge(&self, peer: NodeIndex, hello: &[u8]) -> Result<(), Arc<str>> {
@@ -59,6 +62,19 @@ impl Links {
         judged.map_err(|refused| Arc::from(refused.to_string()))
     }
 
+    /// A peer goes on after it was accepted, so it accepted this node, too; what is written down.
+    pub(super) fn on_message(&mut self, from: NodeIndex) -> Vec<FileOp> {
+        let said = self.peers.get_mut(&from).and_then(|peer| peer.said.take());
+        let Some(hello) = said else {
+            return Vec::new();
+        };
+        self.peers.entry(from).or_default().incarnation = hello.from.incarnation;
+        match self.memory.learn(&hello) {
+            true => self.memory.write(&self.identity),
+            false => Vec::new(),
+        }
+    }
+
     /// What the core is told, and what is written down.
     pub(super) fn on_notice(&mut self, notice: &Notice) -> (Vec<Input>, Vec<FileOp>) {
         let (mut inputs, mut ops) = (Vec::new(), Vec::new());
@@ -67,9 +83,13 @@ impl Links {
         if let News::Up { hello } = &notice.news
             && let Ok(hello) = Hello::decode(hello)
         {
-            peer.incarnation = hello.from.incarnation;
-            if self.memory.learn(&hello) {
-                ops = self.memory.write(&self.identity);
+            if notice.end == End::Accepted {
+                peer.said = Some(hello);
+            } else {
+                peer.incarnation = hello.from.incarnation;
+                if self.memory.learn(&hello) {
+                    ops = self.memory.write(&self.identity);
+                }
             }
         }
         if notice.end == End::Accepted {

@@ -124,11 +124,13 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             failed,
             hint,
             hint_epoch,
+            differs,
         } => {
             let stream = attempt.number;
+            let kind = if *differs { "conflict" } else { "damage" };
             write!(
                 f,
-                "conflict stream {stream} at {failed} hint {hint} of {hint_epoch}"
+                "{kind} stream {stream} at {failed} hint {hint} of {hint_epoch}"
             )?;
         }
         ReplicaMessage::InstallSnapshot {

@@ -1,6 +1,6 @@
 //! Disks are slow, full, fail their syncs, or return other bits than were written.
 
-use super::{Plan, Scene, crash, ms, node, reboot_at_end, target_fault};
+use super::{Plan, Scene, connect, crash, ms, node, reboot_at_end, target_fault};
 use crate::cfg::{FaultKind, Flips, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Unsynced};
@@ -43,6 +43,15 @@ pub(super) const SCENES: &[Scene] = &[
         about: "one disk loses synced writes or puts them elsewhere: repaired, or refused by name",
         marks: &[],
         fill: lost_writes,
+    },
+    Scene {
+        name: "older-image",
+        about: "one store comes back as an older image or formatted anew: refused at every boot",
+        marks: &[
+            "older image of a store refused",
+            "store formatted anew refused",
+        ],
+        fill: older_image,
     },
     Scene {
         name: "unreadable-files",
@@ -350,4 +359,49 @@ fn unreadable_files(plan: &mut Plan, draw: Draw) {
     plan.fault(ms(at), fault);
     crash(plan, node, (at + 1, at + 100), Unsynced::Drawn);
     reboot_at_end(plan, node);
+}
+
+/// Everybody hears a run of the victim that its image does not know. It boots until its count is
+/// past what they heard, and leaders die meanwhile: a vote or copy of it would be counted.
+fn older_image(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("image");
+    connect(plan, draw.of("connections"));
+    let client = &mut plan.cfg.clients[0];
+    (client.start_ms, client.interval_ms) = (500, draw.of("interval").within(50..=200));
+    let node = node(draw.of("victim"), plan.nodes);
+    let image = draw.of("image").within(300..=2_500);
+    plan.fault(ms(image), Fault::DiskSnapshot { node });
+    let mut at = image;
+    for number in 0..draw.of("newer").within(1..=3) {
+        let draw = draw.of("newer").nth(number);
+        at += draw.of("after").within(100..=500);
+        let back = at + draw.of("down").within(1..=100);
+        crash(plan, node, (at, back), Unsynced::Drawn);
+        at = back + 200;
+    }
+    at += draw.of("heard").within(500..=1_500);
+    let fault = match draw.of("anew").chance(200_000) {
+        true => Fault::Reformat { node },
+        false => Fault::DiskRestore { node },
+    };
+    let mut back = at + draw.of("down").within(2..=200);
+    crash(plan, node, (at, back), Unsynced::Drawn);
+    plan.fault(ms(at + 1), fault);
+    for number in 0..draw.of("again").within(0..=5) {
+        let draw = draw.of("again").nth(number);
+        let at = back + draw.of("after").within(50..=300);
+        back = at + draw.of("down").within(1..=50);
+        crash(plan, node, (at, back), Unsynced::Drawn);
+    }
+    for number in 0..draw.of("leaders").within(0..=2) {
+        let draw = draw.of("leaders").nth(number);
+        let at = draw
+            .of("at")
+            .within(at + 500..=plan.safety_ms.max(at + 600) - 50);
+        let kind = *draw
+            .of("kind")
+            .pick(&[FaultKind::Crash, FaultKind::Isolate]);
+        let away = draw.of("for").within(100..=2_000);
+        target_fault(plan, at, Target::Leader, kind, away);
+    }
 }

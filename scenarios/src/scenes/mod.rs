@@ -168,6 +168,10 @@ pub fn hook(plan: &Plan) -> SceneHook {
         true => checks.demand_quiet(),
         false => checks,
     };
+    let checks = match plan.connections {
+        Some(_) => checks.demand_hello(),
+        None => checks,
+    };
     let clients = Clients::new(cfg, seed, nodes, plan.safety());
     let targeted = TargetedFaults::new(cfg, seed, plan.safety());
     let watchers = (targeted, Marks::new(nodes));

@@ -26,14 +26,15 @@ impl<M: Machine> World<M> {
         host.drive.restart_due = None;
         host.drive.run += 1;
         host.drive.boots += 1;
-        let (run, store) = (host.drive.run, host.drive.store);
+        let (run, store, boots) = (host.drive.run, host.drive.store, host.drive.boots);
         self.digest.fold(run, store);
         let now = host.clock.now(self.now);
         let lane = u64::from(node.0) << 32 | mix(store) >> 32;
         let boot = Boot {
             node,
             nodes,
-            seed: self.draw.bits(Site::Boot, lane, run),
+            // A store that is formatted anew counts its runs from 1 again; entropy never repeats.
+            seed: self.draw.bits(Site::Boot, lane, boots.into()),
             run,
             store,
             disk: &host.drive.disk,

@@ -1,7 +1,9 @@
 //! What a store takes down as committed.
 
 use super::disk::{Crash, Disk};
-use super::history::{FORMAT, GENERATION, LIMITS, Model, Step, What, chain, founding, identity};
+use super::history::{
+    FORMAT, GENERATION, LIMITS, Model, RUN, Step, What, chain, founding, identity,
+};
 use crate::chain::recover::{Recovered, recover};
 use crate::chain::store::{Layout, Named, Part, format};
 use crate::id::Seq;
@@ -54,7 +56,7 @@ impl Store {
 }
 
 fn found(disk: &Disk) -> Recovered {
-    recover(&disk.files(), &LIMITS).expect("the identity is intact")
+    recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact")
 }
 
 fn boot(disk: &mut Disk) -> Recovered {

@@ -1,7 +1,9 @@
 //! A crash at every operation, and at every byte of the last one, of random histories.
 
 use super::disk::{Crash, Disk};
-use super::history::{FORMAT, GENERATION, LIMITS, Model, Step, chain, founding, identity, steps};
+use super::history::{
+    FORMAT, GENERATION, LIMITS, Model, RUN, Step, chain, founding, identity, steps,
+};
 use crate::chain::order::{Image, Order, Slot};
 use crate::chain::recover::recover;
 use crate::chain::store::{FileOp, Layout, format};
@@ -26,7 +28,7 @@ fn crashes(disk: &Disk, salt: u64) -> Vec<Crash> {
 /// Boots a crashed disk: the image has to be one of `allowed`, also after a crash anywhere in
 /// the repairs, and stays as it is once they are done.
 fn boot(disk: &Disk, allowed: &[Image], is_thorough: bool) -> (Disk, Layout, Image) {
-    let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
+    let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
     let image = recovered.boot.images[0].clone();
     assert!(
         allowed.contains(&image),
@@ -76,7 +78,7 @@ fn again(disk: &Disk, allowed: &[Image], salt: u64) {
     ];
     for crash in plain.into_iter().chain(torn) {
         let disk = disk.crashed(crash);
-        let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
+        let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
         let image = &recovered.boot.images[0];
         assert!(
             allowed.contains(image),
@@ -163,7 +165,7 @@ fn formatting_can_be_interrupted_and_repeated() {
     for op in &ops {
         for crash in crashes(&disk, 5) {
             let mut disk = disk.crashed(crash);
-            if let Ok(recovered) = recover(&disk.files(), &LIMITS) {
+            if let Ok(recovered) = recover(&disk.files(), &LIMITS, RUN) {
                 assert_eq!(recovered.boot.images[0], Model::new().image());
             } else {
                 disk.perform(&ops);
@@ -191,7 +193,7 @@ proptest! {
         }
         let mut incarnation = 0;
         for (done, byte, is_tail) in interruptions {
-            let recovered = recover(&disk.files(), &LIMITS).expect("one place is always whole");
+            let recovered = recover(&disk.files(), &LIMITS, RUN).expect("one place is always whole");
             prop_assert_eq!(&recovered.boot.images[0], &model.image());
             let done = done.min(recovered.repairs.len());
             disk.perform(&recovered.repairs[..done]);

@@ -2,7 +2,7 @@
 
 use super::disk::{Crash, Disk};
 use super::history::{
-    FORMAT, GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps,
+    FORMAT, GENERATION, LIMITS, Model, RUN, Step, What, chain, founding, identity, steps,
 };
 use crate::chain::order::{Image, Order, Slot};
 use crate::chain::payload::Payload;
@@ -36,7 +36,7 @@ fn play(history: &[Step]) -> (Disk, Layout, Model) {
 }
 
 fn boot(disk: &mut Disk) -> Recovered {
-    let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
+    let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
     disk.perform(&recovered.repairs);
     recovered
 }
@@ -141,7 +141,7 @@ proptest! {
             let mut files = files.clone();
             let short = files[last].slice(..length);
             files.insert(last.clone(), short);
-            let image = recover(&files, &LIMITS).unwrap().boot.images[0].clone();
+            let image = recover(&files, &LIMITS, RUN).unwrap().boot.images[0].clone();
             let kept = image.slots.len().min(model.entries.len());
             prop_assert_eq!(unknown(&image), Vec::<usize>::new());
             prop_assert_eq!(image.tip, model.position_at(kept));
@@ -219,7 +219,7 @@ fn records_inside_a_payload_are_never_found() {
         for offset in sealed.range.clone() {
             let mut disk = disk.clone();
             disk.flip(&sealed.file, offset as usize, 2);
-            let image = recover(&disk.files(), &roomy).unwrap().boot.images[0].clone();
+            let image = recover(&disk.files(), &roomy, RUN).unwrap().boot.images[0].clone();
             assert_eq!(unknown(&image), [1]);
             assert_never_wrong(&image, &model);
         }
@@ -262,7 +262,7 @@ fn an_intact_record_of_another_history_is_unknown() {
     let mut bytes = files[&sealed.file].to_vec();
     bytes[start as usize..sealed.range.end as usize].copy_from_slice(&record);
     files.insert(sealed.file, Bytes::from(bytes));
-    let recovered = recover(&files, &LIMITS).unwrap();
+    let recovered = recover(&files, &LIMITS, RUN).unwrap();
     assert_eq!(unknown(&recovered.boot.images[0]), [5]);
     assert_never_wrong(&recovered.boot.images[0], &model);
 }
@@ -325,7 +325,7 @@ fn a_lost_segment_leaves_unknown_entries() {
                 0 => files.remove(*lost),
                 _ => files.insert((*lost).clone(), files[*lost].slice(..keep)),
             };
-            let image = recover(&files, &LIMITS).unwrap().boot.images[0].clone();
+            let image = recover(&files, &LIMITS, RUN).unwrap().boot.images[0].clone();
             assert_never_wrong(&image, &model);
             assert!(!unknown(&image).is_empty());
         }
@@ -353,7 +353,7 @@ fn what_an_interrupted_cut_left_is_not_brought_back_by_a_flip() {
     }
     let (located, _) = layout.locate(chain(), GENERATION, Seq::new(1)).unwrap();
     let files = flipped(&disk.files(), &located.file, 20);
-    let image = recover(&files, &LIMITS).unwrap().boot.images[0].clone();
+    let image = recover(&files, &LIMITS, RUN).unwrap().boot.images[0].clone();
     assert_never_wrong(&image, &model);
     assert_eq!(unknown(&image), [0; 0]);
 }
@@ -382,12 +382,12 @@ fn one_place_of_a_vote_is_enough_and_none_counts_as_wiped() {
     };
     for offset in 0..files[a].len() {
         for name in [a, b] {
-            let recovered = recover(&flipped(&files, name, offset), &LIMITS).unwrap();
+            let recovered = recover(&flipped(&files, name, offset), &LIMITS, RUN).unwrap();
             assert_eq!(recovered.boot.images[0], model.image());
             assert_eq!(recovered.damage.len(), 1);
         }
         let both = flipped(&flipped(&files, a, offset), b, offset);
-        let recovered = recover(&both, &LIMITS).unwrap();
+        let recovered = recover(&both, &LIMITS, RUN).unwrap();
         assert_eq!(recovered.boot.images[0].vote, None);
         assert_eq!(recovered.boot.images[0].slots, model.image().slots);
     }
@@ -404,7 +404,7 @@ fn one_place_of_a_checkpoint_is_enough_and_none_counts_as_wiped() {
     for offset in 0..files[a].len() {
         for name in [a, b] {
             let mut disk = disk.clone();
-            let recovered = recover(&flipped(&files, name, offset), &LIMITS).unwrap();
+            let recovered = recover(&flipped(&files, name, offset), &LIMITS, RUN).unwrap();
             assert_eq!(recovered.boot.images[0], model.image());
             assert_eq!(recovered.damage.len(), 1);
             // Both places are whole again before anything else changes.
@@ -412,7 +412,7 @@ fn one_place_of_a_checkpoint_is_enough_and_none_counts_as_wiped() {
             assert_eq!(boot(&mut disk).damage, []);
         }
         let both = flipped(&flipped(&files, a, offset), b, offset);
-        let recovered = recover(&both, &LIMITS).unwrap();
+        let recovered = recover(&both, &LIMITS, RUN).unwrap();
         assert_eq!(recovered.boot.images[0].vote, None);
         let mut after = disk.clone();
         after.perform(&recovered.repairs);
@@ -435,11 +435,17 @@ fn a_lost_identity_names_both_places() {
     let files = disk.files();
     for offset in 0..files["identity.a"].len() {
         let a = flipped(&files, "identity.a", offset);
-        assert_eq!(recover(&a, &LIMITS).unwrap().boot.images[0], model.image());
+        assert_eq!(
+            recover(&a, &LIMITS, RUN).unwrap().boot.images[0],
+            model.image()
+        );
         let b = flipped(&files, "identity.b", offset);
-        assert_eq!(recover(&b, &LIMITS).unwrap().boot.images[0], model.image());
+        assert_eq!(
+            recover(&b, &LIMITS, RUN).unwrap().boot.images[0],
+            model.image()
+        );
         let both = flipped(&a, "identity.b", 70);
-        let Err(error) = recover(&both, &LIMITS) else {
+        let Err(error) = recover(&both, &LIMITS, RUN) else {
             panic!("neither place is readable");
         };
         assert!(matches!(error, RecoverError::Identity { .. }));

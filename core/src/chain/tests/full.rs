@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::history::{
-    FORMAT, GENERATION, LIMITS, Model, Step, What, chain, founding, identity, steps,
+    FORMAT, GENERATION, LIMITS, Model, RUN, Step, What, chain, founding, identity, steps,
 };
 use crate::chain::order::Order;
 use crate::chain::recover::recover;
@@ -10,7 +10,7 @@ use crate::chain::store::{FileName, FileOp, Layout, format};
 use proptest::prelude::*;
 
 fn boot(disk: &mut Disk, model: &Model) -> Layout {
-    let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
+    let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
     assert_eq!(recovered.boot.images[0], model.image());
     disk.perform(&recovered.repairs);
     recovered.layout
@@ -78,7 +78,7 @@ proptest! {
             prop_assert!(layout.fits(chain(), GENERATION, &order));
             disk.perform(&layout.perform(chain(), GENERATION, &order));
             model.apply(&order);
-            let recovered = recover(&disk.files(), &LIMITS).expect("the identity is intact");
+            let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
             prop_assert_eq!(&recovered.boot.images[0], &model.image());
             prop_assert_eq!(recovered.damage, []);
             if step.salt.is_multiple_of(7) {

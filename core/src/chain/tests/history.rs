@@ -8,7 +8,7 @@ use crate::chain::payload::Payload;
 use crate::chain::store::{Founding, Identity, Limits};
 use crate::id::{
     ChainId, ClientId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId, Replica,
-    RequestNumber, Seq, StoreId,
+    RequestNumber, RunNonce, Seq, StoreId,
 };
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -18,6 +18,9 @@ use std::vec::Vec;
 
 pub(super) const GENERATION: Gen = Gen::new(3);
 pub(super) const FORMAT: FormatNonce = FormatNonce::new(0xf0);
+/// The run for which stores are recovered.
+pub(super) const RUN: RunNonce = RunNonce::new(1);
+
 pub(super) const LIMITS: Limits = Limits {
     segment_bytes_max: 1_500,
 };

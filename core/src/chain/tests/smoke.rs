@@ -1,7 +1,9 @@
 //! The plain way: format, orders, boot.
 
 use super::disk::{Crash, Disk};
-use super::history::{FORMAT, GENERATION, LIMITS, Model, Step, What, chain, founding, identity};
+use super::history::{
+    FORMAT, GENERATION, LIMITS, Model, RUN, Step, What, chain, founding, identity,
+};
 use crate::chain::order::Image;
 use crate::chain::recover::{RecoverError, recover};
 use crate::chain::store::format;
@@ -9,7 +11,7 @@ use crate::chain::vote::{Counted, Place, newest};
 use crate::id::Incarnation;
 
 fn boot(disk: &mut Disk) -> (crate::chain::store::Layout, Image, u64) {
-    let recovered = recover(&disk.files(), &LIMITS).expect("the store is readable");
+    let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the store is readable");
     disk.perform(&recovered.repairs);
     let [image] = &recovered.boot.images[..] else {
         panic!("there is one chain");
@@ -22,7 +24,7 @@ fn boot(disk: &mut Disk) -> (crate::chain::store::Layout, Image, u64) {
 fn a_fresh_store_boots_empty() {
     let mut disk = Disk::default();
     assert_eq!(
-        recover(&disk.files(), &LIMITS),
+        recover(&disk.files(), &LIMITS, RUN),
         Err(RecoverError::Unformatted)
     );
     disk.perform(&format(&identity(), FORMAT, &[founding()]));

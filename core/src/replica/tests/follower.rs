@@ -1,7 +1,7 @@
 //! Pulls, chunks, conflicts, resets and repairs at a follower.
 
 use super::bench::{Bench, Start, attempt, behind, chunk, entry, leads, log, row_of};
-use crate::action::Action;
+use crate::action::{Action, Fault};
 use crate::chain::entry::{Kind, Membership};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
@@ -162,6 +162,7 @@ fn a_write_that_a_cut_overtook_counts_as_far_as_it_was_kept() {
             failed: Seq::new(4),
             hint: Seq::new(2),
             hint_epoch: new[2].epoch,
+            differs: true,
         },
     );
     bench.hear(3, 3, chunk(&bench, 3, &new, 0));
@@ -320,6 +321,7 @@ fn conflict(bench: &mut Bench, failed: u64, hint: u64) {
             failed: Seq::new(failed),
             hint: Seq::new(hint),
             hint_epoch: super::bench::epoch(1),
+            differs: true,
         },
     );
     assert_eq!(bench.chain.verified(), Seq::ZERO);
@@ -335,6 +337,7 @@ fn a_position_behind_an_unknown_entry_cannot_be_named_so_the_comparison_starts_b
         failed: Seq::new(4),
         hint: Seq::new(1),
         hint_epoch: super::bench::epoch(1),
+        differs: true,
     };
     let said = bench.hear(2, 2, conflict);
     let pulled = |action: &Action| {
@@ -485,4 +488,27 @@ fn a_late_checkpoint_for_a_repair_shows_no_leader() {
     assert_eq!(bench.count(Count::ResetIgnored), 1);
     assert_eq!(bench.chain.fault(), None);
     assert_eq!(bench.chain.leader(), Some(NodeId::new(2)));
+}
+
+/// Whoever leads has all that is committed, so one that lacks the end of it, or has another entry
+/// there, forgot what it said. One whose own entry is damaged there cannot tell.
+#[test]
+fn a_leader_that_lacks_what_is_committed_here_contradicts_it() {
+    for differs in [false, true] {
+        let mut start = Start::of(1, &[1, 1, 1]);
+        start.stored_commit = 3;
+        let mut bench = start.settled().following(2, 2);
+        assert_eq!(bench.chain.commit(), Seq::new(3));
+        let content = ReplicaMessage::Conflict {
+            attempt: bench.attempt(),
+            failed: Seq::new(3),
+            hint: Seq::new(1),
+            hint_epoch: super::bench::epoch(1),
+            differs,
+        };
+        bench.hear(2, 2, content);
+        let stopped = differs.then_some(Fault::Contradicted);
+        assert_eq!(bench.chain.fault(), stopped);
+        assert_eq!(bench.chain.commit(), Seq::new(3));
+    }
 }

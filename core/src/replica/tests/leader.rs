@@ -106,6 +106,7 @@ fn a_predecessor_that_differs_is_answered_with_what_may_be_shared() {
         failed: Seq::new(3),
         hint: Seq::ZERO,
         hint_epoch: led(1, 1),
+        differs: true,
     };
     assert_eq!(said, [bench.said(2, conflict)]);
     assert_eq!(bench.chain.commit(), Seq::ZERO);

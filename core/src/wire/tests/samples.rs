@@ -217,6 +217,7 @@ pub(super) fn talks() -> Vec<ReplicaMessage> {
             failed: seq,
             hint: seq,
             hint_epoch: epoch(2),
+            differs: true,
         },
         ReplicaMessage::InstallSnapshot {
             attempt,
