@@ -40,12 +40,48 @@ pub struct Hello {
     pub to_store: StoreId,
     /// What the sender remembers of the store that it expects there.
     pub heard: Option<Remembered>,
-    /// The limits under which it takes messages.
+    /// What its config says that concerns others.
+    pub terms: Terms,
+}
+
+/// What two configs have to agree on for their nodes to talk, beyond the cluster itself.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Terms {
+    /// The limits under which a node takes messages.
     pub limits: PeerLimits,
     /// The period of its heartbeats, in milliseconds.
     pub heartbeat_ms: u64,
     /// What its chains keep and where they are pinned.
     pub policy: PolicyId,
+}
+
+impl Terms {
+    /// Those of a config.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            limits: config.limits().of_peers(),
+            heartbeat_ms: config.timing().heartbeat_ms,
+            policy: config.policy(),
+        }
+    }
+
+    /// Whether a node with these and one with `ours` can work together.
+    ///
+    /// # Errors
+    /// The first difference that they cannot live with.
+    pub fn fit(&self, ours: &Self) -> Result<(), Refusal> {
+        if let Some((key, ours, theirs)) = ours.limits.first_difference(&self.limits) {
+            return Err(Refusal::OtherLimit { key, theirs, ours });
+        }
+        let (theirs, here) = (self.heartbeat_ms, ours.heartbeat_ms);
+        if theirs > here.saturating_mul(2) || here > theirs.saturating_mul(2) {
+            return Err(Refusal::OtherHeartbeat { theirs, ours: here });
+        }
+        if self.policy != ours.policy {
+            return Err(Refusal::OtherPolicy);
+        }
+        Ok(())
+    }
 }
 
 /// Why bytes are no hello.
@@ -254,9 +290,7 @@ impl Greeter {
             to,
             to_store: self.config.store_of(to).unwrap_or_default(),
             heard: memory.of(to).copied(),
-            limits: self.config.limits().of_peers(),
-            heartbeat_ms: self.config.timing().heartbeat_ms,
-            policy: self.config.policy(),
+            terms: Terms::of(&self.config),
         }
     }
 
@@ -299,18 +333,7 @@ impl Greeter {
             .heard
             .as_ref()
             .map_or(Ok(()), |heard| self.is_own(heard))?;
-        let ours = self.config.limits().of_peers();
-        if let Some((key, ours, theirs)) = ours.first_difference(&hello.limits) {
-            return Err(Refusal::OtherLimit { key, theirs, ours });
-        }
-        let (theirs, ours) = (hello.heartbeat_ms, self.config.timing().heartbeat_ms);
-        if theirs > ours.saturating_mul(2) || ours > theirs.saturating_mul(2) {
-            return Err(Refusal::OtherHeartbeat { theirs, ours });
-        }
-        if hello.policy != self.config.policy() {
-            return Err(Refusal::OtherPolicy);
-        }
-        Ok(())
+        hello.terms.fit(&Terms::of(&self.config))
     }
 
     fn remembered(&self, memory: &PeerMemory, hello: &Hello) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@ use crate::cfg::{Cfg, ChainCfg, ClientCfg, NodeCfg, TargetedFault};
 use crate::model::{Ask, Op};
 use crate::scenes::Plan;
 use meshos_core::config::ConfigError;
+use meshos_core::hello::Terms;
 use meshos_sim::plan::{InvalidPlan, MS_MAX};
 use std::collections::BTreeSet;
 
@@ -122,7 +123,13 @@ fn check_node(key: &str, (at, own): (usize, &NodeCfg), plan: &Plan) -> Result<()
     }
     let whole = cfg.of_node(own.node).map_err(|why| wrong("limits", why))?;
     match whole.config(plan.nodes) {
-        Ok(_) => Ok(()),
+        Ok(config) => match cfg.config(plan.nodes) {
+            // Without connections nobody says hello, so nobody could refuse the node.
+            Ok(all) if plan.connections.is_none() => Terms::of(&config)
+                .fit(&Terms::of(&all))
+                .map_err(|why| wrong("limits", format!("{why}; or the plan needs connections"))),
+            Ok(_) | Err(_) => Ok(()),
+        },
         Err(error) => {
             let InvalidPlan {
                 key: place,

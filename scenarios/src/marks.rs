@@ -56,6 +56,7 @@ const REQUIRED: &[&str] = &[
     "one copy of a small record damaged",
     "older image of a store refused",
     "store formatted anew refused",
+    "node with other limits refused",
     "commit known again after a restart",
     "corrupt entry repaired from a peer",
     "entries of another member than the leader appended",
@@ -169,6 +170,9 @@ fn refused(notice: &Notice) {
     }
     if reason.contains("FormattedAnew") {
         reached!("store formatted anew refused");
+    }
+    if reason.contains("OtherLimit") {
+        reached!("node with other limits refused");
     }
 }
 

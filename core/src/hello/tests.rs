@@ -88,14 +88,14 @@ fn each_difference_has_a_name() {
     assert_eq!(unknown, Some(Refusal::UnknownNode));
     let store = why(|hello| hello.from.store = StoreId::new(103));
     assert!(matches!(store, Some(Refusal::OtherStore { .. })));
-    let limit = why(|hello| hello.limits = config(9, 2 << 10).limits().of_peers());
+    let limit = why(|hello| hello.terms.limits = config(9, 2 << 10).limits().of_peers());
     let limit = limit.expect("limits have to be equal").to_string();
     assert_eq!(
         limit,
         "OtherLimit: limits.entry_bytes_max is 2048 there and 262144 here, and has to be equal \
          everywhere"
     );
-    let heartbeat = |times: fn(&mut u64)| why(|hello| times(&mut hello.heartbeat_ms));
+    let heartbeat = |times: fn(&mut u64)| why(|hello| times(&mut hello.terms.heartbeat_ms));
     assert_eq!(heartbeat(|ms| *ms *= 2), None);
     assert_eq!(heartbeat(|ms| *ms /= 2), None);
     let (ours, theirs) = (500, 1_001);
@@ -106,7 +106,7 @@ fn each_difference_has_a_name() {
         let mut draft = Draft::from(config(9, ENTRY).as_ref().clone());
         draft.chains[0].retention = retention;
         let config = Config::try_from(draft).expect("retention may be any");
-        why(|hello| hello.policy = config.policy())
+        why(|hello| hello.terms.policy = config.policy())
     };
     assert_eq!(keeps(Retention::default()), None);
     let entries_max = Some(0);
@@ -115,7 +115,7 @@ fn each_difference_has_a_name() {
         ..Retention::default()
     });
     assert_eq!(other, Some(Refusal::OtherPolicy));
-    let limit = why(|hello| hello.limits.message_bytes_max += 1);
+    let limit = why(|hello| hello.terms.limits.message_bytes_max += 1);
     let limit = limit.expect("limits have to be equal").to_string();
     assert!(limit.contains("limits.message_bytes_max"), "{limit}");
 }
@@ -193,7 +193,7 @@ fn the_gravest_reason_is_the_one_that_is_told() {
     let mut memory = PeerMemory::default();
     memory.learn(&said(&greeter(2, 0x22, 5, 2), 1));
     let mut hello = said(&greeter(2, 0x23, 1, 3), 1);
-    hello.limits.entry_bytes_max += 1;
+    hello.terms.limits.entry_bytes_max += 1;
     let why = |hello: &Hello| {
         let refused = one().judge(&memory, hello).expect_err("it is refused");
         discriminant(&refused.why)

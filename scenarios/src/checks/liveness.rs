@@ -150,8 +150,10 @@ pub(super) fn converged(
         for &node in core {
             let track = &checks.nodes[node.at()];
             let id = node_id(node);
-            // A store that was wiped is no member; one that failed says so and stays out.
-            if chain.voter(id).is_none() || track.wiped || track.harm.recounted {
+            // A store that was wiped is no member, and one that is refused reaches nobody; one
+            // that failed says so and stays out.
+            let is_out = track.wiped || track.harm.recounted || checks.is_refused(node);
+            if chain.voter(id).is_none() || is_out {
                 continue;
             }
             let running = view.node(node).and_then(Host::node);

@@ -42,6 +42,7 @@ use crate::history::{Asked, Attempt, History};
 use crate::model::{Ask, Host, node_id};
 use meshos_core::config::Config;
 use meshos_core::count::Count;
+use meshos_core::hello::Terms;
 use meshos_sim::check::Outcome;
 use meshos_sim::disk::Disk;
 use meshos_sim::fault::Fault;
@@ -111,6 +112,11 @@ impl Checks {
             quiet: false,
             says_hello: false,
         }
+    }
+
+    /// Whether most nodes refuse `node` for its config.
+    fn is_refused(&self, node: NodeIndex) -> bool {
+        is_refused(&self.configs, node)
     }
 
     /// What a node is started with.
@@ -219,6 +225,13 @@ impl Checks {
             .iter_mut()
             .for_each(|chain| change(&mut chain.causes));
     }
+}
+
+/// Whether most of the nodes with these configs refuse `node` for its own.
+fn is_refused(configs: &[Arc<Config>], node: NodeIndex) -> bool {
+    let terms = Terms::of(&configs[node.at()]);
+    let fitting = configs.iter().map(|config| terms.fit(&Terms::of(config)));
+    fitting.filter(Result::is_ok).count() <= configs.len() / 2
 }
 
 impl Hook<Host> for Checks {

@@ -1,6 +1,6 @@
 //! Nothing fails: what clients alone can do to a cluster.
 
-use super::{Plan, Scene, target_fault};
+use super::{Plan, Scene, connect, target_fault};
 use crate::cfg::{ChainCfg, ClientCfg, FaultKind, NodeCfg, Target, TargetedFault};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
@@ -43,6 +43,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "every node has heartbeats, spans and bounds of its own, and leaders come and go",
         marks: &[],
         fill: unlike_nodes,
+    },
+    Scene {
+        name: "other-limits",
+        about: "a minority takes larger entries than the others, who refuse it, and is asked to",
+        marks: &["node with other limits refused"],
+        fill: other_limits,
     },
     Scene {
         name: "few-members",
@@ -279,6 +285,46 @@ pub(super) fn unlike(plan: &mut Plan, draw: Draw) {
                 .extend(drawn(key, number).map(|number| (key.to_owned(), number)));
         }
         plan.cfg.nodes.push(own);
+    }
+}
+
+/// What the larger bounds let in, no other node would take: its leader would never commit again.
+fn other_limits(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("limits");
+    connect(plan, draw.of("connections"));
+    let (entry, message) = *draw.of("most").pick(&[(1_000, 2_024), (4_000, 8_000)]);
+    let limits = &mut plan.cfg.limits;
+    (limits.entry_bytes_max, limits.message_bytes_max) = (entry, message);
+    let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
+    let count = draw.of("count").within(1..=u64::from(plan.nodes - 1) / 2) as usize;
+    for &node in &order[..count] {
+        let mut own = NodeCfg {
+            node,
+            ..NodeCfg::default()
+        };
+        let entry = u64::from(entry) * 4;
+        let sizes = [
+            ("entry_bytes_max", entry),
+            ("message_bytes_max", entry * 2 + 1_024),
+        ];
+        own.limits = sizes.map(|(key, most)| (key.to_owned(), most)).into();
+        plan.cfg.nodes.push(own);
+    }
+    plan.cfg.chains[0].pinned = draw.of("pinned").chance(300_000).then_some(order[0]);
+    let client = &mut plan.cfg.clients[0];
+    client.bytes = (0, entry * 2);
+    if draw.of("fault").chance(500_000) {
+        let kind = *draw
+            .of("kind")
+            .pick(&[FaultKind::Crash, FaultKind::Isolate]);
+        let span = draw.of("for").within(200..=3_000);
+        target_fault(
+            plan,
+            draw.of("at").within(3_000..=8_000),
+            Target::Leader,
+            kind,
+            span,
+        );
     }
 }
 

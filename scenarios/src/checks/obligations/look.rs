@@ -169,7 +169,8 @@ impl Known {
         let of = |node: &NodeIndex| view.node(*node).and_then(Host::node)?.chain(chain.id);
         let replicas: Vec<Option<&Chain>> = duty.voters.iter().map(of).collect();
         for (voter, replica) in replicas.iter().enumerate() {
-            let is_founding = view.store(duty.voters[voter]) == 1;
+            let node = duty.voters[voter];
+            let is_founding = view.store(node) == 1 && !self.refused[node.at()];
             let is_sound = |chain: &Chain| chain.fault().is_none() && chain.log().unknown() == 0;
             match is_founding && replica.is_some_and(is_sound) {
                 true => {

@@ -21,6 +21,7 @@ pub mod transfer_ends;
 
 pub use ground::Majority;
 
+use super::is_refused;
 use super::track::ChainTrack;
 use crate::model::{Ask, Freshness, Host, node_id, node_index};
 use commits_go_on::{Asking, CommitsGoOn};
@@ -116,6 +117,8 @@ struct Known {
     reads_in_time: bool,
     /// True wall time when the run began.
     wall_ms: u64,
+    /// Nodes that most others refuse for their config.
+    refused: Vec<bool>,
     /// Nodes whose wall clock was ever off.
     skewed: Vec<bool>,
     /// Followers of busy chains that each node leads, and the classes of those chains.
@@ -209,6 +212,9 @@ impl Obligations {
                 pages: duties.len().div_ceil(rows.unwrap_or(1).max(1)) as u32,
                 reads_in_time: request >= heartbeat * 8,
                 wall_ms: 0,
+                refused: (0..configs.len() as u16)
+                    .map(|node| is_refused(configs, NodeIndex(node)))
+                    .collect(),
                 skewed: vec![false; configs.len()],
                 streams: vec![0; configs.len()],
                 classes: vec![[false; 3]; configs.len()],
