@@ -79,7 +79,7 @@ pub struct ClientRequest {
 )]
 pub enum Reason {
     /// No such chain on this node.
-    #[error("this node holds no such chain")]
+    #[error("this node holds no such chain, and its config lists none")]
     UnknownChain,
     /// The payload is larger than `entry_bytes_max`.
     #[error("the payload is larger than limits.entry_bytes_max")]
@@ -148,6 +148,12 @@ pub enum Answer {
     },
     /// Leadership was handed over, or is being sought by the target.
     Transferred,
+    /// This node is no member of the chain, and never will be: ask one of those that are. This
+    /// attempt appended nothing.
+    NotMember {
+        /// The members, in ascending order.
+        members: Arc<[NodeId]>,
+    },
 }
 
 impl Answer {

@@ -4,12 +4,12 @@ mod common;
 
 use bytes::Bytes;
 use common::cluster::{Cluster, MS};
-use common::config;
+use common::{chain, config, config_of};
 use meshos_core::chain::entry::Request;
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::{Answer, Ask, Consistency, Level};
 use meshos_core::config::Retention;
-use meshos_core::id::{ClientId, RequestNumber, Seq, Ticket};
+use meshos_core::id::{ClientId, NodeId, RequestNumber, Seq, Ticket};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -50,6 +50,14 @@ fn an_append_through_any_node_is_committed_everywhere() {
         assert_eq!(chain.commit(), Seq::new(31));
         assert_eq!(chain.log().durable(), chain.log().tip());
     }
+}
+
+#[test]
+fn a_node_that_is_no_member_names_those_that_are() {
+    let mut cluster = Cluster::new(&config_of(4, vec![chain("c", 3, Retention::default())]));
+    let ticket = cluster.ask(3, append("to the wrong node"));
+    let members = [1, 2, 3].map(NodeId::new).into();
+    assert_eq!(*cluster.answer(ticket), Answer::NotMember { members });
 }
 
 #[test]

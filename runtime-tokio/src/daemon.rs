@@ -152,7 +152,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let executor = repairs.into_executor();
     let started = StoreThread::start(executor, sender.clone(), gauge.clone());
     let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
-    let links = Links::new(settings.peers.keys().copied());
+    let links = Links::new(&settings.peers);
     let introduction = Introduction::new(greeter, settings.identity, peers, Some(store.keeper()));
     let network = network(&settings, introduction, links.clone());
     let acceptor = net::listen(&settings.listen, network.clone(), sender.clone()).await;

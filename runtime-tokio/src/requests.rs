@@ -10,11 +10,11 @@ use crate::ports::Requests;
 use crate::store::Gauge;
 use meshos_core::action::Note;
 use meshos_core::client::{Answer, ClientRequest};
+use meshos_core::config::ChainDraft;
 use meshos_core::event::Input;
-use meshos_core::id::{ChainId, Ticket};
+use meshos_core::id::{ChainId, NodeId, Ticket};
 use meshos_core::node::{Node, NodeStatus};
 use meshos_core::replica::role::Role;
-use meshos_core::replica::{Chain, ChainStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,14 +25,25 @@ use tokio::sync::{oneshot, watch};
 pub struct Status {
     /// Its core.
     pub node: NodeStatus,
-    /// The names of its chains, in the same order.
-    pub names: Vec<String>,
+    /// The chains of its cluster, in ascending order of their ids; it need not hold them all.
+    pub chains: Vec<Listed>,
     /// Its links to the other nodes, in ascending order.
     pub links: Vec<LinkStatus>,
     /// Milliseconds that its store has been busy with the same orders; 0 when it is idle.
     pub store_busy_ms: u64,
     /// Largest payload of one entry that it takes.
     pub entry_bytes_max: u32,
+}
+
+/// A chain of the config.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its id.
+    pub chain: ChainId,
+    /// Its name.
+    pub name: String,
+    /// The nodes that hold it, in ascending order.
+    pub members: Vec<NodeId>,
 }
 
 /// Who waits for an answer of one node, and what it says of itself; clones share it.
@@ -45,19 +56,11 @@ pub struct PendingRequests {
 #[derive(Debug)]
 struct Shared {
     open: Mutex<Open>,
-    names: BTreeMap<ChainId, Name>,
+    chains: Vec<Listed>,
     entry_bytes_max: u32,
     store: Gauge,
     links: Links,
     leading: watch::Sender<usize>,
-}
-
-/// What is known of a chain for good.
-#[derive(Debug)]
-struct Name {
-    name: String,
-    /// Whether anybody else could lead the chain.
-    is_shared: bool,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +68,8 @@ struct Open {
     last: u64,
     waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     looking: Vec<oneshot::Sender<NodeStatus>>,
+    /// Who wants to know that the node steps.
+    probing: Vec<oneshot::Sender<()>>,
     /// The chains led here that another node could lead.
     led: BTreeSet<ChainId>,
 }
@@ -73,17 +78,17 @@ impl PendingRequests {
     /// Nobody waits yet: feeds `inbox`, of `node`, which has not stepped yet, whose store `store` shows
     /// at work, and whose links are `links`.
     pub fn new(inbox: Sender, node: &Node, store: Gauge, links: Links) -> Self {
-        let name = |chain: &Chain| {
-            let name = node.config().name_of(chain.id()).to_owned();
-            let is_shared = chain.log().membership().voters.len() > 1;
-            (chain.id(), Name { name, is_shared })
+        let listed = |draft: &ChainDraft| Listed {
+            chain: ChainId::of(&draft.name),
+            name: draft.name.clone(),
+            members: draft.members.clone(),
         };
         let (leading, _) = watch::channel(0);
         Self {
             inbox,
             shared: Arc::new(Shared {
                 open: Mutex::default(),
-                names: node.chains().iter().map(name).collect(),
+                chains: node.config().chains().iter().map(listed).collect(),
                 entry_bytes_max: node.config().limits().entry_bytes_max,
                 store,
                 links,
@@ -109,16 +114,23 @@ impl PendingRequests {
         asked.map(|()| receiver)
     }
 
+    /// Ends between the node's next two steps; `None` when it is going down.
+    pub async fn ping(&self) -> Option<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.open().probing.push(sender);
+        self.inbox.look();
+        receiver.await.ok()
+    }
+
     /// What the node says of itself between its next two steps; `None` when it is going down.
     pub async fn status(&self) -> Option<Status> {
         let (sender, receiver) = oneshot::channel();
         self.open().looking.push(sender);
         self.inbox.look();
         let node = receiver.await.ok()?;
-        let name = |chain: &ChainStatus| self.name_of(chain.chain).to_owned();
         let busy = self.shared.store.busy().as_millis();
         Some(Status {
-            names: node.chains.iter().map(name).collect(),
+            chains: self.shared.chains.clone(),
             node,
             links: self.shared.links.status(),
             store_busy_ms: u64::try_from(busy).unwrap_or(u64::MAX),
@@ -128,8 +140,13 @@ impl PendingRequests {
 
     /// The name of a chain of the node.
     pub fn name_of(&self, chain: ChainId) -> &str {
-        let name = self.shared.names.get(&chain);
-        name.map_or("", |name| &name.name)
+        self.listed(chain).map_or("", |listed| &listed.name)
+    }
+
+    fn listed(&self, chain: ChainId) -> Option<&Listed> {
+        let chains = &self.shared.chains;
+        let at = chains.binary_search_by_key(&chain, |listed| listed.chain);
+        chains.get(at.ok()?)
     }
 
     /// How many chains this node leads that another could lead, as it changes.
@@ -145,8 +162,8 @@ impl PendingRequests {
     /// Takes down whether a chain is led here.
     fn leads(&self, chain: ChainId, leads: bool) {
         let mut open = self.open();
-        let is_shared = |name: &Name| name.is_shared;
-        if leads && self.shared.names.get(&chain).is_some_and(is_shared) {
+        let is_shared = |listed: &Listed| listed.members.len() > 1;
+        if leads && self.listed(chain).is_some_and(is_shared) {
             open.led.insert(chain);
         } else {
             open.led.remove(&chain);
@@ -189,7 +206,15 @@ impl Requests<Node> for PendingRequests {
     }
 
     fn show(&mut self, node: &Node) {
-        let looking = std::mem::take(&mut self.open().looking);
+        let (looking, probing) = {
+            let mut open = self.open();
+            let probing = std::mem::take(&mut open.probing);
+            (std::mem::take(&mut open.looking), probing)
+        };
+        for sender in probing {
+            // Whoever asked may be gone.
+            let _ = sender.send(());
+        }
         if looking.is_empty() {
             return;
         }

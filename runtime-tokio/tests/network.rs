@@ -81,10 +81,11 @@ impl Who {
 
 /// The network of a node whose peer listens at `address`.
 fn network(who: Who, address: &str) -> Network {
+    let addresses = BTreeMap::from([(who.peer(), address.to_owned())]);
     Network {
         introduction: Arc::new(who.introduction()),
-        addresses: Arc::new(BTreeMap::from([(who.peer(), address.to_owned())])),
-        links: Links::new([who.peer()]),
+        links: Links::new(&addresses),
+        addresses: Arc::new(addresses),
         message_bytes_max: 1 << 20,
         queue_messages_max: 64,
         backoff: Backoff {
@@ -391,6 +392,19 @@ async fn noise_on_the_port_hurts_nobody() {
         let mut rest = Vec::new();
         let ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "the connection is closed");
+    }
+    let mut there = there(network(ONE, &here.address));
+    until_heard(&mut there, &mut here, 1).await;
+}
+
+#[tokio::test]
+async fn strangers_that_keep_silent_keep_no_peer_out() {
+    let mut network_here = network(TWO, "");
+    network_here.hello_timeout = PATIENCE * 10;
+    let mut here = listening("127.0.0.1:0", network_here, inbox(Limits::default())).await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(&here.address).await.unwrap());
     }
     let mut there = there(network(ONE, &here.address));
     until_heard(&mut there, &mut here, 1).await;

@@ -126,6 +126,7 @@ fn ends(answers: Vec<Answer>, log: &[(Seq, Line)]) -> Vec<End> {
             End::Read(entries.iter().filter_map(|entry| line(entry)).collect())
         }
         other @ (Answer::NotLeader { .. }
+        | Answer::NotMember { .. }
         | Answer::Unknown
         | Answer::Corrupt { .. }
         | Answer::Transferred) => panic!("{other:?} is no end of these operations"),
@@ -262,6 +263,7 @@ fn is_open(answer: &Answer) -> bool {
         Answer::NotLeader { .. } | Answer::Unknown => true,
         Answer::Rejected(reason) => *reason == Reason::Busy,
         Answer::Acked { .. }
+        | Answer::NotMember { .. }
         | Answer::Entries { .. }
         | Answer::Corrupt { .. }
         | Answer::Transferred => false,

@@ -413,7 +413,12 @@ impl Session {
             End::Answer(Answer::Acked { .. } | Answer::Entries { .. } | Answer::Transferred) => {
                 self.favourite = Some(node);
             }
-            End::Answer(Answer::Rejected(_) | Answer::Unknown | Answer::Corrupt { .. }) => {}
+            End::Answer(
+                Answer::Rejected(_)
+                | Answer::NotMember { .. }
+                | Answer::Unknown
+                | Answer::Corrupt { .. },
+            ) => {}
         }
         match attempt.purpose {
             Purpose::Open => self.on_open_end(end, given_up, at, later),
@@ -524,7 +529,7 @@ impl Verdict {
     fn of(answer: &Answer) -> Self {
         match answer {
             Answer::Acked { seq, .. } => Self::Done(seq.get()),
-            Answer::NotLeader { .. } | Answer::Unknown => Self::Retry,
+            Answer::NotLeader { .. } | Answer::NotMember { .. } | Answer::Unknown => Self::Retry,
             Answer::Rejected(reason) => match reason {
                 Reason::Busy
                 | Reason::Transferring

@@ -54,7 +54,9 @@ fn bites<T: std::fmt::Debug>(judgement: Result<T, Violation>, property: &str) {
 #[test]
 fn refusals() {
     use meshos_core::client::Reason;
-    use meshos_scenarios::checks::refusals::{Causes, ID, Lowest, observe, unknown_chain};
+    use meshos_scenarios::checks::refusals::{
+        Causes, ID, Lowest, not_member, observe, unknown_chain,
+    };
     let lowest = Lowest::of([Limits::default()].iter());
     let asked = |number, bytes| Asked::Append {
         key: Some(Key::Request { client: 3, number }),
@@ -103,6 +105,10 @@ fn refusals() {
     bites(observe(Reason::Busy, &read, 0, backlog, lowest), ID);
     bites(unknown_chain(&one, true), ID);
     assert_eq!(unknown_chain(&one, false), Ok(()));
+    let listed = [1, 2, 3].map(NodeId::new);
+    bites(not_member(&one, NodeId::new(3), &listed, &listed), ID);
+    bites(not_member(&one, NodeId::new(4), &listed[..2], &listed), ID);
+    assert_eq!(not_member(&one, NodeId::new(4), &listed, &listed), Ok(()));
 }
 
 /// A payload hash that says nothing of the bytes is seen.

@@ -27,9 +27,20 @@ impl Node {
                 });
             }
             None => {
-                let answer = Answer::Rejected(Reason::UnknownChain);
+                let answer = self.answer_without(request.chain);
                 out.push(Action::Reply { ticket, answer });
             }
+        }
+    }
+
+    /// What is said to whoever asks for a chain that is not held here.
+    fn answer_without(&self, chain: ChainId) -> Answer {
+        let members = self.config.chain(chain).map(|draft| &draft.members);
+        match members.filter(|members| !members.contains(&self.me.node)) {
+            Some(members) => Answer::NotMember {
+                members: members.as_slice().into(),
+            },
+            None => Answer::Rejected(Reason::UnknownChain),
         }
     }
 

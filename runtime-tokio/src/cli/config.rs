@@ -1,11 +1,11 @@
 //! `meshosd config`
 
-use super::Failure;
 use super::output::{Output, Tone};
+use super::{Failure, listed};
 use crate::config::Settings;
 use crate::daemon;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
@@ -73,8 +73,9 @@ fn new_cluster(wanted: &NewCluster, output: &Output) -> Result<(), Failure> {
         stores.push(store);
     }
     cluster.push_str("\n[[chains]]\nname = \"orders\"\n");
-    output.json(&json!({ "deployment": deployment, "stores": stores }));
     let many = stores.len() > 1;
+    let mut files = Vec::new();
+    let mut first = None;
     for (id, store) in (1_u64..).zip(&stores) {
         let behind = if many {
             format!("-{id}")
@@ -87,20 +88,28 @@ fn new_cluster(wanted: &NewCluster, output: &Output) -> Result<(), Failure> {
              [recording]\npath = \"recording{behind}\"\n\n{cluster}"
         );
         let path = PathBuf::from(format!("node-{id}.toml"));
-        Settings::parse(&path, &text).map_err(Failure::unusable)?;
-        let Some(directory) = &wanted.out else {
-            if many {
-                let what = "the files of several nodes need a directory, --out DIR";
-                return Err(Failure::unusable(what));
-            }
-            output.line(text.trim_end());
-            return Ok(());
+        let settings = Settings::parse(&path, &text).map_err(Failure::unusable)?;
+        first.get_or_insert(settings);
+        files.push((path, text));
+    }
+    let settings = first.ok_or_else(|| Failure::unusable("a cluster has at least one node"))?;
+    let chains = chains_json(&settings);
+    output.json(&json!({ "deployment": deployment, "stores": stores, "chains": chains }));
+    let Some(directory) = &wanted.out else {
+        let [(_, text)] = &files[..] else {
+            let what = "the files of several nodes need a directory, --out DIR";
+            return Err(Failure::unusable(what));
         };
-        let path = directory.join(path);
+        output.line(text.trim_end());
+        return Ok(());
+    };
+    for (name, text) in files {
+        let path = directory.join(name);
         let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|e| Failure::unusable(format!("{}: {e}", path.display())))?;
         output.line(&path.display().to_string());
     }
+    chain_table(&settings, output);
     Ok(())
 }
 
@@ -114,9 +123,11 @@ fn check(files: &Files, output: &Output) -> Result<(), Failure> {
                 let (file, node) = (file.display(), identity.node.get());
                 output.json(&json!({
                     "file": file.to_string(), "ok": true, "node": node, "cluster": cluster,
+                    "chains": chains_json(&settings),
                 }));
                 let ok = output.paint(Tone::Good, "ok");
                 output.line(&format!("{ok} {file}: node {node} of cluster {cluster}"));
+                chain_table(&settings, output);
             }
             Err(error) => {
                 output.json(&json!({
@@ -130,6 +141,32 @@ fn check(files: &Files, output: &Output) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Unusable(mistakes.join("\nmeshosd: ")))
+}
+
+/// Who holds each chain, in the order of the file.
+fn members(settings: &Settings) -> impl Iterator<Item = (&str, &[u64])> {
+    let chains = settings.file.chains.iter();
+    chains.map(|chain| (&*chain.name, chain.members.as_deref().unwrap_or_default()))
+}
+
+fn chains_json(settings: &Settings) -> Vec<Value> {
+    let chains =
+        members(settings).map(|(name, members)| json!({ "chain": name, "members": members }));
+    chains.collect()
+}
+
+/// Says who holds each chain, and which nodes hold none.
+fn chain_table(settings: &Settings, output: &Output) {
+    for (name, members) in members(settings) {
+        output.line(&format!("   chain {name}: members {}", listed(members)));
+    }
+    let holds = |node: &u64| members(settings).any(|(_, members)| members.contains(node));
+    let nodes = settings.file.cluster.nodes.iter().map(|entry| entry.id);
+    let idle: Vec<u64> = nodes.filter(|node| !holds(node)).collect();
+    if !idle.is_empty() {
+        let text = format!("   no chain is held by: {}", listed(&idle));
+        output.line(&output.paint(Tone::Bad, &text));
+    }
 }
 
 fn show(files: &Files, output: &Output) -> Result<(), Failure> {

@@ -153,6 +153,12 @@ fn dispatch(command: Command, output: &Output) -> Result<(), Failure> {
     }
 }
 
+/// Numbers of nodes for people.
+fn listed(nodes: &[u64]) -> String {
+    let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    nodes.join(", ")
+}
+
 fn asynchronously(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

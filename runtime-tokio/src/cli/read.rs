@@ -83,11 +83,13 @@ async fn chunk(
             "entry {seq} is damaged here and could not be repaired yet"
         ))),
         Answer::Rejected(reason) => Err(Failure::failed(format!("refused: {reason}"))),
-        Answer::Acked { .. } | Answer::NotLeader { .. } | Answer::Unknown | Answer::Transferred => {
-            Err(Failure::failed(
-                "the node answered something else than a read",
-            ))
-        }
+        Answer::Acked { .. }
+        | Answer::NotLeader { .. }
+        | Answer::NotMember { .. }
+        | Answer::Unknown
+        | Answer::Transferred => Err(Failure::failed(
+            "the node answered something else than a read",
+        )),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::control::{Ask, Client, ClientError, Reply};
 use meshos_core::chain::entry::Request;
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::{self, Answer, ClientRequest, Level, Reason};
-use meshos_core::id::{ChainId, ClientId, Epoch, RequestNumber, Seq};
+use meshos_core::id::{ChainId, ClientId, Epoch, NodeId, RequestNumber, Seq};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -69,7 +69,6 @@ impl Session {
 
     /// Opens a client of the chain.
     pub(super) async fn open(&mut self) -> Result<ClientId, Failure> {
-        // A client that was opened without our knowing is never used, and forgotten in time.
         let (seq, _) = self.until_acked(client::Ask::OpenClient).await?;
         Ok(ClientId(seq))
     }
@@ -95,25 +94,67 @@ impl Session {
 
     /// Asks until there is an answer that is not only for now.
     pub(super) async fn until_answered(&mut self, ask: client::Ask) -> Result<Answer, Failure> {
+        let (ended, _) = self.attempts(ask).await;
+        ended.map_err(Failure::Failed)
+    }
+
+    async fn until_acked(&mut self, ask: client::Ask) -> Result<(Seq, Epoch), Failure> {
+        // A client that was opened without our knowing is never used, and forgotten in time.
+        let is_append = matches!(ask, client::Ask::Append { .. });
+        let (ended, effect) = self.attempts(ask).await;
+        let why = match ended {
+            Ok(Answer::Acked { seq, epoch }) => return Ok((seq, epoch)),
+            Ok(Answer::Rejected(reason)) => format!("refused: {reason}"),
+            Ok(
+                Answer::NotLeader { .. }
+                | Answer::NotMember { .. }
+                | Answer::Unknown
+                | Answer::Entries { .. }
+                | Answer::Corrupt { .. }
+                | Answer::Transferred,
+            ) => "the node answered something else than an append".to_owned(),
+            Err(why) => why,
+        };
+        Err(Failure::Failed(match effect {
+            Effect::Unknown if is_append => format!(
+                "it is not known whether this was appended: an attempt was not answered, and the \
+                 last one ended so: {why}"
+            ),
+            Effect::None | Effect::Unknown => why,
+        }))
+    }
+
+    /// Makes attempts until one has an answer that is not only for now, or none will have; and
+    /// whether one of those before may have taken effect.
+    async fn attempts(&mut self, ask: client::Ask) -> (Result<Answer, String>, Effect) {
         let asked = Instant::now();
+        let mut effect = Effect::None;
         loop {
             let left = self.patience.saturating_sub(asked.elapsed());
             let wait = left.clamp(PATIENCE_MIN, ANSWER_PATIENCE);
             let why = match self.attempt(ask.clone(), wait).await {
                 Ok(answer) => match &answer {
-                    Answer::Unknown => "it is not known whether it took effect".to_owned(),
+                    Answer::Unknown => {
+                        effect = Effect::Unknown;
+                        "it is not known whether it took effect".to_owned()
+                    }
                     Answer::NotLeader { .. } => "nobody leads the chain".to_owned(),
+                    Answer::NotMember { .. } if self.leave() => continue,
+                    Answer::NotMember { members } => return (Err(not_member(members)), effect),
                     Answer::Rejected(reason) if may_pass(*reason) => reason.to_string(),
                     Answer::Acked { .. }
                     | Answer::Rejected(_)
                     | Answer::Entries { .. }
                     | Answer::Corrupt { .. }
-                    | Answer::Transferred => return Ok(answer),
+                    | Answer::Transferred => return (Ok(answer), effect),
                 },
-                Err(why) => why,
+                Err((why, this)) => {
+                    effect = effect.max(this);
+                    why
+                }
             };
             if asked.elapsed() >= self.patience {
-                return Err(Failure::Failed(format!("no answer in time: {why}")));
+                return (Err(format!("no answer in time: {why}")), effect);
             }
             self.repeated += 1;
             self.elsewhere();
@@ -121,28 +162,29 @@ impl Session {
         }
     }
 
-    async fn until_acked(&mut self, ask: client::Ask) -> Result<(Seq, Epoch), Failure> {
-        match self.until_answered(ask).await? {
-            Answer::Acked { seq, epoch } => Ok((seq, epoch)),
-            Answer::Rejected(reason) => Err(Failure::failed(format!("refused: {reason}"))),
-            Answer::NotLeader { .. }
-            | Answer::Unknown
-            | Answer::Entries { .. }
-            | Answer::Corrupt { .. }
-            | Answer::Transferred => Err(Failure::failed(
-                "the node answered something else than an append",
-            )),
-        }
-    }
-
-    async fn attempt(&mut self, ask: client::Ask, patience: Duration) -> Result<Answer, String> {
+    async fn attempt(
+        &mut self,
+        ask: client::Ask,
+        patience: Duration,
+    ) -> Result<Answer, (String, Effect)> {
         let chain = self.chain;
         let ask = Ask::Chain(ClientRequest { chain, ask });
         match self.ask(ask, patience).await {
             Ok(Reply::Chain(answer)) => Ok(answer),
-            Ok(Reply::Refused(reason)) => Err(reason),
-            Ok(Reply::Status(_)) => Err(ClientError::Other.to_string()),
-            Err(error) => Err(error.to_string()),
+            Ok(Reply::Refused(reason)) => Err((reason, Effect::None)),
+            Ok(Reply::Status(_) | Reply::Alive) => {
+                Err((ClientError::Other.to_string(), Effect::Unknown))
+            }
+            Err(error) => {
+                let effect = match &error {
+                    ClientError::Connect { .. } => Effect::None,
+                    ClientError::Broken(_)
+                    | ClientError::Timeout
+                    | ClientError::Other
+                    | ClientError::Garbled(_) => Effect::Unknown,
+                };
+                Err((error.to_string(), effect))
+            }
         }
     }
 
@@ -159,6 +201,14 @@ impl Session {
         reply
     }
 
+    /// Asks the present endpoint never again; whether another one is left to ask.
+    fn leave(&mut self) -> bool {
+        self.client = None;
+        self.endpoints.remove(self.at);
+        self.at = self.at.checked_rem(self.endpoints.len()).unwrap_or(0);
+        !self.endpoints.is_empty()
+    }
+
     /// Goes on with the next endpoint.
     fn elsewhere(&mut self) {
         if self.endpoints.len() > 1 {
@@ -166,6 +216,23 @@ impl Session {
             self.at = (self.at + 1) % self.endpoints.len();
         }
     }
+}
+
+/// What an attempt without an answer may have done.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// Nothing.
+    None,
+    /// Perhaps what was asked.
+    Unknown,
+}
+
+fn not_member(members: &[NodeId]) -> String {
+    let members: Vec<String> = members.iter().map(ToString::to_string).collect();
+    format!(
+        "no node that was asked is a member of the chain; its members are the nodes {}",
+        members.join(", ")
+    )
 }
 
 /// Whether the same attempt may succeed later.
@@ -180,3 +247,7 @@ fn may_pass(reason: Reason) -> bool {
         | Reason::NoSuchTarget => false,
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

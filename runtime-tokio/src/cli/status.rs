@@ -3,7 +3,8 @@
 use super::output::{Output, Tone};
 use super::{Failure, Target};
 use crate::control::{Ask, Client, ClientError, Reply};
-use crate::requests::Status;
+use crate::net::LinkStatus;
+use crate::requests::{Listed, Status};
 use clap::Args;
 use meshos_core::node::PeerStatus;
 use meshos_core::replica::ChainStatus;
@@ -30,19 +31,26 @@ pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Fail
     let mut dead = Vec::new();
     for endpoint in &endpoints {
         match ask(endpoint, patience).await {
-            Ok(status) => show(&status, output),
+            Ok(status) => show(endpoint, &status, output),
             Err(error) => {
                 output.json(&json!({
                     "endpoint": endpoint.display().to_string(), "error": error.to_string(),
                 }));
-                dead.push(error);
+                dead.push((endpoint, error));
             }
         }
     }
     // Nobody there at all is a mistake in the arguments, or a node that is down.
-    let is_connect = |error: &ClientError| matches!(error, ClientError::Connect { .. });
+    let is_connect = |(_, error): &(_, ClientError)| matches!(error, ClientError::Connect { .. });
     let all = dead.len() == endpoints.len() && dead.iter().all(is_connect);
-    let told: Vec<String> = dead.iter().map(ToString::to_string).collect();
+    let told = dead.iter().map(|(endpoint, error)| match error {
+        ClientError::Connect { .. } => error.to_string(),
+        ClientError::Broken(_)
+        | ClientError::Timeout
+        | ClientError::Other
+        | ClientError::Garbled(_) => format!("{}: {error}", endpoint.display()),
+    });
+    let told: Vec<String> = told.collect();
     match told.join("\nmeshosd: ") {
         none if none.is_empty() => Ok(()),
         told if all => Err(Failure::Unusable(told)),
@@ -54,34 +62,64 @@ async fn ask(endpoint: &Path, patience: Duration) -> Result<Status, ClientError>
     let mut client = Client::connect(endpoint).await?;
     match client.ask(Ask::Status, patience).await? {
         Reply::Status(status) => Ok(*status),
-        Reply::Chain(_) | Reply::Refused(_) => Err(ClientError::Other),
+        Reply::Chain(_) | Reply::Refused(_) | Reply::Alive => Err(ClientError::Other),
     }
 }
 
-fn show(status: &Status, output: &Output) {
+fn show(endpoint: &Path, status: &Status, output: &Output) {
     let node = &status.node;
     let store = node.store.get();
     let head = format!(
-        "node {}: boot {} of store {store:032x}",
-        node.node, node.incarnation
+        "node {} at {}: boot {} of store {store:032x}",
+        node.node,
+        endpoint.display(),
+        node.incarnation
     );
     output.line(&(head + &store_trouble(status, output)));
-    for (chain, name) in node.chains.iter().zip(&status.names) {
-        output.json(&chain_json(status, name, chain));
-        output.line(&format!("  {}", chain_line(name, chain, output)));
+    for listed in &status.chains {
+        let chains = &node.chains;
+        let at = chains.binary_search_by_key(&listed.chain, |chain| chain.chain);
+        let chain = at.ok().map(|at| &chains[at]);
+        output.json(&chain_json(endpoint, status, listed, chain));
+        let line = match chain {
+            Some(chain) => chain_line(listed, chain, output),
+            None => format!("{}: not here, members {}", listed.name, members(listed)),
+        };
+        output.line(&format!("  {line}"));
     }
     for peer in &node.peers {
         output.line(&format!("  {}", peer_line(*peer, output)));
     }
     for link in &status.links {
-        if let Some(reason) = &link.refusal {
-            let text = format!(
-                "  node {} and this node do not content: {reason}",
-                link.node
-            );
-            output.line(&output.paint(Tone::Bad, &text));
+        if let Some(line) = link_trouble(link) {
+            output.line(&format!("  {}", output.paint(Tone::Bad, &line)));
         }
     }
+}
+
+/// Why a link is of no use, and where the peer was dialled.
+fn link_trouble(link: &LinkStatus) -> Option<String> {
+    let LinkStatus { node, address, .. } = link;
+    let dialled = match &link.failure {
+        Some(failure) if link.refusal.as_ref() != Some(failure) => {
+            format!("node {node} cannot be dialled at {address}: {failure}")
+        }
+        Some(_) => format!("it was dialled at {address}"),
+        None => String::new(),
+    };
+    let Some(reason) = &link.refusal else {
+        return (!dialled.is_empty()).then_some(dialled);
+    };
+    let refused = format!("node {node} and this node do not talk: {reason}");
+    match dialled.is_empty() {
+        true => Some(refused),
+        false => Some(format!("{refused}; {dialled}")),
+    }
+}
+
+fn members(listed: &Listed) -> String {
+    let members: Vec<u64> = listed.members.iter().map(|node| node.get()).collect();
+    super::listed(&members)
 }
 
 /// A store that is full or hangs, in words.
@@ -101,15 +139,16 @@ fn store_trouble(status: &Status, output: &Output) -> String {
     told
 }
 
-fn chain_line(name: &str, chain: &ChainStatus, output: &Output) -> String {
+fn chain_line(listed: &Listed, chain: &ChainStatus, output: &Output) -> String {
     let role = format!("{:?}", chain.role).to_lowercase();
     let (epoch, floor, end, commit) = (chain.epoch, chain.floor, chain.end, chain.commit);
-    let mut line = format!("{name}: {role} in {epoch}");
+    let mut line = format!("{}: {role} in {epoch}", listed.name);
     line += &match (chain.role, chain.leader) {
         (Role::Leader, _) => String::new(),
         (_, Some(leader)) => format!(" of node {leader}"),
         (_, None) => output.paint(Tone::Bad, ", without a leader"),
     };
+    line += &format!(", members {}", members(listed));
     line += &format!(", entries {floor}..{end}, commit {commit}");
     for follower in &chain.followers {
         line += &format!(", node {} lags {}", follower.node, follower.lag);
@@ -143,27 +182,32 @@ fn peer_line(peer: PeerStatus, output: &Output) -> String {
     }
 }
 
-fn chain_json(status: &Status, name: &str, chain: &ChainStatus) -> Value {
+/// What is said of a chain; of one that is not here, who holds it.
+fn chain_json(
+    endpoint: &Path,
+    status: &Status,
+    listed: &Listed,
+    chain: Option<&ChainStatus>,
+) -> Value {
+    let members = listed.members.iter().map(|node| node.get());
+    let mut shown = json!({
+        "endpoint": endpoint.display().to_string(),
+        "node": status.node.node.get(),
+        "incarnation": status.node.incarnation.get(),
+        "chain": listed.name,
+        "members": members.collect::<Vec<_>>(),
+        "role": null,
+        "store_busy_ms": status.store_busy_ms,
+        "peers": peers_json(status),
+    });
+    let Some(chain) = chain else {
+        return shown;
+    };
     let followers = chain
         .followers
         .iter()
         .map(|follower| json!({ "node": follower.node.get(), "lag": follower.lag }));
-    let peers = status.node.peers.iter().map(|peer| {
-        let mut links = status.links.iter();
-        let link = links.find(|link| link.node == peer.node);
-        json!({
-            "node": peer.node.get(),
-            "unreachable": peer.is_suspected,
-            "silent_ms": peer.silent_ms,
-            "connected": link.map(|link| link.is_up),
-            "connected_for_s": link.map(|link| link.for_s),
-            "refusal": link.and_then(|link| link.refusal.as_deref()),
-        })
-    });
-    json!({
-        "node": status.node.node.get(),
-        "incarnation": status.node.incarnation.get(),
-        "chain": name,
+    let replica = json!({
         "role": format!("{:?}", chain.role).to_lowercase(),
         "epoch": { "n": chain.epoch.n, "node": chain.epoch.node.get() },
         "leader": chain.leader.map(|leader| leader.get()),
@@ -174,10 +218,30 @@ fn chain_json(status: &Status, name: &str, chain: &ChainStatus) -> Value {
         "followers": followers.collect::<Vec<_>>(),
         "unknown": chain.unknown,
         "store_full": chain.is_store_full,
-        "store_busy_ms": status.store_busy_ms,
         "fault": chain.fault.map(|fault| fault.to_string()),
-        "peers": peers.collect::<Vec<_>>(),
-    })
+    });
+    for (key, value) in replica.as_object().into_iter().flatten() {
+        shown[key] = value.clone();
+    }
+    shown
+}
+
+fn peers_json(status: &Status) -> Vec<Value> {
+    let peers = status.node.peers.iter().map(|peer| {
+        let mut links = status.links.iter();
+        let link = links.find(|link| link.node == peer.node);
+        json!({
+            "node": peer.node.get(),
+            "unreachable": peer.is_suspected,
+            "silent_ms": peer.silent_ms,
+            "address": link.map(|link| &*link.address),
+            "connected": link.map(|link| link.is_up),
+            "connected_for_s": link.map(|link| link.for_s),
+            "refusal": link.and_then(|link| link.refusal.as_deref()),
+            "failure": link.and_then(|link| link.failure.as_deref()),
+        })
+    });
+    peers.collect()
 }
 
 /// Milliseconds as seconds with one decimal.

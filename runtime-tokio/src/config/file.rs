@@ -160,7 +160,7 @@ pub struct ChainTable {
     /// How many members; the nodes of the lowest ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<usize>,
-    /// The members by name.
+    /// The members by name; those that follow from the factor when the file lists none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<u64>>,
     /// The member that leads whenever it can.

@@ -100,7 +100,12 @@ impl Settings {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let mut file = parse_file(path, text)?;
         file.resolve(path.parent().unwrap_or(Path::new("")));
-        let core = Config::try_from(draft(path, &file)?).map_err(|source| {
+        let draft = draft(path, &file)?;
+        for (chain, draft) in file.chains.iter_mut().zip(&draft.chains) {
+            let members = draft.members.iter().map(|node| node.get());
+            chain.members = Some(members.collect());
+        }
+        let core = Config::try_from(draft).map_err(|source| {
             let file = path.to_owned();
             ConfigError::Genesis { file, source }
         })?;

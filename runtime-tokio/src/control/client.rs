@@ -35,8 +35,8 @@ pub enum ClientError {
     Garbled(#[from] postcard::Error),
 }
 
-/// A node from which nothing is heard for this long is asked for its status; after as long again it
-/// is taken for one that hangs.
+/// A node from which nothing is heard for this long is asked for a sign of life; after as long again
+/// it is taken for one that hangs.
 const SILENCE: Duration = Duration::from_millis(500);
 
 /// A connection to one node, with one question under way at a time.
@@ -64,13 +64,13 @@ impl Client {
     }
 
     /// Asks, and waits for the answer for at most `patience`; less when the node says nothing at
-    /// all, not even what its status is. After an error the connection is of no further use.
+    /// all, not even that it lives. After an error the connection is of no further use.
     ///
     /// # Errors
     /// When there is no answer.
     pub async fn ask(&mut self, ask: Ask, patience: Duration) -> Result<Reply, ClientError> {
         let deadline = Instant::now() + patience;
-        let is_probe = matches!(ask, Ask::Status);
+        let is_probe = matches!(ask, Ask::Status | Ask::Ping);
         let number = self.send(ask).await?;
         let mut probed = is_probe;
         loop {
@@ -87,7 +87,7 @@ impl Client {
                 Ok(None) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
                 Err(_) if probed || wait == left => return Err(ClientError::Timeout),
                 Err(_) => {
-                    self.send(Ask::Status).await?;
+                    self.send(Ask::Ping).await?;
                     probed = true;
                 }
             }
@@ -130,9 +130,13 @@ mod tests {
             loop {
                 let asked = wire.next().await.unwrap().unwrap();
                 let asked: Asked = postcard::from_bytes(&asked).unwrap();
+                assert!(
+                    asked.number == 1 || asked.ask == Ask::Ping,
+                    "a probe is light"
+                );
                 let (number, answer) = match asked.number {
                     last if last == until => (1, Reply::Chain(Answer::Unknown)),
-                    other => (other, Reply::Refused("a sign of life".to_owned())),
+                    other => (other, Reply::Alive),
                 };
                 if until > 0 && asked.number > 1 {
                     let answered = postcard::to_allocvec(&Answered { number, answer });
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_that_says_its_status_is_waited_for() {
+    async fn a_node_that_says_that_it_lives_is_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let begun = Instant::now();
         let reply = hung_until(&directory.path().join("slow"), 9).await;

@@ -30,6 +30,8 @@ pub enum Ask {
     Chain(ClientRequest),
     /// What the node says of itself.
     Status,
+    /// A sign of life, between two of its steps.
+    Ping,
 }
 
 /// An answer.
@@ -50,6 +52,8 @@ pub enum Reply {
     Status(Box<Status>),
     /// The node did not take the question, for this reason; nothing came of it.
     Refused(String),
+    /// The node steps.
+    Alive,
 }
 
 /// Largest frame: a read's answer is the largest there is, and stays far below.

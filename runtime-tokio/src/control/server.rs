@@ -7,22 +7,25 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, SinkExt, StreamExt};
 use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::wire::check_client;
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::sync::oneshot::Receiver;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::sleep;
 use tokio_util::codec::Framed;
 
 /// Most questions of one connection that wait for their answers; more are left in the socket.
 const IN_FLIGHT_MAX: usize = 1024;
 
-/// Most connections at a time. Together with the files of the store and the connections of peers
+/// Most connections at a time; the longest idle one makes room for one more. Together with the files of the store and the connections of peers
 /// they stay below 1024 descriptors, the usual limit: a store that cannot open a file has failed.
 const CONNECTIONS_MAX: usize = 256;
 
@@ -65,22 +68,81 @@ pub fn serve(path: &Path, requests: PendingRequests) -> io::Result<ControlServer
 impl ControlServer {
     /// Runs for ever.
     pub async fn run(self) {
-        let mut connections: JoinSet<()> = JoinSet::new();
+        let mut clients = Clients::default();
+        // The one that there is no room for yet.
+        let mut next: Option<UnixStream> = None;
         loop {
+            if let Some(stream) = next.take_if(|_| clients.make_room()) {
+                clients.attend(stream, self.requests.clone());
+            }
             tokio::select! {
-                accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
+                accepted = self.listener.accept(), if next.is_none() => {
                     match accepted {
-                        Ok((stream, _)) => {
-                            connections.spawn(attend(stream, self.requests.clone()));
-                        }
+                        Ok((stream, _)) => next = Some(stream),
                         Err(error) => {
                             tracing::warn!(%error, "cannot accept a client");
                             sleep(Duration::from_millis(100)).await;
                         }
                     }
                 }
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                Some(ended) = clients.tasks.join_next_with_id(), if !clients.tasks.is_empty() => {
+                    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                    clients.waits.remove(&id);
+                }
+                () = clients.idled.notified(), if next.is_some() => {}
             }
+        }
+    }
+}
+
+/// The connections of clients.
+#[derive(Default)]
+struct Clients {
+    tasks: JoinSet<()>,
+    waits: BTreeMap<Id, (Arc<Wait>, AbortHandle)>,
+    /// Some connection waits for its client now.
+    idled: Arc<Notify>,
+}
+
+impl Clients {
+    fn attend(&mut self, stream: UnixStream, requests: PendingRequests) {
+        let wait = Arc::new(Wait {
+            since: Mutex::new(Some(Instant::now())),
+            idled: Arc::clone(&self.idled),
+        });
+        let task = attend(stream, requests, Arc::clone(&wait));
+        let handle = self.tasks.spawn(task);
+        self.waits.insert(handle.id(), (wait, handle));
+    }
+
+    /// Whether there is room for one more, which the one whose client has been idle for longest
+    /// may have to make. One that the node owes an answer stays.
+    fn make_room(&mut self) -> bool {
+        if self.waits.len() < CONNECTIONS_MAX {
+            return true;
+        }
+        let waits = self.waits.iter();
+        let idle = waits.filter_map(|(id, (wait, _))| Some((wait.since()?, *id)));
+        let oldest = idle.min().and_then(|(_, id)| self.waits.remove(&id));
+        oldest.inspect(|(_, task)| task.abort()).is_some()
+    }
+}
+
+/// Since when a connection waits for its client: to ask, or to take an answer.
+struct Wait {
+    since: Mutex<Option<Instant>>,
+    idled: Arc<Notify>,
+}
+
+impl Wait {
+    fn since(&self) -> Option<Instant> {
+        *self.since.lock().expect("no holder of the time panics")
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.since.lock().expect("no holder of the time panics") = since;
+        if since.is_some() {
+            self.idled.notify_one();
         }
     }
 }
@@ -102,10 +164,11 @@ fn ask_node(
     requests.ask(request).map_err(|refused| refused.to_string())
 }
 
-async fn attend(stream: UnixStream, requests: PendingRequests) {
+async fn attend(stream: UnixStream, requests: PendingRequests, wait: Arc<Wait>) {
     let (mut sink, mut source) = Framed::new(stream, codec()).split();
     let mut waiting = FuturesUnordered::new();
     loop {
+        wait.set(waiting.is_empty().then(Instant::now));
         let answered = tokio::select! {
             frame = source.next(), if waiting.len() < IN_FLIGHT_MAX => {
                 let Some(Ok(frame)) = frame else { return };
@@ -118,7 +181,14 @@ async fn attend(stream: UnixStream, requests: PendingRequests) {
                         let requests = requests.clone();
                         let status = async move { requests.status().await.map(Box::new) };
                         let reply = status.map(move |status| (number, status.map(Reply::Status)));
-                        waiting.push(reply.left_future());
+                        waiting.push(reply.boxed());
+                        continue;
+                    }
+                    Ask::Ping => {
+                        let requests = requests.clone();
+                        let pong = async move { requests.ping().await };
+                        let reply = pong.map(move |pong| (number, pong.map(|()| Reply::Alive)));
+                        waiting.push(reply.boxed());
                         continue;
                     }
                     Ask::Chain(request) => match ask_node(&requests, request) {
@@ -126,7 +196,7 @@ async fn attend(stream: UnixStream, requests: PendingRequests) {
                             let reply = receiver.map(move |answer| {
                                 (number, answer.ok().map(Reply::Chain))
                             });
-                            waiting.push(reply.right_future());
+                            waiting.push(reply.boxed());
                             continue;
                         }
                         Err(refused) => Answered { number, answer: Reply::Refused(refused) },
@@ -143,6 +213,7 @@ async fn attend(stream: UnixStream, requests: PendingRequests) {
         let Ok(frame) = postcard::to_allocvec(&answered) else {
             return;
         };
+        wait.set(Some(Instant::now()));
         if sink.send(Bytes::from(frame)).await.is_err() {
             return;
         }

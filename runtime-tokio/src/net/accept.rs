@@ -9,15 +9,18 @@ use meshos_core::message::Lane;
 use meshos_core::wire;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Most connections that have not said yet who they are.
+/// Most connections that have not said yet who they are. One more, and the oldest is given up of
+/// the host that most of them come from: a peer says its hello at once, and whoever keeps silent
+/// must not keep it out.
 const STRANGERS_MAX: usize = 64;
 
 /// Takes connections on one listener.
@@ -59,17 +62,17 @@ impl Acceptor {
     /// # Panics
     /// When one of its tasks does: a node that no longer hears a peer must not go on as if it did.
     pub async fn run(self) {
-        let mut strangers: JoinSet<Option<Arrived>> = JoinSet::new();
+        let mut strangers = Strangers::default();
         let mut readers: JoinSet<()> = JoinSet::new();
         // Dropping the sender ends the reader: a peer that comes anew replaces its old
         // connection, which may be dead without anybody having noticed.
         let mut known: BTreeMap<(NodeId, Lane), oneshot::Sender<()>> = BTreeMap::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept(), if strangers.len() < STRANGERS_MAX => {
+                accepted = self.listener.accept() => {
                     match accepted {
-                        Ok((stream, _)) => {
-                            strangers.spawn(greet(stream, self.network.clone()));
+                        Ok((stream, from)) => {
+                            strangers.greet(from.ip(), greet(stream, self.network.clone()));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "cannot accept a connection");
@@ -77,14 +80,14 @@ impl Acceptor {
                         }
                     }
                 }
-                Some(greeted) = strangers.join_next(), if !strangers.is_empty() => {
-                    if let Some(arrived) = finished(greeted).flatten() {
+                Some(greeted) = strangers.next(), if !strangers.is_empty() => {
+                    if let Some(arrived) = greeted {
                         let (keep, replaced) = oneshot::channel();
                         let Caller { node, lane } = arrived.caller;
                         known.insert((node, lane), keep);
                         self.network.links.heard(node);
-                        let bytes_max = self.network.message_bytes_max;
-                        readers.spawn(read(arrived, bytes_max, self.inbox.clone(), replaced));
+                        let network = self.network.clone();
+                        readers.spawn(read(arrived, network, self.inbox.clone(), replaced));
                     }
                 }
                 Some(read) = readers.join_next(), if !readers.is_empty() => {
@@ -92,6 +95,58 @@ impl Acceptor {
                 }
             }
         }
+    }
+}
+
+/// Connections that have not said yet who they are.
+#[derive(Default)]
+struct Strangers {
+    greetings: JoinSet<(u64, Option<Arrived>)>,
+    /// Where each comes from and how to end it, the oldest first.
+    waiting: BTreeMap<u64, (IpAddr, AbortHandle)>,
+    last: u64,
+}
+
+impl Strangers {
+    fn greet<F>(&mut self, from: IpAddr, greeting: F)
+    where
+        F: Future<Output = Option<Arrived>> + Send + 'static,
+    {
+        if self.waiting.len() >= STRANGERS_MAX
+            && let Some((_, given_up)) = self.oldest().and_then(|at| self.waiting.remove(&at))
+        {
+            given_up.abort();
+        }
+        self.last += 1;
+        let number = self.last;
+        let greeting = async move { (number, greeting.await) };
+        let handle = self.greetings.spawn(greeting);
+        self.waiting.insert(number, (from, handle));
+    }
+
+    /// The oldest of the host that most come from.
+    fn oldest(&self) -> Option<u64> {
+        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for (from, _) in self.waiting.values() {
+            *counts.entry(*from).or_default() += 1;
+        }
+        let most = counts.values().max()?;
+        let mut waiting = self.waiting.iter();
+        let found = waiting.find(|(_, (from, _))| counts.get(from) == Some(most));
+        found.map(|(number, _)| *number)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.greetings.is_empty()
+    }
+
+    /// The next one that was greeted; `None` inside when nobody came of it.
+    async fn next(&mut self) -> Option<Option<Arrived>> {
+        let greeted = finished(self.greetings.join_next().await?);
+        Some(greeted.and_then(|(number, arrived)| {
+            self.waiting.remove(&number);
+            arrived
+        }))
     }
 }
 
@@ -117,7 +172,7 @@ async fn greet(mut stream: TcpStream, network: Network) -> Option<Arrived> {
     };
     match (node, error.refusal()) {
         (Some(node), Some(reason)) if network.addresses.contains_key(&node) => {
-            network.links.refuse(node, reason);
+            network.links.turn_away(node, reason);
         }
         (_, Some(reason)) => tracing::warn!("{reason}"),
         // Of two attempts that help each other one is dropped without a word.
@@ -126,22 +181,18 @@ async fn greet(mut stream: TcpStream, network: Network) -> Option<Arrived> {
     None
 }
 
-async fn read(
-    arrived: Arrived,
-    message_bytes_max: u32,
-    inbox: Sender,
-    replaced: oneshot::Receiver<()>,
-) {
+async fn read(arrived: Arrived, network: Network, inbox: Sender, replaced: oneshot::Receiver<()>) {
     let Arrived { caller, stream } = arrived;
     let from = caller.node;
     tokio::select! {
-        ended = take(stream, from, message_bytes_max, inbox) => {
+        ended = take(stream, from, network.message_bytes_max, inbox) => {
             if let Err(error) = ended {
                 tracing::info!(peer = %from, lane = ?caller.lane, %error, "connection from peer broke");
             }
         }
         _ = replaced => {}
     }
+    network.links.left(from);
 }
 
 /// Takes messages until the connection or the inbox ends, and counts back the bytes.

@@ -149,9 +149,9 @@ impl Dialler {
     }
 
     fn complain(&mut self, error: &HelloError) {
-        if let Some(reason) = error.refusal() {
-            self.network.links.refuse(self.to, reason);
-        }
+        let is_refusal = error.refusal().is_some();
+        let links = &self.network.links;
+        links.fail(self.to, error.to_string(), is_refusal);
         tracing::debug!(peer = %self.to, lane = ?self.lane, %error, "cannot connect");
         match error {
             HelloError::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {

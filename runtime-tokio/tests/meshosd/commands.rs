@@ -1,6 +1,6 @@
 //! The command line of `meshosd` and its exit codes, with real processes on loopback.
 
-use super::common::{Cluster, PATIENCE, meshosd, run, wait_for};
+use super::common::{Cluster, PATIENCE, Setup, meshosd, run, wait_for};
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::{self, ClientRequest, Level};
 use meshos_core::id::ChainId;
@@ -8,6 +8,7 @@ use meshos_runtime_tokio::control::{Ask, Client, Reply};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixStream;
 use std::process::{Output, Stdio};
 
 fn complaint(output: &Output) -> String {
@@ -175,6 +176,65 @@ fn a_payload_that_is_too_large_is_refused_by_its_limit_and_opens_no_client() {
         "{complaint}"
     );
     assert_eq!(cluster.status(leader).unwrap()["end"], before);
+}
+
+#[test]
+fn a_node_that_is_no_member_is_passed_over_and_named() {
+    let mut cluster = Cluster::with(Setup {
+        chain: "members = [1]".to_owned(),
+        ..Setup::default()
+    });
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    let endpoint = |id| format!("--endpoint={}", cluster.socket(id).display());
+    let append = ["chain", "append", "--chain", "orders", "x"];
+    let output = meshosd(append).arg(endpoint(2)).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = complaint(&output);
+    assert!(told.contains("its members are the nodes 1"), "{told}");
+    run(append
+        .map(str::to_owned)
+        .into_iter()
+        .chain([2, 3, 1].map(endpoint)));
+    let status = cluster.status(2).unwrap();
+    assert_eq!(
+        (&status["role"], &status["members"][0]),
+        (&Value::Null, &1.into())
+    );
+    let shown = run(["status".to_owned(), endpoint(2)]);
+    assert!(shown.contains("orders: not here, members 1"), "{shown}");
+}
+
+#[test]
+fn who_holds_a_chain_is_said_when_its_cluster_is_made_and_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().display().to_string();
+    let addresses: Vec<String> = (7101..7106)
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect();
+    let new = ["config", "new-cluster", "--out", &path];
+    let made = run(new.into_iter().chain(addresses.iter().map(String::as_str)));
+    let file = directory.path().join("node-4.toml").display().to_string();
+    for told in [made, run(["config", "check", &file])] {
+        assert!(told.contains("chain orders: members 1, 2, 3\n"), "{told}");
+        assert!(told.contains("no chain is held by: 4, 5\n"), "{told}");
+    }
+    let shown = run(["config", "show", "--json", &file]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["chains"][0]["members"], serde_json::json!([1, 2, 3]));
+}
+
+#[test]
+fn idle_clients_keep_nobody_out() {
+    let mut cluster = Cluster::new("off");
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    let connect = || UnixStream::connect(cluster.socket(1)).unwrap();
+    let idle: Vec<UnixStream> = (0..300).map(|_| connect()).collect();
+    let endpoint = format!("--endpoint={}", cluster.socket(1).display());
+    run(["status", &endpoint]);
+    run(["chain", "append", "--chain", "orders", "x", &endpoint]);
+    drop(idle);
 }
 
 #[test]

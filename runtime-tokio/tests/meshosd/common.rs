@@ -222,6 +222,11 @@ impl Cluster {
         fs::read_to_string(self.path(&format!("{id}.log"))).unwrap()
     }
 
+    /// Where a node listens for its peers.
+    pub(crate) fn address(&self, id: u64) -> String {
+        self.setup.addresses[id as usize - 1].clone()
+    }
+
     /// The process of a node.
     pub(crate) fn process(&self, id: u64) -> u32 {
         self.running[&id].id()

@@ -3,6 +3,7 @@
 use super::common::{Cluster, Setup, meshosd, wait_for};
 use serde_json::Value;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -124,5 +125,60 @@ fn an_older_image_and_a_store_formatted_anew_are_refused_at_each_start() {
     wait_for("the newest store to be taken", || {
         let level = cluster.status(3)?["commit"] == cluster.status(1)?["commit"];
         (level && cluster.refusal(1, 3).is_none()).then_some(())
+    });
+}
+
+#[test]
+fn an_address_where_another_node_or_nobody_listens_is_one_warning_that_names_it() {
+    let mut cluster = Cluster::with(Setup::default());
+    let path = cluster.config(3);
+    let good = fs::read_to_string(&path).unwrap();
+    let [one, two] = [1, 2].map(|id| cluster.address(id));
+    let swapped = good
+        .replace(&one, "elsewhere")
+        .replace(&two, &one)
+        .replace("elsewhere", &two);
+    fs::write(&path, swapped).unwrap();
+    cluster.start_all();
+    let warnings = |what: &str| {
+        let log = cluster.log(3);
+        let wanted = |line: &&str| line.contains("WARN") && line.contains(what);
+        log.lines().filter(wanted).count()
+    };
+    let shown = |what: &str| {
+        let endpoint = format!("--endpoint={}", cluster.socket(3).display());
+        let shown = meshosd(["status", &endpoint]).output().unwrap();
+        String::from_utf8_lossy(&shown.stdout)
+            .contains(what)
+            .then_some(())
+    };
+    for address in [&one, &two] {
+        wait_for("a refusal", || {
+            shown(&format!("it was dialled at {address}"))
+        });
+    }
+    wait_for("the leader", || cluster.leader());
+    assert_eq!(warnings("NotHere"), 2, "{}", cluster.log(3));
+    assert_eq!(warnings(&one), 1, "{}", cluster.log(3));
+
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    assert!(cluster.stop(3).success());
+    fs::write(&path, good.replace(&two, &nobody.to_string())).unwrap();
+    cluster.start(3);
+    let told = format!("cannot be dialled at {nobody}");
+    wait_for("the address to be shown", || {
+        let endpoint = format!("--endpoint={}", cluster.socket(3).display());
+        let shown = meshosd(["status", &endpoint]).output().unwrap();
+        String::from_utf8_lossy(&shown.stdout)
+            .contains(&told)
+            .then_some(())
+    });
+    wait_for("a warning", || {
+        let log = cluster.log(3);
+        let wanted = |line: &&str| line.contains("WARN") && line.contains(&nobody.to_string());
+        (log.lines().filter(wanted).count() == 1).then_some(())
     });
 }

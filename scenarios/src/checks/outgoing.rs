@@ -303,6 +303,12 @@ impl Checks {
         if let Answer::Rejected(reason) = answer {
             self.check_refusal(step.node, &attempt, *reason)?;
         }
+        if let Answer::NotMember { members } = answer {
+            let draft = self.config(step.node).chain(self.chains[place].id);
+            let listed = draft.map_or(&[][..], |draft| &draft.members);
+            let me = self.nodes[step.node.at()].id;
+            refusals::not_member(&attempt.asked, me, members, listed)?;
+        }
         let chain = &mut self.chains[place];
         match answer {
             Answer::Acked { seq, epoch } => {
@@ -317,10 +323,12 @@ impl Checks {
                 }
                 Ok(())
             }
-            Answer::NotLeader { .. } | Answer::Rejected(_) => match attempt.asked.key() {
-                Some(key) => chain.ledger.refuse(key),
-                None => Ok(()),
-            },
+            Answer::NotLeader { .. } | Answer::NotMember { .. } | Answer::Rejected(_) => {
+                match attempt.asked.key() {
+                    Some(key) => chain.ledger.refuse(key),
+                    None => Ok(()),
+                }
+            }
             Answer::Unknown => {
                 if let Some(key) = attempt.asked.key() {
                     chain.ledger.leave_open(key);

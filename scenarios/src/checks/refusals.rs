@@ -7,6 +7,7 @@
 use crate::history::{Asked, Key};
 use meshos_core::client::Reason;
 use meshos_core::config::Limits;
+use meshos_core::id::NodeId;
 use meshos_sim::violation::Violation;
 
 /// Id of the property.
@@ -135,6 +136,22 @@ pub fn unknown_chain(asked: &Asked, is_member: bool) -> Result<(), Violation> {
     match is_member {
         true => broken(asked, "is refused for a chain that is here"),
         false => Ok(()),
+    }
+}
+
+/// A node says that it is no member, and who the members are.
+///
+/// # Errors
+/// It is one, or the genesis lists others.
+pub fn not_member(
+    asked: &Asked,
+    me: NodeId,
+    said: &[NodeId],
+    listed: &[NodeId],
+) -> Result<(), Violation> {
+    match said == listed && !said.contains(&me) {
+        true => Ok(()),
+        false => broken(asked, "is sent to members that are not those of the chain"),
     }
 }
 

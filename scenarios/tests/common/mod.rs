@@ -287,7 +287,10 @@ impl Hook<Host> for Retrier {
                 self.ask(view, 2, later);
             }
             Answer::Rejected(Reason::UnknownClient) => self.client = None,
-            Answer::Rejected(_) | Answer::NotLeader { .. } | Answer::Unknown => {
+            Answer::Rejected(_)
+            | Answer::NotLeader { .. }
+            | Answer::NotMember { .. }
+            | Answer::Unknown => {
                 self.ask(view, 1, later);
             }
             Answer::Entries { .. } | Answer::Corrupt { .. } | Answer::Transferred => {}

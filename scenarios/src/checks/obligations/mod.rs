@@ -364,6 +364,7 @@ impl Obligations {
             }
             Answer::Rejected(_)
             | Answer::NotLeader { .. }
+            | Answer::NotMember { .. }
             | Answer::Unknown
             | Answer::Entries { .. }
             | Answer::Corrupt { .. }

@@ -97,6 +97,7 @@ impl ReadsAnswer {
             }
             Answer::Acked { .. }
             | Answer::NotLeader { .. }
+            | Answer::NotMember { .. }
             | Answer::Rejected(_)
             | Answer::Unknown
             | Answer::Transferred => {
