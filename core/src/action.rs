@@ -81,7 +81,10 @@ pub enum Fault {
     ReplicaLost,
     /// A leader found the durable tail below what was acknowledged, or recovery found the log to
     /// end below what was stored as committed: what had been durable is lost.
-    #[error("the store went back behind what it had acknowledged; it has to be reformatted")]
+    #[error(
+        "the store went back behind what it had acknowledged: if it is an older image, put the \
+         newest one back; if not, it is lost, and the other members go on without it"
+    )]
     StoreRegressed,
     /// A leader's entries contradict what is committed or verified here.
     #[error("a leader contradicts what is committed here")]

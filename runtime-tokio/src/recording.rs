@@ -173,7 +173,7 @@ impl FileJournal {
         let (queue, pieces) = mpsc::sync_channel(WAITING_MAX);
         let writer = Writer {
             path: path.to_owned(),
-            files_max: table.files_max.max(1) as usize,
+            files_max: table.files_max as usize,
             file: None,
         };
         let builder = std::thread::Builder::new().name("recording".to_owned());

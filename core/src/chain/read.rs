@@ -24,6 +24,9 @@ pub struct Verified {
     pub chains: Vec<VerifiedChain>,
     /// What is not as it was written.
     pub damage: Vec<Damage>,
+    /// Damage in the log of a chain that misses nothing for it: what stood there was repaired,
+    /// or is no longer retained.
+    pub mended: Vec<Damage>,
     /// Torn ends, which a crash may leave, or a write that is under way.
     pub torn: Vec<Damage>,
 }
@@ -43,15 +46,28 @@ pub struct VerifiedChain {
     pub floor: LogPosition,
     /// The end of the log, with the epoch and hash of the entry before it.
     pub tip: LogPosition,
+    /// End of what the store says was committed. A log that ends below it lost its end.
+    pub commit: Seq,
     /// Positions whose entries are damaged.
     pub unknown: Vec<Range<Seq>>,
 }
 
+impl VerifiedChain {
+    /// How many committed entries are lost behind the end of the log.
+    pub fn lost(&self) -> u64 {
+        self.commit.distance(self.tip.end)
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_whole(&self) -> bool {
+        self.vote.is_some() && self.unknown.is_empty() && self.lost() == 0
+    }
+}
+
 impl Verified {
-    /// Whether everything is as it was written.
+    /// Whether nothing that was stored is missing.
     pub fn is_clean(&self) -> bool {
-        let is_whole = |chain: &VerifiedChain| chain.vote.is_some() && chain.unknown.is_empty();
-        self.damage.is_empty() && self.chains.iter().all(is_whole)
+        self.damage.is_empty() && self.chains.iter().all(VerifiedChain::is_whole)
     }
 }
 
@@ -69,15 +85,34 @@ pub fn verify(files: &Files, limits: &Limits) -> Result<Verified, RecoverError> 
             vote: image.vote,
             floor: image.checkpoint.floor,
             tip: image.tip,
+            commit: image.commit,
             unknown: unknown(image.checkpoint.floor.end, &image.slots),
         });
+    let chains: Vec<VerifiedChain> = chains.collect();
+    let damage = recovered.damage.into_iter();
+    let (mended, damage) = damage.partition(|damage| is_mended(damage, &chains));
     Ok(Verified {
         identity: recovered.identity,
         incarnation: Incarnation::new(recovered.boot.incarnation.get() - 1),
-        chains: chains.collect(),
-        damage: recovered.damage,
+        chains,
+        damage,
+        mended,
         torn: recovered.torn,
     })
+}
+
+/// Whether the log that this damage is in has every entry all the same.
+fn is_mended(damage: &Damage, chains: &[VerifiedChain]) -> bool {
+    match Named::of(&damage.file) {
+        Some(Named::Chain {
+            chain,
+            generation,
+            part: Part::Segment(_) | Part::Repairs,
+        }) => chains.iter().any(|found| {
+            (found.chain, found.generation) == (chain, generation) && found.is_whole()
+        }),
+        Some(Named::Chain { .. } | Named::Identity(_) | Named::Peers(_)) | None => false,
+    }
 }
 
 fn unknown(floor: Seq, slots: &[Slot]) -> Vec<Range<Seq>> {

@@ -8,7 +8,7 @@ use meshos_core::chain::payload::Payload;
 use meshos_core::id::{ClientId, Epoch, Seq};
 use serde_json::json;
 use std::fs::File;
-use std::io::{LineWriter, Read, Write};
+use std::io::{self, LineWriter, Read, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -74,7 +74,8 @@ pub(super) async fn append(args: AppendArgs, output: &Output) -> Result<(), Fail
             "client": client.0.get(), "request": 1,
         }));
         output.line(&format!("{seq} {epoch}"));
-        return Ok(());
+        let acked = format!("the append was acknowledged, at position {seq} in epoch {epoch}");
+        return output.finish().map_err(|failure| failure.but(&acked));
     };
     let file = match &args.acked {
         Some(path) => {
@@ -96,9 +97,16 @@ pub(super) async fn append(args: AppendArgs, output: &Output) -> Result<(), Fail
         joins.push(workers.spawn_local(work));
     }
     workers.await;
-    let mut repeated = 0;
+    let (mut acked, mut repeated, mut failed) = (0, 0, None);
     for join in joins {
-        repeated += join.await.map_err(Failure::failed)??;
+        let done = join.await.map_err(Failure::failed)?;
+        acked += done.acked;
+        repeated += done.repeated;
+        failed = failed.or(done.failed);
+    }
+    let told = format!("{acked} of {count} appends were acknowledged");
+    if let Some(failure) = failed {
+        return Err(failure.but(&told));
     }
     let took = started.elapsed();
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -106,19 +114,44 @@ pub(super) async fn append(args: AppendArgs, output: &Output) -> Result<(), Fail
     output.line(&format!(
         "{count} acknowledged in {ms} ms, {repeated} attempts repeated"
     ));
-    Ok(())
+    output.finish().map_err(|failure| failure.but(&told))
 }
 
 type Log = Rc<std::cell::RefCell<Option<LineWriter<File>>>>;
 
-/// Appends one client's share; returns how many attempts were repeated.
+/// What one client came to.
+struct Done {
+    acked: u64,
+    /// Attempts that were repeated.
+    repeated: u64,
+    failed: Option<Failure>,
+}
+
+/// Appends one client's share.
 async fn work(
     args: Rc<AppendArgs>,
     worker: u64,
     share: u64,
     mut session: Session,
     log: Log,
-) -> Result<u64, Failure> {
+) -> Done {
+    let mut acked = 0;
+    let appended = append_all(&args, (worker, share), &mut session, &log, &mut acked);
+    let failed = appended.await.err();
+    Done {
+        acked,
+        repeated: session.repeated,
+        failed,
+    }
+}
+
+async fn append_all(
+    args: &AppendArgs,
+    (worker, share): (u64, u64),
+    session: &mut Session,
+    log: &Log,
+    acked: &mut u64,
+) -> Result<(), Failure> {
     session.check_size(args.payload_bytes).await?;
     let client = session.open().await?;
     for number in 1..=share {
@@ -128,21 +161,23 @@ async fn work(
         }
         let payload = Payload::new(text.clone().into_bytes().into());
         let (seq, epoch) = session.append(client, number, payload).await?;
-        note(
-            &log,
-            &Acked {
-                client,
-                number,
-                seq,
-                epoch,
-                payload: text,
-            },
-        )?;
+        *acked += 1;
+        let noted = Acked {
+            client,
+            number,
+            seq,
+            epoch,
+            payload: text,
+        };
+        if let Some(path) = &args.acked {
+            let noted = note(log, &noted);
+            noted.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        }
     }
-    Ok(session.repeated)
+    Ok(())
 }
 
-fn note(log: &Log, acked: &Acked) -> Result<(), Failure> {
+fn note(log: &Log, acked: &Acked) -> io::Result<()> {
     let Some(log) = &mut *log.borrow_mut() else {
         return Ok(());
     };
@@ -153,13 +188,13 @@ fn note(log: &Log, acked: &Acked) -> Result<(), Failure> {
         "epoch": { "n": acked.epoch.n, "node": acked.epoch.node.get() },
         "payload": acked.payload,
     });
-    writeln!(log, "{line}").map_err(Failure::failed)
+    writeln!(log, "{line}")
 }
 
 fn payload(text: &str) -> Result<Payload, Failure> {
     let mut bytes = Vec::new();
     if text == "-" {
-        let read = std::io::stdin().lock().read_to_end(&mut bytes);
+        let read = io::stdin().lock().read_to_end(&mut bytes);
         read.map_err(|e| Failure::unusable(format!("standard input: {e}")))?;
     } else {
         bytes.extend_from_slice(text.as_bytes());

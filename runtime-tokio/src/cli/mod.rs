@@ -36,6 +36,15 @@ impl Failure {
     fn unusable(error: impl ToString) -> Self {
         Self::Unusable(error.to_string())
     }
+
+    /// The same, and what came about in spite of it.
+    fn but(self, what: &str) -> Self {
+        let told = |why: String| format!("{why}; {what}");
+        match self {
+            Self::Failed(why) => Self::Failed(told(why)),
+            Self::Unusable(why) => Self::Unusable(told(why)),
+        }
+    }
 }
 
 /// Runs one node of a MeshOS cluster, and talks to nodes that run.
@@ -126,7 +135,8 @@ pub fn main() -> ExitCode {
     };
     let done = dispatch(cli.command, &output);
     // What a command found before it failed is shown, too.
-    match output.finish().and(done) {
+    let shown = output.finish();
+    match done.and(shown) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(&failure.to_string());

@@ -7,7 +7,7 @@ use clap::Args;
 use meshos_core::chain::order::Slot;
 use meshos_core::chain::read::{self, Verified, VerifiedChain};
 use meshos_core::chain::recover::{Damage, Files, recover};
-use meshos_core::chain::store::Limits;
+use meshos_core::chain::store::{Limits, Named};
 use meshos_core::id::{ChainId, RunNonce, Seq};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -52,6 +52,11 @@ pub(super) fn verify(args: &VerifyArgs, output: &Output) -> Result<(), Failure> 
             let line = format!("{}: damaged: {damage}", path.display());
             output.line(&output.paint(Tone::Bad, &line));
         }
+        for mended in &verified.mended {
+            let path = path.display();
+            let line = format!("{path}: damaged, and nothing is missing for it: {mended}");
+            output.line(&output.paint(Tone::Faint, &line));
+        }
         for torn in &verified.torn {
             let line = format!("{}: torn, as a crash leaves it: {torn}", path.display());
             output.line(&output.paint(Tone::Faint, &line));
@@ -86,8 +91,10 @@ fn verified_json(path: &Path, verified: &Verified) -> Value {
             "floor": chain.floor.end.get(),
             "end": chain.tip.end.get(),
             "hash": format!("{:032x}", chain.tip.hash.0),
+            "commit": chain.commit.get(),
             "unknown": unknown(chain),
             "lost": chain.vote.is_none(),
+            "lost_entries": chain.lost(),
         })
     });
     json!({
@@ -97,6 +104,7 @@ fn verified_json(path: &Path, verified: &Verified) -> Value {
         "incarnation": verified.incarnation.get(),
         "clean": verified.is_clean(),
         "damage": damages(&verified.damage),
+        "mended": damages(&verified.mended),
         "torn": damages(&verified.torn),
         "chains": chains.collect::<Vec<_>>(),
     })
@@ -108,18 +116,42 @@ fn unknown(chain: &VerifiedChain) -> u64 {
 }
 
 fn chain_line(path: &Path, verified: &Verified, chain: &VerifiedChain, output: &Output) -> String {
+    let (floor, end, commit) = (chain.floor.end, chain.tip.end, chain.commit);
+    let (lost, damaged) = (chain.lost(), unknown(chain));
+    let bad = |text: &str| output.paint(Tone::Bad, text);
     let verdict = if chain.vote.is_none() {
-        output.paint(Tone::Bad, "its vote record is lost")
-    } else if chain.unknown.is_empty() {
-        output.paint(Tone::Good, "clean")
+        bad("its vote record is lost")
+    } else if lost > 0 {
+        bad(&format!(
+            "its end is lost, {lost} entries that were committed"
+        ))
+    } else if damaged > 0 {
+        bad(&format!("{damaged} entries are damaged"))
+    } else if has_torn_end(verified, chain) {
+        output.paint(Tone::Good, "clean, up to a torn end")
     } else {
-        let count = unknown(chain);
-        output.paint(Tone::Bad, &format!("{count} entries are damaged"))
+        output.paint(Tone::Good, "clean")
     };
     let (path, node) = (path.display(), verified.identity.node);
     let (id, generation) = (chain.chain, chain.generation);
-    let (floor, end) = (chain.floor.end, chain.tip.end);
-    format!("{path}: node {node} chain {id}-{generation} entries {floor}..{end}: {verdict}")
+    format!(
+        "{path}: node {node} chain {id}-{generation} entries {floor}..{end}, at least up to \
+         {commit} committed: {verdict}"
+    )
+}
+
+fn has_torn_end(verified: &Verified, chain: &VerifiedChain) -> bool {
+    verified
+        .torn
+        .iter()
+        .any(|torn| match Named::of(&torn.file) {
+            Some(Named::Chain {
+                chain: id,
+                generation,
+                ..
+            }) => (id, generation) == (chain.chain, chain.generation),
+            Some(Named::Identity(_) | Named::Peers(_)) | None => false,
+        })
 }
 
 pub(super) fn dump(args: &DumpArgs, output: &Output) -> Result<(), Failure> {

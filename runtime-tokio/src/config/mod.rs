@@ -100,6 +100,7 @@ impl Settings {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let mut file = parse_file(path, text)?;
         file.resolve(path.parent().unwrap_or(Path::new("")));
+        bounds(path, &file)?;
         let draft = draft(path, &file)?;
         for (chain, draft) in file.chains.iter_mut().zip(&draft.chains) {
             let members = draft.members.iter().map(|node| node.get());
@@ -180,6 +181,54 @@ impl Settings {
         }
     }
 }
+
+/// What the core would take, and what no operator can have meant.
+fn bounds(path: &Path, file: &ConfigFile) -> Result<(), ConfigError> {
+    let contradiction = |key: &str, found: String, expected: String| ConfigError::Contradiction {
+        file: path.to_owned(),
+        key: key.to_owned(),
+        found,
+        expected,
+    };
+    let recording = &file.recording;
+    let numbers: [(_, u64, _); 5] = [
+        ("timing.request_ms", file.timing.request_ms, 100..=3_600_000),
+        ("node.hand_over_ms", file.node.hand_over_ms, 0..=3_600_000),
+        (
+            "recording.rotate_bytes",
+            recording.rotate_bytes,
+            4096..=1 << 40,
+        ),
+        (
+            "recording.files_max",
+            recording.files_max.into(),
+            1..=1 << 20,
+        ),
+        (
+            "recording.hash_steps",
+            recording.hash_steps.into(),
+            1..=1 << 20,
+        ),
+    ];
+    for (key, found, may) in numbers {
+        if !may.contains(&found) {
+            let expected = format!("{} to {}", may.start(), may.end());
+            return Err(contradiction(key, found.to_string(), expected));
+        }
+    }
+    for (index, chain) in file.chains.iter().enumerate() {
+        let name = &chain.name;
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
+            let key = format!("chains[{index}].name");
+            let expected = format!("1 to {NAME_BYTES_MAX} bytes without control characters");
+            return Err(contradiction(&key, format!("{name:?}"), expected));
+        }
+    }
+    Ok(())
+}
+
+/// Longest name of a chain.
+const NAME_BYTES_MAX: usize = 255;
 
 /// Whether this can be an address; only dialling tells whether somebody is there.
 fn is_address(text: &str) -> bool {

@@ -170,6 +170,19 @@ fn contradictions_name_key_found_and_expected() {
             ("[store]", "[timing]\nheartbeat_ms = 1\n[store]"),
             "node.toml: timing.heartbeat_ms is 1, expected 100 to 300000",
         ),
+        (
+            ("[store]", "[timing]\nrequest_ms = 1\n[store]"),
+            "node.toml: timing.request_ms: found 1, expected 100 to 3600000",
+        ),
+        (
+            ("[store]", "[recording]\nfiles_max = 0\n[store]"),
+            "node.toml: recording.files_max: found 0, expected 1 to 1048576",
+        ),
+        (
+            ("name = \"audit\"", "name = \"\""),
+            "node.toml: chains[1].name: found \"\", \
+             expected 1 to 255 bytes without control characters",
+        ),
     ];
     for ((from, to), expected) in cases {
         assert_eq!(mistake(from, to), expected);

@@ -6,9 +6,10 @@ use meshos_core::client::{self, ClientRequest, Level};
 use meshos_core::id::ChainId;
 use meshos_runtime_tokio::control::{Ask, Client, Reply};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 fn complaint(output: &Output) -> String {
@@ -142,7 +143,10 @@ fn status_names_leader_lag_and_peers_and_survives_a_dead_endpoint() {
     assert_eq!(output.status.code(), Some(1), "one endpoint is dead");
     let told = String::from_utf8_lossy(&output.stdout);
     for part in [
-        &*format!("node {leader}: boot 1 of store"),
+        &*format!(
+            "node {leader} at {}: boot 1 of store",
+            cluster.socket(leader).display()
+        ),
         "orders: leader in",
         &*format!("of node {leader}"),
         &*format!("node {dead} is unreachable since"),
@@ -418,11 +422,7 @@ fn damage_in_a_store_is_named_and_ends_with_1() {
         assert!(cluster.stop(id).success());
     }
     let store = cluster.store(1);
-    let files = fs::read_dir(&store)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut segments = files.filter(|path| path.to_string_lossy().contains("segment"));
-    let segment = segments.next().unwrap();
+    let segment = segments(&store).remove(0);
     let mut bytes = fs::read(&segment).unwrap();
     let payload = b"payload-0-100";
     let mut windows = bytes.windows(payload.len());
@@ -440,6 +440,74 @@ fn damage_in_a_store_is_named_and_ends_with_1() {
         "{}",
         complaint(&output)
     );
+
+    // Peers repair it; what is damaged stays there, but nothing is missing any more.
+    cluster.start_all();
+    wait_for("the repair", || {
+        let status = cluster.status(1)?;
+        (status["unknown"] == 0 && status["commit"] == cluster.status(2)?["commit"]).then_some(())
+    });
+    for id in 1..=3 {
+        assert!(cluster.stop(id).success());
+    }
+    let path = store.display().to_string();
+    let verified: Value = serde_json::from_str(&run(["chain", "verify", "--json", &path])).unwrap();
+    assert_eq!(verified["clean"], true, "{verified}");
+    assert_eq!(
+        verified["mended"].as_array().unwrap().len(),
+        1,
+        "{verified}"
+    );
+
+    // The end of the log is cut off, as a disk may do and no crash does.
+    let length = fs::metadata(&segment).unwrap().len();
+    let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
+    file.set_len(length / 2).unwrap();
+    for behind in &segments(&store)[1..] {
+        fs::remove_file(behind).unwrap();
+    }
+    let output = meshosd(["chain", "verify", &path]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("its end is lost"), "{told}");
+}
+
+/// The segments of the only chain in a store, in their order.
+fn segments(store: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(store).unwrap();
+    let paths = files.map(|entry| entry.unwrap().path());
+    let segments = paths.filter(|path| path.to_string_lossy().contains("segment"));
+    let mut segments: Vec<PathBuf> = segments.collect();
+    segments.sort();
+    segments
+}
+
+#[test]
+fn an_append_whose_result_cannot_be_written_says_that_it_was_acknowledged() {
+    let mut cluster = Cluster::new("off");
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    let append = |rest: &[&str], full: bool| {
+        let stdout = match full {
+            true => File::create("/dev/full").unwrap().into(),
+            false => Stdio::piped(),
+        };
+        let mut command = meshosd(["chain", "append", "--chain", "orders"]);
+        command.args(cluster.endpoints()).args(rest).stdout(stdout);
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        complaint(&output)
+    };
+    let told = append(&["x"], true);
+    assert!(
+        told.contains("the append was acknowledged, at position"),
+        "{told}"
+    );
+    let told = append(&["--count", "3"], true);
+    assert!(told.contains("3 of 3 appends were acknowledged"), "{told}");
+    let told = append(&["--count", "3", "--acked", "/dev/full"], false);
+    assert!(told.contains("/dev/full: No space"), "{told}");
+    assert!(told.contains("1 of 3 appends were acknowledged"), "{told}");
 }
 
 #[test]
