@@ -12,8 +12,8 @@
 //! own.
 
 use crate::chain::boots::Boots;
+use crate::chain::identity::Identity;
 use crate::chain::peers::{PeerMemory, Remembered};
-use crate::chain::store::Identity;
 use crate::config::{Config, PeerLimits};
 use crate::id::{ClusterId, FormatNonce, Incarnation, NodeId, PolicyId, Run, RunNonce, StoreId};
 use alloc::sync::Arc;
@@ -105,6 +105,15 @@ impl Hello {
     /// Never: a hello is made of numbers alone.
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_allocvec(&(PROTOCOL, self)).expect("numbers always have an encoding")
+    }
+
+    /// What is remembered of the sender once it is accepted.
+    pub fn remembered(&self) -> Remembered {
+        Remembered {
+            format: self.format,
+            incarnation: self.from.incarnation,
+            run: self.run,
+        }
     }
 
     /// Reads what [`Hello::encode`] wrote.

@@ -15,9 +15,11 @@ use super::fields::{Fields, Put};
 use super::order::Checkpoint;
 use super::payload::leading;
 use super::record::{self, Fault, Frame, Kind, Salt};
-use super::store::SEGMENTS_MAX;
 use crate::id::Replica;
 use alloc::vec::Vec;
+
+/// No store ever writes as many segments of one chain.
+pub(super) const SEGMENTS_MAX: u64 = 1 << 48;
 
 const VERSION: u8 = 2;
 

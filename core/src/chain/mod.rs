@@ -5,6 +5,8 @@ pub mod checkpoint;
 pub mod clients;
 pub mod entry;
 mod fields;
+pub mod files;
+pub mod identity;
 mod layout;
 pub mod order;
 pub mod payload;

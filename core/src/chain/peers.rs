@@ -9,11 +9,11 @@
 //! ```
 
 use super::fields::{Fields, Put};
+use super::files::{Damage, Files};
+use super::identity::Identity;
 use super::record::{self, Kind, Salt};
-use super::recover::{Damage, Files};
-use super::store::{FileOp, Identity, overwrite, peers_name};
+use super::store::{FileOp, overwrite, peers_name};
 use super::vote::{self, Counted, Place};
-use crate::hello::Hello;
 use crate::id::{FormatNonce, Incarnation, NodeId, RunNonce};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -48,14 +48,10 @@ impl PeerMemory {
         self.peers.get(&node)
     }
 
-    /// Remembers the sender of a hello that was accepted; whether that is news, to be written.
-    pub fn learn(&mut self, hello: &Hello) -> bool {
-        let heard = Remembered {
-            format: hello.format,
-            incarnation: hello.from.incarnation,
-            run: hello.run,
-        };
-        self.peers.insert(hello.from.node, heard) != Some(heard)
+    /// Remembers what `node` said of its store when it was accepted; whether that is news, to be
+    /// written.
+    pub fn learn(&mut self, node: NodeId, said: Remembered) -> bool {
+        self.peers.insert(node, said) != Some(said)
     }
 
     /// The operations that make it durable, one place after the other.

@@ -16,7 +16,7 @@
 //! place, or inside a payload) are not one here. That is what makes looking for the next record
 //! behind damage safe.
 
-use super::store::Identity;
+use super::identity::Identity;
 use alloc::vec::Vec;
 use core::ops::Range;
 

@@ -13,6 +13,7 @@ mod chain;
 mod log;
 
 use super::boots::Boots;
+pub use super::files::{Damage, Files};
 use super::peers::{self, PeerMemory};
 use super::record::{Fault, Salt};
 use super::store::{
@@ -25,9 +26,6 @@ use crate::id::{ChainId, FormatNonce, Gen, RunNonce};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
-
-/// The files of a store, by name.
-pub type Files = BTreeMap<FileName, Bytes>;
 
 /// A store as recovery found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,20 +48,6 @@ pub struct Recovered {
     pub damage: Vec<Damage>,
     /// The torn ends that a crash left, which is normal; nothing in them was reported durable.
     pub torn: Vec<Damage>,
-}
-
-/// A place in a file where something else was expected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}, offset {offset}: {fault}")]
-pub struct Damage {
-    /// The file.
-    pub file: FileName,
-    /// Where.
-    pub offset: u64,
-    /// How many bytes are affected.
-    pub length: u64,
-    /// What was expected.
-    pub fault: Fault,
 }
 
 /// Why a directory is not a store that a node can start on.

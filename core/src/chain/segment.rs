@@ -20,9 +20,9 @@
 
 use super::entry::{Entry, EntryHash, Kind as Form, LogPosition, Membership, Request};
 use super::fields::{Fields, Put};
+use super::identity::Identity;
 use super::payload::Payload;
 use super::record::{self, Fault, Frame, Kind, Salt};
-use super::store::Identity;
 use crate::id::{
     ChainId, ClientId, ClusterId, Gen, Incarnation, Member, NodeId, Replica, RequestNumber, Seq,
     StoreId,

@@ -17,16 +17,17 @@
 //! CHAIN is the chain's id as 16 hex digits, GEN its generation in decimal.
 
 use super::boots::Boots;
-use super::checkpoint;
+use super::checkpoint::{self, SEGMENTS_MAX};
 use super::order::{Checkpoint, Vote};
 use super::record::Salt;
 use super::vote::{self, Ballot, Booted, Place};
-use crate::id::{ChainId, ClusterId, FormatNonce, Gen, NodeId, Replica, Seq, StoreId};
+use crate::id::{ChainId, FormatNonce, Gen, Replica, Seq};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+pub use super::identity::Identity;
 pub use super::layout::{Layout, SealedRange};
 
 /// Name of a file in the store's directory.
@@ -77,17 +78,6 @@ pub enum FileOp {
     },
     /// Makes creations, renames and removals durable.
     SyncDir,
-}
-
-/// Whose store it is.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
-    /// The cluster.
-    pub cluster: ClusterId,
-    /// The node.
-    pub node: NodeId,
-    /// The store.
-    pub store: StoreId,
 }
 
 /// A chain that a store holds from the start.
@@ -252,9 +242,6 @@ const DRAFT: &str = ".tmp";
 
 /// How many operations replace a vote record: a write and a sync of each place.
 pub(super) const VOTE_OPS: usize = 4;
-
-/// No store ever writes as many segments of one chain.
-pub(super) const SEGMENTS_MAX: u64 = 1 << 48;
 
 /// Name of one place of the identity.
 pub fn identity_name(place: Place) -> FileName {

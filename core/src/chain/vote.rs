@@ -13,9 +13,9 @@
 
 use super::boots::Boots;
 use super::fields::{Fields, Put};
+use super::identity::Identity;
 use super::order::Vote;
 use super::record::{self, Fault, Kind, Salt};
-use super::store::Identity;
 use crate::id::{
     ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, RunNonce, Seq, StoreId,
 };

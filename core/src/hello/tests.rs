@@ -59,6 +59,10 @@ fn one() -> Greeter {
     greeter(1, 0x11, 4, 1)
 }
 
+fn learn(memory: &mut PeerMemory, hello: &Hello) -> bool {
+    memory.learn(hello.from.node, hello.remembered())
+}
+
 /// What node 1, which knows nothing, says to what `change` makes of a good hello.
 fn why(change: impl FnOnce(&mut Hello)) -> Option<Refusal> {
     let mut hello = said(&greeter(2, 0x22, 5, 2), 1);
@@ -123,8 +127,8 @@ fn each_difference_has_a_name() {
 #[test]
 fn a_store_that_comes_back_older_is_known_at_its_first_word() {
     let mut memory = PeerMemory::default();
-    assert!(memory.learn(&said(&greeter(2, 0x22, 5, 2), 1)));
-    assert!(!memory.learn(&said(&greeter(2, 0x22, 5, 2), 1)));
+    assert!(learn(&mut memory, &said(&greeter(2, 0x22, 5, 2), 1)));
+    assert!(!learn(&mut memory, &said(&greeter(2, 0x22, 5, 2), 1)));
     let judge = |format, incarnation, seed| {
         let hello = said(&greeter(2, format, incarnation, seed), 1);
         one().judge(&memory, &hello).map_err(|refused| refused.why)
@@ -168,7 +172,7 @@ fn a_store_that_comes_back_older_is_known_at_its_first_word() {
 fn an_older_image_is_refused_at_each_of_its_boots_by_both_ends() {
     let mut memory = PeerMemory::default();
     let newest = booted(2, 0x22, &[21, 22, 23]);
-    memory.learn(&said(&newest, 1));
+    learn(&mut memory, &said(&newest, 1));
     let nothing = PeerMemory::default();
     let asked = |back: &Greeter| back.judge(&nothing, &one().hello(&memory, NodeId::new(2)));
     for history in [&[21][..], &[21, 22]] {
@@ -191,7 +195,7 @@ fn an_older_image_is_refused_at_each_of_its_boots_by_both_ends() {
 #[test]
 fn the_gravest_reason_is_the_one_that_is_told() {
     let mut memory = PeerMemory::default();
-    memory.learn(&said(&greeter(2, 0x22, 5, 2), 1));
+    learn(&mut memory, &said(&greeter(2, 0x22, 5, 2), 1));
     let mut hello = said(&greeter(2, 0x23, 1, 3), 1);
     hello.terms.limits.entry_bytes_max += 1;
     let why = |hello: &Hello| {
@@ -258,9 +262,9 @@ fn the_memory_survives_a_restart_and_one_bad_place() {
     assert_eq!(fresh.format, FormatNonce::new(0x11));
     let mut memory = fresh.peers;
     assert!(memory.is_empty());
-    memory.learn(&said(&greeter(2, 0x22, 5, 2), 1));
+    learn(&mut memory, &said(&greeter(2, 0x22, 5, 2), 1));
     perform(&mut files, &memory.write(&identity));
-    memory.learn(&said(&greeter(3, 0x33, 1, 3), 1));
+    learn(&mut memory, &said(&greeter(3, 0x33, 1, 3), 1));
     let ops = memory.write(&identity);
     for crashed_at in 0..=ops.len() {
         let mut files = files.clone();

@@ -49,7 +49,7 @@ impl Introduction {
     /// nodes apart.
     pub(super) fn learn(&self, hello: &Hello) {
         let mut memory = self.memory.lock().expect("no holder of the memory panics");
-        if memory.learn(hello)
+        if memory.learn(hello.from.node, hello.remembered())
             && let Some(keeper) = &self.keeper
         {
             keeper.keep(memory.write(&self.identity));

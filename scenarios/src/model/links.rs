@@ -69,7 +69,7 @@ impl Links {
             return Vec::new();
         };
         self.peers.entry(from).or_default().incarnation = hello.from.incarnation;
-        match self.memory.learn(&hello) {
+        match self.memory.learn(hello.from.node, hello.remembered()) {
             true => self.memory.write(&self.identity),
             false => Vec::new(),
         }
@@ -87,7 +87,7 @@ impl Links {
                 peer.said = Some(hello);
             } else {
                 peer.incarnation = hello.from.incarnation;
-                if self.memory.learn(&hello) {
+                if self.memory.learn(hello.from.node, hello.remembered()) {
                     ops = self.memory.write(&self.identity);
                 }
             }
