@@ -5,6 +5,8 @@
 //! `meshosd`. No decision about the cluster is taken here.
 
 #[cfg(feature = "tokio")]
+pub mod boot;
+#[cfg(feature = "tokio")]
 pub mod cli;
 #[cfg(feature = "tokio")]
 pub mod clock;
@@ -28,6 +30,8 @@ pub mod ports;
 pub mod recording;
 #[cfg(feature = "tokio")]
 pub mod requests;
+#[cfg(feature = "tokio")]
+pub mod run_error;
 #[cfg(feature = "tokio")]
 mod stop;
 pub mod store;

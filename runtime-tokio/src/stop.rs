@@ -1,7 +1,7 @@
 //! How a node stops: it is asked to, hands over what it leads, and ends what is under way.
 
-use crate::daemon::RunError;
 use crate::inbox::{Refused, Sender};
+use crate::run_error::RunError;
 use meshos_core::event::Input;
 use std::io;
 use std::time::Duration;

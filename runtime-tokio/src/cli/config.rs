@@ -2,8 +2,8 @@
 
 use super::output::{Output, Tone};
 use super::{Failure, listed};
+use crate::boot::random;
 use crate::config::Settings;
-use crate::daemon;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -55,7 +55,7 @@ pub(super) fn config(command: ConfigCommand, output: &Output) -> Result<(), Fail
 }
 
 fn new_id() -> Result<String, Failure> {
-    let bytes = daemon::random::<16>().map_err(Failure::failed)?;
+    let bytes = random::<16>().map_err(Failure::failed)?;
     Ok(format!("{:032x}", u128::from_le_bytes(bytes).max(1)))
 }
 

@@ -1,8 +1,10 @@
 //! `meshosd run`
 
 use super::Failure;
+use crate::boot::Formatting;
 use crate::config::Settings;
-use crate::daemon::{self, Formatting, RunError};
+use crate::daemon;
+use crate::run_error::RunError;
 use clap::Args;
 use std::io::{self, Write};
 use std::path::PathBuf;
