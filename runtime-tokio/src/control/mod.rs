@@ -1,7 +1,9 @@
 //! The unix socket through which clients on the same machine talk to a node.
 //!
 //! Each frame is a length and a postcard value: an [`Asked`] one way, an [`Answered`] with the
-//! same number the other way, in any order. The socket belongs to the user that runs the node.
+//! same number the other way, in any order. The socket belongs to the user that runs the node. Of too
+//! many connections the one ends whose client has been idle for longest: nothing
+//! that it asked is open.
 
 mod client;
 mod server;

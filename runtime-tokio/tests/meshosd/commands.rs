@@ -241,6 +241,42 @@ fn idle_clients_keep_nobody_out() {
     drop(idle);
 }
 
+/// Nobody else is there, so the leader cannot answer before the request is late.
+#[test]
+fn idle_clients_take_the_place_of_none_that_waits_for_an_answer() {
+    let mut cluster = Cluster::new("off");
+    cluster.start_all();
+    let leader = wait_for("a leader", || cluster.leader());
+    for other in (1..=3).filter(|id| *id != leader) {
+        cluster.kill(other);
+    }
+    let ask = client::Ask::Append {
+        level: Level::Committed,
+        request: None,
+        payload: Payload::new(b"alone".to_vec().into()),
+    };
+    let chain = ChainId::of("orders");
+    let socket = cluster.socket(leader);
+    let asking = async {
+        let mut client = Client::connect(&socket).await.unwrap();
+        let asked = client.ask(Ask::Chain(ClientRequest { chain, ask }), PATIENCE);
+        let crowding = async {
+            let mut idle = Vec::new();
+            for _ in 0..600 {
+                idle.push(tokio::net::UnixStream::connect(&socket).await.unwrap());
+            }
+            idle
+        };
+        tokio::join!(asked, crowding).0
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let reply = runtime.block_on(asking);
+    assert!(matches!(reply, Ok(Reply::Chain(_))), "{reply:?}");
+}
+
 #[test]
 fn a_store_that_is_written_to_is_not_judged() {
     let mut cluster = Cluster::new("full");
