@@ -91,30 +91,21 @@ fn show(endpoint: &Path, status: &Status, output: &Output) {
         output.line(&format!("  {}", peer_line(*peer, output)));
     }
     for link in &status.links {
-        if let Some(line) = link_trouble(link) {
-            output.line(&format!("  {}", output.paint(Tone::Bad, &line)));
+        for trouble in link_troubles(link) {
+            output.line(&format!("  {}", output.paint(Tone::Bad, &trouble)));
         }
     }
 }
 
-/// Why a link is of no use, and where the peer was dialled.
-fn link_trouble(link: &LinkStatus) -> Option<String> {
+/// Why a peer is not reached, or does not reach this node.
+fn link_troubles(link: &LinkStatus) -> impl Iterator<Item = String> {
     let LinkStatus { node, address, .. } = link;
-    let dialled = match &link.failure {
-        Some(failure) if link.refusal.as_ref() != Some(failure) => {
-            format!("node {node} cannot be dialled at {address}: {failure}")
-        }
-        Some(_) => format!("it was dialled at {address}"),
-        None => String::new(),
-    };
-    let Some(reason) = &link.refusal else {
-        return (!dialled.is_empty()).then_some(dialled);
-    };
-    let refused = format!("node {node} and this node do not talk: {reason}");
-    match dialled.is_empty() {
-        true => Some(refused),
-        false => Some(format!("{refused}; {dialled}")),
-    }
+    let dialled = link.failure.as_ref();
+    let call = link.refusal.as_ref();
+    let call = call.filter(|refusal| Some(*refusal) != dialled);
+    let dialled = dialled.map(|why| format!("node {node}, dialled at {address}: {why}"));
+    let call = call.map(|why| format!("a call of node {node}: {why}"));
+    dialled.into_iter().chain(call)
 }
 
 fn members(listed: &Listed) -> String {

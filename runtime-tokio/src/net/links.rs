@@ -132,7 +132,6 @@ impl Links {
                 state.since = Instant::now();
             }
             if is_connected {
-                state.turned_away = None;
                 state.failed = None;
                 state.gone = None;
             }

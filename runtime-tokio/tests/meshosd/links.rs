@@ -128,6 +128,22 @@ fn an_older_image_and_a_store_formatted_anew_are_refused_at_each_start() {
     });
 }
 
+/// How many warnings a node logged that contain `what`.
+fn warnings(cluster: &Cluster, id: u64, what: &str) -> usize {
+    let log = cluster.log(id);
+    let wanted = |line: &&str| line.contains("WARN") && line.contains(what);
+    log.lines().filter(wanted).count()
+}
+
+fn wait_until_shown(cluster: &Cluster, id: u64, what: &str) {
+    wait_for(what, || {
+        let endpoint = format!("--endpoint={}", cluster.socket(id).display());
+        let output = meshosd(["status", &endpoint]).output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        shown.contains(what).then_some(())
+    });
+}
+
 #[test]
 fn an_address_where_another_node_or_nobody_listens_is_one_warning_that_names_it() {
     let mut cluster = Cluster::with(Setup::default());
@@ -140,45 +156,27 @@ fn an_address_where_another_node_or_nobody_listens_is_one_warning_that_names_it(
         .replace("elsewhere", &two);
     fs::write(&path, swapped).unwrap();
     cluster.start_all();
-    let warnings = |what: &str| {
-        let log = cluster.log(3);
-        let wanted = |line: &&str| line.contains("WARN") && line.contains(what);
-        log.lines().filter(wanted).count()
-    };
-    let shown = |what: &str| {
-        let endpoint = format!("--endpoint={}", cluster.socket(3).display());
-        let shown = meshosd(["status", &endpoint]).output().unwrap();
-        String::from_utf8_lossy(&shown.stdout)
-            .contains(what)
-            .then_some(())
-    };
-    for address in [&one, &two] {
-        wait_for("a refusal", || {
-            shown(&format!("it was dialled at {address}"))
-        });
+    for (id, address) in [(1, &two), (2, &one)] {
+        let told = format!("node {id}, dialled at {address}: node");
+        wait_until_shown(&cluster, 3, &told);
+        wait_until_shown(&cluster, id, "a call of node 3: node");
     }
-    wait_for("the leader", || cluster.leader());
-    assert_eq!(warnings("NotHere"), 2, "{}", cluster.log(3));
-    assert_eq!(warnings(&one), 1, "{}", cluster.log(3));
+    wait_for("a leader", || cluster.leader());
+    for address in [&one, &two] {
+        assert_eq!(warnings(&cluster, 3, address), 1, "{}", cluster.log(3));
+    }
+    for id in [1, 2] {
+        assert_eq!(warnings(&cluster, id, "NotHere"), 1, "{}", cluster.log(id));
+    }
 
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = held.local_addr().unwrap().to_string();
+    drop(held);
     assert!(cluster.stop(3).success());
-    fs::write(&path, good.replace(&two, &nobody.to_string())).unwrap();
+    fs::write(&path, good.replace(&two, &nobody)).unwrap();
     cluster.start(3);
-    let told = format!("cannot be dialled at {nobody}");
-    wait_for("the address to be shown", || {
-        let endpoint = format!("--endpoint={}", cluster.socket(3).display());
-        let shown = meshosd(["status", &endpoint]).output().unwrap();
-        String::from_utf8_lossy(&shown.stdout)
-            .contains(&told)
-            .then_some(())
-    });
+    wait_until_shown(&cluster, 3, &format!("node 2, dialled at {nobody}: "));
     wait_for("a warning", || {
-        let log = cluster.log(3);
-        let wanted = |line: &&str| line.contains("WARN") && line.contains(&nobody.to_string());
-        (log.lines().filter(wanted).count() == 1).then_some(())
+        (warnings(&cluster, 3, &nobody) == 1).then_some(())
     });
 }
