@@ -216,6 +216,13 @@ fn bounds(path: &Path, file: &ConfigFile) -> Result<(), ConfigError> {
             return Err(contradiction(key, found.to_string(), expected));
         }
     }
+    let control = file.node.control.as_os_str().len();
+    if !(1..=SOCKET_BYTES_MAX).contains(&control) {
+        let found = format!("a path of {control} bytes, with the directory of the file");
+        let expected =
+            format!("1 to {SOCKET_BYTES_MAX} bytes, which is all that a socket may have");
+        return Err(contradiction("node.control", found, expected));
+    }
     for (index, chain) in file.chains.iter().enumerate() {
         let name = &chain.name;
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
@@ -226,6 +233,9 @@ fn bounds(path: &Path, file: &ConfigFile) -> Result<(), ConfigError> {
     }
     Ok(())
 }
+
+/// Longest path of a unix socket.
+const SOCKET_BYTES_MAX: usize = 107;
 
 /// Longest name of a chain.
 const NAME_BYTES_MAX: usize = 255;

@@ -190,6 +190,14 @@ fn contradictions_name_key_found_and_expected() {
 }
 
 #[test]
+fn a_path_that_is_too_long_for_a_socket_is_refused() {
+    let path = |bytes: usize| GOOD.replace("/run/meshos.sock", &"a".repeat(bytes));
+    assert!(parse(&path(107)).is_ok());
+    let told = parse(&path(108)).unwrap_err().to_string();
+    assert!(told.starts_with("node.toml: node.control: found a path of 108 bytes"));
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = Settings::read(Path::new("/nowhere/node.toml")).unwrap_err();
     assert!(
