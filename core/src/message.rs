@@ -120,6 +120,8 @@ pub struct RowState {
     pub commit: Seq,
     /// The first position that it retains; on a leader the one that it has decided to retain.
     pub floor: Seq,
+    /// Whether its store had no space at the last try.
+    pub is_full: bool,
 }
 
 /// Something about one chain, between two members.

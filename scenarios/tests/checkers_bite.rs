@@ -675,6 +675,7 @@ fn role_table_bites() {
         durable: Some(Seq::new(3)),
         commit: Seq::new(2),
         floor: Seq::ZERO,
+        is_full: false,
     };
     let says = |row: RowState, n, durable, commit| {
         let ends = (Seq::new(durable), Seq::new(commit));

@@ -8,7 +8,7 @@ use meshos_core::id::NodeId;
 use meshos_scenarios::checks::obligations::commits_go_on::{self, Asking, CommitsGoOn};
 use meshos_scenarios::checks::obligations::fair_share::{self, FairShare, Share};
 use meshos_scenarios::checks::obligations::leader_again_now::{self, LeaderAgain};
-use meshos_scenarios::checks::obligations::level::{self, Level, Load, Speed};
+use meshos_scenarios::checks::obligations::level::{self, Bulk, Level, Speed};
 use meshos_scenarios::checks::obligations::pinned_leads::{self, PinnedLeads};
 use meshos_scenarios::checks::obligations::reads_answer::{self, Read, ReadsAnswer};
 use meshos_scenarios::checks::obligations::retains::{self, Ages, Kept, Retains};
@@ -169,9 +169,8 @@ fn bounds_grow_with_drift_with_long_heartbeats_and_with_who_cannot_be_followed()
     assert_eq!(allowed(slow), 2 * ten);
 }
 
-fn load(since_ms: u64, bytes: u64) -> Load {
-    Load {
-        since: at(since_ms),
+fn bulk(bytes: u64) -> Bulk {
+    Bulk {
         bytes,
         budget: 2 * bytes,
         messages: 4,
@@ -189,26 +188,49 @@ const SLOW: Speed = Speed {
 fn level() {
     let mut members = Level::default();
     let laggard = (0, 1, NodeIndex(2));
-    let first = members.grow(laggard, load(1_000, 80_000));
+    let first = members.begin(laggard, at(1_000), bulk(80_000));
     // 80,000 bytes take 1,000 ms over the link, 160 ms of the budget and 20 ms of trips.
     assert_eq!(level::crossing(first, SLOW), Duration::from_millis(3_540));
     assert_eq!(members.hold(laggard, first, SLOW, facts(14_500)), Ok(()));
-    let grown = members.grow(laggard, load(9_000, 8_000));
+    let grown = members.grow(laggard, first, bulk(8_000));
     assert_eq!(grown.since, at(1_000));
-    assert_eq!(members.hold(laggard, grown, SLOW, facts(14_750)), Ok(()));
-    bites(members.hold(laggard, grown, SLOW, facts(15_250)), level::ID);
+    assert_eq!(members.hold(laggard, grown, SLOW, facts(14_740)), Ok(()));
+    bites(members.hold(laggard, grown, SLOW, facts(14_750)), level::ID);
     members.level(laggard);
     assert_eq!(members.load(laggard), None);
+}
+
+#[test]
+fn a_load_that_the_link_carries_does_not_put_off_for_ever_when_a_member_is_level() {
+    let (mut members, laggard) = (Level::default(), (0, 1, NodeIndex(2)));
+    let speed = Speed {
+        trip: Duration::ZERO,
+        budget_per_ms: 1_000_000,
+        ..SLOW
+    };
+    let half = Bulk {
+        bytes: 250 * 40,
+        ..Bulk::default()
+    };
+    let mut load = members.begin(laggard, at(0), bulk(80_000));
+    let mut ends = |looks: core::ops::Range<u64>| {
+        looks.map(|look| 250 * look).find(|&now| {
+            load = members.grow(laggard, load, half);
+            members.hold(laggard, load, speed, facts(now)).is_err()
+        })
+    };
+    assert_eq!(ends(1..208), None);
+    assert_eq!(ends(208..1_000), Some(52_250));
 }
 
 #[test]
 fn a_member_that_lost_its_leader_owes_nothing() {
     let mut members = Level::default();
     let laggard = (0, 1, NodeIndex(2));
-    let first = members.grow(laggard, load(1_000, 80_000));
+    let first = members.begin(laggard, at(1_000), bulk(80_000));
     assert_eq!(members.hold(laggard, first, SLOW, facts(1_000)), Ok(()));
     members.release(laggard);
-    let again = members.grow(laggard, load(60_000, 80_000));
+    let again = members.begin(laggard, at(60_000), bulk(80_000));
     assert_eq!(members.hold(laggard, again, SLOW, facts(70_000)), Ok(()));
 }
 

@@ -51,6 +51,7 @@ fn state(n: u64, durable: u64) -> RowState {
         durable: Some(Seq::new(durable)),
         commit: Seq::ZERO,
         floor: Seq::ZERO,
+        is_full: false,
     }
 }
 

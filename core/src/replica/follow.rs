@@ -59,13 +59,19 @@ impl Follow {
         }
     }
 
-    fn has_gap(&self) -> bool {
-        self.receiving
-            .as_ref()
-            .is_some_and(SnapshotReceive::has_gap)
+    /// Whether parts of a checkpoint come on the present stream.
+    pub(super) fn is_receiving(&self) -> bool {
+        let receiving = self.receiving.as_ref();
+        receiving.is_some_and(SnapshotReceive::is_asked)
     }
 
-    /// Forgets the stream: nothing of an older epoch or leader is waited for.
+    fn has_gap(&self) -> bool {
+        let receiving = self.receiving.as_ref();
+        self.is_receiving() && receiving.is_some_and(SnapshotReceive::has_gap)
+    }
+
+    /// Forgets the stream: nothing of an older epoch or leader is waited for. What came of a
+    /// checkpoint is kept, for the next leader may have the same one.
     pub(super) fn restart(&mut self, end: Seq) {
         self.next = end;
         self.shared = end;
@@ -75,7 +81,9 @@ impl Follow {
         self.patience = Patience::default();
         self.seen = end;
         self.help = Help::default();
-        self.receiving = None;
+        if let Some(receiving) = &mut self.receiving {
+            receiving.ask_again();
+        }
     }
 }
 
@@ -160,7 +168,7 @@ impl Chain {
             self.follow.patience.ask_again();
             self.request_snapshot_again(cx);
             self.expect_progress(cx);
-        } else if self.follow.receiving.is_some() {
+        } else if self.follow.is_receiving() {
             // Either of the two may have been lost, and the leader knows the request by both.
             self.follow.reported = None;
             self.follow.patience.ask_again();

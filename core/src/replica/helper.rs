@@ -71,7 +71,7 @@ impl Chain {
             // After a conflict the end of the log is not the leader's, so nobody's that helps. A
             // checkpoint on its way brings what no helper has.
             None if is_far_behind
-                && self.follow.receiving.is_none()
+                && !self.follow.is_receiving()
                 && self.follow.next == end
                 && !self.follow.help.is_leaders_turn =>
             {

@@ -2,6 +2,7 @@
 //! its quorum (D12, D13c, D13g).
 
 use super::append::Waiting;
+use super::hold::Hold;
 use super::read::Round;
 use super::role::{Role, Signal};
 use super::stall::Progress;
@@ -86,6 +87,8 @@ pub(super) struct Follower {
     /// The newest pull that was heard.
     pub(super) heard: (Incarnation, PullNumber),
     pub(super) stream: Option<Stream>,
+    /// Whether the floor waits for it.
+    pub(super) hold: Option<Hold>,
     /// The newest confirmation round that it answered.
     pub(super) confirmed: AttemptNumber,
 }
@@ -216,6 +219,7 @@ impl Lead {
                     acked: Seq::ZERO,
                     heard,
                     stream: None,
+                    hold: None,
                     confirmed,
                 },
             )
@@ -374,6 +378,7 @@ impl Chain {
             || lead.transfer.is_some()
             || self.commit < self.log.end()
             || self.writer.is_full()
+            || self.is_held()
             || is_wanted_elsewhere
             || leaving
     }

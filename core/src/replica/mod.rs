@@ -15,6 +15,7 @@ mod epoch;
 mod follow;
 mod forward;
 mod helper;
+mod hold;
 mod lead;
 pub mod log;
 mod merge;

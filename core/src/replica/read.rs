@@ -112,9 +112,10 @@ impl Chain {
         if self.role != Role::Leader {
             return;
         }
-        // Until an entry of its own epoch is committed a leader does not know what is.
+        // A leader holds all that was committed before its epoch, but of what it knows that only
+        // once its commit reaches its own first entry.
         let Some(lead) = &mut self.lead else { return };
-        if self.commit <= lead.first {
+        if self.commit < lead.first {
             return;
         }
         if let Some(round) = lead.reads.back_mut().filter(|round| round.number.is_none()) {

@@ -56,7 +56,11 @@ impl Chain {
 
     /// Raises the floor as far as the policy asks and commit allows.
     fn decide_floor(&mut self, cx: &mut StepContext<'_>) {
+        let held = self.held_at(cx);
         let Some(lead) = &self.lead else { return };
+        if held.is_some_and(|held| held <= lead.floor) {
+            return;
+        }
         let (by_room, by_age) = (
             self.floor_by_count().max(self.floor_by_size()),
             self.floor_by_age(cx),
@@ -65,6 +69,7 @@ impl Chain {
             cx.count(Count::Expired);
         }
         let floor = by_room.max(by_age).min(self.commit);
+        let floor = held.map_or(floor, |held| floor.min(held));
         if let Some(lead) = &mut self.lead {
             lead.floor = lead.floor.max(floor);
         }
@@ -157,7 +162,13 @@ impl Chain {
         let Some(oldest) = self.oldest() else { return };
         let step = age_step(max, cx);
         let wait = self.age_due(oldest, max, cx).since(self.chain_time(cx));
-        let wait = wait.clamp(Duration::from_millis(1), step);
+        // What is due already waits for a member.
+        let least = if self.is_held() {
+            cx.config.heartbeat() / 4
+        } else {
+            Duration::from_millis(1)
+        };
+        let wait = wait.clamp(least, step);
         cx.deadlines.arm(self.index, Kind::Age, cx.now.after(wait));
     }
 

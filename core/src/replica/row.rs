@@ -30,6 +30,7 @@ impl Chain {
                 .lead
                 .as_ref()
                 .map_or(self.log.floor(), |lead| lead.floor),
+            is_full: self.writer.is_full(),
         })
     }
 

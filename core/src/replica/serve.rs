@@ -81,6 +81,11 @@ impl Errand {
 }
 
 impl Serving {
+    /// How much a member has of the checkpoint that it is sent.
+    pub(super) fn snapshot_held(&self, node: NodeId) -> u32 {
+        self.snapshots.get(&node).map_or(0, SnapshotSend::held)
+    }
+
     /// Whether nothing was asked for, and nobody waits for a turn.
     pub(super) fn is_quiet(&self) -> bool {
         self.asked.is_empty()

@@ -53,6 +53,11 @@ impl SnapshotReceive {
         self.end() < self.received
     }
 
+    /// Whether the rest was asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Asks again for what is missing, under the present request.
     pub(super) fn ask_again(&mut self) {
         self.asked = None;
@@ -103,6 +108,11 @@ impl SnapshotSend {
 
     fn length(&self) -> u32 {
         self.bytes.len() as u32
+    }
+
+    /// Up to where it is there.
+    pub(super) fn held(&self) -> u32 {
+        self.held
     }
 
     /// First byte not sent yet.
@@ -191,6 +201,7 @@ impl Chain {
         }
         let mut snapshot = SnapshotSend::of(self.log.checkpoint(), attempt);
         snapshot.end = part_max(to.node, cx).min(snapshot.length());
+        self.hold_for(to.node, snapshot.length(), cx);
         self.serving.snapshots.insert(to.node, snapshot);
     }
 
@@ -238,6 +249,7 @@ impl Chain {
             snapshot.hear_again(node, cx);
         }
         snapshot.end = snapshot.length();
+        self.hold_for(node, snapshot.length(), cx);
         self.serving.snapshots.insert(node, snapshot);
     }
 

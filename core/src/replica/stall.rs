@@ -148,8 +148,7 @@ impl Chain {
     }
 
     /// Whether the store here had no space for a while and everything is committed: somebody else
-    /// may be able to take appends. Whoever takes over with a full store commits its first entry
-    /// only where a majority without it has space, so full stores do not hand a chain around.
+    /// may be able to take appends.
     pub(super) fn is_out_of_space(&self, cx: &StepContext<'_>) -> bool {
         let full_since = self.lead.as_ref().and_then(|lead| lead.full_since);
         full_since.is_some_and(|at| cx.now.since(at) >= cx.config.suspicion())

@@ -83,7 +83,8 @@ impl Chain {
     }
 
     /// The voter asked for, or the live one that is furthest; never one that is suspected. One
-    /// that was chosen in this leadership and did not take over comes after all others.
+    /// whose store is full comes after all others, and before those one that was chosen in this
+    /// leadership and did not take over.
     fn transfer_target(&self, to: Option<NodeId>, cx: &StepContext<'_>) -> Option<NodeId> {
         let lead = self.lead.as_ref()?;
         let live = lead.followers.values().filter(|follower| {
@@ -97,11 +98,24 @@ impl Chain {
                 .find(|&node| node == to),
             None => live
                 .max_by_key(|follower| {
-                    let failed = lead.failed_targets.contains(&follower.member.node);
-                    (!failed, follower.acked)
+                    let node = follower.member.node;
+                    let failed = lead.failed_targets.contains(&node);
+                    (!self.is_full_at(node, cx), !failed, follower.acked)
                 })
                 .map(|follower| follower.member.node),
         }
+    }
+
+    /// Whether a peer says that its store has no space: it could not take what is appended.
+    pub(super) fn is_full_at(&self, node: NodeId, cx: &StepContext<'_>) -> bool {
+        let row = cx.liveness.row(node, self.id, self.generation);
+        row.and_then(|row| row.state).is_some_and(|row| row.is_full)
+    }
+
+    /// Whether some member says so.
+    pub(super) fn is_full_anywhere(&self, cx: &StepContext<'_>) -> bool {
+        let mut others = self.lead.iter().flat_map(|lead| lead.followers.keys());
+        others.any(|&node| self.is_full_at(node, cx))
     }
 
     /// Begins a transfer unless one is under way; gives the one that then is.
@@ -253,7 +267,9 @@ impl Chain {
             return;
         }
         if cx.leaving || self.is_out_of_space(cx) {
-            if let Some(target) = self.transfer_target(None, cx) {
+            // Where every store is full a new leader takes no more than this one does.
+            let may_lead = |&target: &NodeId| cx.leaving || !self.is_full_at(target, cx);
+            if let Some(target) = self.transfer_target(None, cx).filter(may_lead) {
                 self.begin_transfer(target, Cause::Chosen, cx);
             }
             return;
@@ -272,7 +288,8 @@ impl Chain {
             .followers
             .get(&pinned)
             .is_some_and(|f| f.acked >= self.commit);
-        if is_early || self.transfer_target(Some(pinned), cx).is_none() {
+        let is_full = self.is_full_at(pinned, cx);
+        if is_early || is_full || self.transfer_target(Some(pinned), cx).is_none() {
             return;
         }
         if !is_level {

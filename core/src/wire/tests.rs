@@ -269,6 +269,7 @@ fn largest_row() -> Row {
             durable: Some(Seq::new(u64::MAX)),
             commit: Seq::new(u64::MAX),
             floor: Seq::ZERO,
+            is_full: true,
         }),
     }
 }

@@ -147,6 +147,7 @@ impl World {
             durable: (source.byte() < 200).then(|| source.seq(Seq::ZERO)),
             commit: source.seq(Seq::ZERO),
             floor: source.seq(Seq::ZERO),
+            is_full: source.byte() < 32,
         };
         let row = Row {
             chain,

@@ -430,6 +430,7 @@ pub(super) fn leads(leader: u64, n: u64, commit: u64) -> RowState {
         durable: Some(Seq::new(commit)),
         commit: Seq::new(commit),
         floor: Seq::ZERO,
+        is_full: false,
     }
 }
 

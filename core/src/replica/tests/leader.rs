@@ -6,6 +6,7 @@ use super::bench::{
 };
 use crate::action::{Action, Note};
 use crate::chain::entry::{Kind, LogPosition};
+use crate::chain::order::StoreError;
 use crate::client::{Answer, Ask, Consistency, Level, Reason};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
@@ -250,31 +251,53 @@ fn whoever_waits_too_long_at_a_leader_is_told_that_nothing_is_known() {
 
 #[test]
 fn a_read_waits_for_a_majority_that_was_asked_after_it() {
-    let mut bench = Start::of(1, &[]).settled().leading();
-    let read = Ask::Read {
-        consistency: Consistency::Linearizable,
-        from: Seq::ZERO,
-        bytes_max: 1 << 10,
-    };
-    // Before an entry of its own epoch is committed a leader does not know what is.
+    let mut bench = Start::of(1, &[1]).settled().leading();
+    let read = linearizable();
+    // Whether the entry of the epoch before is committed this leader does not know.
     assert_eq!(bench.ask(1, read.clone()), []);
     assert_eq!(asked(&mut bench), None);
-    let pull = bench.pull(1, 1, 1);
-    bench.hear(2, 1, pull);
+    let pull = bench.pull(2, 2, 1);
+    bench.hear(2, 2, pull);
     let first = asked(&mut bench).expect("the round is asked");
     bench.ask(2, read);
     let second = asked(&mut bench).expect("a later read is asked for anew");
     assert!(first.attempt.number < second.attempt.number);
     let said = bench.act(|chain, cx| chain.on_confirmed(run(2), &first, cx));
+    let entry = |seq| bench.chain.log().entry(Seq::new(seq)).unwrap().clone();
+    let answer = Answer::Entries {
+        floor: Seq::ZERO,
+        commit: Seq::new(2),
+        entries: [entry(0), entry(1)].into(),
+    };
+    assert_eq!(said, [replied(1, answer.clone())]);
+    let said = bench.act(|chain, cx| chain.on_confirmed(run(3), &second, cx));
+    assert_eq!(said, [replied(2, answer)]);
+}
+
+#[test]
+fn a_leader_that_knows_all_before_its_epoch_to_be_committed_reads_before_it_writes() {
+    let mut start = Start::of(1, &[1]);
+    start.stored_commit = 1;
+    let mut bench = start.settled().elected();
+    bench.done(Err(StoreError::Full));
+    bench.ask(1, linearizable());
+    let confirm = asked(&mut bench).expect("the round is asked");
+    let said = bench.act(|chain, cx| chain.on_confirmed(run(2), &confirm, cx));
     let entries = [bench.chain.log().entry(Seq::ZERO).unwrap().clone()];
     let answer = Answer::Entries {
         floor: Seq::ZERO,
         commit: Seq::new(1),
         entries: entries.into(),
     };
-    assert_eq!(said, [replied(1, answer.clone())]);
-    let said = bench.act(|chain, cx| chain.on_confirmed(run(3), &second, cx));
-    assert_eq!(said, [replied(2, answer)]);
+    assert_eq!(said, [replied(1, answer)]);
+}
+
+fn linearizable() -> Ask {
+    Ask::Read {
+        consistency: Consistency::Linearizable,
+        from: Seq::ZERO,
+        bytes_max: 1 << 10,
+    }
 }
 
 fn asked(bench: &mut Bench) -> Option<Confirm> {

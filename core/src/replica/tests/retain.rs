@@ -3,12 +3,13 @@
 use super::bench::{Bench, Start, behind, chunk, extend, follows, leads, log, payload, row_of};
 use crate::action::Action;
 use crate::chain::order::{Order, StoreError};
+use crate::chain::payload::Payload;
 use crate::client::{Ask, Level};
 use crate::config::Retention;
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::Seq;
-use crate::message::RowState;
+use crate::message::{ReplicaMessage, RowState};
 use crate::time::Wall;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -238,4 +239,79 @@ fn a_follower_learns_the_floor_from_the_row_when_the_chunk_was_lost() {
         Some(3),
         "but not above its own commit"
     );
+}
+
+/// A leader that keeps eight entries and dropped some, which sent follower 3 its checkpoint.
+fn waited_for() -> Bench {
+    let mut bench = leading(by_count(8));
+    append_durably(&mut bench, 8);
+    commit(&mut bench, 1);
+    bench.done(Ok(()));
+    assert_eq!(bench.chain.log().floor(), Seq::new(3));
+    let mut pull = bench.pull(3, 0, 1);
+    if let ReplicaMessage::Pull { since, .. } = &mut pull {
+        since.end = Seq::ZERO;
+    }
+    bench.hear(3, 1, pull);
+    bench
+}
+
+/// So many entries are appended and committed; the floor that is written then, if one is.
+fn floor_after(bench: &mut Bench, entries: u64, number: u64) -> Option<u64> {
+    append_durably(bench, entries);
+    let floor = floor_of(commit(bench, number).last());
+    if floor.is_some() {
+        bench.done(Ok(()));
+    }
+    floor
+}
+
+#[test]
+fn the_floor_waits_for_a_member_that_was_sent_a_checkpoint() {
+    let mut bench = waited_for();
+    assert_eq!(floor_after(&mut bench, 20, 2), None);
+    let pull = bench.pull(7, 7, 2);
+    bench.hear(3, 1, pull);
+    assert_eq!(floor_after(&mut bench, 1, 3), None, "not for so little");
+    let pull = bench.pull(13, 13, 3);
+    assert_eq!(floor_of(bench.hear(3, 1, pull).last()), Some(13));
+    bench.done(Ok(()));
+    let pull = bench.pull(26, 26, 4);
+    assert_eq!(floor_of(bench.hear(3, 1, pull).last()), Some(24));
+    bench.done(Ok(()));
+    assert_eq!(floor_after(&mut bench, 8, 4), Some(32), "it is level");
+}
+
+#[test]
+fn the_floor_waits_for_nobody_who_comes_no_nearer() {
+    let mut bench = waited_for();
+    assert_eq!(floor_after(&mut bench, 20, 2), None);
+    pass(&mut bench, 60_001);
+    assert_eq!(row_of(&bench).floor, Seq::new(23));
+}
+
+#[test]
+fn the_floor_waits_for_nobody_while_a_store_is_full() {
+    let mut bench = waited_for();
+    assert_eq!(floor_after(&mut bench, 20, 2), None);
+    let full = RowState {
+        is_full: true,
+        ..follows(1)
+    };
+    assert_eq!(floor_of(bench.row(2, full).last()), Some(23));
+}
+
+#[test]
+fn the_floor_waits_only_as_long_as_there_is_room() {
+    let mut bench = waited_for();
+    for ticket in 0..20 {
+        let append = Ask::Append {
+            level: Level::Committed,
+            request: None,
+            payload: Payload::new(alloc::vec![0; 64 << 10].into()),
+        };
+        bench.ask(ticket, append);
+        bench.done(Ok(()));
+    }
+    assert_eq!(floor_of(commit(&mut bench, 2).last()), Some(23));
 }

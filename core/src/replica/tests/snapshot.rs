@@ -6,7 +6,7 @@ use crate::chain::entry::{Kind, LogPosition};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
-use crate::id::{Attempt, PullNumber, Seq};
+use crate::id::{Attempt, NodeId, PullNumber, Seq};
 use crate::message::ReplicaMessage;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -121,21 +121,8 @@ fn parts_that_come_are_progress() {
 
 #[test]
 fn a_checkpoint_waits_for_the_bandwidth_budget() {
-    let mut bench = start(600).settled().leading();
-    let checkpoint = large(&bench);
-    bench.chain.log.reset(Arc::new(checkpoint.clone()));
-    let pull = ReplicaMessage::Pull {
-        since: LogPosition {
-            end: Seq::ZERO,
-            ..checkpoint.floor
-        },
-        durable: Some(Seq::ZERO),
-        attempt: attempt(9),
-        number: PullNumber::new(1),
-    };
-    let sent = parts(&checkpoint, attempt(9));
+    let (mut bench, checkpoint, sent) = sending(600);
     let send = |bench: &Bench, at: usize| -> [Action; 1] { [bench.said(2, sent[at].clone())] };
-    assert_eq!(bench.hear(2, 2, pull), send(&bench, 0));
     assert_eq!(bench.settle(), [], "the rest has to be asked for");
     // The floor rises meanwhile, and what was begun is still there.
     let mut later = checkpoint.clone();
@@ -155,4 +142,57 @@ fn a_checkpoint_waits_for_the_bandwidth_budget() {
     let unknown = rest(&large(&Start::of(2, &[]).build()), attempt(9), 5_000);
     assert_eq!(bench.hear(2, 2, unknown), []);
     assert_eq!(bench.count(Count::StaleAnswer), 1);
+}
+
+/// A leader whose log is only `checkpoint`, which sent follower 2 its first part.
+fn sending(bandwidth_bytes_per_s: u64) -> (Bench, Checkpoint, Vec<ReplicaMessage>) {
+    let mut bench = start(bandwidth_bytes_per_s).settled().leading();
+    let checkpoint = large(&bench);
+    bench.chain.log.reset(Arc::new(checkpoint.clone()));
+    let pull = ReplicaMessage::Pull {
+        since: LogPosition {
+            end: Seq::ZERO,
+            ..checkpoint.floor
+        },
+        durable: Some(Seq::ZERO),
+        attempt: attempt(9),
+        number: PullNumber::new(1),
+    };
+    let sent = parts(&checkpoint, attempt(9));
+    assert_eq!(bench.hear(2, 2, pull), [bench.said(2, sent[0].clone())]);
+    (bench, checkpoint, sent)
+}
+
+#[test]
+fn parts_that_a_link_lost_leave_again_when_it_is_up() {
+    let (mut bench, checkpoint, sent) = sending(1 << 20);
+    let rest = rest(&checkpoint, attempt(9), 512);
+    let both = [1, 2].map(|at: usize| bench.said(2, sent[at].clone()));
+    assert_eq!(bench.hear(2, 2, rest), both);
+    let follower = NodeId::new(2);
+    bench.liveness.set_link(follower, false);
+    bench.windows.clear(follower);
+    assert_eq!(bench.settle(), []);
+    bench.liveness.set_link(follower, true);
+    let said = bench.act(|chain, _| chain.serve_anew(follower));
+    assert_eq!(said, both, "and not what is known to be there");
+}
+
+#[test]
+fn what_came_of_a_checkpoint_is_kept_for_the_next_leader() {
+    let mut bench = start(1 << 20).settled().following(2, 2);
+    let checkpoint = large(&bench);
+    for part in &parts(&checkpoint, bench.attempt())[..2] {
+        bench.hear(2, 2, part.clone());
+    }
+    let mut bench = bench.following(3, 3);
+    // Until it shows that it has the same one, it is only asked for entries.
+    bench.act(|chain, cx| chain.on_pull_due(cx));
+    let attempt = bench.attempt();
+    let sent = parts(&checkpoint, attempt);
+    let said = bench.hear(3, 3, sent[0].clone());
+    assert_eq!(said, [bench.said(3, rest(&checkpoint, attempt, 1_024))]);
+    let said = bench.hear(3, 3, sent[2].clone());
+    let order = Order::Reset(Arc::new(checkpoint));
+    assert_eq!(said, [bench.ordered(order)]);
 }

@@ -2,11 +2,12 @@
 
 use super::bench::{Bench, Start, follows, leads, led, payload};
 use crate::action::Action;
+use crate::chain::order::StoreError;
 use crate::client::{Ask, Level};
 use crate::count::Count;
 use crate::deadline::Kind;
 use crate::id::NodeId;
-use crate::message::{Body, Purpose, ReplicaMessage, Round};
+use crate::message::{Body, Purpose, ReplicaMessage, Round, RowState};
 use crate::replica::role::Role;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -148,4 +149,35 @@ fn who_leads_next_knows_who_led_in_vain() {
     bench.hear(1, 2, now(&[1, 2], 12_000));
     assert_eq!(bench.chain.stall.tried().len(), 2);
     assert_eq!(bench.chain.stall.pause_ms(), 12_000);
+}
+
+/// A row of a follower that says whether its store is full.
+fn full_row(is_full: bool) -> RowState {
+    RowState {
+        is_full,
+        ..follows(1)
+    }
+}
+
+#[test]
+fn a_full_leader_hands_over_to_nobody_who_is_full_as_well() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    for peer in [2, 3] {
+        let pull = bench.pull(1, 1, 1);
+        bench.hear(peer, 1, pull);
+    }
+    bench.act(|chain, _| chain.on_seal_due());
+    bench.done(Err(StoreError::Full));
+    let mut say = |is_full: [bool; 2], heartbeats: u32| {
+        let mut said = Vec::new();
+        for _ in 0..heartbeats {
+            bench.pass(Duration::from_millis(500));
+            bench.row(2, full_row(is_full[0]));
+            bench.row(3, full_row(is_full[1]));
+            said.extend(bench.act(|chain, cx| chain.consider_transfer(cx)));
+        }
+        targets(&said)
+    };
+    assert_eq!(say([true, true], 8), []);
+    assert_eq!(say([true, false], 1), [(3, Vec::new(), 0)]);
 }

@@ -136,6 +136,7 @@ pub(super) fn heartbeat() -> Heartbeat {
         durable: Some(Seq::new(12)),
         commit: Seq::new(11),
         floor: Seq::new(3),
+        is_full: true,
     };
     let row = |state| Row {
         chain: ChainId::of("orders"),

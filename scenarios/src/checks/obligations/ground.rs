@@ -24,6 +24,9 @@ const ROOM: u64 = 64 << 10;
 pub(in crate::checks) struct Ground {
     heartbeat: Duration,
     nodes: usize,
+    /// Since when each node runs as it should, whether or not its disk has room.
+    awake: Vec<Option<Instant>>,
+    /// The same with room.
     fit: Vec<Option<Instant>>,
     /// Since when small messages travel in time, for each pair of nodes.
     works: Vec<Option<Instant>>,
@@ -48,6 +51,7 @@ impl Ground {
         Self {
             heartbeat,
             nodes,
+            awake: vec![None; nodes],
             fit: vec![None; nodes],
             works: vec![None; nodes * nodes],
             carries: vec![None; nodes * nodes],
@@ -60,7 +64,9 @@ impl Ground {
         let at = view.at();
         let mut broken = Vec::new();
         for node in view.nodes() {
-            let is_fit = self.is_fit(view, node);
+            let is_awake = self.is_awake(view, node);
+            let is_fit = is_awake && has_room(view, node);
+            note(&mut self.awake[node.at()], is_awake, at);
             if note(&mut self.fit[node.at()], is_fit, at) {
                 broken.push(node);
             }
@@ -83,8 +89,8 @@ impl Ground {
         broken
     }
 
-    /// Whether a node runs, its clocks do, and its disk has room and is fast enough.
-    fn is_fit(&self, view: View<'_, Host>, node: NodeIndex) -> bool {
+    /// Whether a node runs, its clocks do, and its disk is fast enough.
+    fn is_awake(&self, view: View<'_, Host>, node: NodeIndex) -> bool {
         let runs = view.node(node).is_some_and(|host| host.node().is_some());
         if !runs || view.is_paused(node) || self.leaving[node.at()] {
             return false;
@@ -95,18 +101,19 @@ impl Ground {
             && clock.late() * 2 < self.heartbeat;
         // What is queued was begun while the disk was slower, perhaps.
         let sync = disk.queued.max(Duration::from_micros(disk.us_max));
-        let has_room = !disk.is_full && disk.room.is_none_or(|bytes| bytes >= ROOM);
-        in_time && has_room && !disk.sync_fails && sync < self.heartbeat
+        in_time && !disk.sync_fails && sync < self.heartbeat
     }
 
     /// The clocks of a node leapt, which no waiting peer can tell from silence.
     pub(super) fn leapt(&mut self, node: NodeIndex) {
+        self.awake[node.at()] = None;
         self.fit[node.at()] = None;
     }
 
     /// A node was told to hand over what it leads: it seeks leadership no more.
     pub(super) fn leaves(&mut self, node: NodeIndex) {
         self.leaving[node.at()] = true;
+        self.awake[node.at()] = None;
         self.fit[node.at()] = None;
     }
 
@@ -115,23 +122,28 @@ impl Ground {
         self.leaving[node.at()] = false;
     }
 
-    /// Since when a node is fit.
-    pub(super) fn fit(&self, node: NodeIndex) -> Option<Instant> {
-        self.fit[node.at()]
-    }
-
     /// Since when two nodes work with each other, both being fit.
     pub(super) fn works(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
-        self.both(&self.works, one, two)
+        self.both((&self.fit, &self.works), one, two)
+    }
+
+    /// Since when two nodes hear each other in time, whether or not their disks have room.
+    pub(super) fn hears(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
+        self.both((&self.awake, &self.works), one, two)
     }
 
     /// Since when whatever two nodes send each other arrives at last, both being fit.
     pub(super) fn carries(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
-        self.both(&self.carries, one, two)
+        self.both((&self.fit, &self.carries), one, two)
     }
 
-    fn both(&self, links: &[Option<Instant>], one: NodeIndex, two: NodeIndex) -> Option<Instant> {
-        let fit = self.fit(one)?.max(self.fit(two)?);
+    fn both(
+        &self,
+        (nodes, links): (&[Option<Instant>], &[Option<Instant>]),
+        one: NodeIndex,
+        two: NodeIndex,
+    ) -> Option<Instant> {
+        let fit = nodes[one.at()]?.max(nodes[two.at()]?);
         if one == two {
             return Some(fit);
         }
@@ -225,6 +237,12 @@ impl Ground {
         };
         voters.iter().filter(strange).count() as u32
     }
+}
+
+/// Whether the disk of a node has room for what comes.
+fn has_room(view: View<'_, Host>, node: NodeIndex) -> bool {
+    let disk = view.medium(node);
+    !disk.is_full && disk.room.is_none_or(|bytes| bytes >= ROOM)
 }
 
 /// Notes whether something holds; whether it just ceased to.

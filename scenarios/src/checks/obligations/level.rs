@@ -1,5 +1,9 @@
 //! *level*: a member that works with the leader, which does not change, has the leader's log
-//! within three times the time that the bytes take, and ten seconds.
+//! within ten seconds, three times what the bytes take that it lacked, and one and a half times
+//! what those take that were appended since.
+//!
+//! What is appended counts for less than what it lacked, or a load of a third of what the link
+//! carries would put off the end for ever.
 
 use super::{Facts, allowed, names};
 use meshos_sim::check::obligation::Monitor;
@@ -27,7 +31,16 @@ pub struct Level {
 pub struct Load {
     /// Since when the member is behind under this leader.
     pub since: Instant,
-    /// Bytes over its own link.
+    /// What it lacked then.
+    pub lacked: Bulk,
+    /// What was appended since.
+    pub appended: Bulk,
+}
+
+/// Bytes that have to cross.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bulk {
+    /// Bytes over the member's own link.
     pub bytes: u64,
     /// Bytes that leave the leader for everybody, this member included.
     pub budget: u64,
@@ -55,15 +68,19 @@ impl Default for Level {
     }
 }
 
-/// Three times what a load takes.
+/// Three times what a member lacked takes, and one and a half times what was appended since.
 pub fn crossing(load: Load, speed: Speed) -> Duration {
+    3 * takes(load.lacked, speed) + 3 * takes(load.appended, speed) / 2
+}
+
+fn takes(bulk: Bulk, speed: Speed) -> Duration {
     let link = speed
         .link_per_ms
-        .map_or(0, |per_ms| load.bytes / per_ms.max(1));
-    let budget = load.budget / speed.budget_per_ms.max(1);
-    let messages = u32::try_from(load.messages).unwrap_or(u32::MAX);
+        .map_or(0, |per_ms| bulk.bytes / per_ms.max(1));
+    let budget = bulk.budget / speed.budget_per_ms.max(1);
+    let messages = u32::try_from(bulk.messages).unwrap_or(u32::MAX);
     let trips = speed.trip.saturating_mul(messages);
-    3 * (Duration::from_millis(link.saturating_add(budget)).saturating_add(trips))
+    Duration::from_millis(link.saturating_add(budget)).saturating_add(trips)
 }
 
 impl Level {
@@ -78,18 +95,26 @@ impl Level {
         self.loads.get(&laggard).copied()
     }
 
-    /// What a member lacks has grown by `more`; the first time that is all it lacks.
-    pub fn grow(&mut self, laggard: Laggard, more: Load) -> Load {
-        let load = self.loads.entry(laggard).or_insert(Load {
-            since: more.since,
-            bytes: 0,
-            budget: 0,
-            messages: 0,
-        });
-        load.bytes += more.bytes;
-        load.budget += more.budget;
-        load.messages += more.messages;
-        *load
+    /// A member begins to be behind, and lacks so much.
+    pub fn begin(&mut self, laggard: Laggard, since: Instant, lacked: Bulk) -> Load {
+        let appended = Bulk::default();
+        *self.loads.entry(laggard).or_insert(Load {
+            since,
+            lacked,
+            appended,
+        })
+    }
+
+    /// So much was appended while the member was behind since `load`.
+    pub fn grow(&mut self, laggard: Laggard, load: Load, more: Bulk) -> Load {
+        let appended = Bulk {
+            bytes: load.appended.bytes + more.bytes,
+            budget: load.appended.budget + more.budget,
+            messages: load.appended.messages + more.messages,
+        };
+        let load = Load { appended, ..load };
+        self.loads.insert(laggard, load);
+        load
     }
 
     /// The member has what its leader has.
@@ -119,11 +144,12 @@ impl Level {
         self.owed.hold(laggard, load.since, bound);
         let tell = |(_, n, member): &Laggard| {
             format!(
-                "{} hears the leader of epoch {n} of chain {:?} and is heard by it, {} bytes had \
-                 to cross, and it is not level",
+                "{} hears the leader of epoch {n} of chain {:?} and is heard by it, lacked {} \
+                 bytes, {} were appended since, and it is not level",
                 names(&[*member]),
                 facts.chain,
-                load.bytes
+                load.lacked.bytes,
+                load.appended.bytes
             )
         };
         self.owed.judge(facts.at, tell)

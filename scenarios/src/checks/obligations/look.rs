@@ -37,6 +37,13 @@ impl<'a> Scene<'a> {
         Some((leader, self.replicas[leader]?))
     }
 
+    /// Whether a replica holds the committed prefix that ends at `tip`. What lies below its floor
+    /// it holds by its checkpoint, though that can no longer be told entry by entry.
+    pub(super) fn is_level(&self, voter: usize, tip: LogPosition) -> bool {
+        let is_below = |chain: &Chain| chain.log().floor() >= tip.end;
+        self.replicas[voter].is_some_and(is_below) || self.holds(voter, tip)
+    }
+
     /// Whether a replica holds the prefix that ends at `tip`.
     pub(super) fn holds(&self, voter: usize, tip: LogPosition) -> bool {
         let holds = |chain: &Chain| self.chain.truth.holds(chain.log().tip(), tip) == Some(true);
@@ -146,7 +153,7 @@ impl Obligations {
             return Ok(());
         }
         let settled = duty.committed.front().copied();
-        let is_level = settled.is_some_and(|tip| scene.holds(voter, tip));
+        let is_level = settled.is_some_and(|tip| scene.is_level(voter, tip));
         let leader = scene.led.map(|leader| duty.voters[leader]);
         if !is_level || !self.known.may_lead(scene, voter, leader) {
             self.pinned.release(scene.place);

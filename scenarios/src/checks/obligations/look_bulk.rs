@@ -2,7 +2,7 @@
 
 use super::fair_share::Share;
 use super::ground::Ground;
-use super::level::{Load, Speed};
+use super::level::{Bulk, Speed};
 use super::look::Scene;
 use super::missing::{cost, missing};
 use super::retains::{self, Kept};
@@ -47,17 +47,23 @@ impl Obligations {
             }
             let settled = duty.committed.front();
             let Some(behind) = scene.replicas[voter]
-                .filter(|_| settled.is_some_and(|tip| !scene.holds(voter, *tip)))
+                .filter(|_| settled.is_some_and(|tip| !scene.is_level(voter, *tip)))
             else {
                 self.level.level(laggard);
                 continue;
             };
-            let bytes = match begun {
-                None => missing(&scene.chain.truth, ahead, behind),
-                Some(_) => duty.appended(ahead) + duty.checkpoint(ahead, behind),
+            let load = match begun {
+                None => {
+                    let bytes = missing(&scene.chain.truth, ahead, behind);
+                    let bulk = self.known.bulk(duty.voters[leader], bytes);
+                    self.level.begin(laggard, scene.at(), bulk)
+                }
+                Some(load) => {
+                    let bytes = duty.appended(ahead);
+                    let bulk = self.known.bulk(duty.voters[leader], bytes);
+                    self.level.grow(laggard, load, bulk)
+                }
             };
-            let more = self.known.load(scene, duty.voters[leader], bytes);
-            let load = self.level.grow(laggard, more);
             let speed = self.known.speed(scene, (duty.voters[leader], node));
             let facts = self.known.facts(scene, &[duty.voters[leader], node]);
             self.level.hold(laggard, load, speed, facts)?;
@@ -108,10 +114,11 @@ impl Obligations {
             return Ok(());
         }
         self.look_at_drops(scene)?;
+        let may_retain = self.known.may_retain(scene);
         let duty = &self.known.duties[place];
         for (voter, &node) in duty.voters.iter().enumerate() {
             let replica = scene.replicas[voter];
-            let Some(replica) = replica.filter(|_| self.known.may_retain(scene, voter)) else {
+            let Some(replica) = replica.filter(|_| may_retain) else {
                 self.retains.release(place, node);
                 continue;
             };
@@ -214,10 +221,9 @@ impl Known {
     }
 
     /// What `bytes` for one follower mean to its leader, which has others to serve as well.
-    fn load(&self, scene: &Scene<'_>, leader: NodeIndex, bytes: u64) -> Load {
+    fn bulk(&self, leader: NodeIndex, bytes: u64) -> Bulk {
         let message = u64::from(self.message_bytes.0 / 2).max(1);
-        Load {
-            since: scene.at(),
+        Bulk {
             bytes,
             budget: bytes.saturating_mul(self.streams[leader.at()].max(1)),
             messages: bytes.div_ceil(message),
@@ -244,8 +250,8 @@ impl Known {
         }
     }
 
-    /// Whether a replica is level with a leader that has committed its tail and hears all voters.
-    fn may_retain(&self, scene: &Scene<'_>, voter: usize) -> bool {
+    /// Whether all voters are level with a leader that has committed its tail and hears them.
+    fn may_retain(&self, scene: &Scene<'_>) -> bool {
         let duty = &self.duties[scene.place];
         let Some((leader, chain)) = scene.leader() else {
             return false;
@@ -256,10 +262,10 @@ impl Known {
             && duty.voters.iter().all(hears)
             && before.is_some_and(|end| chain.commit() >= end)
             && duty.committed.len() == TRAIL
-            && duty
-                .committed
-                .front()
-                .is_some_and(|tip| scene.holds(voter, *tip))
+            && duty.committed.front().is_some_and(|tip| {
+                // For a member that lags its leader keeps for a while what it lacks.
+                (0..duty.voters.len()).all(|voter| scene.is_level(voter, *tip))
+            })
     }
 
     fn kept(&self, scene: &Scene<'_>, replica: &Chain) -> Kept {
@@ -297,20 +303,10 @@ impl Duty {
         cost(ahead, from)
     }
 
-    /// Bytes of the checkpoint that a member needs because the floor has risen above its log.
-    fn checkpoint(&self, ahead: &Chain, behind: &Chain) -> u64 {
-        let floor = ahead.log().floor();
-        match self.leader_floor < floor && behind.log().end() < floor {
-            true => super::missing::checkpoint_bytes(ahead),
-            false => 0,
-        }
-    }
-
     /// Keeps what the next look compares with.
     pub(super) fn remember(&mut self, scene: &Scene<'_>) {
         let leader = scene.leader().map(|(_, chain)| chain);
         self.leader_end = leader.map(|chain| (chain.epoch().n, chain.log().end()));
-        self.leader_floor = leader.map_or(Seq::ZERO, |chain| chain.log().floor());
         let ends = scene
             .replicas
             .iter()

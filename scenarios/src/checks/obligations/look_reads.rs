@@ -84,7 +84,7 @@ impl Known {
         let (lead, n) = (duty.voters[leader], chain.epoch().n);
         let holds = |from: Option<Instant>| from.is_some_and(|from| from <= since);
         let reaches = |other: usize| {
-            holds(duty.sound[other]) && holds(self.ground.works(lead, duty.voters[other]))
+            holds(duty.sound[other]) && holds(self.ground.hears(lead, duty.voters[other]))
         };
         let follows = |other: usize| {
             scene.replicas[other].is_some_and(|chain: &Chain| {
@@ -96,13 +96,17 @@ impl Known {
         let is_level = duty
             .committed
             .front()
-            .is_some_and(|tip| scene.holds(voter, *tip));
+            .is_some_and(|tip| scene.is_level(voter, *tip));
+        // What is before its own entries the leader has to know to be committed, and entries of
+        // its own are committed by itself. Neither takes room on a disk.
+        let next = chain.log().entry(chain.commit());
+        let knows_all = next.is_none_or(|next| next.epoch.n == n);
         let may = self.reads_in_time
             && is_level
             && reaches(voter)
             && follows(voter)
             && duty.following[voter].is_some_and(|(_, from)| from <= since)
-            && scene.chain.truth.committed().epoch.n == n
+            && knows_all
             && contacts.count() >= duty.majority;
         may.then_some((lead, n))
     }

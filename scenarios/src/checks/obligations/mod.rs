@@ -95,7 +95,6 @@ struct Duty {
     ends: VecDeque<Seq>,
     /// Where the log of the leader ended at the last look, with the number of its epoch.
     leader_end: Option<(u64, Seq)>,
-    leader_floor: Seq,
     class: Class,
     retention: Retention,
     /// The floor of each voter at the last look.
@@ -166,7 +165,6 @@ impl Obligations {
                     committed: VecDeque::new(),
                     ends: VecDeque::new(),
                     leader_end: None,
-                    leader_floor: Seq::ZERO,
                     class: draft.class,
                     retention: draft.retention,
                     floors: vec![Seq::ZERO; voters.len()],

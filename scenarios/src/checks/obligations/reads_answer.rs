@@ -1,6 +1,6 @@
-//! *reads-answer*: a linearizable read at a level node that works with a leader of M voters, of
-//! whose epoch an entry is committed, is answered with the value within five seconds. `Unknown`
-//! is no answer.
+//! *reads-answer*: a linearizable read at a level node that works with a leader of M voters, which
+//! knows all before its epoch to be committed, is answered with the value within five seconds,
+//! whether or not disks have room. `Unknown` is no answer.
 
 use super::{Facts, names};
 use meshos_core::client::{Answer, Reason};
@@ -105,7 +105,7 @@ impl ReadsAnswer {
                 let text = format!(
                     "{} answers a linearizable read of chain {:?} with {answer:?} after {} ms, \
                      though it is level and works with the leader, {}, which works with a \
-                     majority and has committed in its epoch",
+                     majority and knows all before its epoch to be committed",
                     names(&[read.node]),
                     facts.chain,
                     facts.at.since(read.at).as_millis(),

@@ -1,5 +1,5 @@
-//! *retains*: the bounds of count, bytes and age are met in steps, idle or busy, by a replica that
-//! can write a checkpoint, is level, and whose leader has committed its tail and hears all voters;
+//! *retains*: the bounds of count, bytes and age are met in steps, idle or busy, while all voters are
+//! sound and level with a leader that has committed its tail and hears them;
 //! and nothing is dropped for its age that is younger.
 
 use super::{Facts, allowed, names};
