@@ -46,6 +46,8 @@ counts! {
     StaleHeartbeat,
     /// A chunk answered an older request than the present one, and was taken.
     ChunkLate,
+    /// A chunk that came before what it follows was taken once that was there.
+    ChunkEarly,
     /// A member waits for what may still be on its way, so it is not sent again.
     StillUnderWay,
     /// What should have come long ago was sent again.

@@ -296,6 +296,7 @@ fn reach(count: Count) {
         Count::Expired => reached!("entries dropped by age"),
         Count::RetainedFirst => reached!("retention before entries that wait"),
         Count::ChunkLate => reached!("late chunk of an older request taken"),
+        Count::ChunkEarly => reached!("chunk that overtook another one taken"),
         Count::StillUnderWay => reached!("bulk that may be on its way not sent again"),
         Count::SentAgain => reached!("bulk that should have come sent again"),
         Count::TransferFailed => reached!("another node than the target of a transfer elected"),

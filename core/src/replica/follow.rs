@@ -1,6 +1,7 @@
 //! The follower's side of replication: pulls, chunks and conflicts.
 
 use super::helper::Help;
+use super::overtake::{Chunk, Overtaken};
 use super::patience::Patience;
 use super::role::Role;
 use super::snapshot::SnapshotReceive;
@@ -31,6 +32,7 @@ pub(super) struct Follow {
     is_repeated: bool,
     /// End of the furthest chunk of the stream that was seen, taken or not.
     pub(super) seen: Seq,
+    pub(super) overtaken: Overtaken,
     number: PullNumber,
     pub(super) patience: Patience,
     /// The retention floor that the leader shipped.
@@ -50,6 +52,7 @@ impl Follow {
             reported: None,
             is_repeated: false,
             seen: end,
+            overtaken: Overtaken::default(),
             number: PullNumber::new(0),
             patience: Patience::default(),
             floor: Seq::ZERO,
@@ -80,6 +83,7 @@ impl Follow {
         self.is_repeated = false;
         self.patience = Patience::default();
         self.seen = end;
+        self.overtaken.clear();
         self.help = Help::default();
         if let Some(receiving) = &mut self.receiving {
             receiving.ask_again();
@@ -134,9 +138,14 @@ impl Chain {
         let heartbeat = cx.config.heartbeat();
         self.follow.patience.begin(cx.now);
         if self.follow.next < self.follow.seen || self.follow.has_gap() {
-            let span = self.follow.patience.wait(heartbeat / 32, heartbeat);
-            cx.deadlines
-                .arm_by(self.index, Kind::Pull, cx.now.after(span));
+            let first = self.follow.overtaken.patience(heartbeat);
+            let span = self.follow.patience.wait(first, heartbeat);
+            let receiving = self.follow.receiving.as_ref();
+            let at = (self.follow.next, receiving.map_or(0, SnapshotReceive::end));
+            let stream = self.follow.stream;
+            let since = self.follow.overtaken.open(at, stream, cx.now);
+            let at = since.after(span).max(cx.now);
+            cx.deadlines.arm(self.index, Kind::Pull, at);
         } else {
             let span = self.follow.patience.wait(heartbeat, heartbeat);
             cx.deadlines.arm(self.index, Kind::Pull, cx.now.after(span));
@@ -166,6 +175,7 @@ impl Chain {
             self.ask_anew();
         } else if self.follow.has_gap() {
             self.follow.patience.ask_again();
+            self.follow.overtaken.ask_again(cx.now);
             self.request_snapshot_again(cx);
             self.expect_progress(cx);
         } else if self.follow.is_receiving() {
@@ -226,33 +236,15 @@ impl Chain {
         self.follow.stream == Some(attempt)
     }
 
-    /// Entries of the leader, behind a predecessor that has to be ours. Which request they answer
-    /// does not matter: in its epoch a leader only appends, so however late they come they are what
-    /// it would send now.
-    pub(super) fn on_chunk(
-        &mut self,
-        attempt: Attempt,
-        since: LogPosition,
-        entries: &Entries,
-        (commit, floor): (Seq, Seq),
-        cx: &mut StepContext<'_>,
-    ) {
-        if self.is_resetting() {
-            return cx.count(Count::StaleAnswer);
-        }
-        let (is_live, is_ours) = (
-            self.is_live(attempt),
-            self.log.position_at(since.end) == Some(since),
-        );
-        if !is_live && (!is_ours || entries.is_empty()) {
-            return cx.count(Count::StaleAnswer);
-        }
-        let end = Seq::new(since.end.get().saturating_add(entries.len() as u64));
-        if !is_ours {
-            cx.count(Count::ChunkGap);
-            self.follow.seen = self.follow.seen.max(end);
-            return self.expect_progress(cx);
-        }
+    /// Takes a chunk whose predecessor is here.
+    pub(super) fn take_chunk(&mut self, chunk: Chunk, cx: &mut StepContext<'_>) {
+        let is_live = self.is_live(chunk.attempt);
+        let Chunk {
+            attempt,
+            since,
+            ref entries,
+            told: (commit, floor),
+        } = chunk;
         if !self.is_sound(since, entries, cx) {
             return cx.count(Count::ChunkUnsound);
         }
@@ -276,6 +268,10 @@ impl Chain {
             self.follow.reported = None;
         }
         self.follow.is_repeated = !is_news;
+        if end > self.follow.next {
+            let next = self.follow.next;
+            self.follow.overtaken.close(next, attempt, cx.now);
+        }
         self.follow.next = self.follow.next.max(end).min(self.log.end());
         self.follow.shared = self.follow.shared.max(self.follow.next);
         self.verified = self.verified.max(end);

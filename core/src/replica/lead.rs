@@ -171,6 +171,13 @@ impl Stream {
         self.is_missing = self.next > self.heard.0;
     }
 
+    /// Whether nothing is heard any more of a member that was sent something: all of it should have
+    /// arrived long ago.
+    pub(super) fn is_abandoned(&self, node: NodeId, cx: &StepContext<'_>) -> bool {
+        let due = cx.windows.overdue_at(node, self.attempt);
+        self.next > self.heard.1 && due.is_none()
+    }
+
     /// Sends again what the member misses; until it is due, when to look again.
     pub(super) fn send_missing(
         &mut self,

@@ -19,6 +19,7 @@ mod hold;
 mod lead;
 pub mod log;
 mod merge;
+mod overtake;
 mod patience;
 mod read;
 mod repair;
@@ -263,9 +264,11 @@ impl Chain {
             self.raise_floor(cx);
             self.look_after_forwards(cx);
             self.answer_reads(cx);
-            self.tell_commit(cx);
         }
         self.want_turns(cx);
+        if self.fault.is_none() {
+            self.tell_commit(cx);
+        }
     }
 
     /// Builds everything else that is due from the present state.
@@ -355,6 +358,7 @@ impl Chain {
     pub(crate) fn redact(&mut self) {
         self.log.redact();
         self.writer.redact();
+        self.follow.overtaken.redact();
     }
 }
 

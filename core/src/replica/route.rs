@@ -1,6 +1,7 @@
 //! Messages and rows of one chain: who may say what, and which epochs are adopted (R1, D13d, D23).
 
 use super::election::VoteRequest;
+use super::overtake::Chunk;
 use super::role::Role;
 use super::{Chain, StepContext, same_member};
 use crate::count::Count;
@@ -102,7 +103,13 @@ impl Chain {
                 floor,
             } => {
                 if self.hears_leader(from, message, cx) {
-                    self.on_chunk(*attempt, *since, entries, (*commit, *floor), cx);
+                    let chunk = Chunk {
+                        attempt: *attempt,
+                        since: *since,
+                        entries: entries.clone(),
+                        told: (*commit, *floor),
+                    };
+                    self.on_chunk(chunk, cx);
                 }
             }
             &ReplicaMessage::Conflict {

@@ -271,6 +271,13 @@ impl Chain {
         else {
             return Turn::Nothing;
         };
+        if let Errand::CatchUp { stream, .. } = errand
+            && stream.is_abandoned(node, cx)
+        {
+            // Whoever does not say what arrived asks somebody else by now.
+            self.serving.drop_errand(node, cx);
+            return Turn::Nothing;
+        }
         if !cx.windows.has_room(node, bytes_max, cx.now) {
             return Turn::NoRoom;
         }

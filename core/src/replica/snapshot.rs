@@ -32,7 +32,7 @@ pub(super) struct SnapshotReceive {
 
 impl SnapshotReceive {
     /// End of what is there without a gap.
-    fn end(&self) -> u32 {
+    pub(super) fn end(&self) -> u32 {
         let mut end = 0;
         for (&offset, part) in &self.parts {
             if offset != end {

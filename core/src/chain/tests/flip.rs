@@ -454,3 +454,40 @@ fn a_lost_identity_names_both_places() {
         assert!(text.contains("identity.b, offset 0: expected"), "{text}");
     }
 }
+
+#[test]
+fn a_flip_in_the_seal_that_ends_a_segment_is_damage_though_no_entry_is_lost() {
+    let mut disk = Disk::default();
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
+    let (mut layout, mut model) = (boot(&mut disk).layout, Model::new());
+    let mut perform = |disk: &mut Disk, layout: &mut Layout, order: Order| {
+        disk.perform(&layout.perform(chain(), GENERATION, &order));
+        model.apply(&order);
+        model.clone()
+    };
+    let first = data(&Model::new(), Bytes::from_static(b"first"));
+    let model = perform(&mut disk, &mut layout, first);
+    let segment = |disk: &Disk| {
+        let files = disk.files();
+        let (name, bytes) = files
+            .iter()
+            .find(|(name, _)| name.contains("segment"))
+            .unwrap();
+        (name.clone(), bytes.len())
+    };
+    let (name, from) = segment(&disk);
+    perform(&mut disk, &mut layout, Order::Append(Arc::from([])));
+    let (_, end) = segment(&disk);
+    assert!(from < end, "the seal is a record of its own");
+    layout = boot(&mut disk).layout;
+    let model = perform(
+        &mut disk,
+        &mut layout,
+        data(&model, Bytes::from_static(b"next")),
+    );
+    for offset in from..end {
+        let recovered = recover(&flipped(&disk.files(), &name, offset), &LIMITS, RUN).unwrap();
+        assert_eq!(recovered.boot.images[0].slots, model.image().slots);
+        assert_eq!(recovered.damage.len(), 1);
+    }
+}

@@ -512,3 +512,25 @@ fn a_leader_that_lacks_what_is_committed_here_contradicts_it() {
         assert_eq!(bench.chain.commit(), Seq::new(3));
     }
 }
+
+#[test]
+fn a_chunk_that_overtook_another_one_waits_for_it() {
+    let entries = log(&[1, 1, 1, 1, 1, 1, 1]);
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let heartbeat = bench.config.heartbeat();
+    let due = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Timer::Pull);
+    let stream = bench.attempt();
+    assert_eq!(bench.hear(2, 2, chunk(&bench, 3, &entries[..4], 0)), []);
+    assert_eq!(bench.hear(2, 2, chunk(&bench, 2, &entries[..3], 0)), []);
+    assert_eq!(bench.chain.log().end(), Seq::new(1));
+    assert_eq!(due(&bench), Some(bench.now.after(heartbeat / 32)));
+    let late = bench.now.after(heartbeat / 10);
+    bench.now = late;
+    bench.hear(2, 2, chunk(&bench, 1, &entries[..2], 0));
+    assert_eq!(bench.chain.verified(), Seq::new(4));
+    assert_eq!(bench.count(Count::ChunkEarly), 2);
+    assert_eq!(bench.attempt(), stream, "nothing is asked for again");
+    // The next gap may last twice as long as the one that closed by itself.
+    bench.hear(2, 2, chunk(&bench, 5, &entries[..6], 0));
+    assert_eq!(due(&bench), Some(late.after(heartbeat / 5)));
+}

@@ -6,7 +6,7 @@ use crate::chain::entry::{Entry, Kind, LogPosition};
 use crate::chain::order::Order;
 use crate::count::Count;
 use crate::deadline::Kind as Timer;
-use crate::id::{PullNumber, Seq};
+use crate::id::{NodeId, PullNumber, Seq};
 use crate::message::{Purpose, ReplicaMessage, RowState};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -225,6 +225,26 @@ fn members_give_what_they_know_committed_in_parts() {
         entries: entries[4..5].into(),
     };
     assert_eq!(said, [bench.said(3, last)]);
+}
+
+#[test]
+fn whoever_does_not_say_what_arrived_gets_no_more() {
+    let entries = log(&[1; 12]);
+    let mut start = Start::of(1, &[1; 12]);
+    (start.limits.entry_bytes_max, start.limits.message_bytes_max) = (1, 1_025);
+    start.limits.chunks_in_flight_max = 2;
+    let mut bench = start.settled().following(2, 2);
+    bench.hear(2, 2, chunk(&bench, 12, &entries, 12));
+    let ask = |entry: usize| ReplicaMessage::CatchUp {
+        since: behind(&entries[entry]),
+        attempt: attempt(9),
+    };
+    assert_eq!(bench.hear(3, 2, ask(0)).len(), 2);
+    bench.pass(bench.config.heartbeat() * 60);
+    // Something else for that member finds that nothing is under way any more.
+    bench.windows.has_room(NodeId::new(3), u64::MAX, bench.now);
+    assert_eq!(bench.settle(), []);
+    assert_eq!(bench.hear(3, 2, ask(2)).len(), 2, "until it asks again");
 }
 
 #[test]

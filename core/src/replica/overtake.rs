@@ -1,0 +1,157 @@
+//! What overtook what it follows: chunks that came too early, and how long such gaps last (D13c).
+//!
+//! Messages travel on their own ways, so one that is missing may be lost or only late. What came
+//! too early waits for it, for it would have to be sent again otherwise; and it counts as lost
+//! after twice the time that the longest of the gaps lasted that closed by themselves.
+
+use super::{Chain, Entries, StepContext};
+use crate::chain::entry::LogPosition;
+use crate::count::Count;
+use crate::id::{Attempt, Seq};
+use crate::time::Instant;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// Entries of the leader with what it said with them.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct Chunk {
+    pub(super) attempt: Attempt,
+    pub(super) since: LogPosition,
+    pub(super) entries: Entries,
+    /// The commit and the floor of the leader.
+    pub(super) told: (Seq, Seq),
+}
+
+impl Chunk {
+    /// The position behind its last entry.
+    pub(super) fn end(&self) -> Seq {
+        let count = self.entries.len() as u64;
+        Seq::new(self.since.end.get().saturating_add(count))
+    }
+}
+
+/// Chunks that came too early, and the gap before them.
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+pub(super) struct Overtaken {
+    early: BTreeMap<Seq, Chunk>,
+    gap: Option<Gap>,
+    /// How long the longest gap lasted that closed by itself.
+    lasted: Duration,
+}
+
+#[derive(Copy, Clone, Debug, Hash, Serialize, Deserialize)]
+struct Gap {
+    /// The position that is missing, and what of a checkpoint is there.
+    at: (Seq, u32),
+    since: Instant,
+    /// The request whose answer is missing.
+    attempt: Option<Attempt>,
+}
+
+impl Overtaken {
+    /// Keeps a chunk until what it follows comes; no more of them than may be under way.
+    pub(super) fn keep(&mut self, chunk: Chunk, count_max: u32) {
+        if self.early.len() < count_max as usize {
+            self.early.insert(chunk.since.end, chunk);
+        }
+    }
+
+    /// The first one that follows something before `end`.
+    pub(super) fn next(&mut self, end: Seq) -> Option<Chunk> {
+        let first = self.early.first_entry()?;
+        (*first.key() <= end).then(|| first.remove())
+    }
+
+    /// Nothing of an older epoch or leader is waited for.
+    pub(super) fn clear(&mut self) {
+        self.early.clear();
+        self.gap = None;
+    }
+
+    /// Something is missing at a position; since when it is.
+    pub(super) fn open(
+        &mut self,
+        at: (Seq, u32),
+        attempt: Option<Attempt>,
+        now: Instant,
+    ) -> Instant {
+        let gap = self
+            .gap
+            .filter(|gap| (gap.at, gap.attempt) == (at, attempt));
+        let since = now;
+        self.gap
+            .insert(gap.unwrap_or(Gap { at, since, attempt }))
+            .since
+    }
+
+    /// What is missing was asked for again under the same request: how long it takes from now on
+    /// tells nothing of what overtook it.
+    pub(super) fn ask_again(&mut self, now: Instant) {
+        if let Some(gap) = &mut self.gap {
+            gap.since = now;
+        }
+    }
+
+    /// An answer to `attempt` brought what follows `at`. If that was missing, and was not asked for
+    /// again since, or comes although it was, it was only late.
+    pub(super) fn close(&mut self, at: Seq, attempt: Attempt, now: Instant) {
+        if let Some(gap) = self.gap.take_if(|gap| gap.at.0 == at)
+            && gap.attempt == Some(attempt)
+        {
+            self.lasted = self.lasted.max(now.since(gap.since));
+        }
+    }
+
+    /// How long a gap may last until what is missing counts as lost.
+    pub(super) fn patience(&self, heartbeat: Duration) -> Duration {
+        (self.lasted * 2).clamp(heartbeat / 32, heartbeat)
+    }
+
+    /// Leaves the payload bytes out.
+    pub(super) fn redact(&mut self) {
+        for chunk in self.early.values_mut() {
+            let redacted = chunk.entries.iter().map(|entry| Arc::new(entry.redacted()));
+            chunk.entries = redacted.collect();
+        }
+    }
+}
+
+impl Chain {
+    /// Entries of the leader, behind a predecessor that has to be ours. Which request they answer
+    /// does not matter: in its epoch a leader only appends, so however late they come they are what
+    /// it would send now.
+    pub(super) fn on_chunk(&mut self, chunk: Chunk, cx: &mut StepContext<'_>) {
+        if self.is_resetting() {
+            return cx.count(Count::StaleAnswer);
+        }
+        let (is_live, is_ours) = (self.is_live(chunk.attempt), self.is_ours(chunk.since));
+        let end = chunk.end();
+        if !is_ours && chunk.since.end > self.follow.next && !chunk.entries.is_empty() {
+            let count_max = cx.config.limits().chunks_in_flight_max;
+            self.follow.overtaken.keep(chunk.clone(), count_max);
+        }
+        if !is_live && (!is_ours || chunk.entries.is_empty()) {
+            return cx.count(Count::StaleAnswer);
+        }
+        if !is_ours {
+            cx.count(Count::ChunkGap);
+            self.follow.seen = self.follow.seen.max(end);
+            return self.expect_progress(cx);
+        }
+        self.take_chunk(chunk, cx);
+        while self.fault.is_none()
+            && let Some(chunk) = self.follow.overtaken.next(self.follow.next)
+        {
+            if chunk.end() > self.follow.next && self.is_ours(chunk.since) {
+                cx.count(Count::ChunkEarly);
+                self.take_chunk(chunk, cx);
+            }
+        }
+    }
+
+    fn is_ours(&self, since: LogPosition) -> bool {
+        self.log.position_at(since.end) == Some(since)
+    }
+}
