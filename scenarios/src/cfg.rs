@@ -1,18 +1,21 @@
 //! What a plan decides beyond nodes, operations and faults: chains, timing, limits, the clients
 //! and the kinds that are aimed at whoever leads.
 
-use crate::invalid_plans::idle_name;
-use crate::model::{node_id, store_id};
+use crate::model::{Op, node_id, store_id};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::{
     ChainDraft, Config, ConfigError, Draft, Founder, Limits, Retention, Timing,
 };
 use meshos_core::id::{ChainId, DeploymentId};
 use meshos_sim::machine::NodeIndex;
+use meshos_sim::plan::Plan as SimPlan;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use toml::Table;
+
+/// A plan for a cluster of nodes.
+pub type Plan = SimPlan<Op, Cfg>;
 
 /// The `[cfg]` of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -257,6 +260,11 @@ pub enum FaultKind {
     LoseEntries,
     /// Its disk is full.
     FullDisk,
+}
+
+/// The name of a chain that nobody uses.
+pub(crate) fn idle_name(number: u32) -> String {
+    format!("idle-{number}")
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

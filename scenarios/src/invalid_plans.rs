@@ -1,9 +1,8 @@
 //! What the values of a plan have to keep to beyond their types, so that every plan that is run
 //! means what it says.
 
-use crate::cfg::{Cfg, ChainCfg, ClientCfg, NodeCfg, TargetedFault};
+use crate::cfg::{Cfg, ChainCfg, ClientCfg, NodeCfg, Plan, TargetedFault, idle_name};
 use crate::model::{Ask, Op};
-use crate::scenes::Plan;
 use meshos_core::config::ConfigError;
 use meshos_core::hello::Terms;
 use meshos_sim::plan::{InvalidPlan, MS_MAX};
@@ -57,11 +56,6 @@ pub fn check(plan: &Plan) -> Result<(), InvalidPlan> {
         }
     }
     Ok(())
-}
-
-/// The name of a chain that nobody uses.
-pub(crate) fn idle_name(number: u32) -> String {
-    format!("idle-{number}")
 }
 
 fn check_chain(

@@ -1,8 +1,9 @@
 //! What `bench` measures of the whole: nodes with their stores, clients and checks.
 
 use crate::cfg::ClientCfg;
+use crate::cfg::Plan;
 use crate::model::Host;
-use crate::scenes::{self, Plan};
+use crate::scenes;
 use meshos_core::config::Retention;
 use meshos_sim::cli::{Measure, Workload};
 use meshos_sim::machine::NodeIndex;

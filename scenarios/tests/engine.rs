@@ -1,6 +1,7 @@
 //! What the engine owes to whoever writes a plan for MeshOS.
 
-use meshos_scenarios::scenes::{self, Plan};
+use meshos_scenarios::cfg::Plan;
+use meshos_scenarios::scenes;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::report::Report;
 use meshos_sim::run::run_watched;

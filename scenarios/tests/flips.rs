@@ -1,10 +1,11 @@
 //! Flips stay within the budget: never all copies of one committed entry.
 
 use meshos_core::id::Seq;
+use meshos_scenarios::cfg::Plan;
 use meshos_scenarios::cfg::{Cfg, ChainCfg, ClientCfg, Flips};
 use meshos_scenarios::flips::Flipping;
 use meshos_scenarios::model::Host;
-use meshos_scenarios::scenes::{self, Plan, plain};
+use meshos_scenarios::scenes::{self, plain};
 use meshos_sim::fault::Fault;
 use meshos_sim::hook::Hook;
 use meshos_sim::machine::NodeIndex;

@@ -1,8 +1,9 @@
 //! Plans that cannot be meant are refused, whatever stands in them, and the others run.
 
+use meshos_scenarios::cfg::Plan;
 use meshos_scenarios::cfg::{ChainCfg, ClientCfg, FaultKind, NodeCfg, Target, TargetedFault};
 use meshos_scenarios::model::{Ask, Op};
-use meshos_scenarios::scenes::{self, Plan};
+use meshos_scenarios::scenes;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::plan::assert_refuses_or_runs;
 use meshos_sim::time::Instant;

@@ -1,7 +1,8 @@
 //! Stories of a few lines: what a cluster goes through, written down as a plan.
 
+use meshos_scenarios::cfg::Plan;
 use meshos_scenarios::cfg::{ClientCfg, FaultKind, Target, TargetedFault};
-use meshos_scenarios::scenes::{Plan, blank, hook, plain};
+use meshos_scenarios::scenes::{blank, hook, plain};
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::report::Report;

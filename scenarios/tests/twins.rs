@@ -2,9 +2,10 @@
 //! payload bytes.
 
 use meshos_scenarios::cfg::Cfg;
+use meshos_scenarios::cfg::Plan;
 use meshos_scenarios::checks::payload_blind::{Shape, twins};
 use meshos_scenarios::model::{Host, HostConfig};
-use meshos_scenarios::scenes::{Plan, Scene, SceneHook, all, hook, named};
+use meshos_scenarios::scenes::{Scene, SceneHook, all, hook, named};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::run::run;
 use meshos_sim::scenario::{NotChecked, Scenario};

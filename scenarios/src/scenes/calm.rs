@@ -1,7 +1,9 @@
 //! Nothing fails: what clients alone can do to a cluster.
 
-use super::{Plan, Scene, connect, target_fault};
-use crate::cfg::{ChainCfg, ClientCfg, FaultKind, NodeCfg, Target, TargetedFault};
+use super::parts::{LEADER_FAULTS, connect, strike, target_fault};
+use super::scene::Scene;
+use super::shapes::{members, unlike};
+use crate::cfg::{ChainCfg, ClientCfg, FaultKind, NodeCfg, Plan, Target, TargetedFault};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
 use meshos_sim::machine::NodeIndex;
@@ -115,18 +117,9 @@ fn client_retries(plan: &mut Plan, draw: Draw) {
     weather.reorder_ppm = *draw.of("reorder").pick(&[0, 300_000]);
     for number in 0..draw.of("changes").below(3) {
         let draw = draw.of("change").nth(number);
-        let kind =
-            *draw
-                .of("fault")
-                .pick(&[FaultKind::Transfer, FaultKind::Crash, FaultKind::Isolate]);
-        let at = draw.of("at").within(3_000..=8_500);
-        target_fault(
-            plan,
-            at,
-            Target::Leader,
-            kind,
-            draw.of("for").within(200..=3_000),
-        );
+        let kinds = [FaultKind::Transfer, FaultKind::Crash, FaultKind::Isolate];
+        let (at, span) = (3_000..=8_500, 200..=3_000);
+        strike(plan, draw, Target::Leader, &kinds, at, span);
     }
 }
 
@@ -211,80 +204,13 @@ fn few_members(plan: &mut Plan, draw: Draw) {
     }
 }
 
-/// One node, or three and more, of a cluster.
-pub(super) fn members(nodes: u16, draw: Draw) -> Vec<NodeIndex> {
-    let order = draw.of("members").shuffled((0..nodes).map(NodeIndex));
-    let sizes: Vec<usize> = [1, 3, 3, 4, 5]
-        .into_iter()
-        .filter(|size| *size <= order.len())
-        .collect();
-    let mut members = order[..*draw.of("size").pick(&sizes)].to_vec();
-    members.sort_unstable();
-    members
-}
-
 fn unlike_nodes(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("unlike");
     unlike(plan, draw);
     for number in 0..draw.of("faults").within(0..=2) {
         let draw = draw.of("fault").nth(number);
-        let kind = *draw.of("fault").pick(&[
-            FaultKind::Crash,
-            FaultKind::Isolate,
-            FaultKind::Transfer,
-            FaultKind::Pause,
-        ]);
-        let at = draw.of("at").within(3_000..=8_500);
-        let span = draw.of("for").within(200..=3_000);
-        target_fault(plan, at, Target::Leader, kind, span);
-    }
-}
-
-/// Gives most nodes spans and bounds of their own.
-///
-/// The heartbeats of two nodes differ twofold at most, so that nobody suspects a leader that only
-/// has the longest of them. Entries and messages are as large everywhere: nodes that allow
-/// different ones refuse each other.
-pub(super) fn unlike(plan: &mut Plan, draw: Draw) {
-    let base = plan.cfg.timing.heartbeat_ms;
-    for node in 0..plan.nodes {
-        let draw = draw.nth(u64::from(node));
-        if draw.of("alike").chance(200_000) {
-            continue;
-        }
-        let mut own = NodeCfg {
-            node: NodeIndex(node),
-            ..NodeCfg::default()
-        };
-        let timing = [
-            ("heartbeat_ms", draw.of("heartbeat").within(base..=2 * base)),
-            ("request_ms", draw.of("request").within(1_000..=8_000)),
-            ("seal_ms", draw.of("seal").within(50..=2_000)),
-            ("pin_ms", draw.of("pin").within(1_000..=60_000)),
-        ];
-        let limits: [(&str, &[u64]); 10] = [
-            ("read_bytes_max", &[100, 4_096, 1 << 20]),
-            ("chunks_in_flight_max", &[1, 2, 8, 64]),
-            ("lag_max", &[1, 4, 1_024]),
-            ("batch_bytes_max", &[1, 500, 1 << 20]),
-            ("requests_max", &[4, 64, 4_096]),
-            ("uncommitted_max", &[4, 64, 65_536]),
-            ("forwards_max", &[2, 64, 4_096]),
-            ("rows_max", &[1, 256]),
-            ("segment_bytes_max", &[4_096, 20_000, 8 << 20]),
-            ("bandwidth_bytes_per_s", &[100_000, 62_500_000]),
-        ];
-        let drawn = |key: &str, number| draw.of("own").of(key).chance(500_000).then_some(number);
-        for (key, number) in timing {
-            own.timing
-                .extend(drawn(key, number).map(|number| (key.to_owned(), number)));
-        }
-        for (key, choices) in limits {
-            let number = *draw.of("limit").of(key).pick(choices);
-            own.limits
-                .extend(drawn(key, number).map(|number| (key.to_owned(), number)));
-        }
-        plan.cfg.nodes.push(own);
+        let (at, span) = (3_000..=8_500, 200..=3_000);
+        strike(plan, draw, Target::Leader, &LEADER_FAULTS, at, span);
     }
 }
 

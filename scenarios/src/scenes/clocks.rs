@@ -1,7 +1,8 @@
 //! Clocks stop, jump, drift and step; everything else is sound.
 
-use super::{Plan, Scene, ms, node, target_fault};
-use crate::cfg::{FaultKind, Target};
+use super::parts::{ms, node, strike, target_fault};
+use super::scene::Scene;
+use crate::cfg::{FaultKind, Plan, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::Fault;
 use meshos_sim::machine::NodeIndex;
@@ -76,14 +77,9 @@ fn expiry(plan: &mut Plan, draw: Draw) {
     (client.start_ms, client.interval_ms) = (1_000, draw.of("interval").within(20..=150));
     for number in 0..draw.of("count").within(0..=2) {
         let draw = draw.nth(number);
-        let kind =
-            *draw
-                .of("fault")
-                .pick(&[FaultKind::Crash, FaultKind::Isolate, FaultKind::Transfer]);
-        let at = draw.of("at").within(2_500..=9_000);
-        let span = draw.of("for").within(100..=3_000);
+        let kinds = [FaultKind::Crash, FaultKind::Isolate, FaultKind::Transfer];
         let target = *draw.of("target").pick(&[Target::Leader, Target::Follower]);
-        target_fault(plan, at, target, kind, span);
+        strike(plan, draw, target, &kinds, 2_500..=9_000, 100..=3_000);
     }
     plan.weather.loss_ppm = *draw.of("loss").pick(&[0, 0, 50_000]);
     plan.cfg.quiet = true;
@@ -132,35 +128,7 @@ fn clocks(plan: &mut Plan, draw: Draw) {
         let node = node(draw.of("node"), plan.nodes);
         let at = draw.of("at").below(9_500);
         let end = (at + draw.of("for").within(100..=6_000)).min(plan.safety_ms);
-        match draw.of("kind").below(5) {
-            0 => {
-                plan.fault(ms(at), Fault::ClockStop { node });
-                plan.fault(ms(end), Fault::ClockStart { node });
-            }
-            1 => {
-                let ms_forward = draw.of("jump").within(1..=100_000);
-                plan.fault(
-                    ms(at),
-                    Fault::ClockJump {
-                        node,
-                        ms: ms_forward,
-                    },
-                );
-            }
-            2 => {
-                let by = draw.of("step").within(0..=7_200_000) as i64 - 3_600_000;
-                plan.fault(ms(at), Fault::ClockStep { node, ms: by });
-            }
-            3 => {
-                let by_ms = draw.of("late").within(1..=4_000);
-                plan.fault(ms(at), Fault::LateWake { node, by_ms });
-                plan.fault(ms(end), Fault::LateWake { node, by_ms: 0 });
-            }
-            _ => {
-                let ppm = draw.of("wild").within(0..=9_900_000) as i32 - 900_000;
-                plan.fault(ms(at), Fault::ClockRate { node, ppm });
-            }
-        }
+        mishap(plan, draw, node, (at, end));
     }
     if draw.of("back").chance(500_000) {
         let by = draw.of("back-by").within(1..=10_000_000);
@@ -181,5 +149,38 @@ fn clocks(plan: &mut Plan, draw: Draw) {
             FaultKind::ClockStop,
             draw.of("stop-for").within(500..=3_000),
         );
+    }
+}
+
+/// Something that befalls the clocks of a node, between two times if it ends.
+fn mishap(plan: &mut Plan, draw: Draw, node: NodeIndex, (at, end): (u64, u64)) {
+    match draw.of("kind").below(5) {
+        0 => {
+            plan.fault(ms(at), Fault::ClockStop { node });
+            plan.fault(ms(end), Fault::ClockStart { node });
+        }
+        1 => {
+            let ms_forward = draw.of("jump").within(1..=100_000);
+            plan.fault(
+                ms(at),
+                Fault::ClockJump {
+                    node,
+                    ms: ms_forward,
+                },
+            );
+        }
+        2 => {
+            let by = draw.of("step").within(0..=7_200_000) as i64 - 3_600_000;
+            plan.fault(ms(at), Fault::ClockStep { node, ms: by });
+        }
+        3 => {
+            let by_ms = draw.of("late").within(1..=4_000);
+            plan.fault(ms(at), Fault::LateWake { node, by_ms });
+            plan.fault(ms(end), Fault::LateWake { node, by_ms: 0 });
+        }
+        _ => {
+            let ppm = draw.of("wild").within(0..=9_900_000) as i32 - 900_000;
+            plan.fault(ms(at), Fault::ClockRate { node, ppm });
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Disks are slow, full, fail their syncs, or return other bits than were written.
 
-use super::{Plan, Scene, connect, crash, ms, node, reboot_at_end, target_fault};
-use crate::cfg::{FaultKind, Flips, Target};
+use super::parts::{LEADER_FAULTS, connect, crash, ms, node, reboot_at_end, strike, target_fault};
+use super::scene::Scene;
+use crate::cfg::{FaultKind, Flips, Plan, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
@@ -94,20 +95,8 @@ fn slow_disk(plan: &mut Plan, draw: Draw) {
     }
     for number in 0..draw.of("faults").within(0..=3) {
         let draw = draw.of("fault").nth(number);
-        let kind = *draw.of("fault").pick(&[
-            FaultKind::Crash,
-            FaultKind::Isolate,
-            FaultKind::Transfer,
-            FaultKind::Pause,
-        ]);
-        let at = draw.of("at").within(2_500..=9_000);
-        target_fault(
-            plan,
-            at,
-            Target::Leader,
-            kind,
-            draw.of("for").within(100..=3_000),
-        );
+        let (at, span) = (2_500..=9_000, 100..=3_000);
+        strike(plan, draw, Target::Leader, &LEADER_FAULTS, at, span);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Leadership is handed over, on request, by pins, and by leaders that cannot commit.
 
-use super::{Plan, Scene, ms, node, target_fault};
-use crate::cfg::{FaultKind, Target};
+use super::parts::{ms, node, target_fault};
+use super::scene::Scene;
+use crate::cfg::{FaultKind, Plan, Target};
 use crate::model::{Ask, Op};
 use meshos_sim::fault::Fault;
 use meshos_sim::swarm::Draw;

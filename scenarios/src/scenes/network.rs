@@ -1,7 +1,9 @@
 //! The network fails; processes, disks and clocks do not.
 
-use super::{Plan, Scene, crash, ms, node, target_fault};
-use crate::cfg::{FaultKind, Target};
+use super::parts::{crash, ms, node, target_fault};
+use super::scene::Scene;
+use super::shapes;
+use crate::cfg::{FaultKind, Plan, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
@@ -200,7 +202,7 @@ fn lossy_network(plan: &mut Plan, draw: Draw) {
 
 fn zones(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("zones");
-    super::swarm::zones(plan, draw);
+    shapes::zones(plan, draw);
     for links in &mut plan.matrix {
         links.weather.corrupt_ppm = *draw.of("corrupt").pick(&[0, 2_000, 50_000]);
     }

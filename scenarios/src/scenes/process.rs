@@ -1,13 +1,12 @@
 //! Processes stop, pause and come back, in time or far behind.
 
-use super::{Plan, Scene, crash, leave_out, ms, node, target_fault};
-use crate::cfg::{FaultKind, Target};
-use crate::model::{Ask, Op};
+use super::parts::{crash, leave_out, ms, node, target_fault};
+use super::scene::Scene;
+use crate::cfg::{FaultKind, Plan, Target};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
-use meshos_sim::weather::Weather;
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
@@ -51,27 +50,6 @@ pub(super) const SCENES: &[Scene] = &[
         about: "voters lose their stores and the leader dies beside them",
         marks: &["wiped voter while the leader dies"],
         fill: wiped_voter,
-    },
-    Scene {
-        name: "behind-retention",
-        about: "nodes come back far behind what is still retained",
-        marks: &[
-            "prefix dropped by retention",
-            "checkpoint continued behind the parts that came",
-        ],
-        fill: behind_retention,
-    },
-    Scene {
-        name: "checkpoint-in-parts",
-        about: "a checkpoint of many messages reaches a node that is behind, and parts are lost",
-        marks: &[],
-        fill: |plan, draw| behind(plan, draw, 1_000_000),
-    },
-    Scene {
-        name: "far-behind",
-        about: "nodes come back far behind a leader with little bandwidth, and others help",
-        marks: &["entries of another member than the leader appended"],
-        fill: far_behind,
     },
 ];
 
@@ -268,153 +246,4 @@ fn wiped_voter(plan: &mut Plan, draw: Draw) {
         );
     }
     leave_out(plan, wiped);
-}
-
-/// Little is kept. Where nothing is, a log goes on from its checkpoint alone.
-fn scarce(draw: Draw) -> Retention {
-    let keep = draw.of("keep").within(0..=8);
-    let all = Retention::default();
-    match draw.of("kind").below(4) {
-        0 | 1 => Retention {
-            entries_max: Some(keep),
-            ..all
-        },
-        2 => Retention {
-            bytes_max: Some(keep * 60),
-            ..all
-        },
-        _ => Retention {
-            age_max_ms: Some(keep * 20),
-            ..all
-        },
-    }
-}
-
-fn behind_retention(plan: &mut Plan, draw: Draw) {
-    behind(plan, draw, 400_000);
-}
-
-/// `parts_ppm` of a million plans have a checkpoint that takes several messages.
-fn behind(plan: &mut Plan, draw: Draw, parts_ppm: u32) {
-    let draw = draw.of("behind");
-    plan.cfg.chains[0].retention = scarce(draw);
-    let limits = &mut plan.cfg.limits;
-    limits.segment_bytes_max = 4_096;
-    let client = &mut plan.cfg.clients[0];
-    (client.interval_ms, client.count, client.start_ms) = (80, 30, 1_500);
-    (client.repeat_ppm, client.repeat_ms_max, client.reads_ppm) = (700_000, 6_000, 100_000);
-    if draw.of("parts").chance(parts_ppm) {
-        // A checkpoint takes several messages, of which some are lost, and more than a moment.
-        (limits.entry_bytes_max, limits.message_bytes_max) = (1, 1_025);
-        limits.bandwidth_bytes_per_s = *draw.of("budget").pick(&[100_000, 1_000_000]);
-        (client.sessions, client.interval_ms, client.count) = (24, 200, 20);
-        client.bytes = (0, 1);
-        let weather = Weather {
-            loss_ppm: *draw.of("loss").pick(&[100_000, 200_000]),
-            ..plan.weather
-        };
-        let (from, to, weather) = (None, None, Some(weather));
-        plan.fault(ms(0), Fault::Weather { from, to, weather });
-        plan.liveness_ms = 30_000;
-    }
-    // The weather doubles messages of a reset, and the disk is slow enough to crash in one.
-    plan.weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 200_000]);
-    plan.disk_us.1 = *draw.of("disk").pick(&[2_000, 60_000]);
-    let victim = node(draw.of("victim"), plan.nodes);
-    let at = draw.of("at").within(500..=4_500);
-    let back = at + draw.of("down").within(1_000..=3_500);
-    match draw.of("how").below(3) {
-        0 => {
-            let others = (0..plan.nodes)
-                .map(NodeIndex)
-                .filter(|node| *node != victim);
-            let groups = vec![others.collect(), vec![victim]];
-            plan.fault(ms(at), Fault::Partition { groups });
-            plan.fault(ms(back), Fault::Heal {});
-        }
-        _ => crash(plan, victim, (at, back), Unsynced::Drawn),
-    }
-    if draw.of("again").chance(500_000) {
-        let again = back + draw.of("again-at").within(1..=400);
-        crash(plan, victim, (again, again + 200), Unsynced::Drawn);
-    }
-    if draw.of("persist").chance(300_000) {
-        let fault = Fault::CrashAtPersist {
-            node: victim,
-            op: draw.of("op").within(8..=40),
-            unsynced: Unsynced::Drawn,
-            restart_after_ms: Some(100),
-        };
-        plan.fault(ms(back), fault);
-    }
-    if draw.of("everybody").chance(200_000) {
-        let at = draw.of("everybody-at").within(4_000..=8_500);
-        let down = draw.of("everybody-down").within(1..=1_000);
-        for node in (0..plan.nodes).map(NodeIndex) {
-            crash(plan, node, (at, at + down), Unsynced::Drawn);
-        }
-    }
-    // Whoever was reset leads next, and meets requests that it never saw.
-    for number in 0..2 {
-        let at = (back + 800 + number * 700).min(9_500);
-        let ask = Ask::Transfer { to: Some(victim) };
-        for node in 0..plan.nodes {
-            let ticket = 1 + number * 100 + u64::from(node);
-            plan.op(
-                ms(at),
-                node,
-                Op {
-                    chain: 0,
-                    ticket,
-                    ask: ask.clone(),
-                },
-            );
-        }
-    }
-}
-
-fn far_behind(plan: &mut Plan, draw: Draw) {
-    let draw = draw.of("far-behind");
-    let limits = &mut plan.cfg.limits;
-    limits.lag_max = draw.of("lag").within(1..=8) as u32;
-    limits.bandwidth_bytes_per_s = draw.of("budget").within(8_000..=60_000);
-    limits.entry_bytes_max = 1_000;
-    limits.message_bytes_max = draw.of("message").within(2_024..=8_000) as u32;
-    limits.chunks_in_flight_max = *draw.of("chunks").pick(&[1, 2, 8]);
-    plan.cfg.chains[0].retention = Retention {
-        entries_max: *draw.of("keep").pick(&[None, None, Some(40)]),
-        ..Retention::default()
-    };
-    let client = &mut plan.cfg.clients[0];
-    (client.interval_ms, client.count, client.start_ms) = (60, 40, 1_500);
-    (client.bytes, client.reads_ppm, client.pipeline) = ((100, 1_000), 50_000, 8);
-    plan.weather.loss_ppm = *draw.of("loss").pick(&[0, 0, 50_000]);
-    plan.weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 200_000]);
-    plan.disk_us.1 = *draw.of("disk").pick(&[2_000, 60_000]);
-    let victim = node(draw.of("victim"), plan.nodes);
-    let at = draw.of("at").within(500..=3_000);
-    let back = at + draw.of("down").within(2_000..=5_000);
-    match draw.of("how").below(3) {
-        0 => {
-            let others = (0..plan.nodes)
-                .map(NodeIndex)
-                .filter(|node| *node != victim);
-            let groups = vec![others.collect(), vec![victim]];
-            plan.fault(ms(at), Fault::Partition { groups });
-            plan.fault(ms(back), Fault::Heal {});
-        }
-        _ => crash(plan, victim, (at, back), Unsynced::Drawn),
-    }
-    // Whoever helps, or leads, may go meanwhile.
-    for (name, target) in [("leader", Target::Leader), ("follower", Target::Follower)] {
-        let draw = draw.of(name);
-        if draw.of("on").chance(300_000) {
-            let at = back + draw.of("at").within(1..=1_500);
-            let kind = *draw
-                .of("fault")
-                .pick(&[FaultKind::Crash, FaultKind::Isolate]);
-            target_fault(plan, at, target, kind, draw.of("for").within(100..=3_000));
-        }
-    }
-    plan.liveness_ms = 30_000;
 }

@@ -5,7 +5,9 @@
 //! heartbeat, a majority of each chain works pairwise, and what is behind fits through the
 //! slowest link several times within the time to converge.
 
-use super::{Plan, Scene, connect, ms};
+use super::parts::{connect, ms, node};
+use super::scene::Scene;
+use crate::cfg::Plan;
 use meshos_sim::fault::{Fault, Keep};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
@@ -53,7 +55,7 @@ fn incomplete_network(plan: &mut Plan, draw: Draw) {
 fn slow_member(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("slow");
     connect(plan, draw.of("connections"));
-    let node = super::node(draw.of("node"), plan.nodes);
+    let node = node(draw.of("node"), plan.nodes);
     let weather = Some(Weather {
         bytes_per_ms: draw.of("bytes").within(30..=100) as u32,
         ..Weather::latency_us(10_000, *draw.of("latency").pick(&[10_000, 20_000]))

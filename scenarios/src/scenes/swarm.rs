@@ -1,8 +1,10 @@
 //! Everything at once, a different part of it for each seed.
 
-use super::calm::{members, unlike};
-use super::{Plan, Scene, leave_out, reboot_at_end, staying, target_fault};
-use crate::cfg::{ChainCfg, ClientCfg, FaultKind, Flips, Target};
+use super::parts::{connect, leave_out, node, reboot_at_end, target_fault};
+use super::scene::Scene;
+use super::shapes::{members, unlike, zones};
+use super::staying;
+use crate::cfg::{ChainCfg, ClientCfg, FaultKind, Flips, Plan, Target};
 use crate::model::{Ask, Op};
 use meshos_core::bandwidth::Class;
 use meshos_core::config::Retention;
@@ -12,7 +14,6 @@ use meshos_sim::plan::FaultAt;
 use meshos_sim::storm::Family;
 use meshos_sim::swarm::{Draw, Swarm};
 use meshos_sim::time::Instant;
-use meshos_sim::weather::{LinkWeather, Weather};
 use std::collections::BTreeSet;
 
 pub(super) const SCENES: &[Scene] = &[Scene {
@@ -50,7 +51,7 @@ fn swarm(plan: &mut Plan, draw: Draw) {
     let wiped = hit(plan, |fault| matches!(fault, Fault::Wipe { .. }));
     leave_out(plan, &wiped);
     if swarm.on("connections") {
-        super::connect(plan, draw.of("connections"));
+        connect(plan, draw.of("connections"));
     }
     if swarm.on("zones") {
         zones(plan, draw.of("zones"));
@@ -100,18 +101,6 @@ fn within_budget(faults: Vec<FaultAt>, nodes: u16) -> Vec<FaultAt> {
     faults.into_iter().filter(is_left).collect()
 }
 
-/// Two zones, far from each other.
-pub(super) fn zones(plan: &mut Plan, draw: Draw) {
-    let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
-    let size = draw.of("size").within(1..=u64::from(plan.nodes) - 1) as usize;
-    let (near, far) = order.split_at(size);
-    let latency = draw.of("latency").within(5_000..=90_000);
-    // Latency is often the same for all: then nothing overtakes anything.
-    let jitter = *draw.of("jitter").pick(&[0, 0, 5_000]);
-    let weather = Weather::latency_us(latency, latency + jitter);
-    plan.matrix = LinkWeather::between(&[near.to_vec(), far.to_vec()], weather);
-}
-
 /// Chains, limits and clients.
 fn shape(plan: &mut Plan, draw: Draw) {
     plan.cfg.timing.heartbeat_ms = *draw.of("heartbeat").pick(&[500, 500, 200]);
@@ -125,7 +114,7 @@ fn shape(plan: &mut Plan, draw: Draw) {
     };
     plan.cfg.chains[0].retention = retention;
     if draw.of("pin").chance(150_000) {
-        plan.cfg.chains[0].pinned = Some(super::node(draw.of("pinned"), plan.nodes));
+        plan.cfg.chains[0].pinned = Some(node(draw.of("pinned"), plan.nodes));
     }
     if draw.of("second").chance(200_000) {
         let class =
