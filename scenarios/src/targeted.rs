@@ -1,7 +1,7 @@
-//! Blows at whoever leads: faults whose victim only the run decides.
+//! Faults at whoever leads: their victim only the run decides.
 //!
 //! A plan cannot know who will lead; aiming keeps it readable and keeps its meaning when the
-//! elections of a run change. Blows begin and end in the safety phase; what is left of them is
+//! elections of a run change. Such faults begin and end in the safety phase; what is left of them is
 //! ended by the recovery that the liveness phase begins with.
 
 use crate::cfg::{Cfg, FaultKind, Target, TargetedFault};
@@ -18,7 +18,7 @@ use meshos_sim::weather::Weather;
 use meshos_sim::world::View;
 use std::time::Duration;
 
-/// All targeted of a run.
+/// All targeted faults of a run.
 #[derive(Clone, Debug)]
 pub struct TargetedFaults {
     targeted: Vec<(TargetedFault, ChainId, u16)>,
@@ -27,11 +27,11 @@ pub struct TargetedFaults {
 }
 
 const NAMESPACE: u64 = 0xa1 << 56;
-/// How often an targeted looks for its target.
+/// How often a fault looks for its target.
 const AGAIN: Duration = Duration::from_millis(50);
 
 impl TargetedFaults {
-    /// The targeted of a plan's configuration.
+    /// The targeted faults of a plan's configuration.
     pub fn new(cfg: &Cfg, seed: u64, until: Instant) -> Self {
         let known = |targeted: &TargetedFault| {
             Some((
@@ -47,114 +47,52 @@ impl TargetedFaults {
         }
     }
 
+    /// Does what is due, unless there is nobody to do it to yet.
     fn inject(&self, index: usize, view: View<'_, Host>, later: &mut Schedule<Host>) -> bool {
-        let (targeted, chain, place) = &self.targeted[index];
+        let (targeted, chain, _) = &self.targeted[index];
         let draw = self.draw.nth(index as u64);
-        let Some(leader) = leader(view, *chain) else {
+        let Some(node) = victim(view, *chain, targeted.at, draw) else {
             return false;
-        };
-        let node = match targeted.at {
-            Target::Leader => leader,
-            Target::Follower => {
-                let others: Vec<_> = view
-                    .nodes()
-                    .filter(|&node| node != leader && view.is_up(node))
-                    .collect();
-                match others.is_empty() {
-                    true => return false,
-                    false => *draw.of("follower").pick(&others),
-                }
-            }
         };
         later.note(Some(node), || {
             format!("{:?} of the {:?}", targeted.kind, targeted.at)
         });
-        let now = view.at();
-        let end = now.after(Duration::from_millis(targeted.for_ms));
-        let lift = |later: &mut Schedule<Host>, fault| {
-            if end < self.until {
-                later.fault(end, fault);
-            }
-        };
-        let (style, others) = (Unsynced::Drawn, view.nodes().filter(|&other| other != node));
+        let (now, until, for_ms) = (view.at(), self.until, targeted.for_ms);
+        let end = now.after(Duration::from_millis(for_ms));
+        let unsynced = Unsynced::Drawn;
+        let span = Span { now, end, until };
         match targeted.kind {
-            FaultKind::Crash => {
-                later.crash(now, node, style, end);
-            }
+            FaultKind::Crash => later.crash(now, node, unsynced, end),
             FaultKind::CrashAtPersist => {
-                let (op, restart) = (draw.of("op").within(1..=24), Some(targeted.for_ms));
-                later.fault(
-                    now,
-                    Fault::CrashAtPersist {
-                        node,
-                        op,
-                        unsynced: style,
-                        restart_after_ms: restart,
-                    },
-                );
+                let op = draw.of("op").within(1..=24);
+                let fault = Fault::CrashAtPersist {
+                    node,
+                    op,
+                    unsynced,
+                    restart_after_ms: Some(for_ms),
+                };
+                later.fault(now, fault);
             }
             FaultKind::ShutDown => {
-                let ticket = TICKET | index as u64;
-                later.op(
-                    now,
-                    node,
-                    Op {
-                        chain: *place,
-                        ticket,
-                        ask: Ask::HandOver {},
-                    },
-                );
+                self.ask(index, now, node, Ask::HandOver {}, later);
                 // A node that is leaving leads nothing, so it stops before the faults have to end.
-                let stop = now.after(HAND_OVER).min(self.until);
-                later.crash(stop, node, style, stop.max(end));
+                let stop = now.after(HAND_OVER).min(until);
+                later.crash(stop, node, unsynced, stop.max(end));
             }
             FaultKind::Transfer => {
-                let ticket = TICKET | index as u64;
-                later.op(
-                    now,
-                    node,
-                    Op {
-                        chain: *place,
-                        ticket,
-                        ask: Ask::Transfer { to: None },
-                    },
-                );
+                self.ask(index, now, node, Ask::Transfer { to: None }, later);
             }
-            FaultKind::Pause => {
-                later.fault(now, Fault::Pause { node });
-                lift(later, Fault::Resume { node });
-            }
-            FaultKind::Isolate | FaultKind::Deafen | FaultKind::Mute => {
-                for peer in others {
-                    let pairs = [(peer, node), (node, peer)];
-                    let (hears, speaks) = (
-                        targeted.kind == FaultKind::Mute,
-                        targeted.kind == FaultKind::Deafen,
-                    );
-                    for (from, to) in pairs {
-                        if (hears && to == node) || (speaks && from == node) {
-                            continue;
-                        }
-                        later.fault(now, Fault::Cut { from, to });
-                        lift(later, Fault::Mend { from, to });
-                    }
-                }
-            }
-            FaultKind::Lag => {
-                let us = targeted.for_ms.saturating_mul(500);
-                let (from, to) = (None, Some(node));
-                let weather = Some(Weather::latency_us(us, us.saturating_add(LAG_JITTER_US)));
-                later.fault(now, Fault::Weather { from, to, weather });
-                let weather = None;
-                lift(later, Fault::Weather { from, to, weather });
-            }
+            FaultKind::Pause => span.lasts(Fault::Pause { node }, Fault::Resume { node }, later),
+            FaultKind::Isolate => span.cuts(node, view, |_, _| true, later),
+            FaultKind::Deafen => span.cuts(node, view, |_, to| to == node, later),
+            FaultKind::Mute => span.cuts(node, view, |from, _| from == node, later),
+            FaultKind::Lag => span.lags(node, for_ms, later),
             FaultKind::ClockBack => {
-                let ms = -i64::try_from(targeted.for_ms).unwrap_or(i64::MAX);
+                let ms = -i64::try_from(for_ms).unwrap_or(i64::MAX);
                 later.fault(now, Fault::ClockStep { node, ms });
             }
             FaultKind::ClockStop => {
-                later.fault(now, Fault::ClockStop { node });
-                lift(later, Fault::ClockStart { node });
+                span.lasts(Fault::ClockStop { node }, Fault::ClockStart { node }, later);
             }
             FaultKind::LoseEntries => {
                 let (message, from, to) = (CHUNK, Some(node), None);
@@ -164,34 +102,100 @@ impl TargetedFaults {
                 later.fault(now, Fault::DiskFull { node, on: true });
                 later.fault(end, Fault::DiskFull { node, on: false });
             }
-            FaultKind::SlowDisk => {
-                let us_max = targeted.for_ms.saturating_mul(1_000);
-                let us_min = us_max / 4 * 3;
-                later.fault(
-                    now,
-                    Fault::DiskLatency {
-                        node,
-                        us_min,
-                        us_max,
-                    },
-                );
-            }
+            FaultKind::SlowDisk => later.fault(now, slow_disk(node, for_ms)),
         }
         true
     }
+
+    /// Asks a node for something that is not answered to anybody.
+    fn ask(
+        &self,
+        index: usize,
+        now: Instant,
+        node: NodeIndex,
+        ask: Ask,
+        later: &mut Schedule<Host>,
+    ) {
+        let (_, _, chain) = self.targeted[index];
+        let ticket = TICKET | index as u64;
+        later.op(now, node, Op { chain, ticket, ask });
+    }
 }
 
-/// The kind of messages that carry a leader's entries.
-const CHUNK: u16 = 13;
-/// Messages that lag hardly overtake each other.
-const LAG_JITTER_US: u64 = 2_000;
-/// How long a node that is shut down has to hand over.
-const HAND_OVER: Duration = Duration::from_millis(1_500);
-/// Tickets of targeted; clients and plans stay below.
-const TICKET: u64 = 1 << 60;
+/// From when to when a fault lasts, and when the faults of the run end.
+struct Span {
+    now: Instant,
+    end: Instant,
+    until: Instant,
+}
+
+impl Span {
+    /// Ends a fault, unless the recovery of the whole cluster does.
+    fn lift(&self, fault: Fault, later: &mut Schedule<Host>) {
+        if self.end < self.until {
+            later.fault(self.end, fault);
+        }
+    }
+
+    fn lasts(&self, begins: Fault, ends: Fault, later: &mut Schedule<Host>) {
+        later.fault(self.now, begins);
+        self.lift(ends, later);
+    }
+
+    /// Cuts links between a node and all others.
+    fn cuts(
+        &self,
+        node: NodeIndex,
+        view: View<'_, Host>,
+        is_cut: impl Fn(NodeIndex, NodeIndex) -> bool,
+        later: &mut Schedule<Host>,
+    ) {
+        for peer in view.nodes().filter(|&other| other != node) {
+            for (from, to) in [(peer, node), (node, peer)] {
+                if is_cut(from, to) {
+                    self.lasts(Fault::Cut { from, to }, Fault::Mend { from, to }, later);
+                }
+            }
+        }
+    }
+
+    /// What others send to a node travels for half of the time.
+    fn lags(&self, node: NodeIndex, for_ms: u64, later: &mut Schedule<Host>) {
+        let us = for_ms.saturating_mul(500);
+        let slow = Weather::latency_us(us, us.saturating_add(LAG_JITTER_US));
+        let travel = |weather| Fault::Weather {
+            from: None,
+            to: Some(node),
+            weather,
+        };
+        self.lasts(travel(Some(slow)), travel(None), later);
+    }
+}
+
+fn slow_disk(node: NodeIndex, ms_max: u64) -> Fault {
+    let us_max = ms_max.saturating_mul(1_000);
+    Fault::DiskLatency {
+        node,
+        us_min: us_max / 4 * 3,
+        us_max,
+    }
+}
+
+/// Whom a fault hits, if there is a leader and whom it is aimed at.
+fn victim(view: View<'_, Host>, chain: ChainId, target: Target, draw: Draw) -> Option<NodeIndex> {
+    let leader = leader(view, chain)?;
+    match target {
+        Target::Leader => Some(leader),
+        Target::Follower => {
+            let is_other = |node: &NodeIndex| *node != leader && view.is_up(*node);
+            let others: Vec<_> = view.nodes().filter(is_other).collect();
+            (!others.is_empty()).then(|| *draw.of("follower").pick(&others))
+        }
+    }
+}
 
 /// The node that leads a chain in its highest epoch.
-pub fn leader(view: View<'_, Host>, chain: ChainId) -> Option<NodeIndex> {
+fn leader(view: View<'_, Host>, chain: ChainId) -> Option<NodeIndex> {
     let led = |node: NodeIndex| {
         let chain = view.node(node)?.node()?.chain(chain)?;
         (chain.role() == Role::Leader).then_some((chain.epoch().n, node))
@@ -231,3 +235,12 @@ impl Hook<Host> for TargetedFaults {
         Ok(())
     }
 }
+
+/// The kind of messages that carry a leader's entries.
+const CHUNK: u16 = 13;
+/// Messages that lag hardly overtake each other.
+const LAG_JITTER_US: u64 = 2_000;
+/// How long a node that is shut down has to hand over.
+const HAND_OVER: Duration = Duration::from_millis(1_500);
+/// Tickets of targeted faults; clients and plans stay below.
+const TICKET: u64 = 1 << 60;

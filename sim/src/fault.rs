@@ -4,7 +4,7 @@
 //! that nobody made) has no effect, so a plan keeps its meaning when another fault is removed. A
 //! run counts such faults, because whoever wrote them meant something.
 
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::weather::Weather;
 use serde::{Deserialize, Serialize};
 

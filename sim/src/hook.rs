@@ -6,10 +6,11 @@
 
 use crate::disk::{Disk, DiskError};
 use crate::fault::{Fault, Unsynced};
-use crate::machine::{Effect, Input, Machine, NodeIndex};
+use crate::machine::{Effect, Input, Machine};
+use crate::node::NodeIndex;
 use crate::time::{Instant, Now};
 use crate::violation::Violation;
-use crate::world::View;
+use crate::world::host::View;
 use std::ops::Range;
 use std::sync::Arc;
 

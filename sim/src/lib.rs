@@ -7,7 +7,8 @@
 //! [`prelude`] has what a file with a machine and its scenario needs.
 
 pub mod any;
-pub mod bench;
+#[cfg(feature = "cli")]
+mod bench;
 pub mod check;
 #[cfg(feature = "cli")]
 #[allow(
@@ -27,6 +28,7 @@ pub mod machine;
 pub mod machines;
 pub mod marks;
 mod network;
+mod node;
 pub mod plan;
 pub mod prelude;
 pub mod queue;
@@ -34,6 +36,7 @@ mod quiet;
 pub mod report;
 pub mod run;
 pub mod scenario;
+mod session;
 mod slab;
 pub mod storm;
 pub mod swarm;

@@ -5,33 +5,13 @@
 //! messages, byte files and clocks. Whatever else it orders goes out as [`Effect::Output`], to
 //! the host model and the checks of the scenario.
 
+pub use crate::node::NodeIndex;
+
 use crate::connection::Notice;
 use crate::disk::{Disk, DiskError, FileOp};
 use crate::time::{Instant, Now};
-use core::fmt::{self, Debug};
-use serde::{Deserialize, Serialize};
+use core::fmt::Debug;
 use std::sync::Arc;
-
-/// A node, by its place in the cluster of the run.
-#[derive(
-    Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct NodeIndex(pub u16);
-
-impl NodeIndex {
-    /// The place as an array index.
-    #[inline]
-    pub const fn at(self) -> usize {
-        self.0 as usize
-    }
-}
-
-impl fmt::Display for NodeIndex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "n{}", self.0)
-    }
-}
 
 /// Something that one node sends to another.
 ///

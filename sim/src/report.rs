@@ -1,8 +1,8 @@
 //! What one run found.
 
 use crate::check::obligation::Tallies;
-use crate::machine::NodeIndex;
 use crate::marks::Counts;
+use crate::node::NodeIndex;
 use crate::time::Instant;
 use crate::trace::Line;
 use crate::world::Applied;

@@ -1,8 +1,9 @@
 //! What a user of the engine writes besides the machine.
 
 use crate::hook::Hook;
-use crate::machine::{Machine, NodeIndex};
+use crate::machine::Machine;
 use crate::marks::Mark;
+use crate::node::NodeIndex;
 use crate::plan::{InvalidPlan, Plan};
 use crate::violation::Violation;
 use crate::world::World;

@@ -5,7 +5,7 @@
 //! that a generator adds leaves the episodes of all the others where they were.
 
 use crate::fault::{Fault, Unsynced};
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::plan::{FaultAt, Plan};
 use crate::swarm::{Draw, Swarm};
 use crate::time::Instant;

@@ -4,7 +4,7 @@
 //! waits in the queue. Deadlines lie in groups of eight, the least of each group in groups of
 //! the next level, up to a single group. Of equal deadlines the one of the lower node is first.
 
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 
 const WIDTH: usize = 8;
 /// No deadline.

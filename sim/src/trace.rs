@@ -1,7 +1,7 @@
 //! A recorder of what happened, as structured lines; costs one branch per step when off.
 
 use crate::disk::{DiskError, FileOp};
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::time::Instant;
 use core::fmt;
 use serde::Serialize;

@@ -6,8 +6,8 @@
 //! say what differed first: they are traced as a whole, states included.
 
 use crate::report::{Finding, REPLAY, Report};
-use crate::run::run_once;
 use crate::scenario::{PlanOf, Scenario};
+use crate::session::run_once;
 use crate::swarm::Draw;
 use crate::trace::Line;
 use crate::watch::Watch;
@@ -81,7 +81,7 @@ fn compared(one: &[Line], other: &[Line], what: String) -> (Finding, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::NodeIndex;
+    use crate::node::NodeIndex;
     use crate::time::Instant;
     use crate::trace::Event;
     use std::slice;

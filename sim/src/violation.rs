@@ -1,6 +1,6 @@
 //! What a run that did not hold says about itself.
 
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::time::Instant;
 use std::borrow::Cow;
 use std::panic::Location;

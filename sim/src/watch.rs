@@ -1,7 +1,8 @@
 //! What somebody outside sees of a run: that it makes progress, and what it does.
 
 use crate::hook::Hook;
-use crate::machine::{Input, Machine, NodeIndex};
+use crate::machine::{Input, Machine};
+use crate::node::NodeIndex;
 use crate::time::Now;
 use crate::trace::{Event, Line, stored};
 use crate::world::View;

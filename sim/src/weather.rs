@@ -1,6 +1,6 @@
 //! How messages travel on links: latency, loss, copies, damage and bandwidth.
 
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use serde::{Deserialize, Serialize};
 
 /// How messages travel on a link.

@@ -3,8 +3,8 @@
 //! A figure without a yardstick says more about the computer than about the code, so ratios are
 //! what counts. The command line measures them; see [`w1::workloads`].
 
-pub mod w1;
-#[cfg(any(test, feature = "cli"))]
+pub(crate) mod w1;
+pub(crate) mod workload;
 mod yardstick;
 
 #[cfg(test)]

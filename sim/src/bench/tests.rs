@@ -1,6 +1,6 @@
 use super::w1;
 use super::yardstick::bare_w1;
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::queue::QueueKind;
 
 /// Both sides of a ratio must do the same work.

@@ -1,23 +1,20 @@
 //! Workload W1 in the engine, with digest, fault model and a check after every step.
 
-#[cfg(feature = "cli")]
+use super::workload::{Measure, Workload};
 use super::yardstick::bare_w1;
-#[cfg(feature = "cli")]
-use crate::cli::{Measure, Workload};
 use crate::fault::Fault;
 use crate::hook::{Hook, Schedule, Step};
-use crate::machine::{Machine, NodeIndex};
+use crate::machine::Machine;
 use crate::machines::heartbeat::Heart;
+use crate::node::NodeIndex;
 use crate::queue::QueueKind;
 use crate::time::Instant;
 use crate::violation::Violation;
 use crate::world::{Setup, World};
-#[cfg(feature = "cli")]
 use core::{hint::black_box, time::Duration};
 
 /// The two sizes that the engine is judged by.
-#[cfg(feature = "cli")]
-pub fn workloads() -> Vec<Workload> {
+pub(crate) fn workloads() -> Vec<Workload> {
     let of = |name, about, (nodes, seconds), floor_permille| {
         Workload::new(name, about, move || engine(nodes, seconds)).yardstick(
             "bare loop",
@@ -32,7 +29,6 @@ pub fn workloads() -> Vec<Workload> {
 }
 
 /// W1 in the engine: `nodes` nodes for `seconds` simulated seconds.
-#[cfg(feature = "cli")]
 fn engine(nodes: u16, seconds: u64) -> Measure {
     repeated(nodes, seconds, |seed| {
         let world = run(seed, nodes, seconds, QueueKind::Auto);
@@ -42,7 +38,6 @@ fn engine(nodes: u16, seconds: u64) -> Measure {
 }
 
 /// The same work in the bare loop.
-#[cfg(feature = "cli")]
 fn bare(nodes: u16, seconds: u64) -> Measure {
     repeated(nodes, seconds, |seed| {
         let done = bare_w1(seed, nodes, seconds);
@@ -52,7 +47,6 @@ fn bare(nodes: u16, seconds: u64) -> Measure {
 }
 
 /// Several runs, so that one measurement takes long enough to be one.
-#[cfg(feature = "cli")]
 fn repeated(nodes: u16, seconds: u64, run: impl Fn(u64) -> u64) -> Measure {
     let runs = if nodes < 10 { 40 } else { 8 };
     Measure {
@@ -66,7 +60,7 @@ fn repeated(nodes: u16, seconds: u64, run: impl Fn(u64) -> u64) -> Measure {
 ///
 /// # Panics
 /// When a node's clock goes back, which is what the check looks for.
-pub fn run(seed: u64, nodes: u16, seconds: u64, queue: QueueKind) -> World<Heart> {
+pub(crate) fn run(seed: u64, nodes: u16, seconds: u64, queue: QueueKind) -> World<Heart> {
     let mut setup = Setup::new(seed, vec![(); usize::from(nodes)]);
     setup.queue = queue;
     let mut world = World::new(setup);

@@ -7,74 +7,10 @@
 use super::args::Bench;
 use super::console::{Console, Look, grouped, per_second, seconds};
 use super::{Program, Stop, interrupt};
+use crate::bench::workload::{Measure, Workload};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// What a workload did.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measure {
-    /// Steps, the unit of the comparison.
-    pub steps: u64,
-    /// Simulated time.
-    pub simulated: Duration,
-    /// Runs.
-    pub seeds: u64,
-}
-
-/// A fixed amount of work.
-pub struct Workload {
-    name: &'static str,
-    about: &'static str,
-    work: Box<dyn Fn() -> Measure>,
-    yardstick: Option<Yardstick>,
-}
-
-struct Yardstick {
-    name: &'static str,
-    work: Box<dyn Fn() -> Measure>,
-    floor_permille: u64,
-}
-
-impl std::fmt::Debug for Workload {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Workload")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Workload {
-    /// A workload without a yardstick.
-    pub fn new(
-        name: &'static str,
-        about: &'static str,
-        work: impl Fn() -> Measure + 'static,
-    ) -> Self {
-        Self {
-            name,
-            about,
-            work: Box::new(work),
-            yardstick: None,
-        }
-    }
-
-    /// Compares it with `work`; the ratio should be at least `floor_permille` of a thousand.
-    #[must_use]
-    pub fn yardstick(
-        mut self,
-        name: &'static str,
-        floor_permille: u64,
-        work: impl Fn() -> Measure + 'static,
-    ) -> Self {
-        self.yardstick = Some(Yardstick {
-            name,
-            work: Box::new(work),
-            floor_permille,
-        });
-        self
-    }
-}
 
 /// Medians of a workload.
 struct Figures {

@@ -19,7 +19,7 @@ mod run;
 mod single;
 mod sweep;
 
-pub use bench::{Measure, Workload};
+pub use crate::bench::workload::{Measure, Workload};
 pub use replay::{Recordings, Replayed};
 
 use crate::any::AnyScenario;

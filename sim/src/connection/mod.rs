@@ -13,7 +13,7 @@ mod streams;
 
 pub(crate) use streams::{Dial, Happening, Parcel, Place, Streams, WORK};
 
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What the engine keeps of every connection.
 
 use super::{Connections, Notice};
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::slab::Slab;
 use std::collections::VecDeque;
 

@@ -1,7 +1,8 @@
 //! The smallest useful machine: node 0 pings, whoever is pinged answers, lost pings are repeated.
 
 use crate::draw::mix;
-use crate::machine::{Boot, Input, Machine, Message, NodeIndex, Outbox};
+use crate::machine::{Boot, Input, Machine, Message, Outbox};
+use crate::node::NodeIndex;
 use crate::time::{Instant, Now};
 use core::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use super::ping_pong::Player;
 use crate::hook::{Hook, Schedule};
-use crate::machine::NodeIndex;
 use crate::marks::Mark;
+use crate::node::NodeIndex;
 use crate::plan::{InvalidPlan, NODES_MAX, Nothing};
 use crate::reached;
 use crate::scenario::{Blocked, PlanOf, Scenario};

@@ -1,7 +1,7 @@
 //! Message kinds that are lost on some links, and which of them met a message.
 
 use super::{FILTERED, Network};
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 
 /// A message kind that is lost on some links.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ mod route;
 pub(crate) use route::Route;
 
 use crate::connection::Streams;
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::time::Instant;
 use crate::weather::{LinkWeather, Weather};
 use core::time::Duration;

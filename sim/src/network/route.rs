@@ -3,7 +3,7 @@
 use super::{CLOGGED, CUT, Network, PARTED, Profile, STREAMED, lane, nanos};
 use crate::connection::MS;
 use crate::draw::{Draw, Site, hits, scale};
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::queue::Tie;
 use crate::weather::Weather;
 

@@ -10,7 +10,7 @@
 use super::{FaultAt, Plan};
 use crate::connection::Connections;
 use crate::fault::Fault;
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::weather::Weather;
 use core::fmt::Display;
 use core::ops::RangeInclusive;

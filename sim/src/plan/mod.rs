@@ -20,7 +20,7 @@ pub use timed::{FaultAt, OpAt};
 
 use crate::connection::Connections;
 use crate::fault::{Fault, Keep};
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::time::Instant;
 use crate::weather::{LinkWeather, Weather};
 use serde::de::DeserializeOwned;

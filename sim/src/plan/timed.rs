@@ -4,7 +4,7 @@
 //! exact.
 
 use crate::fault::Fault;
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::time::Instant;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

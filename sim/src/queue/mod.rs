@@ -11,7 +11,7 @@ mod wheel;
 pub(crate) use heap::Heap;
 pub(crate) use wheel::Wheel;
 
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 
 /// Which container holds the events; runs are equal whatever it is.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use super::{Planned, World};
 use crate::fault::Fault;
 use crate::hook::Wish;
-use crate::machine::{Machine, NodeIndex};
+use crate::machine::Machine;
+use crate::node::NodeIndex;
 use crate::queue::{Class, Entry, Tie};
 use crate::time::Instant;
 use crate::trace::Event;

@@ -1,7 +1,8 @@
 //! What a trace keeps of a run, if there is one: texts are made only then.
 
 use super::World;
-use crate::machine::{Effect, Input, Machine, NodeIndex};
+use crate::machine::{Effect, Input, Machine};
+use crate::node::NodeIndex;
 use crate::trace::{self, Event, Trace};
 
 impl<M: Machine> World<M> {

@@ -1,8 +1,9 @@
 //! What a machine sends: onto its link, and from there to its receivers.
 
 use super::{Letter, World};
-use crate::machine::{Machine, Message, NodeIndex};
+use crate::machine::{Machine, Message};
 use crate::network::Route;
+use crate::node::NodeIndex;
 use crate::queue::{Entry, Tie};
 
 /// What the digest takes in beside the content of a message.

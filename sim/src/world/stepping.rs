@@ -3,7 +3,8 @@
 use super::host::{NEVER, Parked};
 use super::{View, World};
 use crate::hook::{Cause, Hook, Step};
-use crate::machine::{Effect, Input, Machine, NodeIndex};
+use crate::machine::{Effect, Input, Machine};
+use crate::node::NodeIndex;
 use crate::queue::{Entry, Tie};
 use crate::time::Instant;
 use crate::trace::Event;

@@ -6,7 +6,8 @@ use super::connecting::NEVER;
 use crate::connection::{Break, Dial, End, Happening, MS, News, Parcel, Place, WORK};
 use crate::draw::Site;
 use crate::hook::{Cause, Hook};
-use crate::machine::{Input, Machine, Message, NodeIndex};
+use crate::machine::{Input, Machine, Message};
+use crate::node::NodeIndex;
 use crate::trace::Event;
 use crate::violation::Violation;
 

@@ -3,8 +3,8 @@
 use super::{Monitor, Tally, clear, take};
 use crate::fault::Fault;
 use crate::hook::{Hook, Schedule};
-use crate::machine::NodeIndex;
 use crate::machines::ping_pong::Player;
+use crate::node::NodeIndex;
 use crate::time::Instant;
 use crate::violation::Violation;
 use crate::world::{Setup, View, World};

@@ -4,7 +4,7 @@ mod mistakes;
 
 use super::*;
 use crate::fault::{Fault, Unsynced};
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::plan::{Expect, Nothing};
 use crate::storm::Family;
 use crate::time::Instant;

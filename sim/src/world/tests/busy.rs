@@ -3,7 +3,8 @@
 use crate::connection::Notice;
 use crate::disk::{DiskError, FileOp};
 use crate::draw::mix;
-use crate::machine::{Boot, Input, Machine, Message, NodeIndex, Outbox};
+use crate::machine::{Boot, Input, Machine, Message, Outbox};
+use crate::node::NodeIndex;
 use crate::time::{Instant, Now};
 use bytes::Bytes;
 use core::time::Duration;

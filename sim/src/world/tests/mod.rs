@@ -11,7 +11,7 @@ mod words;
 use super::{Setup, View, World};
 use crate::fault::{Fault, Keep, Unsynced};
 use crate::hook::{Hook, Schedule};
-use crate::machine::NodeIndex;
+use crate::node::NodeIndex;
 use crate::time::Instant;
 use crate::violation::Violation;
 use crate::weather::Weather;

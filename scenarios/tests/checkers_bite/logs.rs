@@ -1,0 +1,234 @@
+//! Checks of logs, commits and what disks keep of them.
+
+use super::*;
+use meshos_core::action::Fault;
+use meshos_core::chain::entry::{Entry, EntryHash, LogPosition};
+use meshos_core::chain::payload::Payload;
+use meshos_core::chain::record;
+use meshos_core::chain::recover::Damage;
+use meshos_core::config::Limits;
+use meshos_core::id::Seq;
+use meshos_core::replica::role::Role;
+use meshos_scenarios::checks::bounded::Measure;
+use meshos_scenarios::checks::durable_tail::Found;
+use meshos_scenarios::checks::recover::{Harm, Seen};
+use meshos_scenarios::checks::replica_state::ReplicaState;
+use meshos_scenarios::checks::truth::Truth;
+use meshos_scenarios::checks::vote_once::Promises;
+use meshos_scenarios::checks::*;
+use std::sync::Arc;
+
+/// A payload hash that says nothing of the bytes is seen.
+#[test]
+fn log_matching_computes_hashes_again() {
+    let mut truth = Truth::new(LogPosition::default());
+    let good = entry(LogPosition::default(), 1, "bytes", None);
+    assert_eq!(
+        log_matching::link(&good, EntryHash::default()),
+        good.hash.0,
+        "the format of the check is that of the core"
+    );
+    let mut forged = (*good).clone();
+    forged.hash = EntryHash(7);
+    bites(
+        log_matching::observe(&mut truth, &Arc::new(forged), LogPosition::default()),
+        log_matching::ID,
+    );
+}
+
+/// Defects of one property are told apart by the lines of the check that find them.
+#[test]
+fn two_defects_of_one_property_have_two_sites() {
+    let replica_state = |n, voted| ReplicaState {
+        epoch: epoch(n),
+        voted,
+        ..ReplicaState::default()
+    };
+    let site = |before: ReplicaState, after: ReplicaState| {
+        let found = Promises::default().observe(&before, &after);
+        found.expect_err("the check has to see it").place()
+    };
+    let epoch_back = site(replica_state(5, None), replica_state(4, None));
+    let vote_changed = site(replica_state(5, Some(ONE)), replica_state(5, Some(TWO)));
+    assert_ne!(epoch_back, vote_changed);
+    assert!(epoch_back.contains("vote_once.rs:"), "{epoch_back}");
+    assert!(vote_changed.contains("vote_once.rs:"), "{vote_changed}");
+    let over = |what| bounded::observe(what, u64::MAX, &Limits::default());
+    let rows = over(Measure::Rows).expect_err("too many").place();
+    assert!(rows.contains("checkers_bite.rs:"), "{rows}");
+}
+
+#[test]
+fn log_matching_bites() {
+    let id = log_matching::ID;
+    let (mut truth, tips) = truth();
+    let other = entry(tips[2], 1, "another!", None);
+    bites(log_matching::observe(&mut truth, &other, tips[2]), id);
+    let twin = entry(tips[2], 1, "payload!", None);
+    let forged = Arc::new(Entry {
+        payload: Payload::empty(),
+        ..(*twin).clone()
+    });
+    bites(log_matching::observe(&mut truth, &forged, tips[2]), id);
+    let moved = LogPosition {
+        hash: tips[0].hash,
+        ..tips[2]
+    };
+    bites(log_matching::observe(&mut truth, &twin, moved), id);
+    let lower = entry(tips[5], 0, "payload!", None);
+    bites(log_matching::observe(&mut truth, &lower, tips[5]), id);
+    bites(log_matching::observe(&mut truth, &lower, tips[4]), id);
+    let unlinked = Arc::new(Entry {
+        hash: EntryHash(7),
+        ..(*entry(tips[5], 2, "payload!", None)).clone()
+    });
+    bites(log_matching::observe(&mut truth, &unlinked, tips[5]), id);
+    bites(log_matching::stopped(Fault::Contradicted), id);
+}
+
+#[test]
+fn commit_stable_bites() {
+    let id = commit_stable::ID;
+    let (mut truth, tips) = truth();
+    let fork = grow(&mut truth, tips[2], 2, 4);
+    let claim = |replica_state: ReplicaState, at, held: [LogPosition; 3]| {
+        commit_stable::observe(&mut truth.clone(), &replica_state, at, &held).map(|_| ())
+    };
+    let all = [tips[5]; 3];
+    claim(leader(1, tips[5]), tips[5], all).expect("held by all");
+    // Another entry where one is committed, and a log that leaves the committed prefix.
+    bites(claim(leader(2, fork[4]), fork[1], [fork[4]; 3]), id);
+    bites(claim(leader(2, fork[4]), fork[4], [fork[4]; 3]), id);
+    // An entry of an older epoch, counted.
+    bites(claim(leader(2, tips[5]), tips[5], all), id);
+    // The first to say so is no leader.
+    let follower = ReplicaState {
+        role: Role::Replica,
+        ..leader(1, tips[5])
+    };
+    bites(claim(follower, tips[4], all), id);
+    // Only the leader holds it durably; the others hold less or something else.
+    bites(
+        claim(leader(1, tips[5]), tips[5], [tips[5], tips[4], fork[4]]),
+        id,
+    );
+}
+
+#[test]
+fn commit_stable_bites_on_what_is_dropped() {
+    let id = commit_stable::ID;
+    let (mut truth, tips) = truth();
+    let fork = grow(&mut truth, tips[2], 2, 4);
+    let at = |tip, truncations, commit| ReplicaState {
+        tip,
+        truncations,
+        commit: Seq::new(commit),
+        ..ReplicaState::default()
+    };
+    let kept = |before, after| commit_stable::kept(&truth, &before, &after);
+    kept(at(tips[5], 0, 0), at(tips[3], 1, 0)).expect("nothing committed is gone");
+    bites(kept(at(tips[5], 0, 0), at(tips[2], 1, 0)), id);
+    bites(kept(at(tips[5], 0, 0), at(fork[4], 1, 0)), id);
+    bites(kept(at(tips[5], 0, 2), at(tips[5], 0, 1)), id);
+}
+
+#[test]
+fn commit_stable_bites_on_what_a_restart_forgets() {
+    let id = commit_stable::ID;
+    let seq = Seq::new;
+    commit_stable::survived(seq(3), seq(4)).expect("a crash may leave more");
+    bites(commit_stable::survived(seq(3), seq(2)), id);
+    commit_stable::restarted(seq(3), seq(9), seq(3)).expect("it is known again");
+    commit_stable::restarted(seq(3), seq(2), seq(2)).expect("an unknown entry bounds it");
+    bites(commit_stable::restarted(seq(3), seq(9), seq(2)), id);
+}
+
+#[test]
+fn durable_tail_bites() {
+    let id = durable_tail::ID;
+    let (_, tips) = truth();
+    let before = ReplicaState {
+        durable: tips[4],
+        tip: tips[5],
+        ..ReplicaState::default()
+    };
+    durable_tail::leaving(Seq::new(4), &before).expect("durable");
+    bites(durable_tail::leaving(Seq::new(5), &before), id);
+    let found = |floor, tip, at_durable| Found {
+        floor,
+        tip,
+        at_durable,
+    };
+    let survives = |found| durable_tail::survived(&before, &found);
+    survives(found(tips[0], tips[5], Some(tips[4]))).expect("it is all there");
+    bites(survives(found(tips[0], tips[3], None)), id);
+    bites(survives(found(tips[0], tips[5], Some(tips[3]))), id);
+    let harmed = |lost| Harm {
+        lost,
+        ..Harm::default()
+    };
+    let stopped = |lost| durable_tail::stopped(Fault::StoreRegressed, harmed(lost));
+    stopped(true).expect("a write was lost, and it is named");
+    bites(stopped(false), id);
+}
+
+#[test]
+fn recover_bites() {
+    let id = recover::ID;
+    let (seq, hash) = (Seq::ZERO, |hash| Some(EntryHash(hash)));
+    let flipped = Harm {
+        flipped: true,
+        ..Harm::default()
+    };
+    let aimed = Harm {
+        aimed: true,
+        ..flipped
+    };
+    let damage = |file: &str| Damage {
+        file: file.into(),
+        offset: 0,
+        length: 8,
+        fault: record::Fault::Body { expected: "a head" },
+    };
+    let segment = [damage("000000000000000a-0.segment-00000001")];
+    bites(recover::whole(&segment, Harm::default()), id);
+    recover::whole(&segment, flipped).expect("a flip did it");
+    let place = [damage("identity.a")];
+    recover::whole(&place, Harm::default()).expect("one of two places may be torn");
+    recover::stopped(Fault::ReplicaLost, aimed).expect("both places may be hit");
+    bites(recover::stopped(Fault::ReplicaLost, flipped), id);
+    bites(recover::stopped(Fault::StoreRegressed, flipped), id);
+    recover::slot(seq, hash(1), None, flipped).expect("a flip may hide it");
+    bites(recover::slot(seq, hash(1), hash(2), flipped), id);
+    bites(recover::slot(seq, hash(1), None, Harm::default()), id);
+    bites(recover::beyond(seq, Seen::Nowhere), id);
+    bites(recover::stopped(Fault::StoreBroken, Harm::default()), id);
+    bites(recover::stopped(Fault::ReplicaLost, Harm::default()), id);
+    bites(recover::refused("no identity"), id);
+}
+
+#[test]
+fn gap_free_bites() {
+    let id = gap_free::ID;
+    let (_, tips) = truth();
+    let at = |floor: usize, commit: u64| ReplicaState {
+        floor: tips[floor],
+        durable: tips[5],
+        tip: tips[5],
+        commit: Seq::new(commit),
+        ..ReplicaState::default()
+    };
+    gap_free::observe(&at(1, 3), &at(2, 3)).expect("the floor may rise");
+    bites(gap_free::observe(&at(2, 3), &at(1, 3)), id);
+    bites(gap_free::observe(&at(2, 3), &at(4, 3)), id);
+    bites(gap_free::ordered(&at(0, 6)), id);
+    let hole = [Some(Seq::ZERO), Some(Seq::new(2))];
+    bites(
+        gap_free::contiguous(Seq::ZERO, Seq::new(2), hole.into_iter()),
+        id,
+    );
+    bites(
+        gap_free::contiguous(Seq::ZERO, Seq::new(3), [None].into_iter()),
+        id,
+    );
+}

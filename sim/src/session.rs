@@ -1,0 +1,279 @@
+//! The play of one run: the safety phase, the recovery and the liveness phase of its plan.
+
+use crate::check::obligation;
+use crate::fault::{Fault, Unsynced};
+use crate::marks;
+use crate::node::NodeIndex;
+use crate::plan::{InvalidPlan, Plan};
+use crate::quiet::{self, Panic};
+use crate::report::{Finding, PANIC, PLAN, Report};
+use crate::scenario::{NotChecked, PlanOf, Scenario};
+use crate::time::Instant;
+use crate::trace::Trace;
+use crate::violation::Violation;
+use crate::watch::{Tail, Tap, Watch};
+use crate::world::{Setup, World};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs a plan once, whatever the watcher wants.
+pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watch) -> Report {
+    marks::clear();
+    quiet::want_backtraces(watch.backtrace);
+    obligation::clear();
+    let mut session = Session {
+        scenario,
+        plan,
+        watch,
+        world: None,
+        hook: None,
+        beat: 0,
+    };
+    let mut not_checked = NotChecked::default();
+    let ended = quiet::catch(|| session.play(&mut not_checked));
+    // The digest and the trace of a world whose machine panicked are as good as any.
+    let world = session.world;
+    let at = world.as_ref().map_or(Instant::ZERO, World::now);
+    let (finding, converged_after) = match ended {
+        Ok(Ok(converged_after)) => (None, converged_after),
+        Ok(Err(finding)) => (Some(finding), None),
+        Err(panic) => (Some(panicked(panic, at)), None),
+    };
+    let marks = marks::take();
+    let obligations = obligation::take();
+    let digest = |world: &World<S::Machine>| quiet::catch(|| world.digest()).unwrap_or(0);
+    let trace = world.as_ref().and_then(World::trace);
+    let (faults_inert, inert) = world.as_ref().map_or((0, Vec::new()), World::faults_inert);
+    let mut report = Report {
+        finding,
+        digest: world.as_ref().map_or(0, digest),
+        steps: world.as_ref().map_or(0, World::steps),
+        simulated: at.since(Instant::ZERO),
+        converged_after,
+        marks,
+        faults: world.as_ref().map_or(0, World::faults_applied),
+        faults_inert,
+        inert,
+        obligations,
+        not_checked: not_checked.0,
+        trace: trace.map_or_else(Vec::new, |trace| trace.lines().cloned().collect()),
+    };
+    if let (Some(finding), Some(world)) = (&mut report.finding, &world)
+        && finding.property == PANIC
+        && let Some(node) = world.acting()
+    {
+        finding.node = Some(node);
+        // A machine that does not exist yet panicked while it booted.
+        finding.input = match world.node(node) {
+            Some(_) => last_input(scenario, plan, watch, node),
+            None => Some("boot".into()),
+        };
+    }
+    report
+}
+
+/// What a node was working on when a run of this plan panicked.
+///
+/// Texts of inputs cost more than the steps that they tell of, so a run that nobody watches is
+/// made once more for the last of them.
+fn last_input<S: Scenario>(
+    scenario: &S,
+    plan: &PlanOf<S>,
+    watch: &Watch,
+    node: NodeIndex,
+) -> Option<Box<str>> {
+    let tail = watch.tail.clone().unwrap_or_else(|| {
+        let tail = Arc::new(Tail::new(1));
+        let again = Watch {
+            pulse: watch.pulse.clone(),
+            tail: Some(Arc::clone(&tail)),
+            ..Watch::default()
+        };
+        run_once(scenario, plan, &again);
+        tail
+    });
+    let last = tail.lines().pop()?;
+    (last.node == Some(node)).then(|| last.event.to_string().into_boxed_str())
+}
+
+pub(crate) fn panicked(panic: Panic, at: Instant) -> Finding {
+    let Panic {
+        site,
+        message,
+        backtrace,
+    } = panic;
+    Finding {
+        site,
+        at,
+        backtrace: backtrace.map(String::into_boxed_str),
+        ..Finding::new(PANIC, message)
+    }
+}
+
+fn mistaken(mistake: &InvalidPlan) -> Finding {
+    Finding {
+        site: mistake.key.clone(),
+        ..Finding::new(PLAN, mistake.to_string())
+    }
+}
+
+/// A run in progress, and what it is made from.
+struct Session<'a, S: Scenario> {
+    scenario: &'a S,
+    plan: &'a PlanOf<S>,
+    watch: &'a Watch,
+    world: Option<World<S::Machine>>,
+    hook: Option<(Tap, S::Hook)>,
+    beat: u32,
+}
+
+impl<S: Scenario> Session<'_, S> {
+    fn play(&mut self, not_checked: &mut NotChecked) -> Result<Option<Duration>, Finding> {
+        let (scenario, plan) = (self.scenario, self.plan);
+        let checked = plan.check().and_then(|()| scenario.check(plan));
+        checked.map_err(|mistake| mistaken(&mistake))?;
+        let mut world = World::new(setup(scenario, plan));
+        if self.watch.trace_lines > 0 {
+            let trace = Trace::new(self.watch.trace_lines);
+            world.record_in(match self.watch.trace_states {
+                true => trace.with_states(),
+                false => trace,
+            });
+        }
+        for op in &plan.ops {
+            world.schedule_op(op.at, op.node, op.op.clone());
+        }
+        for fault in &plan.faults {
+            world.schedule_fault(fault.at, fault.fault.clone());
+        }
+        self.world = Some(world);
+        self.hook = Some((Tap(self.watch.tail.clone()), scenario.hook(plan)));
+        self.advance(plan.safety())?;
+        let converged_after = match plan.liveness_ms {
+            0 => None,
+            _ => Some(self.converge()?),
+        };
+        if let (Some(world), Some((_, hook))) = (&self.world, &mut self.hook) {
+            let finished = scenario.finish(plan, world, hook, not_checked);
+            finished.map_err(|violation| finding(violation, world.now()))?;
+        }
+        Ok(converged_after)
+    }
+
+    /// Runs everything up to `limit`.
+    fn advance(&mut self, limit: Instant) -> Result<(), Finding> {
+        let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) else {
+            return Ok(());
+        };
+        loop {
+            match world.run_next(limit, hook) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(violation) => return Err(finding(violation, world.now())),
+            }
+            self.beat += 1;
+            if self.beat == BEAT_EVERY {
+                self.beat = 0;
+                if let Some(pulse) = &self.watch.pulse {
+                    pulse.beat();
+                }
+            }
+        }
+    }
+
+    /// Heals the core but for what the plan keeps, takes the others down and waits until the scenario is content.
+    fn converge(&mut self) -> Result<Duration, Finding> {
+        let core = self.plan.core();
+        if let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) {
+            let others = (0..self.plan.nodes).map(NodeIndex);
+            let others = others.filter(|node| !core.contains(node));
+            // A node that is down already is crashed, too, so that no earlier crash of it ends.
+            let crash = others.map(|node| Fault::Crash {
+                node,
+                unsynced: Unsynced::Drawn,
+            });
+            let crashes: Vec<_> = crash.collect();
+            let keep = self.plan.keep.clone();
+            let recover = Fault::Recover { nodes: core, keep };
+            for fault in crashes.iter().chain([&recover]) {
+                let applied = world.apply(fault, hook);
+                applied.map_err(|violation| finding(violation, world.now()))?;
+            }
+        }
+        let healed = self.plan.safety();
+        let last = healed.after(self.plan.liveness());
+        let mut next = healed;
+        loop {
+            next = next.after(CONVERGED_EVERY).min(last);
+            self.advance(next)?;
+            let (Some(world), Some((_, hook))) = (&self.world, &self.hook) else {
+                return Ok(Duration::ZERO);
+            };
+            match self.scenario.converged(self.plan, world, hook) {
+                Ok(()) => return Ok(next.since(healed)),
+                Err(_) if next < last => {}
+                Err(blocked) => {
+                    let waited = self.plan.liveness_ms;
+                    let message =
+                        format!("{waited} ms after the faults ended: {}", blocked.obligation);
+                    return Err(Finding {
+                        site: format!("{}:{}", blocked.site.file(), blocked.site.line()),
+                        at: world.now(),
+                        ..Finding::new(blocked.property, message)
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
+    let nodes = (0..plan.nodes).map(NodeIndex);
+    let configs = nodes.map(|node| scenario.config(plan, node)).collect();
+    let mut setup = Setup::new(plan.seed, configs);
+    let Plan {
+        weather,
+        matrix,
+        connections,
+        codec,
+        disk_us,
+        wall_ms,
+        clock_ppm,
+        origin_ms_max,
+        steps_max,
+        ..
+    } = plan;
+    setup.weather = *weather;
+    setup.matrix.clone_from(matrix);
+    setup.connections = *connections;
+    setup.codec = *codec;
+    setup.disk_us = *disk_us;
+    setup.wall_ms = *wall_ms;
+    setup.clock_ppm.clone_from(clock_ppm);
+    setup.origin_ms_max = *origin_ms_max;
+    setup.steps_max = *steps_max;
+    setup
+}
+
+fn finding(violation: Violation, now: Instant) -> Finding {
+    let site = violation.place();
+    let Violation {
+        property,
+        node,
+        at,
+        detail,
+        ..
+    } = violation;
+    Finding {
+        site,
+        node,
+        at: at.max(now),
+        ..Finding::new(property, detail)
+    }
+}
+
+/// How often the liveness phase asks whether the cluster has converged.
+const CONVERGED_EVERY: Duration = Duration::from_millis(100);
+
+/// Events between two beats of the pulse.
+const BEAT_EVERY: u32 = 64;
