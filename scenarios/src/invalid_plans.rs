@@ -22,7 +22,7 @@ const MILLION: u64 = 1_000_000;
 ///
 /// # Errors
 /// The first such value.
-pub fn check(plan: &Plan) -> Result<(), InvalidPlan> {
+pub(crate) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
     let cfg = &plan.cfg;
     InvalidPlan::unless_within("cfg.idle_chains", cfg.idle_chains.into(), 0..=IDLE_MAX)?;
     let mut names = (0..cfg.idle_chains).map(idle_name).collect();

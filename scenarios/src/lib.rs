@@ -2,15 +2,15 @@
 
 pub mod cfg;
 pub mod checks;
-pub mod clients;
+mod clients;
 pub mod flips;
 pub mod history;
-pub mod invalid_plans;
-pub mod marks;
+mod invalid_plans;
+mod marks;
 pub mod model;
 pub mod recordings;
 pub mod scenes;
-pub mod targeted;
+mod targeted;
 pub mod workloads;
 
 use meshos_sim::cli::Program;

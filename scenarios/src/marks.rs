@@ -26,7 +26,7 @@ use meshos_sim::world::View;
 use std::collections::VecDeque;
 
 /// Everything that a full sweep has to see in some scenario.
-pub fn all() -> Vec<Mark> {
+pub(crate) fn all() -> Vec<Mark> {
     let required = REQUIRED.iter().map(|name| Mark::required(name));
     let dormant = DORMANT.iter().map(|(name, why)| Mark::dormant(name, why));
     required.chain(dormant).collect()

@@ -5,7 +5,7 @@
 
 /// A running digest.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Digest {
+pub(crate) struct Digest {
     state: u64,
 }
 
@@ -17,7 +17,7 @@ impl Default for Digest {
 
 impl Digest {
     /// The digest of nothing.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             state: 0x243f_6a88_85a3_08d3,
         }
@@ -25,14 +25,14 @@ impl Digest {
 
     /// Takes in two words.
     #[inline]
-    pub const fn fold(&mut self, a: u64, b: u64) {
+    pub(crate) const fn fold(&mut self, a: u64, b: u64) {
         let product = (self.state ^ a) as u128 * (b ^ 0x1319_8a2e_0370_7344 | 1 << 63) as u128;
         // The rotated state keeps the past even where the product is zero.
         self.state = self.state.rotate_left(29) ^ product as u64 ^ (product >> 64) as u64 ^ b;
     }
 
     /// Takes in a byte string and its length.
-    pub fn fold_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn fold_bytes(&mut self, bytes: &[u8]) {
         let mut chunks = bytes.chunks_exact(16);
         for chunk in &mut chunks {
             self.fold(word(&chunk[..8]), word(&chunk[8..]));
@@ -44,13 +44,13 @@ impl Digest {
     }
 
     /// The digest so far.
-    pub const fn value(&self) -> u64 {
+    pub(crate) const fn value(&self) -> u64 {
         crate::draw::mix(self.state)
     }
 }
 
 /// Digest of a byte string.
-pub fn digest_bytes(bytes: &[u8]) -> u64 {
+pub(crate) fn digest_bytes(bytes: &[u8]) -> u64 {
     let mut digest = Digest::new();
     digest.fold_bytes(bytes);
     digest.value()

@@ -2,8 +2,8 @@
 //!
 //! A [`machine::Machine`] is stepped by a [`world::World`], which owns time, links, disks and
 //! clocks. A [`scenario::Scenario`] says how a seed becomes a [`plan::Plan`] and what has to hold;
-//! [`run::run`] turns a plan into a report, [`run::assert_holds`] is the body of a `#[test]`,
-//! [`sweep::sweep`] runs many seeds on all cores, and the feature `cli` adds a whole command line.
+//! [`run::run`] turns a plan into a report, [`run::assert_holds`] is the body of a `#[test]`, and
+//! the feature `cli` adds a whole command line, which runs many seeds on all cores.
 //! [`prelude`] has what a file with a machine and its scenario needs.
 
 pub mod any;
@@ -17,9 +17,9 @@ pub mod check;
     reason = "around runs, not inside: real files and real time"
 )]
 pub mod cli;
-pub mod clock;
+mod clock;
 pub mod connection;
-pub mod digest;
+mod digest;
 pub mod disk;
 pub mod draw;
 pub mod fault;
@@ -31,7 +31,7 @@ mod network;
 mod node;
 pub mod plan;
 pub mod prelude;
-pub mod queue;
+mod queue;
 mod quiet;
 pub mod report;
 pub mod run;
@@ -40,12 +40,13 @@ mod session;
 mod slab;
 pub mod storm;
 pub mod swarm;
+#[cfg(feature = "cli")]
 #[allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "around runs, not inside: threads, real files and real time"
 )]
-pub mod sweep;
+mod sweep;
 pub mod time;
 mod timers;
 pub mod trace;

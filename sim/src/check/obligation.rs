@@ -111,11 +111,6 @@ impl<K: Ord + Clone> Monitor<K> {
         self.open.get(subject).map(|open| open.since)
     }
 
-    /// Who owes something.
-    pub fn subjects(&self) -> impl Iterator<Item = &K> {
-        self.open.keys()
-    }
-
     /// When the first bound passes; `None` when nothing is owed.
     pub fn due(&self) -> Option<Instant> {
         self.open.values().map(|open| open.due).min()

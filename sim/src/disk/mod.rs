@@ -54,11 +54,6 @@ impl Disk {
         self.file(file).map_or(0, File::synced)
     }
 
-    /// Whether the name of a file, and that no other has it, is durable.
-    pub fn is_name_durable(&self, file: &str) -> bool {
-        self.names.get(file) == self.durable_names.get(file)
-    }
-
     /// The bytes of all files together, of removed ones too as long as a crash may bring them
     /// back.
     pub fn size(&self) -> u64 {

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 /// The findings of one scenario.
 #[derive(Clone, Debug, Default)]
-pub struct Buckets(BTreeMap<(String, String), Bucket>);
+pub(crate) struct Buckets(BTreeMap<(String, String), Bucket>);
 
 /// Findings of one property at one site.
 #[derive(Clone, Debug)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// The smallest seed that found it.
     pub seed: u64,
     /// What that seed found.
@@ -49,13 +49,8 @@ impl Buckets {
     }
 
     /// All buckets by property, then site.
-    pub fn iter(&self) -> impl Iterator<Item = &Bucket> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bucket> {
         self.0.values()
-    }
-
-    /// True when nothing broke.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Slot {
 
 /// A seed that an earlier sweep was running when it died.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lost {
+pub(crate) struct Lost {
     /// The scenario's name.
     pub scenario: String,
     /// The seed.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What became of a guarded call.
 #[derive(Debug)]
-pub enum Guarded<T> {
+pub(crate) enum Guarded<T> {
     /// It returned.
     Returned(T),
     /// It made no step for too long; its thread is lost. The lines are the last inputs of
@@ -19,7 +19,7 @@ pub enum Guarded<T> {
 /// Runs `job` on a thread of its own and gives up when it makes no step for `stuck_after`.
 ///
 /// The watcher of the run is `watch` with a pulse and a tail of as many lines as its trace has.
-pub fn guard<T: Send + 'static>(
+pub(crate) fn guard<T: Send + 'static>(
     watch: Watch,
     stuck_after: Duration,
     job: impl FnOnce(&Watch) -> T + Send + 'static,

@@ -6,10 +6,10 @@
 //! and only here, real time passes: for the budget, and to report a machine whose step does not
 //! return.
 
-pub mod bucket;
-pub mod flight;
-pub mod guard;
-pub mod seeds;
+pub(crate) mod bucket;
+pub(crate) mod flight;
+pub(crate) mod guard;
+pub(crate) mod seeds;
 mod worker;
 
 use crate::any::AnyScenario;
@@ -29,7 +29,7 @@ use worker::{Crew, Done};
 
 /// How to sweep.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The seeds that every scenario runs.
     pub seeds: Seeds,
     /// Number of worker threads, at least one.
@@ -46,7 +46,7 @@ pub struct Options {
 
 impl Options {
     /// Sweeps `seeds` on all cores, without bounds and without a file of the seeds in flight.
-    pub fn new(seeds: Seeds) -> Self {
+    pub(crate) fn new(seeds: Seeds) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let stuck_after = Duration::from_secs(60);
         Self {
@@ -62,7 +62,7 @@ impl Options {
 
 /// Why a sweep ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// Every seed ran.
     Complete,
     /// The budget of real time was spent.
@@ -77,7 +77,7 @@ pub enum End {
 
 /// What a sweep found.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// One for each scenario, in the order given.
     pub scenarios: Vec<Tally>,
     /// Why it ended.
@@ -90,7 +90,7 @@ pub struct Outcome {
 
 /// The sum over the seeds of one scenario.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// The scenario's name.
     pub scenario: String,
     /// Seeds that ran.
@@ -121,7 +121,7 @@ pub struct Tally {
 
 /// How far a sweep is.
 #[derive(Copy, Clone, Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Runs that ended.
     pub runs: u64,
     /// Runs there are.
@@ -140,7 +140,7 @@ pub struct Progress {
 ///
 /// # Errors
 /// The file of the seeds in flight cannot be read or written.
-pub fn sweep(
+pub(crate) fn sweep(
     scenarios: &[Arc<dyn AnyScenario>],
     options: &Options,
     stop: &Arc<AtomicBool>,
@@ -321,7 +321,7 @@ impl Tally {
     }
 
     /// Digest over the digests of all seeds, in the order of seeds.
-    pub fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         self.digests.iter().fold(0, |state, (seed, digest)| {
             let state = (state ^ seed)
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -333,7 +333,7 @@ impl Tally {
     }
 
     /// The digests of all seeds that ran to their end, by seed.
-    pub const fn digests(&self) -> &BTreeMap<u64, u64> {
+    pub(crate) const fn digests(&self) -> &BTreeMap<u64, u64> {
         &self.digests
     }
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// Seeds in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seeds {
+pub(crate) enum Seeds {
     /// `first` and the `count - 1` seeds after it.
     Range {
         /// The smallest seed.
@@ -19,11 +19,11 @@ pub enum Seeds {
 }
 
 /// Plans are TOML, whose integers have 63 bits.
-pub const SEED_MAX: u64 = i64::MAX as u64;
+pub(crate) const SEED_MAX: u64 = i64::MAX as u64;
 
 /// Why a text names no seeds.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum SeedsError {
+pub(crate) enum SeedsError {
     /// It has none of the known forms.
     #[error("found `{0}`, expected a count N, a range A..B or A..=B, or a list such as 3,7")]
     Form(String),
@@ -37,7 +37,7 @@ pub enum SeedsError {
 
 /// The text of `--seeds`, before the base of a plain count is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// So many seeds from the base on.
     Count(u64),
     /// Seeds that need no base.
@@ -86,7 +86,7 @@ fn range(text: &str, first: u64, end: u64) -> Result<Choice, SeedsError> {
 
 impl Seeds {
     /// How many seeds there are.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         match self {
             Self::Range { count, .. } => *count,
             Self::List(list) => list.len() as u64,
@@ -94,7 +94,7 @@ impl Seeds {
     }
 
     /// Seed number `index`, which is below the count.
-    pub fn nth(&self, index: u64) -> u64 {
+    pub(crate) fn nth(&self, index: u64) -> u64 {
         match self {
             Self::Range { first, .. } => first + index,
             Self::List(list) => list[index as usize],

@@ -79,11 +79,6 @@ impl<M: Machine> World<M> {
         });
     }
 
-    /// Records what happens from now on, keeping the last `lines_max` lines.
-    pub fn set_trace(&mut self, lines_max: usize) {
-        self.record_in(Trace::new(lines_max));
-    }
-
     /// Records what happens from now on in `trace`.
     pub fn record_in(&mut self, trace: Trace) {
         self.trace = Some(Box::new(trace));

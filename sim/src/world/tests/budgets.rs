@@ -1,6 +1,7 @@
 //! Runs that do not end, and runs that must not grow.
 
 use super::*;
+use crate::trace::Trace;
 use crate::violation::{INSTANT_BUDGET, STEP_BUDGET};
 
 #[test]
@@ -53,7 +54,7 @@ fn memory_is_flat_over_a_day() {
             }),
         },
     );
-    world.set_trace(50);
+    world.record_in(Trace::new(50));
     let mut after = Vec::new();
     for hour in [1, 2, 12, 24] {
         world

@@ -3,6 +3,7 @@
 use super::busy::UNREADABLE;
 use super::*;
 use crate::connection::{Break, Connections, End, News};
+use crate::trace::Trace;
 
 fn setup(nodes: usize) -> Setup<Busy> {
     let mut setup = Setup::new(7, vec![Habits::default(); nodes]);
@@ -347,7 +348,7 @@ fn whoever_says_the_wrong_thing_is_refused_and_both_ends_know() {
     let mut setup = setup(2);
     setup.configs[1].name = 9;
     let mut world = World::new(setup);
-    world.set_trace(1_000);
+    world.record_in(Trace::new(1_000));
     let log = run(&mut world, ms(1_000));
     let unfit = News::Unfit {
         by: B,

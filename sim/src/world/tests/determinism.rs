@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::queue::QueueKind;
+use crate::trace::Trace;
 
 fn stormy(nodes: usize, queue: QueueKind) -> World<Busy> {
     let mut setup: Setup<Busy> = Setup::new(7, talking(nodes));
@@ -58,7 +59,7 @@ fn a_snapshot_goes_on_as_the_original() {
 fn single_steps_and_traces_change_nothing() {
     let expected = digest(stormy(5, QueueKind::Auto));
     let mut world = stormy(5, QueueKind::Auto);
-    world.set_trace(100);
+    world.record_in(Trace::new(100));
     let end = Instant::from_secs(20);
     while let Some(at) = world.next_at().filter(|at| *at <= end) {
         assert_eq!(world.run_next(at, &mut ()), Ok(true));

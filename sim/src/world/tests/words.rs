@@ -2,6 +2,7 @@
 
 use super::busy::{CODED, GARBLED, UNREADABLE};
 use super::*;
+use crate::trace::Trace;
 
 fn heard(log: &Log) -> Vec<u64> {
     let heard = log.of(B).into_iter().filter_map(|report| match report {
@@ -31,7 +32,7 @@ fn damaged_words_arrive_as_their_receiver_reads_them_or_not_at_all() {
 #[test]
 fn a_word_that_its_receiver_cannot_read_is_dropped() {
     let mut world = quiet_world(2);
-    world.set_trace(100);
+    world.record_in(Trace::new(100));
     world.schedule_op(ms(10), A, UNREADABLE);
     world.schedule_op(ms(20), A, 1);
     world.schedule_fault(ms(30), Fault::Pause { node: B });
