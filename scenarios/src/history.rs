@@ -1,8 +1,9 @@
 //! What clients asked of nodes and how each attempt ended.
 //!
 //! An attempt begins when a node takes the request in and ends with its one answer, or with the
-//! node. Attempts that carry the same request number are one request (D15). Everything here is
-//! ground truth of the run and in the order of its steps, so no clock is compared.
+//! node. Attempts of one client that carry the same number are one request, which takes effect
+//! once (`docs/decisions/clients.md`, appends). Everything here is ground truth of the run and in
+//! the order of its steps, so no clock is compared.
 
 use crate::model::{Ask, Freshness};
 use meshos_core::id::Seq;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Draw, Retrier, config, converge, trouble, workload, world};
+use common::{Numbers, Retrier, config, converge, trouble, workload, world};
 use meshos_scenarios::checks::Checks;
 use meshos_sim::scenario::NotChecked;
 use meshos_sim::time::Instant;
@@ -28,7 +28,7 @@ fn run(seed: u64, nodes: u16, faults: bool) -> Result<(), String> {
         Checks::new(&config, nodes).demand_quiet(),
         Retrier::new(seed),
     );
-    let mut draw = Draw(seed * 77 + 5);
+    let mut draw = Numbers(seed * 77 + 5);
     workload(&mut world, &mut draw, 20_000, 20_000, 0);
     if faults {
         trouble(&mut world, &mut draw, 20_000);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::draw::{Draw, Site};
+use crate::draw::{Draws, Site};
 
 const WALL: u64 = 1_700_000_000_000;
 
@@ -92,7 +92,7 @@ fn a_late_wake_up_is_late_by_what_it_says() {
 #[test]
 fn clocks_never_go_back_and_deadlines_are_never_early() {
     for seed in 0..200 {
-        let draw = Draw::new(seed);
+        let draw = Draws::new(seed);
         let mut clock = clock();
         let mut at = 0;
         let mut last = clock.own(Instant::ZERO);

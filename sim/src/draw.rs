@@ -42,11 +42,11 @@ pub enum Site {
 
 /// A source of draws for one seed.
 #[derive(Copy, Clone, Debug)]
-pub struct Draw {
+pub struct Draws {
     key: u64,
 }
 
-impl Draw {
+impl Draws {
     /// The draws of `seed`.
     pub const fn new(seed: u64) -> Self {
         Self {
@@ -95,10 +95,10 @@ mod tests {
 
     #[test]
     fn draws_depend_on_each_coordinate_and_on_nothing_else() {
-        let draw = Draw::new(7);
+        let draw = Draws::new(7);
         let base = draw.bits(Site::Latency, 3, 4);
-        assert_eq!(base, Draw::new(7).bits(Site::Latency, 3, 4));
-        assert_ne!(base, Draw::new(8).bits(Site::Latency, 3, 4));
+        assert_eq!(base, Draws::new(7).bits(Site::Latency, 3, 4));
+        assert_ne!(base, Draws::new(8).bits(Site::Latency, 3, 4));
         assert_ne!(base, draw.bits(Site::Loss, 3, 4));
         assert_ne!(base, draw.bits(Site::Latency, 4, 4));
         assert_ne!(base, draw.bits(Site::Latency, 3, 5));
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn draws_are_uniform_enough() {
-        let draw = Draw::new(1);
+        let draw = Draws::new(1);
         let mut buckets = [0u32; 16];
         for lane in 0..100 {
             for counter in 0..1_000 {
@@ -129,11 +129,11 @@ mod tests {
     fn the_meaning_of_a_draw_is_pinned() {
         // Computed by another implementation.
         assert_eq!(
-            Draw::new(0).bits(Site::Latency, 0, 0),
+            Draws::new(0).bits(Site::Latency, 0, 0),
             0x927a_7c57_dc01_6e42
         );
         assert_eq!(
-            Draw::new(7).bits(Site::Duplicate, 65_538, 9),
+            Draws::new(7).bits(Site::Duplicate, 65_538, 9),
             0x4ddc_9020_2d7d_e113
         );
     }

@@ -94,12 +94,12 @@ fn position(group: &Group, number: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::{Draw, Site};
+    use crate::draw::{Draws, Site};
 
     #[test]
     fn the_first_deadline_is_the_least_of_the_lowest_node() {
         for nodes in [1, 5, 8, 9, 64, 65, 600] {
-            let draw = Draw::new(nodes);
+            let draw = Draws::new(nodes);
             let mut timers = Timers::new(nodes as usize);
             let mut plain = vec![NEVER; nodes as usize];
             for step in 0..5_000 {

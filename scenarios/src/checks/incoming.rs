@@ -1,4 +1,7 @@
-//! What each node has heard of its peers: whom it may know as a live leader (D21).
+//! What each node has heard of its peers: whom it may know as a live leader.
+//!
+//! A peer counts as one as long as it is not suspected and the row of its present incarnation says
+//! so (`docs/decisions/peers.md`, heartbeats).
 
 use super::Checks;
 use super::amnesia;
@@ -118,7 +121,8 @@ impl Checks {
         beat: &Heartbeat,
     ) {
         let set_back = self.nodes[from.at()].set_back;
-        // Only founding stores are heard, and only by the store they mean (D23).
+        // A message counts only from a founding store, and only at the store that it is meant for
+        // (`docs/decisions/peers.md`, which messages count).
         let track = &mut self.nodes[node.at()];
         let known = &mut track.view_of_peers.peers[from.at()].set_back;
         let before = *known.get_or_insert(set_back);

@@ -101,7 +101,8 @@ pub fn settled(chain: &str, members: &[Member]) -> Result<(), Blocked> {
             );
             return Err(Blocked::new(CAUGHT_UP, text));
         }
-        // What every other member has dropped nobody can repair (D13f).
+        // What every other member has dropped nobody can repair: damage is repaired from peers
+        // that still hold the entry (`docs/decisions/quorum.md`, sealing).
         let unknown = member.unknown.filter(|unknown| {
             let mut others = members.iter().filter(|other| other.node != member.node);
             others.any(|other| {

@@ -28,7 +28,7 @@ enum Purpose {
 
 /// One attempt that was not answered.
 #[derive(Copy, Clone, Debug)]
-struct Attempt {
+struct Try {
     purpose: Purpose,
     node: NodeIndex,
     given_up: bool,
@@ -55,7 +55,7 @@ pub(super) struct Session {
     /// Appends that have not ended.
     open: BTreeSet<u64>,
     once: u32,
-    attempts: BTreeMap<u64, Attempt>,
+    attempts: BTreeMap<u64, Try>,
     tries: u64,
     /// Who answered well last.
     favourite: Option<NodeIndex>,
@@ -67,7 +67,8 @@ pub(super) struct Session {
     has_read: bool,
 }
 
-/// Below this many numbers behind, the request table still knows a request (D15).
+/// Below this many numbers behind, the request table still knows a request: it remembers the last
+/// `client_window` of each client (`docs/decisions/clients.md`, appends).
 const WINDOW: u64 = 48;
 
 impl Session {
@@ -156,7 +157,7 @@ impl Session {
         let given_up = false;
         self.attempts.insert(
             self.tries,
-            Attempt {
+            Try {
                 purpose,
                 node,
                 given_up,

@@ -1,7 +1,7 @@
 //! Checks of bounds, of convergence and of whole runs.
 
 use super::*;
-use crate::common::{Draw, Retrier, config, workload, world};
+use crate::common::{Numbers, Retrier, config, workload, world};
 use meshos_core::chain::entry::Membership;
 use meshos_core::config::Limits;
 use meshos_core::id::{Gen, Seq};
@@ -161,7 +161,7 @@ fn runs_that_differ_in_payload_bytes_take_the_same_steps() {
     let shape = |salt: u64, every_us| {
         let config = config(3, Some(30));
         let mut world = world(&config, 5, Weather::default());
-        workload(&mut world, &mut Draw(9), 8_000, every_us, salt);
+        workload(&mut world, &mut Numbers(9), 8_000, every_us, salt);
         let mut hook = (Shape::default(), (Checks::new(&config, 3), Retrier::new(5)));
         let ended = world.run_until(Instant::from_millis(9_000), &mut hook);
         ended.expect("nothing breaks");

@@ -55,7 +55,7 @@ fn two_defects_of_one_property_have_two_sites() {
     assert!(vote_changed.contains("vote_once.rs:"), "{vote_changed}");
     let over = |what| bounded::observe(what, u64::MAX, &Limits::default());
     let rows = over(Measure::Rows).expect_err("too many").place();
-    assert!(rows.contains("checkers_bite.rs:"), "{rows}");
+    assert!(rows.contains("checkers_bite/logs.rs:"), "{rows}");
 }
 
 #[test]

@@ -53,9 +53,9 @@ pub fn world(config: &Arc<Config>, seed: u64, weather: Weather) -> World<Host> {
 }
 
 /// A small generator of numbers.
-pub struct Draw(pub u64);
+pub struct Numbers(pub u64);
 
-impl Draw {
+impl Numbers {
     /// A number below `below`.
     pub fn below(&mut self, below: u64) -> u64 {
         self.0 = self
@@ -67,7 +67,13 @@ impl Draw {
 }
 
 /// Appends and reads every `every_us`, tagged from `salt` on.
-pub fn workload(world: &mut World<Host>, draw: &mut Draw, until_ms: u64, every_us: u64, salt: u64) {
+pub fn workload(
+    world: &mut World<Host>,
+    draw: &mut Numbers,
+    until_ms: u64,
+    every_us: u64,
+    salt: u64,
+) {
     let nodes = u64::from(world.nodes());
     let (mut at, mut ticket) = (3_000_000, 0);
     while at < until_ms * 1_000 {
@@ -104,7 +110,7 @@ pub fn workload(world: &mut World<Host>, draw: &mut Draw, until_ms: u64, every_u
 }
 
 /// Crashes, restarts, cuts, pauses, flips and sync errors, every second or so.
-pub fn trouble(world: &mut World<Host>, draw: &mut Draw, until_ms: u64) {
+pub fn trouble(world: &mut World<Host>, draw: &mut Numbers, until_ms: u64) {
     let nodes = u64::from(world.nodes());
     let mut at = 4_000;
     while at < until_ms {
@@ -235,7 +241,7 @@ impl Retrier {
         if view.at() > LAST_ASKED {
             return;
         }
-        let mut draw = Draw(self.draw);
+        let mut draw = Numbers(self.draw);
         for copy in 0..copies {
             let node = NodeIndex(draw.below(view.nodes().len() as u64) as u16);
             self.tickets += 1;

@@ -22,7 +22,7 @@ pub(super) struct Done {
 }
 
 #[derive(Copy, Clone)]
-enum Kind {
+enum Happening {
     Tick,
     Beat,
     Message { from: u16, content: [u64; 8] },
@@ -32,7 +32,7 @@ enum Kind {
 struct Event {
     at: u64,
     to: u16,
-    kind: Kind,
+    kind: Happening,
 }
 
 #[derive(Copy, Clone)]
@@ -131,9 +131,9 @@ pub(super) fn bare_w1(seed: u64, nodes: u16, seconds: u64) -> Done {
     let mut random = seed;
     for to in 0..nodes {
         let first = stagger(to, nodes).as_nanos() as u64;
-        let (at, kind) = (first, Kind::Beat);
+        let (at, kind) = (first, Happening::Beat);
         ring.push(Event { at, to, kind });
-        let (at, kind) = (tick, Kind::Tick);
+        let (at, kind) = (tick, Happening::Tick);
         ring.push(Event { at, to, kind });
     }
     loop {
@@ -148,28 +148,28 @@ pub(super) fn bare_w1(seed: u64, nodes: u16, seconds: u64) -> Done {
         done.events += 1;
         let row = usize::from(to) * count;
         match kind {
-            Kind::Message { from, content } => {
+            Happening::Message { from, content } => {
                 heard_at[row + usize::from(from)] = at;
                 done.messages += u64::from(content[0] > 0);
             }
-            Kind::Tick => {
+            Happening::Tick => {
                 heard_at[row + usize::from(to)] = at;
                 for heard_at in &heard_at[row..row + count] {
                     done.misses += u64::from(at - heard_at > missed);
                 }
-                let (at, kind) = (at + tick, Kind::Tick);
+                let (at, kind) = (at + tick, Happening::Tick);
                 ring.push(Event { at, to, kind });
             }
-            Kind::Beat => {
+            Happening::Beat => {
                 numbers[usize::from(to)] += 1;
                 let (from, content) = (to, [numbers[usize::from(to)], 0, 0, 0, 0, 0, 0, 0]);
                 for to in (0..nodes).filter(|peer| *peer != from) {
                     random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
                     let at = at + LATENCY_MIN + scale(mix(random), LATENCY_SPAN);
-                    let kind = Kind::Message { from, content };
+                    let kind = Happening::Message { from, content };
                     ring.push(Event { at, to, kind });
                 }
-                let (at, kind) = (at + beat, Kind::Beat);
+                let (at, kind) = (at + beat, Happening::Beat);
                 ring.push(Event { at, to, kind });
             }
         }

@@ -38,7 +38,7 @@ pub(super) enum Verb {
     /// Show every scenario in one line each
     List,
     /// Sweep seeds and report what broke
-    Run(Run),
+    Run(RunArgs),
     /// Run plans and judge them by what they expect; compare recordings with what the code does now
     Replay(Replay),
     /// Print the digest of one run
@@ -52,7 +52,7 @@ pub(super) enum Verb {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     /// Scenarios by name or by a part of it; all when none is given
     #[arg(value_name = "SCENARIO")]
     pub(super) filters: Vec<String>,

@@ -1,7 +1,7 @@
 //! A violation as people and programs read it.
 
 use super::Program;
-use super::args::Run;
+use super::args::RunArgs;
 use super::console::{Console, Look, write_file};
 use crate::any::AnyScenario;
 use crate::plan::Expect;
@@ -34,7 +34,7 @@ pub(super) fn case(
     program: &Program,
     scenario: &Arc<dyn AnyScenario>,
     (seed, finding, count): (u64, &Finding, u64),
-    args: &Run,
+    args: &RunArgs,
 ) -> Case {
     let again = Arc::clone(scenario);
     let twice = finding.property == REPLAY;

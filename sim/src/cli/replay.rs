@@ -3,7 +3,7 @@
 use super::args::Replay;
 use super::console::{Console, Look};
 use super::present::{TAIL, print_finding, print_trace};
-use super::single::{Attempt, attempt_file, load, watcher};
+use super::single::{Ended, attempt_file, load, watcher};
 use super::{Program, Stop};
 use crate::any::disappointment;
 use crate::plan::Expect;
@@ -142,7 +142,7 @@ fn plan(
 }
 
 /// Names the faults that changed nothing: whoever wrote them meant something.
-fn print_inert(console: &mut Console, attempt: &Attempt) {
+fn print_inert(console: &mut Console, attempt: &Ended) {
     for applied in attempt.inert.iter().take(INERT_LINES) {
         console.painted(Look::Warning, format!("  no effect  {applied}"));
     }
@@ -157,7 +157,7 @@ fn print_inert(console: &mut Console, attempt: &Attempt) {
 const INERT_LINES: usize = 20;
 
 /// Says how the digest of the run differs from that in the plan, if it has one.
-fn differing_digest(program: &Program, expect: &Expect, attempt: &Attempt) -> Option<String> {
+fn differing_digest(program: &Program, expect: &Expect, attempt: &Ended) -> Option<String> {
     let expected = expect.digest.as_ref()?;
     let found = attempt.digest.map(|digest| format!("{digest:016x}"));
     if found.as_ref() == Some(expected) {

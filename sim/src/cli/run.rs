@@ -1,6 +1,6 @@
 //! `run`: a sweep and its result.
 
-use super::args::{Run, SeedBase};
+use super::args::{RunArgs, SeedBase};
 use super::console::{Console, Look};
 use super::present::{Case, case};
 use super::progress::Meter;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// A sweep of fewer seeds only reports the marks that it did not see.
 const FULL: u64 = 100;
 
-pub(super) fn run(program: &Program, console: &mut Console, args: &Run) -> Result<(), Stop> {
+pub(super) fn run(program: &Program, console: &mut Console, args: &RunArgs) -> Result<(), Stop> {
     let scenarios = select(&program.scenarios, &args.filters)?;
     let seeds = choose(&args.seeds, args.seed_base)?;
     let mut options = Options::new(seeds);
@@ -150,7 +150,7 @@ fn cases(
     program: &Program,
     scenarios: &[Arc<dyn AnyScenario>],
     outcome: &Outcome,
-    args: &Run,
+    args: &RunArgs,
 ) -> Vec<Case> {
     let tallies = scenarios.iter().zip(&outcome.scenarios);
     let buckets = tallies

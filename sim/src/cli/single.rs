@@ -102,7 +102,7 @@ pub(super) fn load(program: &Program, file: &Path) -> Result<(Arc<dyn AnyScenari
 
 /// What a single run came to.
 #[derive(Default)]
-pub(super) struct Attempt {
+pub(super) struct Ended {
     /// Missing when the run got stuck.
     pub(super) digest: Option<u64>,
     pub(super) finding: Option<Finding>,
@@ -113,7 +113,7 @@ pub(super) struct Attempt {
     pub(super) trace: Vec<Line>,
 }
 
-impl Attempt {
+impl Ended {
     fn judge(&self, console: &mut Console) -> Result<(), Stop> {
         let Some(finding) = &self.finding else {
             return Ok(());
@@ -136,7 +136,7 @@ impl Attempt {
     }
 }
 
-impl From<Report> for Attempt {
+impl From<Report> for Ended {
     fn from(report: Report) -> Self {
         let Report {
             digest,
@@ -178,7 +178,7 @@ fn attempt(
     stuck_after: Duration,
     watch: Watch,
     run: impl FnOnce(&Watch) -> Report + Send + 'static,
-) -> Attempt {
+) -> Ended {
     match guard(watch, stuck_after, run) {
         Guarded::Returned(report) => report.into(),
         Guarded::Stuck(trace) => stuck(trace, stuck_after),
@@ -190,18 +190,18 @@ pub(super) fn attempt_file<E: Send + 'static>(
     stuck_after: Duration,
     watch: Watch,
     run: impl FnOnce(&Watch) -> Result<Report, E> + Send + 'static,
-) -> Result<Attempt, E> {
+) -> Result<Ended, E> {
     match guard(watch, stuck_after, run) {
-        Guarded::Returned(report) => report.map(Attempt::from),
+        Guarded::Returned(report) => report.map(Ended::from),
         Guarded::Stuck(trace) => Ok(stuck(trace, stuck_after)),
     }
 }
 
-fn stuck(trace: Vec<Line>, stuck_after: Duration) -> Attempt {
+fn stuck(trace: Vec<Line>, stuck_after: Duration) -> Ended {
     let finding = Some(stuck_finding(stuck_after));
-    Attempt {
+    Ended {
         finding,
         trace,
-        ..Attempt::default()
+        ..Ended::default()
     }
 }

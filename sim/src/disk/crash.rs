@@ -3,7 +3,7 @@
 use super::Disk;
 use super::file::{Fate, File};
 use super::names::NameOp;
-use crate::draw::{Draw, Site, mix, scale};
+use crate::draw::{Draws, Site, mix, scale};
 use crate::fault::Unsynced;
 
 /// Lanes of one node: its files by inode, and one for the names.
@@ -13,7 +13,7 @@ const NAMES: u64 = 0xffff_ffff;
 pub(super) fn crash(
     disk: &mut Disk,
     style: Unsynced,
-    draw: &Draw,
+    draw: &Draws,
     lane: u64,
     counter: u64,
 ) -> Unsynced {
@@ -31,7 +31,7 @@ pub(super) fn crash(
     style
 }
 
-fn drawn(style: Unsynced, draw: &Draw, lane: u64, counter: u64) -> Unsynced {
+fn drawn(style: Unsynced, draw: &Draws, lane: u64, counter: u64) -> Unsynced {
     if style != Unsynced::Drawn {
         return style;
     }
@@ -43,7 +43,7 @@ fn drawn(style: Unsynced, draw: &Draw, lane: u64, counter: u64) -> Unsynced {
     }
 }
 
-fn settle_file(file: &mut File, style: Unsynced, draw: &Draw, lane: u64, counter: u64) {
+fn settle_file(file: &mut File, style: Unsynced, draw: &Draws, lane: u64, counter: u64) {
     if file.unsynced() == 0 {
         return;
     }
@@ -94,7 +94,13 @@ fn tear(sizes: impl Iterator<Item = usize> + Clone, bits: u64) -> (usize, u64) {
 }
 
 /// Settles the names; each change is atomic.
-pub(super) fn settle_names(disk: &mut Disk, style: Unsynced, draw: &Draw, lane: u64, counter: u64) {
+pub(super) fn settle_names(
+    disk: &mut Disk,
+    style: Unsynced,
+    draw: &Draws,
+    lane: u64,
+    counter: u64,
+) {
     let bits = draw.bits(Site::Unsynced, lane << 32 | NAMES, counter);
     let ops: Vec<NameOp> = disk.name_ops.drain(..).collect();
     let whole = scale(bits, ops.len() as u64 + 1) as usize;

@@ -4,7 +4,7 @@
 //! take it back; what is durable is the file with all of them taken back. So a sync only forgets
 //! records, and an append-only file costs no second copy.
 
-use crate::draw::{Draw, Site, scale};
+use crate::draw::{Draws, Site, scale};
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
@@ -178,7 +178,7 @@ impl File {
 
     /// The cache forgets that its pages are dirty: each write stays or is gone, but the length
     /// of the file stays as the machine believes it to be.
-    pub(super) fn fail_sync(&mut self, draw: &Draw, lane: u64, counter: u64) {
+    pub(super) fn fail_sync(&mut self, draw: &Draws, lane: u64, counter: u64) {
         let length = self.bytes.len();
         let lane = lane << 32;
         self.settle(|index, size| {

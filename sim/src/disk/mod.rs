@@ -13,7 +13,7 @@ mod op;
 
 pub use op::{DiskError, FileOp};
 
-use crate::draw::Draw;
+use crate::draw::Draws;
 use crate::fault::Unsynced;
 use file::File;
 use names::{NameOp, Names};
@@ -205,14 +205,14 @@ impl Disk {
     }
 
     /// A sync of `file` that fails: what was not synced is kept or lost now, unnoticed.
-    pub(crate) fn fail_sync(&mut self, file: &Arc<str>, draw: &Draw, lane: u64, counter: u64) {
+    pub(crate) fn fail_sync(&mut self, file: &Arc<str>, draw: &Draws, lane: u64, counter: u64) {
         if self.names.contains_key(file) {
             self.file_mut(file).fail_sync(draw, lane, counter);
         }
     }
 
     /// A failing sync of the names: each change is kept or lost now, unnoticed.
-    pub(crate) fn fail_sync_dir(&mut self, draw: &Draw, lane: u64, counter: u64) {
+    pub(crate) fn fail_sync_dir(&mut self, draw: &Draws, lane: u64, counter: u64) {
         crash::settle_names(self, Unsynced::Reordered, draw, lane, counter);
     }
 
@@ -220,7 +220,7 @@ impl Disk {
     pub(crate) fn crash(
         &mut self,
         style: Unsynced,
-        draw: &Draw,
+        draw: &Draws,
         lane: u64,
         counter: u64,
     ) -> Unsynced {
@@ -230,7 +230,7 @@ impl Disk {
     /// What is durable: everything that no crash can take.
     pub(crate) fn durable(&self) -> Self {
         let mut image = self.clone();
-        image.crash(Unsynced::Lost, &Draw::new(0), 0, 0);
+        image.crash(Unsynced::Lost, &Draws::new(0), 0, 0);
         image
     }
 

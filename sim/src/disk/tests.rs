@@ -58,7 +58,7 @@ fn disk(ops: &[FileOp]) -> Disk {
 fn outcomes(disk: &Disk, style: Unsynced, file: &str) -> BTreeSet<Option<Vec<u8>>> {
     let crashed = |counter| {
         let mut disk = disk.clone();
-        disk.crash(style, &Draw::new(3), 1, counter);
+        disk.crash(style, &Draws::new(3), 1, counter);
         disk.read(file).map(<[u8]>::to_vec)
     };
     (0..400).map(crashed).collect()
@@ -141,7 +141,7 @@ fn a_sync_of_the_name_is_not_a_sync_of_bytes() {
 #[test]
 fn kept_bytes_are_still_not_synced() {
     let mut disk = with(&[append("f", b"ef")]);
-    let draw = Draw::new(1);
+    let draw = Draws::new(1);
     disk.crash(Unsynced::Kept, &draw, 0, 1);
     assert_eq!(disk.read("f"), Some(&b"abcdef"[..]));
     assert_eq!(disk.synced("f"), 4);
@@ -241,10 +241,10 @@ fn a_failed_sync_keeps_or_loses_and_a_later_one_does_not_help() {
     let mut seen = BTreeSet::new();
     for counter in 0..200 {
         let mut disk = with(&[append("f", b"ef")]);
-        disk.fail_sync(&name("f"), &Draw::new(3), 0, counter);
+        disk.fail_sync(&name("f"), &Draws::new(3), 0, counter);
         assert_eq!(disk.read("f").map(<[u8]>::len), Some(6));
         disk.perform(&sync("f"));
-        disk.crash(Unsynced::Kept, &Draw::new(3), 0, counter);
+        disk.crash(Unsynced::Kept, &Draws::new(3), 0, counter);
         seen.insert(disk.read("f").map(<[u8]>::to_vec));
     }
     let expected = [some(b"abcd\0\0"), some(b"abcde\0"), some(b"abcdef")];
@@ -259,7 +259,7 @@ fn only_synced_bytes_flip() {
     assert!(!disk.flip("f", 4, 0));
     assert!(!disk.flip("none", 0, 0));
     assert_eq!(disk.read("f"), Some(&b"abceef"[..]));
-    disk.crash(Unsynced::Lost, &Draw::new(1), 0, 0);
+    disk.crash(Unsynced::Lost, &Draws::new(1), 0, 0);
     assert_eq!(disk.read("f"), Some(&b"abce"[..]));
 }
 
@@ -277,7 +277,7 @@ fn a_clone_does_not_see_later_writes() {
 fn synced_prefixes_survive_drawn_histories() {
     let files = ["a", "b", "c"];
     for seed in 0..300 {
-        let draw = Draw::new(seed);
+        let draw = Draws::new(seed);
         let mut disk = Disk::default();
         for step in 0..60 {
             let bits = draw.bits(Site::Latency, 0, step);

@@ -2,7 +2,7 @@
 
 use super::{CLOGGED, CUT, Network, PARTED, Profile, STREAMED, lane, nanos};
 use crate::connection::MS;
-use crate::draw::{Draw, Site, hits, scale};
+use crate::draw::{Draws, Site, hits, scale};
 use crate::node::NodeIndex;
 use crate::queue::Tie;
 use crate::weather::Weather;
@@ -35,7 +35,7 @@ impl Network {
     #[inline(always)]
     pub(crate) fn route(
         &mut self,
-        draw: &Draw,
+        draw: &Draws,
         now: u64,
         (from, to): (NodeIndex, NodeIndex),
         (kind, size): (u16, u32),
@@ -58,7 +58,7 @@ impl Network {
     #[cold]
     fn route_rough(
         &mut self,
-        draw: &Draw,
+        draw: &Draws,
         place: usize,
         (now, at): (u64, u64),
         tie: Tie,
@@ -104,7 +104,7 @@ impl Network {
         }
     }
 
-    fn reorder(draw: &Draw, weather: &Weather, lane: u64, counter: u64) -> u64 {
+    fn reorder(draw: &Draws, weather: &Weather, lane: u64, counter: u64) -> u64 {
         let bits = draw.bits(Site::Reorder, lane, counter);
         if !hits(bits as u32, weather.reorder_ppm) {
             return 0;
@@ -134,7 +134,7 @@ impl Network {
     /// what is duplicated nobody sees.
     pub(crate) fn travel(
         &self,
-        draw: &Draw,
+        draw: &Draws,
         from: NodeIndex,
         to: NodeIndex,
         counter: u32,
@@ -164,7 +164,7 @@ impl Network {
     /// How long something that is said about a connection travels, unless it is lost.
     pub(crate) fn reaches(
         &self,
-        draw: &Draw,
+        draw: &Draws,
         (from, to): (NodeIndex, NodeIndex),
         counter: u64,
     ) -> Option<u64> {
@@ -176,7 +176,7 @@ impl Network {
     }
 
     /// When a message that waited on a clogged link arrives, if it leaves at `now`.
-    pub(crate) fn release(&self, draw: &Draw, now: u64, tie: Tie) -> u64 {
+    pub(crate) fn release(&self, draw: &Draws, now: u64, tie: Tie) -> u64 {
         let (from, to) = (tie.sender(), tie.receiver());
         let link = self.links[from.at() * self.nodes + to.at()];
         let profile = &self.profiles[link.profile as usize];

@@ -1,5 +1,5 @@
 use super::*;
-use crate::draw::Draw;
+use crate::draw::Draws;
 use std::collections::BTreeSet;
 
 const A: NodeIndex = NodeIndex(0);
@@ -8,14 +8,14 @@ const C: NodeIndex = NodeIndex(2);
 
 struct Lab {
     network: Network,
-    draw: Draw,
+    draw: Draws,
 }
 
 impl Lab {
     fn new(weather: Weather) -> Self {
         Self {
             network: Network::new(3, weather, &[]),
-            draw: Draw::new(7),
+            draw: Draws::new(7),
         }
     }
 
@@ -190,7 +190,7 @@ fn what_a_link_has_of_its_own_is_there_in_any_weather_and_after_it() {
     let matrix = LinkWeather::between(&zones, far);
     let mut lab = Lab {
         network: Network::new(3, Weather::latency_us(1_000, 1_000), &matrix),
-        draw: Draw::new(7),
+        draw: Draws::new(7),
     };
     let see = |lab: &mut Lab| [(A, B), (A, C), (C, B)].map(|(from, to)| lab.latency(from, to));
     let calm = [1_000_000, 40_000_000, 40_000_000].map(Some);

@@ -28,7 +28,7 @@ pub enum QueueKind {
 /// What kind of event it is; at one instant, lower classes come first.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u64)]
-pub(crate) enum Class {
+pub(crate) enum EventClass {
     Boot = 0,
     Fault = 1,
     Disk = 2,
@@ -43,11 +43,11 @@ pub(crate) enum Class {
 pub(crate) struct Tie(pub(crate) u64);
 
 const COUNTER_MASK: u64 = (1 << 28) - 1;
-const MESSAGE: u64 = (Class::Message as u64) << 61;
+const MESSAGE: u64 = (EventClass::Message as u64) << 61;
 
 impl Tie {
     /// A numbered event of a class.
-    pub(crate) const fn numbered(class: Class, number: u64) -> Self {
+    pub(crate) const fn numbered(class: EventClass, number: u64) -> Self {
         Self((class as u64) << 61 | number & ((1 << 61) - 1))
     }
 
@@ -61,19 +61,19 @@ impl Tie {
 
     #[inline]
     pub(crate) const fn is_message(self) -> bool {
-        self.0 >> 61 == Class::Message as u64
+        self.0 >> 61 == EventClass::Message as u64
     }
 
     #[inline]
-    pub(crate) const fn class(self) -> Class {
+    pub(crate) const fn class(self) -> EventClass {
         match self.0 >> 61 {
-            0 => Class::Boot,
-            1 => Class::Fault,
-            2 => Class::Disk,
-            3 => Class::Op,
-            4 => Class::Message,
-            5 => Class::Alarm,
-            _ => Class::Link,
+            0 => EventClass::Boot,
+            1 => EventClass::Fault,
+            2 => EventClass::Disk,
+            3 => EventClass::Op,
+            4 => EventClass::Message,
+            5 => EventClass::Alarm,
+            _ => EventClass::Link,
         }
     }
 

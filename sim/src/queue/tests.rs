@@ -1,10 +1,10 @@
 use super::*;
-use crate::draw::{Draw, Site};
+use crate::draw::{Draws, Site};
 
 fn entry(at: u64, number: u64) -> Entry {
     Entry {
         at,
-        tie: Tie::numbered(Class::Op, number),
+        tie: Tie::numbered(EventClass::Op, number),
         handle: number as u32,
     }
 }
@@ -13,7 +13,7 @@ fn entry(at: u64, number: u64) -> Entry {
 #[test]
 fn heap_and_wheel_agree_with_a_sorted_set() {
     for seed in 0..20 {
-        let draw = Draw::new(seed);
+        let draw = Draws::new(seed);
         let spans = [3, 60_000, 70_000, 10_000_000, 80_000_000, 40_000_000_000];
         let mut heap = Queue::new(QueueKind::Heap, 5);
         let mut wheel = Queue::new(QueueKind::Wheel, 5);
@@ -49,10 +49,10 @@ fn at_one_instant_the_class_decides() {
     let mut queue = Queue::new(QueueKind::Heap, 5);
     let message = Tie::message(0, NodeIndex(0), NodeIndex(1), false);
     let ties = [
-        Tie::numbered(Class::Alarm, 0),
+        Tie::numbered(EventClass::Alarm, 0),
         message,
-        Tie::numbered(Class::Op, 9),
-        Tie::numbered(Class::Fault, u64::MAX),
+        Tie::numbered(EventClass::Op, 9),
+        Tie::numbered(EventClass::Fault, u64::MAX),
     ];
     for tie in ties {
         queue.push(Entry {
@@ -61,8 +61,14 @@ fn at_one_instant_the_class_decides() {
             handle: 0,
         });
     }
-    let popped: Vec<Class> = core::iter::from_fn(|| queue.pop().map(|e| e.tie.class())).collect();
-    let expected = [Class::Fault, Class::Op, Class::Message, Class::Alarm];
+    let popped: Vec<EventClass> =
+        core::iter::from_fn(|| queue.pop().map(|e| e.tie.class())).collect();
+    let expected = [
+        EventClass::Fault,
+        EventClass::Op,
+        EventClass::Message,
+        EventClass::Alarm,
+    ];
     assert_eq!(popped, expected);
 }
 

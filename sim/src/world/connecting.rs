@@ -10,7 +10,7 @@ use crate::connection::{Break, Dial, End, Happening, MS, News, Notice, Place, St
 use crate::hook::{Cause, Hook};
 use crate::machine::{Input, Machine};
 use crate::node::NodeIndex;
-use crate::queue::Class;
+use crate::queue::EventClass;
 use crate::time::Instant;
 use crate::violation::Violation;
 
@@ -26,7 +26,7 @@ impl<M: Machine> World<M> {
 
     pub(super) fn happen(&mut self, at: u64, happening: Happening) {
         let handle = self.streams().happenings.insert(happening);
-        self.push_numbered(Instant::from_nanos(at), Class::Link, handle);
+        self.push_numbered(Instant::from_nanos(at), EventClass::Link, handle);
     }
 
     /// Something happens to a connection.

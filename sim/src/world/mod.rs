@@ -31,13 +31,13 @@ use crate::clock::Clock;
 use crate::connection::Streams;
 use crate::digest::Digest;
 use crate::disk::Disk;
-use crate::draw::{Draw, Site};
+use crate::draw::{Draws, Site};
 use crate::fault::{Fault, Unsynced};
 use crate::hook::{Hook, Schedule};
 use crate::machine::{Effect, Machine, Message, Outbox};
 use crate::network::Network;
 use crate::node::NodeIndex;
-use crate::queue::{Class, Entry, Queue, Tie};
+use crate::queue::{Entry, EventClass, Queue, Tie};
 use crate::slab::Slab;
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -90,7 +90,7 @@ pub struct World<M: Machine> {
     instant_steps: u32,
     instant_steps_max: u32,
     digest: Digest,
-    draw: Draw,
+    draw: Draws,
     queue: Queue,
     timers: Timers,
     hosts: Vec<Host<M>>,
@@ -133,7 +133,7 @@ impl<M: Machine> World<M> {
         }
         let nodes = setup.configs.len();
         assert!(nodes <= usize::from(u16::MAX), "at most 65,535 nodes");
-        let draw = Draw::new(setup.seed);
+        let draw = Draws::new(setup.seed);
         let hosts = (0..nodes).map(|node| {
             let span = setup.origin_ms_max.saturating_mul(1_000_000);
             let origin = draw.below(Site::Origin, node as u64, 0, span);
@@ -176,7 +176,7 @@ impl<M: Machine> World<M> {
             world.network.connect(streams);
         }
         for node in 0..nodes as u64 {
-            world.push(Instant::ZERO, Tie::numbered(Class::Boot, node), 0);
+            world.push(Instant::ZERO, Tie::numbered(EventClass::Boot, node), 0);
         }
         world
     }
@@ -245,11 +245,11 @@ impl<M: Machine> World<M> {
     fn run_other<H: Hook<M>>(&mut self, entry: Entry, hook: &mut H) -> Result<(), Violation> {
         self.digest.fold(entry.at, entry.tie.0);
         match entry.tie.class() {
-            Class::Boot => {
+            EventClass::Boot => {
                 let node = NodeIndex(entry.tie.number() as u16);
                 self.boot(node, hook).map(|_| ())
             }
-            Class::Fault => {
+            EventClass::Fault => {
                 self.acting = None;
                 match self.faults.take(entry.handle) {
                     Planned::Fault(fault) => self.apply_counted(&fault, hook),
@@ -261,12 +261,12 @@ impl<M: Machine> World<M> {
                     Planned::RestartOf { node, crash } => self.restart_of(node, crash, hook),
                 }
             }
-            Class::Disk => self.on_disk(entry.tie.number(), hook),
-            Class::Op => self.on_op(entry.handle, hook),
-            Class::Link => self.on_link(entry.handle, hook),
+            EventClass::Disk => self.on_disk(entry.tie.number(), hook),
+            EventClass::Op => self.on_op(entry.handle, hook),
+            EventClass::Link => self.on_link(entry.handle, hook),
             // Handled by the caller.
-            Class::Message => Ok(()),
-            Class::Alarm => {
+            EventClass::Message => Ok(()),
+            EventClass::Alarm => {
                 self.acting = None;
                 let tag = self.alarms.take(entry.handle);
                 let view = View::new(self.now, &self.hosts, &self.network);

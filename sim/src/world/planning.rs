@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::hook::Wish;
 use crate::machine::Machine;
 use crate::node::NodeIndex;
-use crate::queue::{Class, Entry, Tie};
+use crate::queue::{Entry, EventClass, Tie};
 use crate::time::Instant;
 use crate::trace::Event;
 
@@ -16,7 +16,7 @@ impl<M: Machine> World<M> {
         self.queue.push(Entry { at, tie, handle });
     }
 
-    pub(super) fn push_numbered(&mut self, at: Instant, class: Class, handle: u32) {
+    pub(super) fn push_numbered(&mut self, at: Instant, class: EventClass, handle: u32) {
         let tie = Tie::numbered(class, self.numbered);
         self.numbered += 1;
         self.push(at, tie, handle);
@@ -31,20 +31,20 @@ impl<M: Machine> World<M> {
 
     pub(super) fn plan(&mut self, at: Instant, planned: Planned) {
         let handle = self.faults.insert(planned);
-        self.push_numbered(at, Class::Fault, handle);
+        self.push_numbered(at, EventClass::Fault, handle);
     }
 
     /// Gives `op` to `node` at true time `at`, or now if that is past.
     pub fn schedule_op(&mut self, at: Instant, node: NodeIndex, op: M::Op) {
         assert!(node.at() < self.hosts.len(), "{node} is not a node");
         let handle = self.ops.insert((node, op));
-        self.push_numbered(at, Class::Op, handle);
+        self.push_numbered(at, EventClass::Op, handle);
     }
 
     /// Calls [`Hook::on_alarm`] at true time `at`, or now if that is past.
     pub fn schedule_alarm(&mut self, at: Instant, tag: u64) {
         let handle = self.alarms.insert(tag);
-        self.push_numbered(at, Class::Alarm, handle);
+        self.push_numbered(at, EventClass::Alarm, handle);
     }
 
     /// Schedules what the hook asked for.

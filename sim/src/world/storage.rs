@@ -4,12 +4,12 @@ use super::World;
 use super::host::{Batch, Drive, Loss, Parked, Trap};
 use crate::digest::digest_bytes;
 use crate::disk::{DiskError, FileOp};
-use crate::draw::{Draw, Site, scale};
+use crate::draw::{Draws, Site, scale};
 use crate::fault::Fault;
 use crate::hook::{Cause, Hook};
 use crate::machine::{Input, Machine};
 use crate::node::NodeIndex;
-use crate::queue::{Class, Tie};
+use crate::queue::{EventClass, Tie};
 use crate::violation::Violation;
 use core::time::Duration;
 
@@ -64,7 +64,7 @@ impl<M: Machine> World<M> {
         // A completion from before a crash is recognised by the boot that it belongs to; the
         // boot is in the tie, because an old and a new completion may meet at one instant.
         let number = u64::from(drive.boots) << 16 | u64::from(node.0);
-        self.push(at, Tie::numbered(Class::Disk, number), 0);
+        self.push(at, Tie::numbered(EventClass::Disk, number), 0);
     }
 
     /// The batch in service is done.
@@ -196,7 +196,7 @@ impl<M: Machine> World<M> {
 
 impl Drive {
     /// Performs one operation as far as there is room for it; whether there was enough.
-    fn perform_op(&mut self, op: &FileOp, draw: &Draw, lane: u64) -> bool {
+    fn perform_op(&mut self, op: &FileOp, draw: &Draws, lane: u64) -> bool {
         let room = match self.room {
             _ if self.full => 0,
             Some(room) if !room.at_sync => room.capacity.saturating_sub(self.disk.used()),
@@ -221,7 +221,7 @@ impl Drive {
         &mut self,
         op: &FileOp,
         at: usize,
-        draw: &Draw,
+        draw: &Draws,
         (lane, number): (u64, u64),
     ) -> Option<DiskError> {
         match op {

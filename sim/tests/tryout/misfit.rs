@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// What goes wrong, in every fifth seed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Defect {
     Breaks,
     Panics,
     Loops,
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     Dawdles,
 }
 
-impl Kind {
+impl Defect {
     pub(crate) const ALL: [Self; 9] = [
         Self::Dawdles,
         Self::Breaks,
@@ -41,11 +41,11 @@ impl Kind {
 }
 
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Misfit(pub(crate) Kind);
+pub(crate) struct Misfit(pub(crate) Defect);
 
 #[derive(Debug)]
 pub(crate) struct Ticker {
-    kind: Kind,
+    kind: Defect,
     bad: bool,
     ticks: u64,
     next: Instant,
@@ -69,7 +69,7 @@ pub(crate) enum Op {
 static TICKS: AtomicU64 = AtomicU64::new(0);
 
 impl Machine for Ticker {
-    type Config = (Kind, bool);
+    type Config = (Defect, bool);
     type Message = Silence;
     type Op = Op;
     type Output = ();
@@ -89,7 +89,7 @@ impl Machine for Ticker {
             self.ticks += ticks;
         }
         self.next = now.instant.after(Duration::from_millis(10));
-        if self.kind == Kind::Dawdles {
+        if self.kind == Defect::Dawdles {
             // Some tens of microseconds of work.
             self.ticks -= (0..50_000).fold(0, |sum, n| sum & std::hint::black_box(n));
         }
@@ -97,13 +97,17 @@ impl Machine for Ticker {
             return;
         }
         match self.kind {
-            Kind::Panics => panic!("the tick {} is one too many", self.ticks),
-            Kind::Loops => loop {
+            Defect::Panics => panic!("the tick {} is one too many", self.ticks),
+            Defect::Loops => loop {
                 std::thread::park();
             },
-            Kind::Spins => self.next = now.instant,
-            Kind::Flickers => self.ticks += TICKS.fetch_add(1, Ordering::Relaxed),
-            Kind::Breaks | Kind::Blocks | Kind::Unmarked | Kind::Undecided | Kind::Dawdles => {}
+            Defect::Spins => self.next = now.instant,
+            Defect::Flickers => self.ticks += TICKS.fetch_add(1, Ordering::Relaxed),
+            Defect::Breaks
+            | Defect::Blocks
+            | Defect::Unmarked
+            | Defect::Undecided
+            | Defect::Dawdles => {}
         }
     }
 
@@ -117,7 +121,7 @@ impl Machine for Ticker {
 }
 
 #[derive(Debug)]
-pub(crate) struct Watcher(Kind);
+pub(crate) struct Watcher(Defect);
 
 impl Hook<Ticker> for Watcher {
     fn on_step(
@@ -125,7 +129,7 @@ impl Hook<Ticker> for Watcher {
         step: &Step<'_, Ticker>,
         _: &mut Schedule<Ticker>,
     ) -> Result<(), Violation> {
-        match self.0 == Kind::Breaks && step.machine.bad && step.machine.ticks > 20 {
+        match self.0 == Defect::Breaks && step.machine.bad && step.machine.ticks > 20 {
             true => Err(Violation::new("few-ticks", "more than 20").at_node(step.node)),
             false => Ok(()),
         }
@@ -139,15 +143,15 @@ impl Scenario for Misfit {
 
     fn name(&self) -> &str {
         match self.0 {
-            Kind::Breaks => "breaks",
-            Kind::Panics => "panics",
-            Kind::Loops => "loops",
-            Kind::Spins => "spins",
-            Kind::Blocks => "blocks",
-            Kind::Flickers => "flickers",
-            Kind::Unmarked => "unmarked",
-            Kind::Undecided => "undecided",
-            Kind::Dawdles => "dawdles",
+            Defect::Breaks => "breaks",
+            Defect::Panics => "panics",
+            Defect::Loops => "loops",
+            Defect::Spins => "spins",
+            Defect::Blocks => "blocks",
+            Defect::Flickers => "flickers",
+            Defect::Unmarked => "unmarked",
+            Defect::Undecided => "undecided",
+            Defect::Dawdles => "dawdles",
         }
     }
 
@@ -163,7 +167,7 @@ impl Scenario for Misfit {
         plan
     }
 
-    fn config(&self, plan: &PlanOf<Self>, node: NodeIndex) -> (Kind, bool) {
+    fn config(&self, plan: &PlanOf<Self>, node: NodeIndex) -> (Defect, bool) {
         (self.0, node.0 == 1 && plan.seed % 5 == 3)
     }
 
@@ -177,7 +181,7 @@ impl Scenario for Misfit {
         _: &World<Ticker>,
         _: &Watcher,
     ) -> Result<(), Blocked> {
-        match self.0 == Kind::Blocks && plan.seed % 5 == 3 {
+        match self.0 == Defect::Blocks && plan.seed % 5 == 3 {
             true => Err(Blocked::new(
                 "tick-again",
                 "node 1 waits for a tick that is due",
@@ -193,7 +197,7 @@ impl Scenario for Misfit {
         _: &mut Watcher,
         not_checked: &mut NotChecked,
     ) -> Result<(), Violation> {
-        if self.0 == Kind::Undecided && plan.seed % 5 == 3 {
+        if self.0 == Defect::Undecided && plan.seed % 5 == 3 {
             not_checked.push("linearizable", "the search ran out");
         }
         Ok(())
@@ -201,18 +205,18 @@ impl Scenario for Misfit {
 
     fn marks(&self) -> Vec<Mark> {
         match self.0 {
-            Kind::Unmarked => vec![
+            Defect::Unmarked => vec![
                 Mark::required("a state that is never reached"),
                 Mark::dormant("a state that cannot be", "it needs three nodes"),
             ],
-            Kind::Breaks
-            | Kind::Panics
-            | Kind::Loops
-            | Kind::Spins
-            | Kind::Blocks
-            | Kind::Flickers
-            | Kind::Undecided
-            | Kind::Dawdles => Vec::new(),
+            Defect::Breaks
+            | Defect::Panics
+            | Defect::Loops
+            | Defect::Spins
+            | Defect::Blocks
+            | Defect::Flickers
+            | Defect::Undecided
+            | Defect::Dawdles => Vec::new(),
         }
     }
 }

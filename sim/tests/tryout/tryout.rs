@@ -12,7 +12,7 @@ use meshos_sim::cli::{Measure, Program, Recordings, Replayed, Workload, main as 
 use meshos_sim::machines::rally::Rally;
 use meshos_sim::marks::Mark;
 use meshos_sim::scenario::Scenario as _;
-use misfit::{Kind, Misfit};
+use misfit::{Defect, Misfit};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         .scenario(Rally);
     // Without the others a sweep of all scenarios is one that holds.
     let wanted = std::env::var("TRYOUT").unwrap_or_default();
-    for misfit in Kind::ALL.map(Misfit) {
+    for misfit in Defect::ALL.map(Misfit) {
         if wanted == "all" || wanted == misfit.name() {
             program = program.scenario(misfit);
         }

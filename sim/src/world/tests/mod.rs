@@ -114,7 +114,7 @@ const RESTART: Fault = Fault::Restart { node: A };
 /// Every fault there is, many of them drawn, over `seconds`.
 fn storm(world: &mut World<Busy>, seconds: u64) {
     let nodes = world.nodes();
-    let draw = crate::draw::Draw::new(99);
+    let draw = crate::draw::Draws::new(99);
     for number in 0..seconds * 10 {
         let bits = draw.bits(crate::draw::Site::Flip, 0, number);
         let node = NodeIndex(bits as u16 % nodes);
