@@ -4,6 +4,7 @@
 //! Runtime and simulator ask [`Message::lane`] and need to know nothing else of the protocol.
 
 use super::{Body, ChainMessage, Forward, ForwardAsk, Message, ReplicaMessage, Round};
+use crate::id::Attempt;
 
 /// Which of the two connections to a peer carries a message.
 ///
@@ -56,6 +57,23 @@ pub(crate) struct Traits {
 }
 
 impl ReplicaMessage {
+    /// The question that it is or answers; `None` where it stands for itself.
+    pub fn attempt(&self) -> Option<Attempt> {
+        match self {
+            Self::VoteRequest { attempt, .. }
+            | Self::VoteReply { attempt, .. }
+            | Self::Pull { attempt, .. }
+            | Self::Chunk { attempt, .. }
+            | Self::Conflict { attempt, .. }
+            | Self::InstallSnapshot { attempt, .. }
+            | Self::SnapshotRequest { attempt, .. }
+            | Self::CatchUp { attempt, .. }
+            | Self::Fetch { attempt, .. }
+            | Self::Fetched { attempt, .. } => Some(*attempt),
+            Self::Outdated | Self::TransferNow { .. } | Self::Regressed { .. } => None,
+        }
+    }
+
     /// What follows from its kind.
     pub(crate) const fn traits(&self) -> Traits {
         const ORDINARY: Traits = Traits {

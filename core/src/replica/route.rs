@@ -95,53 +95,11 @@ impl Chain {
                 let heard = (from.incarnation, number);
                 self.on_pull(from, replica, since, durable, attempt, heard, cx);
             }
-            ReplicaMessage::Chunk {
-                attempt,
-                since,
-                entries,
-                commit,
-                floor,
-            } => {
-                if self.hears_leader(from, message, cx) {
-                    let chunk = Chunk {
-                        attempt: *attempt,
-                        since: *since,
-                        entries: entries.clone(),
-                        told: (*commit, *floor),
-                    };
-                    self.on_chunk(chunk, cx);
-                }
-            }
-            &ReplicaMessage::Conflict {
-                attempt,
-                failed,
-                hint,
-                hint_epoch,
-                differs,
-            } => {
-                if self.hears_leader(from, message, cx) {
-                    self.on_conflict(attempt, failed, (hint, hint_epoch, differs), cx);
-                }
-            }
-            ReplicaMessage::InstallSnapshot { attempt, .. } => {
-                // Whoever was asked for a repair says this, too, so only an answer to what the
-                // leader was asked shows a leader.
-                if !self.is_live(*attempt) {
-                    cx.count(Count::ResetIgnored);
-                } else if self.hears_leader(from, message, cx) {
-                    self.on_snapshot_part(from.node, &message.content, cx);
-                }
-            }
-            &ReplicaMessage::Regressed { acknowledged } => {
-                if self.hears_leader(from, message, cx) {
-                    self.on_regressed(acknowledged, cx);
-                }
-            }
-            ReplicaMessage::TransferNow { tried, pause_ms } => {
-                if self.hears_leader(from, message, cx) {
-                    self.on_transfer_now(tried, *pause_ms, cx);
-                }
-            }
+            ReplicaMessage::Chunk { .. }
+            | ReplicaMessage::Conflict { .. }
+            | ReplicaMessage::InstallSnapshot { .. }
+            | ReplicaMessage::Regressed { .. }
+            | ReplicaMessage::TransferNow { .. } => self.on_leader_content(from, message, cx),
             &ReplicaMessage::Fetch {
                 from: first,
                 end,
@@ -170,6 +128,59 @@ impl Chain {
                 checkpoint,
                 offset,
             } => self.on_snapshot_request(&sender, attempt, (checkpoint, offset), cx),
+        }
+    }
+
+    /// Takes what only a leader says, from whoever leads the present epoch.
+    fn on_leader_content(&mut self, from: Run, message: &ChainMessage, cx: &mut StepContext<'_>) {
+        // Whoever was asked for a repair sends checkpoints, too, so only an answer to what the
+        // leader was asked shows a leader.
+        if let ReplicaMessage::InstallSnapshot { attempt, .. } = &message.content
+            && !self.is_live(*attempt)
+        {
+            return cx.count(Count::ResetIgnored);
+        }
+        if !self.hears_leader(from, message, cx) {
+            return;
+        }
+        match &message.content {
+            ReplicaMessage::Chunk {
+                attempt,
+                since,
+                entries,
+                commit,
+                floor,
+            } => {
+                let chunk = Chunk {
+                    attempt: *attempt,
+                    since: *since,
+                    entries: entries.clone(),
+                    told: (*commit, *floor),
+                };
+                self.on_chunk(chunk, cx);
+            }
+            &ReplicaMessage::Conflict {
+                attempt,
+                failed,
+                hint,
+                hint_epoch,
+                differs,
+            } => self.on_conflict(attempt, failed, (hint, hint_epoch, differs), cx),
+            part @ ReplicaMessage::InstallSnapshot { .. } => {
+                self.on_snapshot_part(from.node, part, cx);
+            }
+            &ReplicaMessage::Regressed { acknowledged } => self.on_regressed(acknowledged, cx),
+            ReplicaMessage::TransferNow { tried, pause_ms } => {
+                self.on_transfer_now(tried, *pause_ms, cx);
+            }
+            ReplicaMessage::VoteRequest { .. }
+            | ReplicaMessage::VoteReply { .. }
+            | ReplicaMessage::Pull { .. }
+            | ReplicaMessage::Outdated
+            | ReplicaMessage::Fetch { .. }
+            | ReplicaMessage::Fetched { .. }
+            | ReplicaMessage::CatchUp { .. }
+            | ReplicaMessage::SnapshotRequest { .. } => {}
         }
     }
 

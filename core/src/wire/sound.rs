@@ -140,60 +140,50 @@ fn check_payload(payload: &Payload) -> Checked {
 }
 
 fn check_content(message: &ChainMessage) -> Checked {
-    match &message.content {
-        ReplicaMessage::VoteRequest { tail, attempt, .. } => {
-            check_attempt(*attempt)?;
-            position(*tail)
-        }
-        ReplicaMessage::VoteReply { attempt, .. } => check_attempt(*attempt),
+    let content = &message.content;
+    content.attempt().map_or(Ok(()), check_attempt)?;
+    match content {
+        ReplicaMessage::VoteRequest { tail, .. } => position(*tail),
+        ReplicaMessage::VoteReply { .. }
+        | ReplicaMessage::SnapshotRequest { .. }
+        | ReplicaMessage::Outdated => Ok(()),
         ReplicaMessage::Pull {
             since,
             durable,
-            attempt,
             number,
+            ..
         } => {
-            check_attempt(*attempt)?;
             check_number(number.get())?;
             position(since.end)?;
             position(durable.unwrap_or_default())
         }
         ReplicaMessage::Chunk {
-            attempt,
             since,
             entries,
             commit,
             floor,
+            ..
         } => {
-            check_attempt(*attempt)?;
             position(*commit)?;
             ensure(floor <= commit, InvalidMessage::Interval)?;
             let highest = Some(message.epoch);
             check_entries(*since, entries, message.generation, highest)
         }
-        ReplicaMessage::Conflict {
-            attempt,
-            failed,
-            hint,
-            ..
-        } => {
-            check_attempt(*attempt)?;
+        ReplicaMessage::Conflict { failed, hint, .. } => {
             position(*failed)?;
             position(*hint)
         }
         ReplicaMessage::InstallSnapshot {
-            attempt,
             floor,
             length,
             offset,
             part,
             ..
         } => {
-            check_attempt(*attempt)?;
             position(floor.end)?;
             let end = u64::from(*offset) + part.len() as u64;
             ensure(end <= u64::from(*length), InvalidMessage::Part)
         }
-        ReplicaMessage::Outdated => Ok(()),
         ReplicaMessage::TransferNow { tried, .. } => {
             let ascends = tried.windows(2).all(|pair| pair[0] < pair[1]);
             ensure(
@@ -202,22 +192,12 @@ fn check_content(message: &ChainMessage) -> Checked {
             )
         }
         ReplicaMessage::Regressed { acknowledged } => position(*acknowledged),
-        ReplicaMessage::SnapshotRequest { attempt, .. } => check_attempt(*attempt),
-        ReplicaMessage::CatchUp { since, attempt } => {
-            check_attempt(*attempt)?;
-            position(since.end)
-        }
-        ReplicaMessage::Fetch { from, end, attempt } => {
-            check_attempt(*attempt)?;
+        ReplicaMessage::CatchUp { since, .. } => position(since.end),
+        ReplicaMessage::Fetch { from, end, .. } => {
             position(*end)?;
             ensure(from <= end, InvalidMessage::Interval)
         }
-        ReplicaMessage::Fetched {
-            attempt,
-            since,
-            entries,
-        } => {
-            check_attempt(*attempt)?;
+        ReplicaMessage::Fetched { since, entries, .. } => {
             check_entries(*since, entries, message.generation, None)
         }
     }
