@@ -4,22 +4,23 @@
 //! repairs, and only then starts the node. After that every action is performed in order and
 //! every operation answered once.
 
+use super::files::{file_op, open};
 use super::links::Links;
-use super::{Op, Wire, node_id, node_index, store_id};
+use super::{Op, Wire, node_id, node_index};
 use meshos_core::action::{Action, Actions, Note};
 use meshos_core::chain::order::StoreError;
-use meshos_core::chain::recover::{Damage, Files, RecoverError, Recovered, recover};
-use meshos_core::chain::store::{self, FileOp, Identity, Layout};
+use meshos_core::chain::recover::{Damage, Recovered};
+use meshos_core::chain::store::{self, FileOp, Layout};
 use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::config::Config;
 use meshos_core::event::{Boot, Event, Input, Seed};
 use meshos_core::hash::stable_hash;
 use meshos_core::hello::Greeter;
-use meshos_core::id::{ChainId, FormatNonce, Gen, OpId, OpNumber, RunNonce, Ticket};
+use meshos_core::id::{ChainId, Gen, OpId, OpNumber, Ticket};
 use meshos_core::node::Node;
 use meshos_core::time::{Instant, Wall};
 use meshos_sim::connection::Notice;
-use meshos_sim::disk::{self, Disk, DiskError};
+use meshos_sim::disk::DiskError;
 use meshos_sim::machine::{self, Machine, NodeIndex, Outbox};
 use meshos_sim::time::Now;
 use std::collections::BTreeMap;
@@ -294,34 +295,35 @@ impl Machine for Host {
             part.copy_from_slice(&(boot.seed ^ at as u64).to_le_bytes());
         }
         let seed = Seed(seed);
-        let (damage, links, state) = match open(config, &boot, seed.run()) {
-            Some((formatted, recovered)) => {
-                let Recovered {
-                    identity,
-                    format,
-                    boots,
-                    peers,
-                    boot,
-                    layout,
-                    repairs: found,
-                    damage,
-                    ..
-                } = recovered;
-                let greeter = Greeter::new(config.clone(), &identity, format, boots);
-                let links = Links::new(greeter, identity, peers);
-                let mut repairs = formatted;
-                repairs.extend(found);
-                out.disk(BOOT, repairs.iter().cloned().map(file_op).collect());
-                let state = State::Repairing {
-                    boot,
-                    layout,
-                    repairs,
-                    retry: None,
-                };
-                (damage, Some(links), state)
-            }
-            None => (Vec::new(), None, State::Broken),
-        };
+        let (damage, links, state) =
+            match open(config, &boot, &Self::store_limits(config), seed.run()) {
+                Some((formatted, recovered)) => {
+                    let Recovered {
+                        identity,
+                        format,
+                        boots,
+                        peers,
+                        boot,
+                        layout,
+                        repairs: found,
+                        damage,
+                        ..
+                    } = recovered;
+                    let greeter = Greeter::new(config.clone(), &identity, format, boots);
+                    let links = Links::new(greeter, identity, peers);
+                    let mut repairs = formatted;
+                    repairs.extend(found);
+                    out.disk(BOOT, repairs.iter().cloned().map(file_op).collect());
+                    let state = State::Repairing {
+                        boot,
+                        layout,
+                        repairs,
+                        retry: None,
+                    };
+                    (damage, Some(links), state)
+                }
+                None => (Vec::new(), None, State::Broken),
+            };
         Self {
             config: config.clone(),
             me: boot.node,
@@ -422,105 +424,6 @@ impl Machine for Host {
 
     fn op_fingerprint(op: &Op) -> u64 {
         stable_hash(op).0
-    }
-}
-
-/// What the disk holds, formatted first if it holds nothing: the operations that format, and
-/// what recovery finds behind them. `None` when the store is beyond opening.
-fn open(
-    config: &Config,
-    boot: &machine::Boot<'_>,
-    run: RunNonce,
-) -> Option<(Vec<FileOp>, Recovered)> {
-    // As `meshosd`: what cannot be read is no damage that recovery could judge, for a batch that
-    // is not sealed would pass for a torn one.
-    let mut names = boot.disk.files().map(|(name, _)| name);
-    if names.any(|name| boot.disk.unreadable(name).is_some()) {
-        return None;
-    }
-    let mut files: Files = files_of(boot.disk);
-    let limits = Host::store_limits(config);
-    match recover(&files, &limits, run) {
-        Ok(recovered) => Some((Vec::new(), recovered)),
-        Err(RecoverError::Unformatted) => {
-            let node = node_id(boot.node);
-            let store = store_id(boot.node, boot.store);
-            let identity = Identity {
-                cluster: config.cluster(),
-                node,
-                store,
-            };
-            let nonce = FormatNonce::new(boot.seed);
-            let ops = store::format(&identity, nonce, &config.foundings(node));
-            apply(&mut files, &ops);
-            let recovered = recover(&files, &limits, run).ok()?;
-            Some((ops, recovered))
-        }
-        Err(RecoverError::Identity { .. }) => None,
-    }
-}
-
-/// The files of a disk as recovery wants them.
-pub fn files_of(disk: &Disk) -> Files {
-    let copy = |(name, bytes): (&Arc<str>, &[u8])| (name.clone(), bytes.to_vec().into());
-    disk.files().map(copy).collect()
-}
-
-/// Performs operations on files in memory.
-fn apply(files: &mut Files, ops: &[FileOp]) {
-    for op in ops {
-        match op {
-            FileOp::Append { file, bytes } => {
-                let mut all = files.get(file).map_or_else(Vec::new, |old| old.to_vec());
-                all.extend_from_slice(bytes);
-                files.insert(file.clone(), all.into());
-            }
-            FileOp::Write {
-                file,
-                offset,
-                bytes,
-            } => {
-                let mut all = files.get(file).map_or_else(Vec::new, |old| old.to_vec());
-                let end = *offset as usize + bytes.len();
-                all.resize(all.len().max(end), 0);
-                all[*offset as usize..end].copy_from_slice(bytes);
-                files.insert(file.clone(), all.into());
-            }
-            FileOp::Truncate { file, length } => {
-                if let Some(old) = files.get_mut(file) {
-                    old.truncate(*length as usize);
-                }
-            }
-            FileOp::Rename { from, to } => {
-                if let Some(bytes) = files.remove(from) {
-                    files.insert(to.clone(), bytes);
-                }
-            }
-            FileOp::Remove { file } => {
-                files.remove(file);
-            }
-            FileOp::Sync { .. } | FileOp::SyncDir => {}
-        }
-    }
-}
-
-fn file_op(op: FileOp) -> disk::FileOp {
-    match op {
-        FileOp::Append { file, bytes } => disk::FileOp::Append { file, bytes },
-        FileOp::Write {
-            file,
-            offset,
-            bytes,
-        } => disk::FileOp::Write {
-            file,
-            offset,
-            bytes,
-        },
-        FileOp::Truncate { file, length } => disk::FileOp::Truncate { file, length },
-        FileOp::Sync { file } => disk::FileOp::Sync { file },
-        FileOp::Rename { from, to } => disk::FileOp::Rename { from, to },
-        FileOp::Remove { file } => disk::FileOp::Remove { file },
-        FileOp::SyncDir => disk::FileOp::SyncDir,
     }
 }
 

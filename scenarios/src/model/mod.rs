@@ -1,12 +1,14 @@
 //! A MeshOS node as a machine of the simulator, and what a workload may ask of it.
 
+mod files;
 mod host;
 mod links;
 mod op;
 mod wire;
 mod words;
 
-pub use host::{Host, HostConfig, Output, files_of};
+pub use files::files_of;
+pub use host::{Host, HostConfig, Output};
 pub use op::{Ask, Freshness, Op, payload};
 pub use wire::{Wire, size as wire_size};
 

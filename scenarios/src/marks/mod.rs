@@ -3,7 +3,13 @@
 //! A node counts its own rare turns; what no single node knows is seen here from outside. The
 //! hook observes and never finds fault.
 
+mod counts;
+mod list;
+
+pub(crate) use list::all;
+
 use crate::model::{Host, Output};
+use counts::reach;
 use meshos_core::action::Note;
 use meshos_core::chain::order::Slot;
 use meshos_core::chain::store::{Named, Part};
@@ -18,80 +24,11 @@ use meshos_sim::disk::FileOp;
 use meshos_sim::fault::Fault;
 use meshos_sim::hook::{Cause, Hook, Schedule, Step};
 use meshos_sim::machine::{Effect, Input, NodeIndex};
-use meshos_sim::marks::Mark;
 use meshos_sim::reached;
 use meshos_sim::time::Now;
 use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
 use std::collections::VecDeque;
-
-/// Everything that a full sweep has to see in some scenario.
-pub(crate) fn all() -> Vec<Mark> {
-    let required = REQUIRED.iter().map(|name| Mark::required(name));
-    let dormant = DORMANT.iter().map(|(name, why)| Mark::dormant(name, why));
-    required.chain(dormant).collect()
-}
-
-const REQUIRED: &[&str] = &[
-    "two leaders of different epochs alive",
-    "leader crash with an uncommitted suffix",
-    "uncommitted suffix of a crashed leader later truncated",
-    "uncommitted suffix of a crashed leader later committed",
-    "vote granted while a log write was in flight",
-    "write overtaken by a cut",
-    "duplicate conflict after an acknowledgement",
-    "duplicate reset after an acknowledgement",
-    "commit named above an unverified suffix",
-    "retry against a new leader while the first copy is uncommitted",
-    "retry after retention and reset",
-    "request repeated",
-    "request that a leader could not answer in time",
-    "wiped voter while the leader dies",
-    "half-deaf leader stepping down",
-    "confirm asked for by a replaced leader",
-    "crash during catch-up",
-    "crash during a reset",
-    "crash between write and sync",
-    "torn record repaired on reopen",
-    "one copy of a small record damaged",
-    "older image of a store refused",
-    "store formatted anew refused",
-    "node with other limits refused",
-    "commit known again after a restart",
-    "corrupt entry repaired from a peer",
-    "entries of another member than the leader appended",
-    "suspicion armed again after a pause",
-    "clock stepped back while leading",
-    "chunk held back by the bandwidth budget",
-    "store full",
-    "leadership handed over on request",
-    "another node than the target of a transfer elected",
-    "leader without progress handed over",
-    "early election after a process was gone",
-    "forward ended with its leadership",
-    "read asked again of the next leader",
-    "prefix dropped by retention",
-    "entries dropped by age",
-    "retention before entries that wait",
-    "clock leapt past the age bound while leading",
-    "checkpoint continued behind the parts that came",
-    "late chunk of an older request taken",
-    "bulk that may be on its way not sent again",
-    "bulk that should have come sent again",
-];
-
-const CONFIG: &str = "members of a chain do not change yet";
-const AVAILABLE: &str = "chains have quorum mode only";
-
-const DORMANT: &[(&str, &str)] = &[
-    ("leader change with an uncommitted config entry", CONFIG),
-    ("crash during a membership change", CONFIG),
-    (
-        "returning replica of an older generation",
-        "chains are not created anew yet",
-    ),
-    ("fork quarantined", AVAILABLE),
-];
 
 /// Watches a run for the marks.
 #[derive(Clone, Debug)]
@@ -270,62 +207,6 @@ impl Marks {
         }
         seen.was_reset |= rose(Count::ResetInstalled);
         seen.counters = now.clone();
-    }
-}
-
-/// Marks that a count alone proves.
-fn reach(count: Count) {
-    match count {
-        Count::VoteDuringWrite => reached!("vote granted while a log write was in flight"),
-        Count::WriteOvertaken => reached!("write overtaken by a cut"),
-        Count::CommitAboveVerified => reached!("commit named above an unverified suffix"),
-        Count::RequestRepeatedInherited => {
-            reached!("retry against a new leader while the first copy is uncommitted");
-        }
-        Count::RequestRepeated => reached!("request repeated"),
-        Count::RequestLate => reached!("request that a leader could not answer in time"),
-        Count::QuorumLost => reached!("half-deaf leader stepping down"),
-        Count::Repaired => reached!("corrupt entry repaired from a peer"),
-        Count::Helped => reached!("entries of another member than the leader appended"),
-        Count::SuspicionRearmed => reached!("suspicion armed again after a pause"),
-        Count::BudgetWait => reached!("chunk held back by the bandwidth budget"),
-        Count::StoreFull => reached!("store full"),
-        Count::Transferred => reached!("leadership handed over on request"),
-        Count::ResetContinued => reached!("checkpoint continued behind the parts that came"),
-        Count::Retained => reached!("prefix dropped by retention"),
-        Count::Expired => reached!("entries dropped by age"),
-        Count::RetainedFirst => reached!("retention before entries that wait"),
-        Count::ChunkLate => reached!("late chunk of an older request taken"),
-        Count::ChunkEarly => reached!("chunk that overtook another one taken"),
-        Count::StillUnderWay => reached!("bulk that may be on its way not sent again"),
-        Count::SentAgain => reached!("bulk that should have come sent again"),
-        Count::TransferFailed => reached!("another node than the target of a transfer elected"),
-        Count::StalledLeader => reached!("leader without progress handed over"),
-        Count::ForwardEnded => reached!("forward ended with its leadership"),
-        Count::ReadAskedAgain => reached!("read asked again of the next leader"),
-        Count::EarlyElection => reached!("early election after a process was gone"),
-        Count::WrongCluster
-        | Count::WrongStore
-        | Count::UnknownSender
-        | Count::UnknownChain
-        | Count::WrongReplica
-        | Count::StaleAnswer
-        | Count::OlderEpoch
-        | Count::StaleHeartbeat
-        | Count::ChunkGap
-        | Count::ChunkUnsound
-        | Count::ConflictIgnored
-        | Count::ResetIgnored
-        | Count::ResetInstalled
-        | Count::Cut
-        | Count::RequestRepeatedUncommitted
-        | Count::RequestRepeatedRetained
-        | Count::ForwardRepeated
-        | Count::PeerGone
-        | Count::PeerGoneIgnored
-        | Count::StoreRegressed
-        | Count::UnknownOperation
-        | Count::Contradicted => {}
     }
 }
 
