@@ -27,10 +27,6 @@ impl<K: Copy + Ord + Hash, V: Hash> SummedMap<K, V> {
         self.map.get(key)
     }
 
-    pub(crate) fn contains_key(&self, key: &K) -> bool {
-        self.map.contains_key(key)
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }

@@ -176,10 +176,22 @@ impl Liveness {
         Some(heard)
     }
 
+    /// Takes the rows of a heartbeat that newer ones of the same run overtook, and gives those of
+    /// which nothing newer is known: pages that leave together arrive in any order.
+    pub fn on_overtaken(
+        &mut self,
+        from: NodeId,
+        incarnation: Incarnation,
+        heartbeat: &Heartbeat,
+    ) -> Vec<Row> {
+        let peer = self.peers.get_mut(&from);
+        peer.map_or(Vec::new(), |peer| peer.on_overtaken(incarnation, heartbeat))
+    }
+
     /// What the present incarnation of `peer` last said of its replica of a chain; `None` if
     /// nothing, or that it is gone.
     pub fn row(&self, peer: NodeId, chain: ChainId, generation: Gen) -> Option<&Row> {
-        self.peers.get(&peer)?.rows.get(&(chain, generation))
+        self.peers.get(&peer)?.row(&(chain, generation))
     }
 
     /// The regular heartbeats, if they are due: to each peer one without rows, or what it has

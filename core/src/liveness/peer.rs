@@ -6,6 +6,7 @@ use crate::hash::SummedMap;
 use crate::id::{HeartbeatNumber, Incarnation, NodeId};
 use crate::message::{Heartbeat, Row};
 use crate::time::{Instant, Sample, Wall};
+use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,8 @@ pub(super) struct Peer {
     pub(super) clock: Option<Sample>,
     /// Its rows up to this version are known.
     known: u64,
-    /// Its rows.
-    pub(super) rows: SummedMap<Key, Row>,
+    /// Its rows, gone ones too, each with the number of the heartbeat that said it.
+    rows: SummedMap<Key, (HeartbeatNumber, Row)>,
     /// The newest of our heartbeats that it echoed.
     echoed: HeartbeatNumber,
     /// When it first echoed that one.
@@ -179,22 +180,44 @@ impl Peer {
         was && !self.in_contact
     }
 
-    fn remember(&mut self, heartbeat: &Heartbeat) {
-        let mut complete = true;
+    /// What the peer last said of its replica of a chain, if that is not gone.
+    pub(super) fn row(&self, key: &Key) -> Option<&Row> {
+        let (_, row) = self.rows.get(key)?;
+        Some(row).filter(|row| row.state.is_some())
+    }
+
+    /// Takes the rows of a heartbeat that newer ones overtook, and gives those of which nothing
+    /// newer is known. It shows nothing else.
+    pub(super) fn on_overtaken(
+        &mut self,
+        incarnation: Incarnation,
+        heartbeat: &Heartbeat,
+    ) -> Vec<Row> {
+        match self.incarnation() == Some(incarnation) {
+            true => self.remember(heartbeat),
+            false => Vec::new(),
+        }
+    }
+
+    /// Takes those rows of which nothing newer is known.
+    fn remember(&mut self, heartbeat: &Heartbeat) -> Vec<Row> {
+        let (mut news, mut complete) = (Vec::new(), true);
         for row in &heartbeat.rows {
             let key = (row.chain, row.generation);
-            if row.state.is_none() {
-                self.rows.remove(&key);
-            } else if self.rows.len() < ROWS_MAX || self.rows.contains_key(&key) {
-                self.rows.insert(key, row.clone());
-            } else {
-                complete = false;
+            match self.rows.get(&key) {
+                Some((number, _)) if *number >= heartbeat.number => {}
+                None if self.rows.len() >= ROWS_MAX => complete = false,
+                Some(_) | None => {
+                    self.rows.insert(key, (heartbeat.number, row.clone()));
+                    news.push(row.clone());
+                }
             }
         }
         // A page that does not join what is known leaves a gap, so it is not acknowledged.
         if complete && heartbeat.after <= self.known {
             self.known = self.known.max(heartbeat.upto);
         }
+        news
     }
 
     /// The next heartbeat to this peer, with one page of rows.

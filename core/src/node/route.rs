@@ -6,7 +6,7 @@ use crate::client::{Answer, ClientRequest, Reason};
 use crate::count::Count;
 use crate::deadline::ChainIndex;
 use crate::id::{Attempt, ChainId, Gen, Incarnation, NodeId, Run, Ticket};
-use crate::message::{Body, Confirm, Forwarded, Heartbeat, Message};
+use crate::message::{Body, Confirm, Forwarded, Heartbeat, Message, Row};
 use crate::replica::Chain;
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -116,7 +116,11 @@ impl Node {
             .liveness
             .on_heartbeat(run.node, run.incarnation, heartbeat, self.now);
         let Some(heard) = heard else {
-            return self.counters.add(Count::StaleHeartbeat);
+            self.counters.add(Count::StaleHeartbeat);
+            let rows = self
+                .liveness
+                .on_overtaken(run.node, run.incarnation, heartbeat);
+            return self.on_rows(run, &rows, wall, out);
         };
         if heard.restarted {
             self.windows.clear(run.node);
@@ -127,7 +131,11 @@ impl Node {
         if heard.restarted || heard.recovered {
             self.touch_led_by(run.node);
         }
-        for row in &heartbeat.rows {
+        self.on_rows(run, &heartbeat.rows, wall, out);
+    }
+
+    fn on_rows(&mut self, run: Run, rows: &[Row], wall: Wall, out: &mut Actions) {
+        for row in rows {
             let Some(index) = self.held(row.chain, row.generation) else {
                 continue;
             };

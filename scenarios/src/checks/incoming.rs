@@ -20,8 +20,9 @@ struct Peer {
     at: u64,
     /// How often its store had been set back when this run first heard it.
     set_back: Option<u32>,
-    /// Per chain the number of the epoch that the peer claims to lead.
-    claims: Vec<Option<u64>>,
+    /// Per chain the number of the epoch that the peer claims to lead, and of the heartbeat that
+    /// said so.
+    claims: Vec<(HeartbeatNumber, Option<u64>)>,
 }
 
 /// What one run of a node has heard.
@@ -33,7 +34,7 @@ pub(super) struct PeerView {
 impl PeerView {
     pub(super) fn new(nodes: u16, chains: usize) -> Self {
         let peer = Peer {
-            claims: vec![None; chains],
+            claims: vec![Default::default(); chains],
             ..Peer::default()
         };
         Self {
@@ -46,11 +47,12 @@ impl PeerView {
         for peer in &mut self.peers {
             peer.newest = Default::default();
             peer.set_back = None;
-            peer.claims.fill(None);
+            peer.claims.fill(Default::default());
         }
     }
 
-    /// Takes in a heartbeat unless it is stale; whether its rows count.
+    /// Takes in a heartbeat unless it is stale; whether its rows count, as far as nothing newer is
+    /// known.
     fn on_heartbeat(
         &mut self,
         from: NodeIndex,
@@ -60,10 +62,10 @@ impl PeerView {
     ) -> bool {
         let peer = &mut self.peers[from.at()];
         if (run, beat.number) <= peer.newest {
-            return false;
+            return run == peer.newest.0;
         }
         if run > peer.newest.0 {
-            peer.claims.fill(None);
+            peer.claims.fill(Default::default());
         }
         peer.newest = (run, beat.number);
         peer.at = at;
@@ -82,7 +84,7 @@ impl PeerView {
         Heard {
             leader,
             n,
-            claimed: peer.claims[chain],
+            claimed: peer.claims[chain].1,
             silence: now.saturating_sub(peer.at),
         }
     }
@@ -144,7 +146,10 @@ impl Checks {
                 continue;
             };
             let leads = row.state.filter(|state| state.role == Role::Leader);
-            track.view_of_peers.peers[from.at()].claims[chain] = leads.map(|state| state.epoch.n);
+            let claim = &mut track.view_of_peers.peers[from.at()].claims[chain];
+            if claim.0 < beat.number {
+                *claim = (beat.number, leads.map(|state| state.epoch.n));
+            }
         }
     }
 }

@@ -153,6 +153,10 @@ fn a_page_behind_a_gap_is_used_but_not_acknowledged() {
         None,
         "overtaken"
     );
+    assert_eq!(b.on_overtaken(A, run(1), &pages[0].1), pages[0].1.rows);
+    assert!((0..4).all(|name| b.row(A, chain(name), GEN).is_some()));
+    assert_eq!(b.on_overtaken(A, run(1), &pages[0].1), [], "a copy");
+    assert_eq!(regular(&mut b)[0].1.acknowledged, Some((run(1), 2)));
     for (_, page) in regular(&mut a) {
         b.on_heartbeat(A, run(1), &page, at(0));
     }
@@ -176,4 +180,22 @@ fn pages_rotate_when_the_first_one_is_always_lost() {
         let known = (0..pages * 2).filter(|name| b.row(A, chain(*name), GEN).is_some());
         assert_eq!(known.count(), pages as usize * 2);
     }
+}
+
+#[test]
+fn an_overtaken_page_says_nothing_of_what_a_newer_one_said() {
+    let (mut a, mut b) = pair();
+    let mut pages = Vec::new();
+    for state in [Some(state(1, 1)), None, Some(state(2, 2))] {
+        a.publish(chain(0), GEN, REPLICA, state, &[B]);
+        pages.extend(regular(&mut a));
+    }
+    let row = |b: &Liveness| b.row(A, chain(0), GEN).and_then(|row| row.state);
+    b.on_heartbeat(A, run(1), &pages[1].1, at(0));
+    assert_eq!(b.on_overtaken(A, run(1), &pages[0].1), []);
+    assert_eq!(row(&b), None, "it is gone");
+    b.on_heartbeat(A, run(1), &pages[2].1, at(0));
+    assert_eq!(b.on_overtaken(A, run(1), &pages[1].1), []);
+    assert_eq!(row(&b), Some(state(2, 2)));
+    assert_eq!(b.on_overtaken(A, run(0), &pages[2].1), [], "of another run");
 }
