@@ -145,7 +145,12 @@ impl Chain {
             let stream = self.follow.stream;
             let since = self.follow.overtaken.open(at, stream, cx.now);
             let at = since.after(span).max(cx.now);
-            cx.deadlines.arm(self.index, Kind::Pull, at);
+            if self.follow.patience.is_tried() {
+                // What was asked for in vain before is not put off by what shows that it lacks.
+                cx.deadlines.arm_by(self.index, Kind::Pull, at);
+            } else {
+                cx.deadlines.arm(self.index, Kind::Pull, at);
+            }
         } else {
             let span = self.follow.patience.wait(heartbeat, heartbeat);
             cx.deadlines.arm(self.index, Kind::Pull, cx.now.after(span));
