@@ -79,9 +79,10 @@ pub fn assert_holds<S: Scenario>(scenario: &S, seeds: impl IntoIterator<Item = u
         },
         |finding| finding.to_string(),
     );
+    let name = scenario.name();
     panic!(
-        "{}, seed {seed}: {finding}\n{}",
-        scenario.name(),
+        "{name}, seed {seed}: {finding}\n{}\nagain: assert_holds(&scenario, [{seed}]); all of it, \
+         with the feature `cli`: trace {name} --seed {seed}",
         trace.join("\n")
     );
 }

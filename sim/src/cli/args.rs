@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Everything that can be typed.
+/// Runs state machines under every fault that a seed decides, and names what breaks.
 #[derive(Debug, Parser)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 pub(super) struct Line {

@@ -28,6 +28,7 @@ use args::{Line, Verb};
 use clap::{CommandFactory, FromArgMatches};
 use console::{Console, Look};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -124,6 +125,17 @@ impl Program {
     pub fn recordings(mut self, recordings: impl Recordings + 'static) -> Self {
         self.recordings = Some(Arc::new(recordings));
         self
+    }
+
+    /// What to type to call it again: the path by which it was called, for it may be nowhere else.
+    fn called(&self) -> String {
+        let first = std::env::args_os().next().map(PathBuf::from);
+        let Some(path) = first.filter(|path| path.components().count() > 1) else {
+            return self.name.to_owned();
+        };
+        let here = std::env::current_dir().unwrap_or_default();
+        let short = path.strip_prefix(here).unwrap_or(&path);
+        short.display().to_string()
     }
 
     fn find(&self, name: &str) -> Result<&Arc<dyn AnyScenario>, Stop> {

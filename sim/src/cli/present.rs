@@ -5,7 +5,7 @@ use super::args::RunArgs;
 use super::console::{Console, Look, write_file};
 use crate::any::AnyScenario;
 use crate::plan::Expect;
-use crate::report::{Finding, REPLAY, STUCK};
+use crate::report::{Finding, PLAN, REPLAY, STUCK};
 use crate::sweep::guard::{Guarded, guard};
 use crate::trace::Line;
 use crate::watch::Watch;
@@ -65,9 +65,14 @@ pub(super) fn case(
         build: digest.map(|_| program.build.clone()),
     };
     let plan = write_file(&plan, &scenario.text(seed, expect)).map(|()| plan);
+    let called = program.called();
     let reproduce = match &plan {
-        Ok(plan) => format!("{} replay {}", program.name, plan.display()),
-        Err(_) => format!("{} trace {} --seed {seed}", program.name, scenario.name()),
+        // A plan that cannot be run shows when it is made.
+        _ if finding.property == PLAN => {
+            format!("{called} run {} --seeds {seed}..={seed}", scenario.name())
+        }
+        Ok(plan) => format!("{called} replay {}", plan.display()),
+        Err(_) => format!("{called} trace {} --seed {seed}", scenario.name()),
     };
     let reproduce = reproduce + if twice { " --twice" } else { "" };
     Case {

@@ -9,7 +9,7 @@ use crate::any::disappointment;
 use crate::plan::Expect;
 use crate::report::REPLAY;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Replays recordings, of which the engine knows nothing.
 pub trait Recordings: Send + Sync {
@@ -41,17 +41,47 @@ pub enum Replayed {
 
 pub(super) fn replay(program: &Program, console: &mut Console, args: &Replay) -> Result<(), Stop> {
     let mut documents = Vec::new();
-    let mut held = true;
-    for path in &args.paths {
-        let (ok, document) = match path.is_dir() {
-            true => recording(program, console, path)?,
-            false => plan(program, console, args, path)?,
+    let (mut held, mut unusable) = (true, Vec::new());
+    for path in args.paths.iter().flat_map(|path| plans_in(path)) {
+        let replayed = match path.is_dir() {
+            true => recording(program, console, &path),
+            false => plan(program, console, args, &path),
         };
-        held &= ok;
-        documents.push(document);
+        match replayed {
+            Ok((ok, document)) => {
+                held &= ok;
+                documents.push(document);
+            }
+            // The others are judged all the same.
+            Err(Stop::Unusable(problem)) => {
+                let path = path.display().to_string();
+                documents.push(json!({ "path": path, "ok": false, "problem": problem }));
+                unusable.push(problem);
+            }
+            Err(stop @ (Stop::Violated | Stop::Incomplete)) => return Err(stop),
+        }
     }
     console.json(&json!({ "format": 1, "command": "replay", "replays": documents }))?;
-    if held { Ok(()) } else { Err(Stop::Violated) }
+    match unusable.is_empty() {
+        false => Err(Stop::Unusable(unusable.join("\n"))),
+        true if held => Ok(()),
+        true => Err(Stop::Violated),
+    }
+}
+
+/// The plans in a directory, by name; a path itself where there are none in it.
+fn plans_in(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut plans: Vec<_> = entries.map(|entry| entry.path()).collect();
+    plans.retain(|plan| {
+        plan.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
+    plans.sort();
+    if plans.is_empty() {
+        plans.push(path.to_owned());
+    }
+    plans
 }
 
 fn recording(program: &Program, console: &mut Console, path: &Path) -> Result<(bool, Value), Stop> {

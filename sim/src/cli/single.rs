@@ -13,6 +13,7 @@ use crate::trace::Line;
 use crate::watch::Watch;
 use crate::world::Applied;
 use serde_json::{Value, json};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,8 +89,14 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
 
 /// Reads the plan in `file` and finds its scenario.
 pub(super) fn load(program: &Program, file: &Path) -> Result<(Arc<dyn AnyScenario>, String), Stop> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Stop::Unusable(format!("{}: {error}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let hint = if error.kind() == ErrorKind::InvalidData {
+            ": expected a plan; of a recording name the directory, not a file of it"
+        } else {
+            ""
+        };
+        Stop::Unusable(format!("{}: {error}{hint}", file.display()))
+    })?;
     let name = scenario_of(file, &text)?;
     let scenario = program.find(&name).map_err(|stop| match stop {
         Stop::Unusable(problem) => Stop::Unusable(format!("{}: {problem}", file.display())),

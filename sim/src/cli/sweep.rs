@@ -101,7 +101,12 @@ impl Sweep<'_> {
             let text = format!(
                 "in flight when an earlier sweep was killed: {} seed {} \
                  (again: {} run {} --seeds {}..={})",
-                lost.scenario, lost.seed, self.program.name, lost.scenario, lost.seed, lost.seed
+                lost.scenario,
+                lost.seed,
+                self.program.called(),
+                lost.scenario,
+                lost.seed,
+                lost.seed
             );
             console.painted(Look::Warning, text);
         }
@@ -109,11 +114,10 @@ impl Sweep<'_> {
     }
 
     fn print_marks(&self, console: &mut Console) {
-        for (scenario, mark) in self.missing_all() {
-            let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
-            match self.full {
-                true => console.painted(Look::Bad, format!("{of}never reached: {mark}")),
-                false => console.painted(Look::Dim, format!("{of}not reached: {mark}")),
+        if self.full {
+            for (scenario, mark) in self.missing_all() {
+                let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
+                console.painted(Look::Bad, format!("{of}never reached: {mark}"));
             }
         }
         let scenarios = self.scenarios.iter().flat_map(|scenario| scenario.marks());
@@ -128,12 +132,19 @@ impl Sweep<'_> {
 
     fn print_obligations(&self, console: &mut Console) {
         duty::print(console, &self.outcome);
-        let look = match self.full {
-            true => Look::Bad,
-            false => Look::Dim,
-        };
-        for (property, why) in self.idle() {
-            console.painted(look, format!("obligation {why}: {property}"));
+        if self.full {
+            for (property, why) in self.idle() {
+                console.painted(Look::Bad, format!("obligation {why}: {property}"));
+            }
+            return;
+        }
+        let (marks, duties) = (self.missing_all().count(), self.idle().len());
+        if marks + duties > 0 {
+            let text = format!(
+                "not seen: {marks} required states, {duties} obligations armed and met; only a full \
+                 sweep has to"
+            );
+            console.painted(Look::Dim, text);
         }
     }
 

@@ -25,6 +25,12 @@ fn a_violation_is_told_with_all_that_is_needed_and_its_plan_replays() {
         out.contains("as expected") && out.contains("violates few-ticks"),
         "{out}"
     );
+    // What cannot be read is named, and what comes with it is judged all the same.
+    fs::write(tryout.path("failures/an-image.toml"), [0xff, 0xfe]).expect("writable");
+    let (out, err) = tryout.expect(2, "replay failures");
+    assert!(out.contains("violates few-ticks"), "{out}");
+    assert!(err.contains("failures/an-image.toml: "), "{err}");
+    assert!(err.contains("expected a plan"), "{err}");
     // The same plan with another expectation is a replay that fails.
     let plan = tryout.path("failures/breaks-3-few-ticks.toml");
     let text = fs::read_to_string(&plan).expect("written");
@@ -46,7 +52,7 @@ fn a_violation_whose_plan_cannot_be_written_is_told_all_the_same() {
     for part in [
         "breaks, seed 3: few-ticks",
         "no plan  failures/breaks-3-few-ticks.toml: Is a directory",
-        "again    sim-tryout trace breaks --seed 3",
+        "/sim-tryout trace breaks --seed 3",
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }
@@ -114,10 +120,7 @@ fn a_run_that_depends_on_more_than_its_plan_is_found() {
     assert!(out.contains("events were equal, then came `"), "{out}");
     assert!(out.contains("n1   state "), "{out}");
     let again = "replay failures/flickers-3-replay.toml --twice";
-    assert!(
-        out.contains(&format!("again    sim-tryout {again}")),
-        "{out}"
-    );
+    assert!(out.contains(&format!("/sim-tryout {again}\n")), "{out}");
     let (out, _) = tryout.expect(0, again);
     assert!(out.contains("violates replay"), "{out}");
     assert!(out.contains("n1   state "), "{out}");
