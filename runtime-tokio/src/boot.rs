@@ -6,7 +6,7 @@
 use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::directory::Directory;
-use crate::open::{Found, OpenError, find_store, format_store};
+use crate::open::{Found, OpenError, find_store, format_store, may_format};
 use crate::ports::Clock;
 use crate::recording;
 use crate::run_error::RunError;
@@ -59,6 +59,10 @@ pub(crate) async fn boot(
         recording::check_owner(directory, identity.node, identity.store)?;
     }
     if formatting == Formatting::Format {
+        may_format(path)?;
+        if let Some(directory) = recording {
+            recording::check_never_ran(directory)?;
+        }
         let nonce = FormatNonce::new(u64::from_le_bytes(random()?));
         let foundings = settings.foundings();
         let format = || format_store(path, identity, nonce, &foundings);

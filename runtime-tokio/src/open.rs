@@ -3,14 +3,14 @@
 //! A directory without an identity is never formatted on the way: a disk that was wiped must not
 //! come back under its old StoreId, for its votes and acknowledgements are gone (D1, *amnesia*).
 
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::{Directory, DirectoryError, read_files};
 use crate::store::{StoreExecutor, is_full, perform};
 use meshos_core::chain::boots::Boots;
 use meshos_core::chain::peers::PeerMemory;
 use meshos_core::chain::recover::{Damage, Files, RecoverError, recover};
 use meshos_core::chain::store::{FileOp, Founding, Identity, Layout, Limits, Named, Part, format};
 use meshos_core::event::Boot;
-use meshos_core::id::{FormatNonce, Incarnation, RunNonce};
+use meshos_core::id::{ClusterId, FormatNonce, Incarnation, RunNonce};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -72,6 +72,24 @@ pub enum OpenError {
         /// Whose the config says.
         expected: Box<Identity>,
     },
+    /// It is this node's, from before its cluster was another one.
+    #[error(
+        "store directory {path} was formatted for cluster {:032x}, and the config is of cluster \
+         {:032x}: its nodes, their stores, the chains, their members, cluster.deployment, \
+         limits.clients_max or limits.client_window are not those that the store was formatted \
+         with; put them back as they were (a node or a chain cannot be added yet, only a new \
+         cluster has others)",
+        found.get(),
+        expected.get()
+    )]
+    OtherCluster {
+        /// The directory.
+        path: PathBuf,
+        /// The cluster of the store.
+        found: ClusterId,
+        /// The cluster of the config.
+        expected: ClusterId,
+    },
 }
 
 impl OpenError {
@@ -83,7 +101,7 @@ impl OpenError {
             Self::Directory(DirectoryError::Io { source, .. }) => is_full(source),
             Self::Directory(DirectoryError::InUse(_)) => false,
             Self::Unformatted { .. } | Self::NotEmpty { .. } => false,
-            Self::Lost { .. } | Self::Foreign { .. } => false,
+            Self::Lost { .. } | Self::Foreign { .. } | Self::OtherCluster { .. } => false,
         }
     }
 }
@@ -167,7 +185,28 @@ pub fn format_store(
     };
     fs::create_dir_all(path).map_err(failed)?;
     let mut directory = Directory::open(path)?;
-    let files = directory.read().map_err(failed)?;
+    may_format(path)?;
+    perform_all(&mut directory, &format(identity, nonce, foundings)).map_err(failed)?;
+    // The name of the directory itself.
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = fs::File::open(parent.unwrap_or(Path::new("."))).map_err(failed)?;
+    parent.sync_all().map_err(failed)
+}
+
+/// Whether a store may be made at `path`. Changes nothing.
+///
+/// # Errors
+/// When there is something in it but the leavings of an interrupted attempt.
+pub fn may_format(path: &Path) -> Result<(), OpenError> {
+    let files = match read_files(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        files => files.map_err(|source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        })?,
+    };
     let is_unfinished = is_unfinished(&files);
     for name in files.into_keys() {
         let is_leaving = match Named::of(&name) {
@@ -186,13 +225,7 @@ pub fn format_store(
             });
         }
     }
-    perform_all(&mut directory, &format(identity, nonce, foundings)).map_err(failed)?;
-    // The name of the directory itself.
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = fs::File::open(parent.unwrap_or(Path::new("."))).map_err(failed)?;
-    parent.sync_all().map_err(failed)
+    Ok(())
 }
 
 /// Whether formatting was interrupted: no boot of the store was ever counted, and of the two
@@ -243,11 +276,7 @@ pub fn find_store(
         },
     })?;
     if recovered.identity != *identity {
-        return Err(OpenError::Foreign {
-            path: path.to_owned(),
-            found: Box::new(recovered.identity),
-            expected: Box::new(*identity),
-        });
+        return Err(foreign(path, recovered.identity, *identity));
     }
     Ok(Found {
         boot: recovered.boot,
@@ -263,6 +292,22 @@ pub fn find_store(
             path: path.to_owned(),
         },
     })
+}
+
+fn foreign(path: &Path, found: Identity, expected: Identity) -> OpenError {
+    let path = path.to_owned();
+    if (found.node, found.store) == (expected.node, expected.store) {
+        return OpenError::OtherCluster {
+            path,
+            found: found.cluster,
+            expected: expected.cluster,
+        };
+    }
+    OpenError::Foreign {
+        path,
+        found: Box::new(found),
+        expected: Box::new(expected),
+    }
 }
 
 fn perform_all(directory: &mut Directory, ops: &[FileOp]) -> io::Result<()> {

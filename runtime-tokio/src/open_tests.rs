@@ -1,5 +1,4 @@
 use super::*;
-use crate::directory::read_files;
 use crate::ports::Work;
 use meshos_core::chain::entry::{LogPosition, Membership};
 use meshos_core::chain::order::{Checkpoint, Order, Vote};
@@ -196,6 +195,24 @@ fn a_foreign_store_is_refused_and_not_touched() {
     let error = open(parent.path()).unwrap_err();
     assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
     assert_eq!(read_files(parent.path()).unwrap(), before);
+}
+
+#[test]
+fn a_store_of_another_config_says_what_may_have_changed() {
+    let parent = tempfile::tempdir().unwrap();
+    let before = Identity {
+        cluster: ClusterId::new(2),
+        ..identity(1)
+    };
+    format_store(parent.path(), &before, FormatNonce::new(1), &foundings()).unwrap();
+    let error = open(parent.path()).unwrap_err();
+    assert!(matches!(error, OpenError::OtherCluster { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("the chains, their members, cluster.deployment"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -62,6 +62,23 @@ pub enum RecordingError {
         /// The file.
         file: FileName,
     },
+    /// There is a recording of a store that shall be formatted.
+    #[error(
+        "recording directory {path} holds {file}: this store id has already run (boot {boot}), and \
+         a lost store must not come back under its old id, for its votes and acknowledgements are \
+         gone; if the store is elsewhere, name it in store.path and start without --format; if it \
+         is lost, leave this node stopped: the other members of its chains go on without it, and \
+         until members can be replaced only a new cluster, with ids of its own, takes it in (see \
+         `meshosd config new-cluster`)"
+    )]
+    Ran {
+        /// The directory.
+        path: PathBuf,
+        /// The newest file.
+        file: FileName,
+        /// The boot that it was recorded of.
+        boot: Incarnation,
+    },
 }
 
 /// Makes sure that what the directory at `path` holds, if anything, was recorded of this store.
@@ -105,19 +122,42 @@ pub fn check_owner(path: &Path, node: NodeId, store: StoreId) -> Result<(), Reco
 /// # Errors
 /// When it cannot be read, or holds a recording of this boot or of a later one.
 pub fn check_newest(path: &Path, incarnation: Incarnation) -> Result<(), RecordingError> {
-    let path = || path.to_owned();
-    let names = match recorded(&path()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+    match newest(path)? {
+        Some((run, file)) if run >= incarnation => Err(RecordingError::Taken {
+            path: path.to_owned(),
+            file,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Makes sure that the directory at `path`, which belongs to a store that shall be formatted, holds
+/// no recording of it. Changes nothing.
+///
+/// # Errors
+/// When it cannot be read, or the store has run before.
+pub fn check_never_ran(path: &Path) -> Result<(), RecordingError> {
+    match newest(path)? {
+        Some((boot, file)) => Err(RecordingError::Ran {
+            path: path.to_owned(),
+            file,
+            boot,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The newest file in the directory at `path`, and of which boot it is.
+fn newest(path: &Path) -> Result<Option<(Incarnation, FileName)>, RecordingError> {
+    let names = match recorded(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         names => names.map_err(|source| RecordingError::Io {
-            path: path(),
+            path: path.to_owned(),
             source,
         })?,
     };
     let newest = names.into_iter().next_back();
-    match newest.filter(|name| parse_name(name).is_some_and(|(run, _)| run >= incarnation)) {
-        Some(file) => Err(RecordingError::Taken { path: path(), file }),
-        None => Ok(()),
-    }
+    Ok(newest.and_then(|file| Some((parse_name(&file)?.0, file))))
 }
 
 enum Piece {
