@@ -203,6 +203,21 @@ pub enum Refusal {
         /// How it was formatted at first contact.
         ours: FormatNonce,
     },
+    /// The store of the refusing node was formatted a second time: the other remembers it formatted
+    /// otherwise.
+    #[error(
+        "FormattedAnew: it heard the store of this node formatted as {:016x}, and it is formatted \
+         as {:016x} now, so this node forgot its votes and acknowledgements; a lost store needs a \
+         new store id in a new cluster config",
+        heard.get(),
+        ours.get()
+    )]
+    OwnFormattedAnew {
+        /// How it was formatted when the other heard it.
+        heard: FormatNonce,
+        /// How it is formatted.
+        ours: FormatNonce,
+    },
     /// Its store is an older image of itself, so what it promised since is forgotten.
     #[error(
         "StoreRegressed: its store is at boot {theirs}, and boot {ours} of it was heard before: an \
@@ -364,6 +379,12 @@ impl Greeter {
 
     /// Whether what the peer heard last of this store is one of its runs.
     fn is_own(&self, heard: &Remembered) -> Result<(), Refusal> {
+        if heard.format != self.format {
+            return Err(Refusal::OwnFormattedAnew {
+                heard: heard.format,
+                ours: self.format,
+            });
+        }
         if self.boots.may_hold(heard.incarnation, heard.run) {
             return Ok(());
         }

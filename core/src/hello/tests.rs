@@ -193,6 +193,22 @@ fn an_older_image_is_refused_at_each_of_its_boots_by_both_ends() {
 }
 
 #[test]
+fn a_store_that_was_formatted_anew_says_so_of_itself_at_each_of_its_boots() {
+    let mut memory = PeerMemory::default();
+    learn(&mut memory, &said(&booted(2, 0x22, &[21, 22]), 1));
+    let (heard, ours) = (FormatNonce::new(0x22), FormatNonce::new(0x23));
+    for runs in [&[71][..], &[71, 72], &[71, 72, 73]] {
+        let anew = booted(2, 0x23, runs);
+        let why = anew.judge(
+            &PeerMemory::default(),
+            &one().hello(&memory, NodeId::new(2)),
+        );
+        let why = why.map_err(|refused| refused.why);
+        assert_eq!(why, Err(Refusal::OwnFormattedAnew { heard, ours }));
+    }
+}
+
+#[test]
 fn the_gravest_reason_is_the_one_that_is_told() {
     let mut memory = PeerMemory::default();
     learn(&mut memory, &said(&greeter(2, 0x22, 5, 2), 1));
