@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use super::session::Session;
+use super::waiting::{Patience, Waiting};
 use super::{Failure, Target};
 use clap::Args;
 use meshos_core::chain::payload::Payload;
@@ -11,7 +12,7 @@ use std::fs::File;
 use std::io::{self, LineWriter, Read, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::LocalSet;
 
 #[derive(Debug, Args)]
@@ -46,9 +47,10 @@ pub(super) struct AppendArgs {
     /// Writes one line of JSON for each acknowledged append, as soon as it is
     #[arg(long, requires = "count", value_name = "FILE")]
     acked: Option<PathBuf>,
-    /// Longest time for one append with all its attempts, in seconds
-    #[arg(long, default_value_t = 60, value_name = "S")]
-    patience: u64,
+    /// Longest time for one append with all its attempts, in seconds [default: 60, and 5 while no
+    /// node listens]
+    #[arg(long, value_name = "S")]
+    patience: Option<u64>,
 }
 
 struct Acked {
@@ -61,7 +63,7 @@ struct Acked {
 
 pub(super) async fn append(args: AppendArgs, output: &Output) -> Result<(), Failure> {
     let endpoints = args.target.endpoints()?;
-    let patience = Duration::from_secs(args.patience);
+    let patience = (Patience::new(args.patience, 60), Waiting::new(output));
     let Some(count) = args.count else {
         let text = args.payload.as_deref().unwrap_or_default();
         let payload = payload(text)?;
@@ -92,7 +94,7 @@ pub(super) async fn append(args: AppendArgs, output: &Output) -> Result<(), Fail
     for worker in 0..args.clients {
         // The first clients take one more where the count does not divide.
         let share = count / args.clients + u64::from(worker < count % args.clients);
-        let session = Session::new(&args.chain, &endpoints, worker as usize, patience);
+        let session = Session::new(&args.chain, &endpoints, worker as usize, patience.clone());
         let work = work(Rc::clone(&args), worker, share, session, Rc::clone(&log));
         joins.push(workers.spawn_local(work));
     }

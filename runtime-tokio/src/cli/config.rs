@@ -1,10 +1,12 @@
 //! `meshosd config`
 
 use super::output::{Output, Tone};
-use super::{Failure, listed};
+use super::{Failure, KEEPS_ALL, listed};
 use crate::boot::random;
-use crate::config::Settings;
+use crate::config::{Settings, agree};
 use clap::{Args, Subcommand};
+use meshos_core::config::Retention;
+use meshos_core::id::ChainId;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -13,7 +15,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Says whether config files can be used, and for which cluster
+    /// Says whether config files can be used, for which cluster, and whether those given together are
+    /// of one cluster
     Check(Files),
     /// Shows a config file with all defaults filled in
     Show(Files),
@@ -28,7 +31,7 @@ pub(super) struct NewCluster {
     /// Where each node is reached, as host:port
     #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:7100")]
     addresses: Vec<String>,
-    /// Writes node-1.toml, node-2.toml, .. into DIR; the file of a single node is printed without it
+    /// Writes node-1.toml, node-2.toml, .. into DIR, which is made; the file of a single node is printed without it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -103,6 +106,8 @@ fn new_cluster(wanted: &NewCluster, output: &Output) -> Result<(), Failure> {
         output.line(text.trim_end());
         return Ok(());
     };
+    let made = std::fs::create_dir_all(directory);
+    made.map_err(|e| Failure::unusable(format!("{}: {e}", directory.display())))?;
     for (name, text) in files {
         let path = directory.join(name);
         let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
@@ -115,12 +120,13 @@ fn new_cluster(wanted: &NewCluster, output: &Output) -> Result<(), Failure> {
 
 fn check(files: &Files, output: &Output) -> Result<(), Failure> {
     let mut mistakes = Vec::new();
-    for file in &files.files {
-        match Settings::read(file) {
+    let mut good = Vec::new();
+    for path in &files.files {
+        match Settings::read(path) {
             Ok(settings) => {
                 let identity = &settings.identity;
                 let cluster = format!("{:032x}", identity.cluster.get());
-                let (file, node) = (file.display(), identity.node.get());
+                let (file, node) = (path.display(), identity.node.get());
                 output.json(&json!({
                     "file": file.to_string(), "ok": true, "node": node, "cluster": cluster,
                     "chains": chains_json(&settings),
@@ -128,14 +134,19 @@ fn check(files: &Files, output: &Output) -> Result<(), Failure> {
                 let ok = output.paint(Tone::Good, "ok");
                 output.line(&format!("{ok} {file}: node {node} of cluster {cluster}"));
                 chain_table(&settings, output);
+                good.push((path.clone(), settings));
             }
             Err(error) => {
                 output.json(&json!({
-                    "file": file.display().to_string(), "ok": false, "error": error.to_string(),
+                    "file": path.display().to_string(), "ok": false, "error": error.to_string(),
                 }));
                 mistakes.push(error.to_string());
             }
         }
+    }
+    if let Err(error) = agree(&good) {
+        output.json(&json!({ "ok": false, "error": error.to_string() }));
+        mistakes.push(error.to_string());
     }
     if mistakes.is_empty() {
         return Ok(());
@@ -150,15 +161,29 @@ fn members(settings: &Settings) -> impl Iterator<Item = (&str, &[u64])> {
 }
 
 fn chains_json(settings: &Settings) -> Vec<Value> {
-    let chains =
-        members(settings).map(|(name, members)| json!({ "chain": name, "members": members }));
+    let chains = settings.file.chains.iter().map(|chain| {
+        json!({
+            "chain": chain.name, "id": ChainId::of(&chain.name).to_string(),
+            "members": chain.members, "retention": chain.retention,
+        })
+    });
     chains.collect()
+}
+
+/// The chains that no bound is set for.
+fn keeping_all(settings: &Settings) -> impl Iterator<Item = &str> {
+    let chains = settings.file.chains.iter();
+    let unbounded = chains.filter(|chain| chain.retention == Retention::default());
+    unbounded.map(|chain| &*chain.name)
 }
 
 /// Says who holds each chain, and which nodes hold none.
 fn chain_table(settings: &Settings, output: &Output) {
     for (name, members) in members(settings) {
         output.line(&format!("   chain {name}: members {}", listed(members)));
+    }
+    for chain in keeping_all(settings) {
+        output.line(&format!("   chain {chain}: {KEEPS_ALL}; see retention"));
     }
     let holds = |node: &u64| members(settings).any(|(_, members)| members.contains(node));
     let nodes = settings.file.cluster.nodes.iter().map(|entry| entry.id);
@@ -176,6 +201,15 @@ fn show(files: &Files, output: &Output) -> Result<(), Failure> {
         let value = serde_json::to_value(&settings.file).map_err(Failure::failed)?;
         output.json(&value);
         output.line(shown.trim_end());
+        for chain in keeping_all(&settings) {
+            output.line(&format!(
+                "# retention of chain {chain}: none, it {KEEPS_ALL}"
+            ));
+        }
+        for chain in &settings.file.chains {
+            let id = ChainId::of(&chain.name);
+            output.line(&format!("# id of chain {} in its store: {id}", chain.name));
+        }
     }
     Ok(())
 }

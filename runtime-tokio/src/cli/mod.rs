@@ -1,7 +1,7 @@
 //! The command line of `meshosd`.
 //!
-//! Exit status: 0 done, 1 the store is damaged or a request was not fulfilled, 2 the arguments or
-//! a file were unusable.
+//! Exit status: 0 done, 1 the store is damaged, a request was not fulfilled, or a status shows that
+//! something is not well, 2 the arguments or a file were unusable.
 
 mod append;
 mod config;
@@ -11,6 +11,7 @@ mod read;
 mod run;
 mod session;
 mod status;
+mod waiting;
 
 use clap::{Args, Parser, Subcommand};
 use output::{Color, Output};
@@ -49,13 +50,16 @@ impl Failure {
 
 /// Runs one node of a MeshOS cluster, and talks to nodes that run.
 #[derive(Debug, Parser)]
-#[command(name = "meshosd", version, propagate_version = true)]
+#[command(name = "meshosd", version = VERSION, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
     shown: Shown,
 }
+
+/// The version, and the commit where it was known when this was built.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("MESHOSD_COMMIT"));
 
 #[derive(Debug, Args)]
 struct Shown {
@@ -162,6 +166,9 @@ fn dispatch(command: Command, output: &Output) -> Result<(), Failure> {
         },
     }
 }
+
+/// What is not said otherwise of a chain of which everything is kept.
+const KEEPS_ALL: &str = "keeps everything, in memory";
 
 /// Numbers of nodes for people.
 fn listed(nodes: &[u64]) -> String {

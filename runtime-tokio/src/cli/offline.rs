@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::output::{Output, Tone};
+use crate::config::Settings;
 use crate::directory::{DirectoryError, read_idle};
 use clap::Args;
 use meshos_core::chain::order::Slot;
@@ -10,6 +11,7 @@ use meshos_core::chain::recover::{Damage, Files, recover};
 use meshos_core::chain::store::{Limits, Named};
 use meshos_core::id::{ChainId, RunNonce, Seq};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -17,6 +19,22 @@ pub(super) struct VerifyArgs {
     /// The store directories
     #[arg(required = true, value_name = "DIR")]
     directories: Vec<PathBuf>,
+    /// A config file of the cluster, for the names of its chains
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The names of chains, as far as they are known.
+type Names = BTreeMap<ChainId, String>;
+
+fn names(config: Option<&Path>) -> Result<Names, Failure> {
+    let Some(path) = config else {
+        return Ok(Names::new());
+    };
+    let settings = Settings::read(path).map_err(Failure::unusable)?;
+    let chains = settings.file.chains.into_iter();
+    let named = chains.map(|chain| (ChainId::of(&chain.name), chain.name));
+    Ok(named.collect())
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +62,7 @@ fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
 
 pub(super) fn verify(args: &VerifyArgs, output: &Output) -> Result<(), Failure> {
     let mut is_clean = true;
+    let names = names(args.config.as_deref())?;
     for path in &args.directories {
         let verified = read::verify(&read(path)?, &Limits::default());
         let verified = verified.map_err(|error| unusable(path, &error))?;
@@ -61,9 +80,9 @@ pub(super) fn verify(args: &VerifyArgs, output: &Output) -> Result<(), Failure> 
             let line = format!("{}: torn, as a crash leaves it: {torn}", path.display());
             output.line(&output.paint(Tone::Faint, &line));
         }
-        output.json(&verified_json(path, &verified));
+        output.json(&verified_json(path, &verified, &names));
         for chain in &verified.chains {
-            output.line(&chain_line(path, &verified, chain, output));
+            output.line(&chain_line(path, &verified, (chain, &names), output));
         }
     }
     if is_clean {
@@ -72,7 +91,7 @@ pub(super) fn verify(args: &VerifyArgs, output: &Output) -> Result<(), Failure> 
     Err(Failure::failed("not everything that was stored is intact"))
 }
 
-fn verified_json(path: &Path, verified: &Verified) -> Value {
+fn verified_json(path: &Path, verified: &Verified, names: &Names) -> Value {
     let damages = |damages: &[Damage]| -> Vec<Value> {
         let damages = damages.iter().map(|damage| {
             json!({
@@ -87,6 +106,7 @@ fn verified_json(path: &Path, verified: &Verified) -> Value {
     let chains = verified.chains.iter().map(|chain| {
         json!({
             "chain": chain.chain.to_string(),
+            "name": names.get(&chain.chain),
             "generation": chain.generation.get(),
             "floor": chain.floor.end.get(),
             "end": chain.tip.end.get(),
@@ -115,7 +135,12 @@ fn unknown(chain: &VerifiedChain) -> u64 {
     ranges.map(|range| range.end.distance(range.start)).sum()
 }
 
-fn chain_line(path: &Path, verified: &Verified, chain: &VerifiedChain, output: &Output) -> String {
+fn chain_line(
+    path: &Path,
+    verified: &Verified,
+    (chain, names): (&VerifiedChain, &Names),
+    output: &Output,
+) -> String {
     let (floor, end, commit) = (chain.floor.end, chain.tip.end, chain.commit);
     let (lost, damaged) = (chain.lost(), unknown(chain));
     let bad = |text: &str| output.paint(Tone::Bad, text);
@@ -134,8 +159,11 @@ fn chain_line(path: &Path, verified: &Verified, chain: &VerifiedChain, output: &
     };
     let (path, node) = (path.display(), verified.identity.node);
     let (id, generation) = (chain.chain, chain.generation);
+    let name = names
+        .get(&id)
+        .map_or(String::new(), |name| format!("{name} "));
     format!(
-        "{path}: node {node} chain {id}-{generation} entries {floor}..{end}, at least up to \
+        "{path}: node {node} chain {name}{id}-{generation} entries {floor}..{end}, at least up to \
          {commit} committed: {verdict}"
     )
 }
@@ -167,7 +195,16 @@ pub(super) fn dump(args: &DumpArgs, output: &Output) -> Result<(), Failure> {
         .filter(|image| wanted.is_none_or(|wanted| image.chain == wanted))
         .peekable();
     if images.peek().is_none() {
-        return Err(Failure::unusable("the store holds no such chain"));
+        let held = recovered.boot.images.iter();
+        let held: Vec<String> = held.map(|image| image.chain.to_string()).collect();
+        let wanted = match (&args.chain, wanted) {
+            (Some(name), Some(id)) => format!("chain {name:?}, which is {id}"),
+            (None, _) | (_, None) => "chain".to_owned(),
+        };
+        let held = held.join(", ");
+        return Err(Failure::Unusable(format!(
+            "the store holds no {wanted}; it holds: {held}"
+        )));
     }
     for image in images {
         let floor = image.checkpoint.floor;

@@ -74,6 +74,11 @@ impl Output {
         })
     }
 
+    /// Whether somebody asked for JSON.
+    pub(super) fn is_for_programs(&self) -> bool {
+        self.json.is_some()
+    }
+
     /// One line for people.
     pub(super) fn line(&self, line: &str) {
         if self.json_on_stdout {
@@ -176,7 +181,7 @@ impl Output {
     }
 }
 
-/// Says on standard error why a command fails.
+/// Says on standard error why a command fails, or what it waits for.
 pub(super) fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "meshosd: {what}");
 }

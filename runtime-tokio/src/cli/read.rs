@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use super::session::Session;
+use super::waiting::{Patience, Waiting};
 use super::{Failure, Target};
 use clap::Args;
 use meshos_core::chain::entry::Entry;
@@ -33,9 +34,10 @@ pub(super) struct ReadArgs {
     /// Reads what this replica knows to be committed, without asking the others
     #[arg(long)]
     stale: bool,
-    /// Longest time for one answer with all its attempts, in seconds
-    #[arg(long, default_value_t = 30, value_name = "S")]
-    patience: u64,
+    /// Longest time for one answer with all its attempts, in seconds [default: 30, and 5 while no
+    /// node listens]
+    #[arg(long, value_name = "S")]
+    patience: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +53,10 @@ pub(super) struct TailArgs {
     /// Ends after the last entry there is, instead of waiting for new ones
     #[arg(long)]
     no_follow: bool,
+    /// Longest time for one answer with all its attempts, in seconds [default: 30, and 5 while no
+    /// node listens]
+    #[arg(long, value_name = "S")]
+    patience: Option<u64>,
 }
 
 struct Read {
@@ -82,7 +88,7 @@ async fn chunk(
         Answer::Corrupt { seq } => Err(Failure::failed(format!(
             "entry {seq} is damaged here and could not be repaired yet"
         ))),
-        Answer::Rejected(reason) => Err(Failure::failed(format!("refused: {reason}"))),
+        Answer::Rejected(reason) => Err(Failure::Failed(session.refusal(reason).await)),
         Answer::Acked { .. }
         | Answer::NotLeader { .. }
         | Answer::NotMember { .. }
@@ -95,7 +101,7 @@ async fn chunk(
 
 pub(super) async fn read(args: ReadArgs, output: &Output) -> Result<(), Failure> {
     let endpoints = args.target.endpoints()?;
-    let patience = Duration::from_secs(args.patience);
+    let patience = (Patience::new(args.patience, 30), Waiting::new(output));
     let mut session = Session::new(&args.chain, &endpoints, 0, patience);
     let consistency = if args.stale {
         Consistency::Stale
@@ -160,7 +166,7 @@ async fn page(
 
 pub(super) async fn tail(args: TailArgs, output: &Output) -> Result<(), Failure> {
     let endpoints = args.target.endpoints()?;
-    let patience = Duration::from_secs(30);
+    let patience = (Patience::new(args.patience, 30), Waiting::new(output));
     let mut session = Session::new(&args.chain, &endpoints, 0, patience);
     // An empty answer tells where the chain begins and ends.
     let far = Seq::new(u64::MAX);

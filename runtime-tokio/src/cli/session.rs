@@ -4,6 +4,7 @@
 //! good, so each append ends up in the chain once, whatever breaks on the way (D15).
 
 use super::Failure;
+use super::waiting::{Patience, Waiting};
 use crate::control::{Ask, Client, ClientError, Reply};
 use meshos_core::chain::entry::Request;
 use meshos_core::chain::payload::Payload;
@@ -28,25 +29,37 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// One connection at a time, to one of several nodes.
 pub(super) struct Session {
     chain: ChainId,
+    name: String,
     endpoints: Vec<PathBuf>,
     /// Which endpoint is or was connected.
     at: usize,
     client: Option<Client>,
     /// Longest time for one request, with all its attempts.
-    patience: Duration,
+    patience: Patience,
+    waiting: Waiting,
+    /// Whether some node listened on some endpoint.
+    is_heard: bool,
     /// Attempts that had to be repeated.
     pub(super) repeated: u64,
 }
 
 impl Session {
     /// A session that tries the endpoint number `at` first.
-    pub(super) fn new(chain: &str, endpoints: &[PathBuf], at: usize, patience: Duration) -> Self {
+    pub(super) fn new(
+        chain: &str,
+        endpoints: &[PathBuf],
+        at: usize,
+        (patience, waiting): (Patience, Waiting),
+    ) -> Self {
         Self {
             chain: ChainId::of(chain),
+            name: chain.to_owned(),
             endpoints: endpoints.to_vec(),
             at: at % endpoints.len(),
             client: None,
             patience,
+            waiting,
+            is_heard: false,
             repeated: 0,
         }
     }
@@ -98,13 +111,29 @@ impl Session {
         ended.map_err(Failure::Failed)
     }
 
+    /// Why the node refuses, for people; of a chain that it does not know, which ones it does.
+    pub(super) async fn refusal(&mut self, reason: Reason) -> String {
+        if reason == Reason::UnknownChain
+            && let Ok(Reply::Status(status)) = self.ask(Ask::Status, STATUS_PATIENCE).await
+        {
+            let chains = status.chains.iter().map(|listed| &*listed.name);
+            return format!(
+                "refused: the config of node {} lists no chain {:?}; its chains: {}",
+                status.node.node,
+                self.name,
+                chains.collect::<Vec<_>>().join(", ")
+            );
+        }
+        format!("refused: {reason}")
+    }
+
     async fn until_acked(&mut self, ask: client::Ask) -> Result<(Seq, Epoch), Failure> {
         // A client that was opened without our knowing is never used, and forgotten in time.
         let is_append = matches!(ask, client::Ask::Append { .. });
         let (ended, effect) = self.attempts(ask).await;
         let why = match ended {
             Ok(Answer::Acked { seq, epoch }) => return Ok((seq, epoch)),
-            Ok(Answer::Rejected(reason)) => format!("refused: {reason}"),
+            Ok(Answer::Rejected(reason)) => self.refusal(reason).await,
             Ok(
                 Answer::NotLeader { .. }
                 | Answer::NotMember { .. }
@@ -129,10 +158,13 @@ impl Session {
     async fn attempts(&mut self, ask: client::Ask) -> (Result<Answer, String>, Effect) {
         let asked = Instant::now();
         let mut effect = Effect::None;
+        let mut last = format!("an answer at {}", self.endpoints[self.at].display());
         loop {
-            let left = self.patience.saturating_sub(asked.elapsed());
+            let left = self.patience.longest.saturating_sub(asked.elapsed());
             let wait = left.clamp(PATIENCE_MIN, ANSWER_PATIENCE);
-            let why = match self.attempt(ask.clone(), wait).await {
+            let waiting = self.waiting.clone();
+            let attempt = self.attempt(ask.clone(), wait);
+            let why = match waiting.during(attempt, asked, &last).await {
                 Ok(answer) => match &answer {
                     Answer::Unknown => {
                         effect = Effect::Unknown;
@@ -153,9 +185,10 @@ impl Session {
                     why
                 }
             };
-            if asked.elapsed() >= self.patience {
+            if asked.elapsed() >= self.patience.of(self.is_heard) {
                 return (Err(format!("no answer in time: {why}")), effect);
             }
+            last = why;
             self.repeated += 1;
             self.elsewhere();
             sleep(RETRY_PAUSE).await;
@@ -192,7 +225,11 @@ impl Session {
     async fn ask(&mut self, ask: Ask, patience: Duration) -> Result<Reply, ClientError> {
         let client = match &mut self.client {
             Some(client) => client,
-            empty => empty.insert(Client::connect(&self.endpoints[self.at]).await?),
+            empty => {
+                let connected = Client::connect(&self.endpoints[self.at]).await;
+                self.is_heard |= !matches!(&connected, Err(error) if error.is_nobody());
+                empty.insert(connected?)
+            }
         };
         let reply = client.ask(ask, patience).await;
         if reply.is_err() {

@@ -1,6 +1,7 @@
 //! What a session makes of the answers of nodes, which are played here.
 
 use super::*;
+use crate::cli::output::{Color, Output};
 use crate::control::{Answered, Asked};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -49,7 +50,9 @@ fn not_member() -> Answer {
 }
 
 async fn append(endpoints: &[PathBuf]) -> Result<(Seq, Epoch), String> {
-    let mut session = Session::new("orders", endpoints, 0, Duration::from_secs(2));
+    let output = Output::new(None, Color::Never).unwrap();
+    let patience = (Patience::new(Some(2), 60), Waiting::new(&output));
+    let mut session = Session::new("orders", endpoints, 0, patience);
     let payload = Payload::new(Bytes::from_static(b"payload"));
     let client = ClientId(Seq::new(1));
     let appended = session.append(client, 1, payload).await;

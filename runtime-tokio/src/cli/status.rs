@@ -6,10 +6,12 @@ use crate::control::{Ask, Client, ClientError, Reply};
 use crate::net::LinkStatus;
 use crate::requests::{Listed, Status};
 use clap::Args;
+use meshos_core::id::NodeId;
 use meshos_core::node::PeerStatus;
 use meshos_core::replica::ChainStatus;
 use meshos_core::replica::role::Role;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,9 +31,10 @@ pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Fail
     let endpoints = args.target.endpoints()?;
     let patience = Duration::from_secs(args.patience);
     let mut dead = Vec::new();
+    let report = Report::new(output);
     for endpoint in &endpoints {
         match ask(endpoint, patience).await {
-            Ok(status) => show(endpoint, &status, output),
+            Ok(status) => report.show(endpoint, &status),
             Err(error) => {
                 output.json(&json!({
                     "endpoint": endpoint.display().to_string(), "error": error.to_string(),
@@ -52,7 +55,8 @@ pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Fail
     });
     let told: Vec<String> = told.collect();
     match told.join("\nmeshosd: ") {
-        none if none.is_empty() => Ok(()),
+        none if none.is_empty() && report.is_well.get() => Ok(()),
+        none if none.is_empty() => Err(Failure::failed("not everything is well")),
         told if all => Err(Failure::Unusable(told)),
         told => Err(Failure::Failed(told)),
     }
@@ -66,35 +70,125 @@ async fn ask(endpoint: &Path, patience: Duration) -> Result<Status, ClientError>
     }
 }
 
-fn show(endpoint: &Path, status: &Status, output: &Output) {
-    let node = &status.node;
-    let store = node.store.get();
-    let head = format!(
-        "node {} at {}: boot {} of store {store:032x}",
-        node.node,
-        endpoint.display(),
-        node.incarnation
-    );
-    output.line(&(head + &store_trouble(status, output)));
-    for listed in &status.chains {
-        let chains = &node.chains;
-        let at = chains.binary_search_by_key(&listed.chain, |chain| chain.chain);
-        let chain = at.ok().map(|at| &chains[at]);
-        output.json(&chain_json(endpoint, status, listed, chain));
-        let line = match chain {
-            Some(chain) => chain_line(listed, chain, output),
-            None => format!("{}: not here, members {}", listed.name, members(listed)),
-        };
-        output.line(&format!("  {line}"));
+/// Shows what nodes say, and takes down whether any of it is not as it should be.
+struct Report<'a> {
+    output: &'a Output,
+    is_well: Cell<bool>,
+}
+
+impl<'a> Report<'a> {
+    fn new(output: &'a Output) -> Self {
+        let is_well = Cell::new(true);
+        Self { output, is_well }
     }
-    for peer in &node.peers {
-        output.line(&format!("  {}", peer_line(*peer, output)));
+
+    /// What is not as it should be.
+    fn bad(&self, text: &str) -> String {
+        self.is_well.set(false);
+        self.output.paint(Tone::Bad, text)
     }
-    for link in &status.links {
-        for trouble in link_troubles(link) {
-            output.line(&format!("  {}", output.paint(Tone::Bad, &trouble)));
+
+    fn show(&self, endpoint: &Path, status: &Status) {
+        let (node, output) = (&status.node, self.output);
+        let store = node.store.get();
+        let head = format!(
+            "node {} at {}: boot {} of store {store:032x}",
+            node.node,
+            endpoint.display(),
+            node.incarnation
+        );
+        output.line(&(head + &self.store_trouble(status)));
+        for listed in &status.chains {
+            let chains = &node.chains;
+            let at = chains.binary_search_by_key(&listed.chain, |chain| chain.chain);
+            let chain = at.ok().map(|at| &chains[at]);
+            output.json(&chain_json(endpoint, status, listed, chain));
+            let line = match chain {
+                Some(chain) => self.chain_line(listed, chain, status),
+                None => format!("{}: not here, members {}", listed.name, members(listed)),
+            };
+            output.line(&format!("  {line}"));
+        }
+        for peer in &node.peers {
+            output.line(&format!("  {}", self.peer_line(*peer)));
+        }
+        for link in &status.links {
+            for trouble in link_troubles(link) {
+                output.line(&format!("  {}", self.bad(&trouble)));
+            }
         }
     }
+
+    /// A store that is full or hangs, in words.
+    fn store_trouble(&self, status: &Status) -> String {
+        let mut told = String::new();
+        if status.node.chains.iter().any(|chain| chain.is_store_full) {
+            told += &self.bad(", its store is full");
+        }
+        let busy = Duration::from_millis(status.store_busy_ms);
+        if busy > BUSY_SHOWN {
+            let busy = seconds(status.store_busy_ms);
+            told += &self.bad(&format!(", its store has not answered for {busy}"));
+        }
+        told
+    }
+
+    fn chain_line(&self, listed: &Listed, chain: &ChainStatus, status: &Status) -> String {
+        let role = format!("{:?}", chain.role).to_lowercase();
+        let (epoch, floor, end, commit) = (chain.epoch, chain.floor, chain.end, chain.commit);
+        let mut line = format!("{}: {role} in {epoch}", listed.name);
+        line += &match (chain.role, chain.leader) {
+            (Role::Leader, _) => String::new(),
+            (_, Some(leader)) => format!(" of node {leader}"),
+            (_, None) => self.bad(", without a leader"),
+        };
+        line += &format!(", members {}", members(listed));
+        line += &format!(", entries {floor}..{end}, commit {commit}");
+        for follower in &chain.followers {
+            let (node, lag) = (follower.node, follower.lag);
+            line += &match lost_since(status, node) {
+                None => format!(", node {node} lags {lag}"),
+                Some(since) => self.bad(&format!(", node {node} lagged {lag} when {since}")),
+            };
+        }
+        if let (Role::Replica | Role::Candidate | Role::Idle, Some(lag)) = (chain.role, chain.lag) {
+            let leader = chain.leader;
+            line += &match leader.and_then(|leader| lost_since(status, leader)) {
+                None => format!(", lag {lag}"),
+                Some(since) => self.bad(&format!(", lag {lag} when the leader {since}")),
+            };
+        }
+        if chain.unknown > 0 {
+            line += &self.bad(&format!(", {} entries are damaged", chain.unknown));
+        }
+        if let Some(fault) = chain.fault {
+            line += &self.bad(&format!(", stopped: {fault}"));
+        }
+        line
+    }
+
+    fn peer_line(&self, peer: PeerStatus) -> String {
+        let silent = peer.silent_ms.map(seconds);
+        match (peer.is_suspected, silent) {
+            (false, Some(silent)) => format!("node {} was heard {silent} ago", peer.node),
+            (false, None) => format!("node {} was not heard yet", peer.node),
+            (true, Some(silent)) => {
+                self.bad(&format!("node {} is unreachable since {silent}", peer.node))
+            }
+            (true, None) => self.bad(&format!("node {} was never heard in this run", peer.node)),
+        }
+    }
+}
+
+/// When a peer was last heard that is not heard any more: what is known of it is as old.
+fn lost_since(status: &Status, node: NodeId) -> Option<String> {
+    let peers = &status.node.peers;
+    let peer = peers.iter().find(|peer| peer.node == node)?;
+    let told = match peer.silent_ms {
+        Some(silent) => format!("last heard {} ago", seconds(silent)),
+        None => "never heard in this run".to_owned(),
+    };
+    peer.is_suspected.then_some(told)
 }
 
 /// Why a peer is not reached, or does not reach this node.
@@ -111,66 +205,6 @@ fn link_troubles(link: &LinkStatus) -> impl Iterator<Item = String> {
 fn members(listed: &Listed) -> String {
     let members: Vec<u64> = listed.members.iter().map(|node| node.get()).collect();
     super::listed(&members)
-}
-
-/// A store that is full or hangs, in words.
-fn store_trouble(status: &Status, output: &Output) -> String {
-    let mut told = String::new();
-    if status.node.chains.iter().any(|chain| chain.is_store_full) {
-        told += &output.paint(Tone::Bad, ", its store is full");
-    }
-    let busy = Duration::from_millis(status.store_busy_ms);
-    if busy > BUSY_SHOWN {
-        let text = format!(
-            ", its store has not answered for {}",
-            seconds(status.store_busy_ms)
-        );
-        told += &output.paint(Tone::Bad, &text);
-    }
-    told
-}
-
-fn chain_line(listed: &Listed, chain: &ChainStatus, output: &Output) -> String {
-    let role = format!("{:?}", chain.role).to_lowercase();
-    let (epoch, floor, end, commit) = (chain.epoch, chain.floor, chain.end, chain.commit);
-    let mut line = format!("{}: {role} in {epoch}", listed.name);
-    line += &match (chain.role, chain.leader) {
-        (Role::Leader, _) => String::new(),
-        (_, Some(leader)) => format!(" of node {leader}"),
-        (_, None) => output.paint(Tone::Bad, ", without a leader"),
-    };
-    line += &format!(", members {}", members(listed));
-    line += &format!(", entries {floor}..{end}, commit {commit}");
-    for follower in &chain.followers {
-        line += &format!(", node {} lags {}", follower.node, follower.lag);
-    }
-    if let (Role::Replica | Role::Candidate | Role::Idle, Some(lag)) = (chain.role, chain.lag) {
-        line += &format!(", lag {lag}");
-    }
-    if chain.unknown > 0 {
-        let text = format!(", {} entries are damaged", chain.unknown);
-        line += &output.paint(Tone::Bad, &text);
-    }
-    if let Some(fault) = chain.fault {
-        line += &output.paint(Tone::Bad, &format!(", stopped: {fault}"));
-    }
-    line
-}
-
-fn peer_line(peer: PeerStatus, output: &Output) -> String {
-    let silent = peer.silent_ms.map(seconds);
-    match (peer.is_suspected, silent) {
-        (false, Some(silent)) => format!("node {} was heard {silent} ago", peer.node),
-        (false, None) => format!("node {} was not heard yet", peer.node),
-        (true, Some(silent)) => {
-            let text = format!("node {} is unreachable since {silent}", peer.node);
-            output.paint(Tone::Bad, &text)
-        }
-        (true, None) => {
-            let text = format!("node {} was never heard in this run", peer.node);
-            output.paint(Tone::Bad, &text)
-        }
-    }
 }
 
 /// What is said of a chain; of one that is not here, who holds it.
@@ -194,10 +228,16 @@ fn chain_json(
     let Some(chain) = chain else {
         return shown;
     };
-    let followers = chain
-        .followers
-        .iter()
-        .map(|follower| json!({ "node": follower.node.get(), "lag": follower.lag }));
+    let followers = chain.followers.iter().map(|follower| {
+        let mut peers = status.node.peers.iter();
+        let peer = peers.find(|peer| peer.node == follower.node);
+        json!({
+            "node": follower.node.get(),
+            "lag": follower.lag,
+            "unreachable": peer.map(|peer| peer.is_suspected),
+            "silent_ms": peer.and_then(|peer| peer.silent_ms),
+        })
+    });
     let replica = json!({
         "role": format!("{:?}", chain.role).to_lowercase(),
         "epoch": { "n": chain.epoch.n, "node": chain.epoch.node.get() },

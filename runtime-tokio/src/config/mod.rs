@@ -4,8 +4,10 @@
 //! expected; unknown keys are mistakes. What concerns the cluster has to be equal in the files of
 //! all nodes: the cluster's id is a hash over it, and nodes of different ids do not talk.
 
+mod agree;
 mod file;
 
+pub use agree::agree;
 pub use file::{
     ChainTable, ClassText, ClusterTable, ConfigFile, Consistency, IdText, NodeEntry, NodeTable,
     PayloadText, RecordingTable, StoreTable,
@@ -62,6 +64,24 @@ pub enum ConfigError {
         file: PathBuf,
         /// Why.
         source: CoreConfigError,
+    },
+    /// Two files are not those of two nodes of one cluster.
+    #[error(
+        "{key}: {} in {}, {} in {}, expected {expected}",
+        one.1,
+        one.0.display(),
+        other.1,
+        other.0.display()
+    )]
+    Disagree {
+        /// The key.
+        key: String,
+        /// A file, and what it says.
+        one: Box<(PathBuf, String)>,
+        /// Another one, and what that says.
+        other: Box<(PathBuf, String)>,
+        /// What would fit.
+        expected: &'static str,
     },
 }
 
@@ -122,7 +142,7 @@ impl Settings {
         for (index, entry) in file.cluster.nodes.iter().enumerate() {
             let key = format!("cluster.nodes[{index}].address");
             if !is_address(&entry.address) {
-                let expected = "host:port".to_owned();
+                let expected = ADDRESS.to_owned();
                 return Err(contradiction(&key, entry.address.clone(), expected));
             }
             let before = &file.cluster.nodes[..index];
@@ -135,7 +155,7 @@ impl Settings {
             return Err(contradiction(
                 "node.listen",
                 listen.clone(),
-                "host:port".to_owned(),
+                ADDRESS.to_owned(),
             ));
         }
         let node = NodeId::new(file.node.id);
@@ -240,10 +260,14 @@ const SOCKET_BYTES_MAX: usize = 107;
 /// Longest name of a chain.
 const NAME_BYTES_MAX: usize = 255;
 
-/// Whether this can be an address; only dialling tells whether somebody is there.
+/// What an address looks like.
+const ADDRESS: &str = "host:port, the port from 1 to 65535";
+
+/// Whether this can be an address; only dialling tells whether somebody is there. Port 0 is none
+/// that anybody could dial.
 fn is_address(text: &str) -> bool {
     let parts = text.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
 }
 
 fn parse_file(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {

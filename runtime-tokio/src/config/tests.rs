@@ -1,6 +1,6 @@
 use super::*;
 
-const GOOD: &str = r#"
+pub(super) const GOOD: &str = r#"
 [node]
 id = 2
 control = "/run/meshos.sock"
@@ -155,7 +155,13 @@ fn contradictions_name_key_found_and_expected() {
         ),
         (
             ("10.0.0.3:7000", "10.0.0.3"),
-            "node.toml: cluster.nodes[2].address: found 10.0.0.3, expected host:port",
+            "node.toml: cluster.nodes[2].address: found 10.0.0.3, \
+             expected host:port, the port from 1 to 65535",
+        ),
+        (
+            ("10.0.0.3:7000", "localhost:0"),
+            "node.toml: cluster.nodes[2].address: found localhost:0, \
+             expected host:port, the port from 1 to 65535",
         ),
         (
             ("10.0.0.3:7000", "10.0.0.1:7000"),
@@ -164,7 +170,8 @@ fn contradictions_name_key_found_and_expected() {
         ),
         (
             ("[store]", "listen = \":7000\"\n[store]"),
-            "node.toml: node.listen: found :7000, expected host:port",
+            "node.toml: node.listen: found :7000, \
+             expected host:port, the port from 1 to 65535",
         ),
         (
             ("[store]", "[timing]\nheartbeat_ms = 1\n[store]"),

@@ -35,6 +35,16 @@ pub enum ClientError {
     Garbled(#[from] postcard::Error),
 }
 
+impl ClientError {
+    /// Whether there is no node at all where it was looked for.
+    pub fn is_nobody(&self) -> bool {
+        let Self::Connect { source, .. } = self else {
+            return false;
+        };
+        [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&source.kind())
+    }
+}
+
 /// A node from which nothing is heard for this long is asked for a sign of life; after as long again
 /// it is taken for one that hangs.
 const SILENCE: Duration = Duration::from_millis(500);

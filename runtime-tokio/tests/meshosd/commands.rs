@@ -205,7 +205,10 @@ fn a_node_that_is_no_member_is_passed_over_and_named() {
         (&status["role"], &status["members"][0]),
         (&Value::Null, &1.into())
     );
-    let shown = run(["status".to_owned(), endpoint(2)]);
+    let shown = meshosd(["status".to_owned(), endpoint(2)])
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout);
     assert!(shown.contains("orders: not here, members 1"), "{shown}");
 }
 
@@ -236,7 +239,8 @@ fn idle_clients_keep_nobody_out() {
     let connect = || UnixStream::connect(cluster.socket(1)).unwrap();
     let idle: Vec<UnixStream> = (0..300).map(|_| connect()).collect();
     let endpoint = format!("--endpoint={}", cluster.socket(1).display());
-    run(["status", &endpoint]);
+    let status = meshosd(["status", &endpoint]).output().unwrap();
+    assert!(!status.stdout.is_empty(), "{}", complaint(&status));
     run(["chain", "append", "--chain", "orders", "x", &endpoint]);
     drop(idle);
 }

@@ -4,5 +4,8 @@
 mod cluster;
 mod commands;
 mod common;
+mod guide;
 mod links;
+mod mistakes;
+mod operating;
 mod readme;

@@ -1,36 +1,10 @@
 //! What the README says to type works, in that order and in an empty directory.
 
 use super::common::{terminate, wait_for};
+use super::guide::{Node, blocks, shell};
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-/// The blocks of one language in the section about a node.
-fn blocks(language: &str) -> Vec<String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let text = fs::read_to_string(file).unwrap();
-    let (_, section) = text.split_once("\n## A node\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let fence = format!("```{language}\n");
-    let blocks = section.split(&fence).skip(1);
-    let blocks = blocks.map(|block| block.split_once("```").unwrap().0.to_owned());
-    blocks.collect()
-}
-
-/// The line for a shell that finds `meshosd` on its path.
-fn shell(line: &str, directory: &Path) -> Command {
-    let program = Path::new(env!("CARGO_BIN_EXE_meshosd")).parent().unwrap();
-    let rest = std::env::var("PATH").unwrap();
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("exec {line}")])
-        .current_dir(directory)
-        .env("PATH", format!("{}:{rest}", program.display()))
-        .env_remove("MESHOSD_CONFIG")
-        .env_remove("MESHOSD_LOG");
-    command
-}
+use std::process::Stdio;
 
 /// A config with a word in the place of every id, which no two have in common.
 fn without_ids(config: &str) -> String {
@@ -40,27 +14,17 @@ fn without_ids(config: &str) -> String {
     words.collect::<Vec<_>>().join("\"")
 }
 
-/// Ends the node with the test, however that ends.
-struct Node(Child);
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn every_command_of_a_node_works() {
     let directory = tempfile::tempdir().unwrap();
-    let shown = blocks("toml").concat();
+    let shown = blocks("README.md", "A node", "toml").concat();
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let free = format!("\"{}\"", held.local_addr().unwrap());
     drop(held);
 
     let mut node: Option<Node> = None;
     let mut count = 0;
-    for line in blocks("sh").concat().lines() {
+    for line in blocks("README.md", "A node", "sh").concat().lines() {
         assert!(line.starts_with("meshosd "), "{line}");
         count += 1;
         let mut command = shell(line, directory.path());

@@ -1,0 +1,233 @@
+//! What is said to somebody who made a mistake, or whose machine did.
+
+use super::common::{Cluster, meshosd, run, wait_for};
+use meshos_core::id::ChainId;
+use std::fs;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn timed(mut command: Command) -> (Output, Duration) {
+    let begun = Instant::now();
+    (command.output().unwrap(), begun.elapsed())
+}
+
+#[test]
+fn files_that_are_checked_together_have_to_be_of_one_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|name| {
+        let path = directory.path().join(name).display().to_string();
+        run([
+            "config",
+            "new-cluster",
+            "--out",
+            &path,
+            "localhost:7101",
+            "localhost:7102",
+            "localhost:7103",
+        ]);
+        path
+    });
+    let files = |of: [&str; 3]| {
+        let named = (1..).zip(of);
+        let files = named.map(|(id, of)| format!("{of}/node-{id}.toml"));
+        files.collect::<Vec<_>>()
+    };
+    let check = |files: &[String]| meshosd(["config", "check"]).args(files).output().unwrap();
+    assert!(check(&files([&one, &one, &one])).status.success());
+    let output = check(&files([&one, &one, &other]));
+    assert_eq!(output.status.code(), Some(2));
+    let told = complaint(&output);
+    assert!(told.contains("cluster.deployment: "), "{told}");
+    for file in ["one/node-1.toml", "other/node-3.toml"] {
+        assert!(told.contains(file), "{told}");
+    }
+}
+
+#[test]
+fn a_store_that_was_lost_is_not_formatted_where_its_recording_shows_that_it_ran() {
+    let mut cluster = Cluster::new("full");
+    for _ in 0..2 {
+        cluster.start(1);
+        wait_for("the node", || cluster.status(1));
+        assert!(cluster.stop(1).success());
+    }
+    let format = || {
+        let mut command = meshosd(["run", "--format", "--config"]);
+        command.arg(cluster.config(1)).output().unwrap()
+    };
+    let output = format();
+    assert_eq!(output.status.code(), Some(2));
+    let told = complaint(&output);
+    assert!(
+        told.contains("--format is for an empty directory"),
+        "it is there: {told}"
+    );
+
+    fs::remove_dir_all(cluster.store(1)).unwrap();
+    for _ in 0..2 {
+        let output = format();
+        assert_eq!(output.status.code(), Some(2));
+        let told = complaint(&output);
+        assert!(
+            told.contains("this store id has already run (boot 2)"),
+            "{told}"
+        );
+        assert!(!cluster.store(1).exists());
+    }
+}
+
+#[test]
+fn where_nobody_listens_a_command_says_so_and_gives_up_early() {
+    let directory = tempfile::tempdir().unwrap();
+    let endpoints = ["a", "b"].map(|name| {
+        let path = directory.path().join(name);
+        format!("--endpoint={}", path.display())
+    });
+    let chain = |command: &str, rest: &[&str]| {
+        let mut chain = meshosd(["chain", command, "--chain", "orders"]);
+        chain.args(&endpoints).args(rest);
+        timed(chain)
+    };
+    for (command, rest) in [("append", &["x"][..]), ("read", &[]), ("tail", &[])] {
+        let (output, took) = chain(command, rest);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(took < Duration::from_secs(15), "{command}: {took:?}");
+        let told = complaint(&output);
+        let waiting = told
+            .lines()
+            .filter(|line| line.contains("waiting: no node listens on"));
+        assert_eq!(waiting.count(), 1, "{command}: {told}");
+    }
+    let (output, took) = chain("read", &["--patience", "7"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(took >= Duration::from_secs(7), "{took:?}");
+    let (output, _) = chain("read", &["--json", "--patience", "2"]);
+    let told = complaint(&output);
+    assert!(!told.contains("waiting: "), "{told}");
+}
+
+#[test]
+fn a_command_says_that_it_waits_for_a_leader() {
+    let mut cluster = Cluster::new("off");
+    cluster.start(1);
+    wait_for("the node", || cluster.status(1));
+    let mut command = meshosd([
+        "chain",
+        "append",
+        "--chain",
+        "orders",
+        "--patience",
+        "3",
+        "x",
+    ]);
+    let endpoint = format!("--endpoint={}", cluster.socket(1).display());
+    let output = command.arg(endpoint).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = complaint(&output);
+    assert!(told.contains("waiting: nobody leads the chain"), "{told}");
+}
+
+#[test]
+fn a_status_says_how_old_what_is_known_of_a_dead_node_is_and_ends_with_1() {
+    let mut cluster = Cluster::new("off");
+    cluster.start_all();
+    let leader = wait_for("a leader", || cluster.leader());
+    let endpoint = format!("--endpoint={}", cluster.socket(leader).display());
+    let status = || meshosd(["status", &endpoint]).output().unwrap();
+    wait_for("all to be well", || status().status.success().then_some(()));
+    let dead = leader % 3 + 1;
+    cluster.kill(dead);
+    let output = wait_for("the node to be missed", || {
+        let output = status();
+        (!output.status.success()).then_some(output)
+    });
+    assert_eq!(output.status.code(), Some(1));
+    assert!(complaint(&output).contains("not everything is well"));
+    wait_for("its lag to be called old", || {
+        let shown = String::from_utf8_lossy(&status().stdout).into_owned();
+        assert!(shown.contains("orders: leader in"), "{shown}");
+        let old = format!("node {dead} lagged 0 when last heard ");
+        let fresh = format!("node {dead} lags");
+        (shown.contains(&old) && !shown.contains(&fresh)).then_some(())
+    });
+}
+
+#[test]
+fn a_chain_is_named_as_it_was_typed_beside_those_there_are() {
+    let mut cluster = Cluster::new("off");
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    let endpoint = format!("--endpoint={}", cluster.socket(1).display());
+    for rest in [&["append", "x"][..], &["read"], &["tail"]] {
+        let mut command = meshosd(["chain"]);
+        command.args(rest).args(["--chain", "ordres", &endpoint]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = complaint(&output);
+        let named = "the config of node 1 lists no chain \"ordres\"; its chains: orders";
+        assert!(told.contains(named), "{told}");
+    }
+    for id in 1..=3 {
+        assert!(cluster.stop(id).success());
+    }
+    let (config, store) = (cluster.config(1), cluster.store(1));
+    let [config, store] = [config, store].map(|path| path.display().to_string());
+    let verified = run(["chain", "verify", "--config", &config, &store]);
+    let id = ChainId::of("orders");
+    assert!(
+        verified.contains(&format!(" chain orders {id}-0 ")),
+        "{verified}"
+    );
+    let shown = run(["config", "show", &config]);
+    assert!(
+        shown.contains(&format!("# id of chain orders in its store: {id}")),
+        "{shown}"
+    );
+    let output = meshosd(["chain", "dump", "--chain", "ordres", &store])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = complaint(&output);
+    assert!(
+        told.contains("ordres") && told.contains(&id.to_string()),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_chain_that_keeps_everything_is_said_to() {
+    let cluster = Cluster::new("off");
+    let path = cluster.config(1);
+    let config = path.display().to_string();
+    let said = |command| run(["config", command, &config]).contains("keeps everything, in memory");
+    assert!(said("check") && said("show"));
+    let bounded = fs::read_to_string(&path).unwrap() + "retention.bytes_max = 1000000\n";
+    fs::write(&path, bounded).unwrap();
+    assert!(!said("check") && !said("show"));
+    assert!(run(["config", "show", &config]).contains("bytes_max = 1000000"));
+}
+
+#[test]
+fn a_new_cluster_makes_its_directory_and_the_version_names_the_commit() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("not").join("there");
+    let out = directory.display().to_string();
+    run(["config", "new-cluster", "--out", &out]);
+    assert!(directory.join("node-1.toml").exists());
+
+    let version = run(["--version"]);
+    let head = Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .output();
+    let head = head.ok().filter(|output| output.status.success());
+    let head = head.map(|output| String::from_utf8(output.stdout).unwrap());
+    let package = format!("meshosd {}", env!("CARGO_PKG_VERSION"));
+    assert!(version.starts_with(&package), "{version}");
+    if let Some(head) = head {
+        assert!(version.contains(head.trim()), "{version}");
+    }
+}
