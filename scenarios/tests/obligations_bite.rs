@@ -109,14 +109,18 @@ fn transfer_ends() {
         from: NodeIndex(0),
         tip: LogPosition::default(),
     };
-    transfers.tell(transfer, word(1_000));
+    transfers.say(transfer, word(500));
+    assert_eq!(transfers.told(0).count(), 0, "it is on its way");
+    transfers.hear(transfer, at(1_000));
     // The word is repeated with every heartbeat: the first one counts.
-    transfers.tell(transfer, word(4_000));
+    transfers.say(transfer, word(4_000));
+    transfers.hear(transfer, at(4_000));
     assert_eq!(transfers.hold(transfer, facts(5_000)), Ok(()));
     bites(transfers.hold(transfer, facts(5_250)), transfer_ends::ID);
     transfers.end(transfer);
     assert_eq!(transfers.told(0).count(), 0);
-    transfers.tell(transfer, word(9_000));
+    transfers.say(transfer, word(9_000));
+    transfers.hear(transfer, at(9_000));
     assert_eq!(transfers.hold(transfer, facts(12_000)), Ok(()));
     transfers.release(transfer);
     assert_eq!(transfers.hold(transfer, facts(60_000)), Ok(()));

@@ -7,10 +7,10 @@ use super::Checks;
 use super::amnesia;
 use super::no_disruption::Heard;
 use meshos_core::id::{HeartbeatNumber, Incarnation, NodeId};
-use meshos_core::message::{Body, Heartbeat, Message, Purpose, ReplicaMessage};
+use meshos_core::message::{Body, ChainMessage, Heartbeat, Message, Purpose, ReplicaMessage};
 use meshos_core::replica::role::Role;
 use meshos_sim::machine::NodeIndex;
-use meshos_sim::time::Now;
+use meshos_sim::time::{Instant, Now};
 
 /// What one node has heard of one peer.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +96,7 @@ impl Checks {
         &mut self,
         node: NodeIndex,
         from: NodeIndex,
-        now: Now,
+        (at, now): (Instant, Now),
         message: &Message,
     ) {
         match &message.body {
@@ -109,8 +109,18 @@ impl Checks {
                         ..
                     }
                 );
+                self.on_transfer(node, at, chain);
             }
             Body::Confirm(_) | Body::Confirmed(_) | Body::Forward(_) | Body::Forwarded { .. } => {}
+        }
+    }
+
+    fn on_transfer(&mut self, target: NodeIndex, at: Instant, message: &ChainMessage) {
+        if let ReplicaMessage::TransferNow { .. } = message.content
+            && let Some(chain) = self.chains.iter().position(|it| it.id == message.chain)
+        {
+            self.obligations
+                .on_heard((chain, message.epoch.n), target, at);
         }
     }
 

@@ -240,7 +240,7 @@ impl Hook<Host> for Checks {
         match input {
             Input::Wake | Input::Link(_) | Input::Disk { .. } => {}
             Input::Message { from, message } => {
-                self.on_message(node, *from, now, &message.message);
+                self.on_message(node, *from, (view.at(), now), &message.message);
             }
             Input::Op(op) => self.on_op(view, node, op),
         }

@@ -94,7 +94,9 @@ fn sizes(plan: &mut Plan, draw: Draw) {
 
 fn client_retries(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("retries");
-    plan.cfg.timing.request_ms = draw.of("request").within(200..=5_000);
+    // Half of them are shorter than a leader that is cut off takes to know that it is.
+    let request_ms_max = *draw.of("longest").pick(&[800, 5_000]);
+    plan.cfg.timing.request_ms = draw.of("request").within(200..=request_ms_max);
     plan.cfg.limits.client_window = 64;
     if draw.of("few").chance(300_000) {
         plan.cfg.limits.clients_max = 2;
@@ -115,7 +117,7 @@ fn client_retries(plan: &mut Plan, draw: Draw) {
     let weather = &mut plan.weather;
     weather.duplicate_ppm = *draw.of("duplicate").pick(&[0, 300_000]);
     weather.reorder_ppm = *draw.of("reorder").pick(&[0, 300_000]);
-    for number in 0..draw.of("changes").below(3) {
+    for number in 0..draw.of("changes").within(1..=3) {
         let draw = draw.of("change").nth(number);
         let kinds = [FaultKind::Transfer, FaultKind::Crash, FaultKind::Isolate];
         let (at, span) = (3_000..=8_500, 200..=3_000);

@@ -323,7 +323,12 @@ impl Obligations {
     ) {
         let transfer = (chain, n, node_index(target));
         let from = node_index(from);
-        self.transfers.tell(transfer, Word { at, from, tip });
+        self.transfers.say(transfer, Word { at, from, tip });
+    }
+
+    /// The word that a leader told in epoch `n` arrives at `target`.
+    pub(super) fn on_heard(&mut self, (chain, n): (usize, u64), target: NodeIndex, at: Instant) {
+        self.transfers.hear((chain, n, target), at);
     }
 
     /// Entries or a part of a checkpoint leave for a follower.

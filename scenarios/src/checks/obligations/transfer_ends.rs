@@ -47,7 +47,9 @@ pub struct Wish {
 #[derive(Clone, Debug)]
 pub struct TransferEnds {
     owed: Monitor<Transfer>,
-    /// The first word to each target.
+    /// The first word that left for each target.
+    said: BTreeMap<Transfer, Word>,
+    /// The first word that each target heard.
     told: BTreeMap<Transfer, Word>,
     /// By ticket.
     wishes: BTreeMap<u64, Wish>,
@@ -57,6 +59,7 @@ impl Default for TransferEnds {
     fn default() -> Self {
         Self {
             owed: Monitor::new(ID),
+            said: BTreeMap::new(),
             told: BTreeMap::new(),
             wishes: BTreeMap::new(),
         }
@@ -65,8 +68,15 @@ impl Default for TransferEnds {
 
 impl TransferEnds {
     /// A leader tells a target to take over.
-    pub fn tell(&mut self, transfer: Transfer, word: Word) {
-        self.told.entry(transfer).or_insert(word);
+    pub fn say(&mut self, transfer: Transfer, word: Word) {
+        self.said.entry(transfer).or_insert(word);
+    }
+
+    /// The target hears it: a connection that breaks loses the word, and it owes nothing then.
+    pub fn hear(&mut self, transfer: Transfer, at: Instant) {
+        if let Some(word) = self.said.get(&transfer) {
+            self.told.entry(transfer).or_insert(Word { at, ..*word });
+        }
     }
 
     /// Transfers of a chain whose target was told.
@@ -77,12 +87,14 @@ impl TransferEnds {
 
     /// The target leads.
     pub fn end(&mut self, transfer: Transfer) {
+        self.said.remove(&transfer);
         self.told.remove(&transfer);
         self.owed.meet(&transfer);
     }
 
     /// The target cannot lead, or somebody else does.
     pub fn release(&mut self, transfer: Transfer) {
+        self.said.remove(&transfer);
         self.told.remove(&transfer);
         self.owed.release(&transfer);
     }
