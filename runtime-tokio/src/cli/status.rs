@@ -139,6 +139,9 @@ impl<'a> Report<'a> {
         let mut line = format!("{}: {role} in {epoch}", listed.name);
         line += &match (chain.role, chain.leader) {
             (Role::Leader, _) => String::new(),
+            (_, Some(leader)) if lost(status, leader).is_some() => {
+                self.bad(&format!(" of node {leader}, which is not heard"))
+            }
             (_, Some(leader)) => format!(" of node {leader}"),
             (_, None) => self.bad(", without a leader"),
         };
@@ -146,16 +149,19 @@ impl<'a> Report<'a> {
         line += &format!(", entries {floor}..{end}, commit {commit}");
         for follower in &chain.followers {
             let (node, lag) = (follower.node, follower.lag);
-            line += &match lost_since(status, node) {
+            line += &match lost(status, node) {
                 None => format!(", node {node} lags {lag}"),
-                Some(since) => self.bad(&format!(", node {node} lagged {lag} when {since}")),
+                Some(Some(ago)) => self.bad(&format!(
+                    ", node {node} lagged {lag} when last heard {ago} ago"
+                )),
+                Some(None) => self.bad(&format!(", node {node} was never heard")),
             };
         }
         if let (Role::Replica | Role::Candidate | Role::Idle, Some(lag)) = (chain.role, chain.lag) {
-            let leader = chain.leader;
-            line += &match leader.and_then(|leader| lost_since(status, leader)) {
+            line += &match chain.leader.and_then(|leader| lost(status, leader)) {
                 None => format!(", lag {lag}"),
-                Some(since) => self.bad(&format!(", lag {lag} when the leader {since}")),
+                Some(Some(ago)) => self.bad(&format!(", lag {lag} as of {ago} ago")),
+                Some(None) => self.bad(", lag not known"),
             };
         }
         if chain.unknown > 0 {
@@ -180,15 +186,12 @@ impl<'a> Report<'a> {
     }
 }
 
-/// When a peer was last heard that is not heard any more: what is known of it is as old.
-fn lost_since(status: &Status, node: NodeId) -> Option<String> {
-    let peers = &status.node.peers;
-    let peer = peers.iter().find(|peer| peer.node == node)?;
-    let told = match peer.silent_ms {
-        Some(silent) => format!("last heard {} ago", seconds(silent)),
-        None => "never heard in this run".to_owned(),
-    };
-    peer.is_suspected.then_some(told)
+/// Of a peer that is not heard any more, how long ago it was, if it ever was in this run: what is
+/// known of it is as old.
+fn lost(status: &Status, node: NodeId) -> Option<Option<String>> {
+    let mut peers = status.node.peers.iter();
+    let peer = peers.find(|peer| peer.node == node && peer.is_suspected)?;
+    Some(peer.silent_ms.map(seconds))
 }
 
 /// Why a peer is not reached, or does not reach this node.

@@ -154,6 +154,17 @@ fn a_status_says_how_old_what_is_known_of_a_dead_node_is_and_ends_with_1() {
         let fresh = format!("node {dead} lags");
         (shown.contains(&old) && !shown.contains(&fresh)).then_some(())
     });
+
+    // Whoever is left knows no more than the leader said before it died.
+    cluster.kill(leader);
+    let left = 6 - leader - dead;
+    let endpoint = format!("--endpoint={}", cluster.socket(left).display());
+    wait_for("the leader to be missed", || {
+        let output = meshosd(["status", &endpoint]).output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        let told = [", which is not heard", ", lag 0 as of "];
+        told.iter().all(|told| shown.contains(told)).then_some(())
+    });
 }
 
 #[test]
