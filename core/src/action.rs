@@ -67,12 +67,12 @@ pub enum Note {
         end: Seq,
     },
     /// This replica stopped for good: its store failed, or its durable tail went back.
-    Stopped(Fault),
+    Stopped(StopReason),
 }
 
 /// Why a replica does not take part.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
-pub enum Fault {
+pub enum StopReason {
     /// A write or a sync failed (R14).
     #[error("a write or sync failed")]
     StoreBroken,

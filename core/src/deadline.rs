@@ -18,7 +18,7 @@ pub(crate) struct ChainIndex(pub(crate) u32);
 
 /// What a timer is for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) enum Kind {
+pub(crate) enum Timer {
     /// The oldest waiting client request runs out of time.
     Requests,
     /// A transfer of leadership did not lead to a higher epoch.
@@ -43,7 +43,7 @@ pub(crate) enum Kind {
     Age,
 }
 
-impl Kind {
+impl Timer {
     /// Whether the timer fires before the event of its step.
     fn is_expiry(self) -> bool {
         match self {
@@ -63,19 +63,19 @@ impl Kind {
 
 /// Which class is asked for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
+pub(crate) enum TimerClass {
     Expiry,
     Suspicion,
 }
 
-type Key = (ChainIndex, Kind);
+type Key = (ChainIndex, Timer);
 
 /// Every armed timer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Deadlines {
     by_key: SummedMap<Key, Instant>,
-    expiries: BTreeSet<(Instant, ChainIndex, Kind)>,
-    suspicions: BTreeSet<(Instant, ChainIndex, Kind)>,
+    expiries: BTreeSet<(Instant, ChainIndex, Timer)>,
+    suspicions: BTreeSet<(Instant, ChainIndex, Timer)>,
 }
 
 impl Hash for Deadlines {
@@ -87,7 +87,7 @@ impl Hash for Deadlines {
 
 impl Deadlines {
     /// Arms a timer, in the place of one with the same key.
-    pub(crate) fn arm(&mut self, chain: ChainIndex, kind: Kind, at: Instant) {
+    pub(crate) fn arm(&mut self, chain: ChainIndex, kind: Timer, at: Instant) {
         if let Some(old) = self.by_key.insert((chain, kind), at) {
             if old == at {
                 return;
@@ -98,27 +98,27 @@ impl Deadlines {
     }
 
     /// Arms a timer for `at` or earlier, never later than it already is.
-    pub(crate) fn arm_by(&mut self, chain: ChainIndex, kind: Kind, at: Instant) {
+    pub(crate) fn arm_by(&mut self, chain: ChainIndex, kind: Timer, at: Instant) {
         if self.armed(chain, kind).is_none_or(|old| at < old) {
             self.arm(chain, kind, at);
         }
     }
 
     /// Disarms a timer.
-    pub(crate) fn disarm(&mut self, chain: ChainIndex, kind: Kind) {
+    pub(crate) fn disarm(&mut self, chain: ChainIndex, kind: Timer) {
         if let Some(old) = self.by_key.remove(&(chain, kind)) {
             self.class_mut(kind).remove(&(old, chain, kind));
         }
     }
 
     /// When a timer fires, if it is armed.
-    pub(crate) fn armed(&self, chain: ChainIndex, kind: Kind) -> Option<Instant> {
+    pub(crate) fn armed(&self, chain: ChainIndex, kind: Timer) -> Option<Instant> {
         self.by_key.get(&(chain, kind)).copied()
     }
 
     /// The earliest timer.
     pub(crate) fn earliest(&self) -> Option<Instant> {
-        let first = |set: &BTreeSet<(Instant, ChainIndex, Kind)>| set.first().map(|&(at, ..)| at);
+        let first = |set: &BTreeSet<(Instant, ChainIndex, Timer)>| set.first().map(|&(at, ..)| at);
         [first(&self.expiries), first(&self.suspicions)]
             .into_iter()
             .flatten()
@@ -128,12 +128,12 @@ impl Deadlines {
     /// Takes the earliest timer of `class` that is due, with how late it is.
     pub(crate) fn pop(
         &mut self,
-        class: Class,
+        class: TimerClass,
         now: Instant,
-    ) -> Option<(ChainIndex, Kind, Duration)> {
+    ) -> Option<(ChainIndex, Timer, Duration)> {
         let set = match class {
-            Class::Expiry => &mut self.expiries,
-            Class::Suspicion => &mut self.suspicions,
+            TimerClass::Expiry => &mut self.expiries,
+            TimerClass::Suspicion => &mut self.suspicions,
         };
         let &(at, chain, kind) = set.first()?;
         if at > now {
@@ -144,7 +144,7 @@ impl Deadlines {
         Some((chain, kind, now.since(at)))
     }
 
-    fn class_mut(&mut self, kind: Kind) -> &mut BTreeSet<(Instant, ChainIndex, Kind)> {
+    fn class_mut(&mut self, kind: Timer) -> &mut BTreeSet<(Instant, ChainIndex, Timer)> {
         if kind.is_expiry() {
             &mut self.expiries
         } else {

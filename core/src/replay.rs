@@ -5,7 +5,7 @@
 //! and found.
 
 use crate::action::{Action, Actions};
-use crate::chain::record::Fault;
+use crate::chain::record::Unreadable;
 use crate::chain::recording::{Recorded, Said, Start, Step, runs};
 use crate::chain::recover::{Damage, Files};
 use crate::chain::store::FileName;
@@ -238,7 +238,7 @@ impl Replayer {
             file: self.file.clone(),
             offset: 0,
             length: 0,
-            fault: Fault::Body { expected },
+            fault: Unreadable::Body { expected },
         })
     }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{config, start};
 use meshos_core::action::Actions;
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, LogPosition};
+use meshos_core::chain::entry::{Entry, EntryHash, EntryKind, LogPosition};
 use meshos_core::chain::order::Slot;
 use meshos_core::chain::payload::Payload;
 use meshos_core::config::Retention;
@@ -109,7 +109,7 @@ fn a_limit_below_an_entry_that_is_stored_is_named() {
             store: StoreId::new(1),
             incarnation: Incarnation::new(1),
             stamp: Wall::default(),
-            kind: Kind::Data(None),
+            kind: EntryKind::Data(None),
             payload: Payload::new(vec![7; length as usize].into()),
             hash: EntryHash::default(),
         };

@@ -47,7 +47,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
         }
         (None, _) | (_, None) => (FileJournal::none(), None),
     };
-    let (sender, receiver) = inbox::inbox(inbox::Limits::default());
+    let (sender, receiver) = inbox::inbox(inbox::Capacity::default());
     let mut tasks = Tasks::default();
     let gauge = Gauge::default();
     let started = StoreThread::start(executor, sender.clone(), gauge.clone());

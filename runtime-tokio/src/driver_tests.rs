@@ -1,5 +1,5 @@
 use super::*;
-use crate::inbox::{Limits, Sender, inbox};
+use crate::inbox::{Capacity, Sender, inbox};
 use crate::ports::NoJournal;
 use futures::future::LocalBoxFuture;
 use meshos_core::action::Note;
@@ -146,7 +146,7 @@ struct Bench {
 impl Bench {
     fn new(replies: impl IntoIterator<Item = Vec<Action>>) -> Self {
         let log = Log::default();
-        let (sender, receiver) = inbox(Limits::default());
+        let (sender, receiver) = inbox(Capacity::default());
         let clock = ScriptClock(Arc::default());
         let replies = Rc::new(RefCell::new(replies.into_iter().collect()));
         let timeout = Rc::default();
@@ -365,7 +365,7 @@ fn no_journal_keeps_nothing() {
         replies: Rc::default(),
         timeout: Rc::default(),
     };
-    let (sender, receiver) = inbox(Limits::default());
+    let (sender, receiver) = inbox(Capacity::default());
     sender.close();
     let ports = ScriptPorts(log.clone());
     let clock = ScriptClock(Arc::default());

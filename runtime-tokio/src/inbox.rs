@@ -21,7 +21,7 @@ pub const OBSERVATION_TURN: u32 = 32;
 
 /// How much each lane holds.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Capacity {
     /// Most completions waiting; more of them means that the store answers what nobody ordered.
     pub completions_max: usize,
     /// Most client requests and other commands waiting.
@@ -34,7 +34,7 @@ pub struct Limits {
     pub observations_max: usize,
 }
 
-impl Default for Limits {
+impl Default for Capacity {
     fn default() -> Self {
         Self {
             completions_max: 65_536,
@@ -77,7 +77,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Lanes {
-    limits: Limits,
+    limits: Capacity,
     completions: VecDeque<Input>,
     commands: VecDeque<Input>,
     peers: VecDeque<(Input, usize)>,
@@ -94,7 +94,7 @@ struct Lanes {
 }
 
 /// An empty inbox.
-pub fn inbox(limits: Limits) -> (Sender, Receiver) {
+pub fn inbox(limits: Capacity) -> (Sender, Receiver) {
     let shared = Arc::new(Shared {
         lanes: Mutex::new(Lanes {
             limits,

@@ -55,7 +55,7 @@ fn order(receiver: &mut Receiver, count: usize) -> String {
 
 #[test]
 fn completions_commands_and_peers_take_turns_before_observations() {
-    let (sender, mut receiver) = inbox(Limits::default());
+    let (sender, mut receiver) = inbox(Capacity::default());
     for number in 1..=3 {
         sender.observe(Input::Wake);
         sender.complete(op(number), Ok(()));
@@ -67,7 +67,7 @@ fn completions_commands_and_peers_take_turns_before_observations() {
 
 #[test]
 fn wishes_to_look_that_wait_together_are_one() {
-    let (sender, mut receiver) = inbox(Limits::default());
+    let (sender, mut receiver) = inbox(Capacity::default());
     sender.complete(op(1), Ok(()));
     sender.look();
     sender.look();
@@ -76,7 +76,7 @@ fn wishes_to_look_that_wait_together_are_one() {
 
 #[test]
 fn no_lane_waits_for_ever() {
-    let limits = Limits::default();
+    let limits = Capacity::default();
     let (sender, mut receiver) = inbox(limits);
     sender.observe(Input::Wake);
     for _ in 0..100 {
@@ -89,9 +89,9 @@ fn no_lane_waits_for_ever() {
 
 #[test]
 fn a_full_command_lane_refuses_and_disturbs_nobody() {
-    let limits = Limits {
+    let limits = Capacity {
         commands_max: 2,
-        ..Limits::default()
+        ..Capacity::default()
     };
     let (sender, mut receiver) = inbox(limits);
     sender.command(Input::HandOver).unwrap();
@@ -104,10 +104,10 @@ fn a_full_command_lane_refuses_and_disturbs_nobody() {
 
 #[test]
 fn a_peer_waits_for_room_in_messages_and_in_bytes() {
-    let limits = Limits {
+    let limits = Capacity {
         peer_messages_max: 2,
         peer_bytes_max: 100,
-        ..Limits::default()
+        ..Capacity::default()
     };
     let (sender, mut receiver) = inbox(limits);
     assert_eq!(peer(&sender, 500), Poll::Ready(Ok(())), "alone it passes");
@@ -120,9 +120,9 @@ fn a_peer_waits_for_room_in_messages_and_in_bytes() {
 
 #[test]
 fn a_waiting_peer_is_woken_by_room() {
-    let limits = Limits {
+    let limits = Capacity {
         peer_messages_max: 1,
-        ..Limits::default()
+        ..Capacity::default()
     };
     let (sender, mut receiver) = inbox(limits);
     assert_eq!(peer(&sender, 1), Poll::Ready(Ok(())));
@@ -138,9 +138,9 @@ fn a_waiting_peer_is_woken_by_room() {
 
 #[test]
 fn a_full_observation_lane_loses_the_oldest_and_counts() {
-    let limits = Limits {
+    let limits = Capacity {
         observations_max: 2,
-        ..Limits::default()
+        ..Capacity::default()
     };
     let (sender, mut receiver) = inbox(limits);
     sender.observe(Input::HandOver);
@@ -152,7 +152,7 @@ fn a_full_observation_lane_loses_the_oldest_and_counts() {
 
 #[test]
 fn a_closed_inbox_takes_only_completions() {
-    let (sender, mut receiver) = inbox(Limits::default());
+    let (sender, mut receiver) = inbox(Capacity::default());
     sender.command(Input::HandOver).unwrap();
     sender.close();
     assert_eq!(sender.command(Input::HandOver), Err(Refused::Closed));
@@ -164,9 +164,9 @@ fn a_closed_inbox_takes_only_completions() {
 #[test]
 #[should_panic(expected = "more operations than were ordered")]
 fn more_completions_than_operations_are_a_broken_store() {
-    let limits = Limits {
+    let limits = Capacity {
         completions_max: 1,
-        ..Limits::default()
+        ..Capacity::default()
     };
     let (sender, _receiver) = inbox(limits);
     sender.complete(op(1), Ok(()));

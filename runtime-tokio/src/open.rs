@@ -8,7 +8,9 @@ use crate::store::{StoreExecutor, is_full, perform};
 use meshos_core::chain::boots::Boots;
 use meshos_core::chain::peers::PeerMemory;
 use meshos_core::chain::recover::{Damage, Files, RecoverError, recover};
-use meshos_core::chain::store::{FileOp, Founding, Identity, Layout, Limits, Named, Part, format};
+use meshos_core::chain::store::{
+    FileOp, Founding, Identity, Layout, Named, Part, StoreLimits, format,
+};
 use meshos_core::event::Boot;
 use meshos_core::id::{ClusterId, FormatNonce, Incarnation, RunNonce};
 use std::fs;
@@ -231,7 +233,7 @@ pub fn may_format(path: &Path) -> Result<(), OpenError> {
 /// Whether formatting was interrupted: no boot of the store was ever counted, and of the two
 /// places of its identity one at least is not there.
 fn is_unfinished(files: &Files) -> bool {
-    match recover(files, &Limits::default(), RunNonce::default()) {
+    match recover(files, &StoreLimits::default(), RunNonce::default()) {
         Ok(recovered) => {
             let is_identity =
                 |damage: &Damage| matches!(Named::of(&damage.file), Some(Named::Identity(_)));
@@ -251,7 +253,7 @@ const FIRST_BOOT: Incarnation = Incarnation::new(1);
 pub fn find_store(
     path: &Path,
     identity: &Identity,
-    limits: &Limits,
+    limits: &StoreLimits,
     run: RunNonce,
 ) -> Result<Found, OpenError> {
     let failed = |source| OpenError::Io {

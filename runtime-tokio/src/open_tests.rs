@@ -40,7 +40,12 @@ fn foundings() -> Vec<Founding> {
 }
 
 fn find(path: &Path) -> Result<Found, OpenError> {
-    find_store(path, &identity(1), &Limits::default(), RunNonce::new(1))
+    find_store(
+        path,
+        &identity(1),
+        &StoreLimits::default(),
+        RunNonce::new(1),
+    )
 }
 
 fn open(path: &Path) -> Result<Found, OpenError> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::directory::read_files;
 use crate::driver::Driver;
-use crate::inbox::{Limits, Sender, inbox};
+use crate::inbox::{Capacity, Sender, inbox};
 use crate::ports::{Clock, Requests, Store, Transport, Work};
 use futures::executor::block_on;
 use meshos_core::action::Note;
@@ -122,7 +122,7 @@ fn record(
 ) {
     let node = node(incarnation);
     let (journal, thread) = FileJournal::start(path, payloads, table, &node).unwrap();
-    let (sender, receiver) = inbox(Limits::default());
+    let (sender, receiver) = inbox(Capacity::default());
     ask(&sender, 1);
     let ports = |left| Instantly {
         inbox: sender.clone(),

@@ -105,7 +105,7 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inbox::{Limits, inbox};
+    use crate::inbox::{Capacity, inbox};
     use rustix::process::{Signal as Sent, getpid, kill_process};
     use std::sync::mpsc;
     use tokio::sync::watch;
@@ -117,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_signal_ends_the_wait_for_another_leader() {
         let mut signals = Signals::new().unwrap();
-        let (sender, _receiver) = inbox(Limits::default());
+        let (sender, _receiver) = inbox(Capacity::default());
         // It leads a chain for ever: nobody takes over.
         let (_leading, leads) = watch::channel(1);
         let mut stopping = Box::pin(asked_to_stop(&mut signals, &sender, leads, FOR_EVER));

@@ -1,12 +1,12 @@
 use super::*;
-use crate::inbox::{Limits as InboxLimits, Taken, inbox};
+use crate::inbox::{Capacity, Taken, inbox};
 use bytes::Bytes;
 use futures::executor::block_on;
-use meshos_core::chain::entry::{EntryHash, Kind, LogPosition, Membership};
+use meshos_core::chain::entry::{EntryHash, EntryKind, LogPosition, Membership};
 use meshos_core::chain::order::{Checkpoint, Slot, Vote};
 use meshos_core::chain::payload::Payload;
 use meshos_core::chain::recover::{Recovered, recover};
-use meshos_core::chain::store::{Founding, Identity, Limits, format};
+use meshos_core::chain::store::{Founding, Identity, StoreLimits, format};
 use meshos_core::event::Input;
 use meshos_core::id::{
     ClusterId, Epoch, FormatNonce, Incarnation, Member, NodeId, OpNumber, Replica, RunNonce, Seq,
@@ -145,7 +145,7 @@ fn founding(name: &str) -> Founding {
 }
 
 fn reopened(files: &BTreeMap<FileName, Bytes>) -> Recovered {
-    recover(files, &Limits::default(), RunNonce::new(1)).unwrap()
+    recover(files, &StoreLimits::default(), RunNonce::new(1)).unwrap()
 }
 
 fn opened(chains: &[&str]) -> StoreExecutor<MemoryFiles> {
@@ -204,7 +204,7 @@ impl Author {
                 store: StoreId::new(1),
                 incarnation: Incarnation::new(1),
                 stamp: Wall::from_ms(1),
-                kind: Kind::Data(None),
+                kind: EntryKind::Data(None),
                 payload: Payload::new(Bytes::from_static(b"bytes")),
                 hash: EntryHash::default(),
             };
@@ -404,7 +404,7 @@ fn retention_waits_for_space_on_a_full_disk_and_then_frees_it() {
 fn the_thread_answers_each_order_once_and_ends_when_it_is_dropped() {
     let store = opened(&["a"]);
     let mut a = Author::new("a");
-    let (sender, mut receiver) = inbox(InboxLimits::default());
+    let (sender, mut receiver) = inbox(Capacity::default());
     let (mut thread, running) =
         StoreThread::start(store, sender.clone(), Gauge::default()).unwrap();
     for _ in 0..100 {

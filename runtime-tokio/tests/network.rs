@@ -11,7 +11,7 @@ use meshos_core::id::{
     ChainId, ClusterId, DeploymentId, FormatNonce, Incarnation, NodeId, Run, RunNonce, StoreId,
 };
 use meshos_core::message::{Body, Message};
-use meshos_runtime_tokio::inbox::{Limits, Receiver, Sender, Taken, inbox};
+use meshos_runtime_tokio::inbox::{Capacity, Receiver, Sender, Taken, inbox};
 use meshos_runtime_tokio::net::{Backoff, Introduction, Links, Network, TcpTransport, listen};
 use meshos_runtime_tokio::ports::Transport;
 use meshos_runtime_tokio::tasks::Tasks;
@@ -108,7 +108,7 @@ struct There {
 }
 
 fn there(network: Network) -> There {
-    let (sender, inbox) = inbox(Limits::default());
+    let (sender, inbox) = inbox(Capacity::default());
     let mut tasks = Tasks::default();
     let transport = TcpTransport::start(&network, &sender, &mut tasks);
     There {
@@ -159,7 +159,7 @@ struct Here {
 }
 
 async fn here(address: &str, who: Who) -> Here {
-    listening(address, network(who, ""), inbox(Limits::default())).await
+    listening(address, network(who, ""), inbox(Capacity::default())).await
 }
 
 async fn listening(address: &str, network: Network, inbox: (Sender, Receiver)) -> Here {
@@ -340,7 +340,7 @@ async fn whoever_is_refused_learns_why_and_so_does_the_other_end() {
     ] {
         let network_here = network(TWO, "");
         let links = network_here.links.clone();
-        let mut here = listening("127.0.0.1:0", network_here, inbox(Limits::default())).await;
+        let mut here = listening("127.0.0.1:0", network_here, inbox(Capacity::default())).await;
         let mut there = there(network(who, &here.address));
         let reason = there.refusal().await;
         assert!(reason.contains(name), "{reason}");
@@ -356,7 +356,7 @@ async fn whoever_is_refused_learns_why_and_so_does_the_other_end() {
 async fn a_store_that_comes_back_older_or_formatted_anew_is_refused_at_both_ends() {
     let network_here = network(TWO, "");
     let links = network_here.links.clone();
-    let mut here = listening("127.0.0.1:0", network_here, inbox(Limits::default())).await;
+    let mut here = listening("127.0.0.1:0", network_here, inbox(Capacity::default())).await;
     let mut first = there(network(ONE, &here.address));
     until_heard(&mut first, &mut here, 1).await;
     drop(first);
@@ -401,7 +401,7 @@ async fn noise_on_the_port_hurts_nobody() {
 async fn strangers_that_keep_silent_keep_no_peer_out() {
     let mut network_here = network(TWO, "");
     network_here.hello_timeout = PATIENCE * 10;
-    let mut here = listening("127.0.0.1:0", network_here, inbox(Limits::default())).await;
+    let mut here = listening("127.0.0.1:0", network_here, inbox(Capacity::default())).await;
     let mut silent = Vec::new();
     for _ in 0..200 {
         silent.push(TcpStream::connect(&here.address).await.unwrap());
@@ -412,9 +412,9 @@ async fn strangers_that_keep_silent_keep_no_peer_out() {
 
 #[tokio::test]
 async fn a_slow_node_slows_its_peers_down_and_loses_nothing_that_was_received() {
-    let limits = Limits {
+    let limits = Capacity {
         peer_messages_max: 2,
-        ..Limits::default()
+        ..Capacity::default()
     };
     let mut here = listening("127.0.0.1:0", network(TWO, ""), inbox(limits)).await;
     let mut there = there(network(ONE, &here.address));
@@ -541,7 +541,12 @@ async fn a_peer_that_was_heard_is_dialled_at_once() {
     let mut network_one = network(ONE, &address);
     network_one.backoff.last = Duration::from_secs(3600);
     network_one.backoff.first = Duration::from_millis(1);
-    let here_one = listening("127.0.0.1:0", network_one.clone(), inbox(Limits::default())).await;
+    let here_one = listening(
+        "127.0.0.1:0",
+        network_one.clone(),
+        inbox(Capacity::default()),
+    )
+    .await;
     let mut one = there(network_one);
     sleep(Duration::from_millis(1500)).await;
     let _two = here(&address, TWO).await;

@@ -7,7 +7,7 @@
 
 use futures::FutureExt;
 use meshos_core::action::Note;
-use meshos_core::chain::entry::{Entry, Kind};
+use meshos_core::chain::entry::{Entry, EntryKind};
 use meshos_core::chain::store::Identity;
 use meshos_core::client::{self, Answer, ClientRequest, Reason};
 use meshos_core::config::Config;
@@ -18,7 +18,7 @@ use meshos_core::node::Node;
 use meshos_core::replica::Chain;
 use meshos_runtime_tokio::clock::SystemClock;
 use meshos_runtime_tokio::driver::Driver;
-use meshos_runtime_tokio::inbox::{Limits, Sender, inbox};
+use meshos_runtime_tokio::inbox::{Capacity, Sender, inbox};
 use meshos_runtime_tokio::open::{find_store, format_store};
 use meshos_runtime_tokio::ports::{Clock, NoJournal, Requests, Transport};
 use meshos_runtime_tokio::store::{Gauge, StoreThread};
@@ -98,9 +98,9 @@ enum End {
 fn line(entry: &Entry) -> Option<Line> {
     let payload = entry.payload.bytes().expect("payloads are kept").to_vec();
     match &entry.kind {
-        Kind::Empty | Kind::Config(_) => None,
-        Kind::OpenClient => Some(("open", 0, payload)),
-        Kind::Data(request) => {
+        EntryKind::Empty | EntryKind::Config(_) => None,
+        EntryKind::OpenClient => Some(("open", 0, payload)),
+        EntryKind::Data(request) => {
             let number = request.expect("every append is numbered").number.get();
             Some(("data", number, payload))
         }
@@ -217,7 +217,7 @@ struct Cluster {
 fn start(config: &Arc<Config>, nodes: u16, directory: &Path) -> Cluster {
     let nodes: Vec<NodeIndex> = (0..nodes).map(NodeIndex).collect();
     let (senders, receivers): (Vec<_>, Vec<_>) =
-        nodes.iter().map(|_| inbox(Limits::default())).unzip();
+        nodes.iter().map(|_| inbox(Capacity::default())).unzip();
     let ids = nodes.iter().map(|node| node_id(*node));
     let inboxes: Arc<BTreeMap<_, _>> = Arc::new(ids.zip(senders).collect());
     let (requests, answers) = unbounded_channel();

@@ -98,9 +98,9 @@ impl Asked {
     }
 }
 
-/// One attempt.
+/// One request that a node took in.
 #[derive(Copy, Clone, Debug)]
-pub struct Attempt {
+pub struct Invocation {
     /// Who took it in.
     pub node: NodeIndex,
     /// The chain, by its place in the genesis.
@@ -116,17 +116,17 @@ pub struct Attempt {
 /// The attempts that wait for their answer.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    open: BTreeMap<u64, Attempt>,
+    open: BTreeMap<u64, Invocation>,
 }
 
 impl History {
     /// A node takes in a request; the attempt that had the ticket before, if one waits.
-    pub fn begin(&mut self, ticket: u64, attempt: Attempt) -> Option<Attempt> {
+    pub fn begin(&mut self, ticket: u64, attempt: Invocation) -> Option<Invocation> {
         self.open.insert(ticket, attempt)
     }
 
     /// A node answers; `None` when nobody waits for it there.
-    pub fn end(&mut self, ticket: u64, node: NodeIndex) -> Option<Attempt> {
+    pub fn end(&mut self, ticket: u64, node: NodeIndex) -> Option<Invocation> {
         let waits = self.open.get(&ticket)?.node == node;
         if waits {
             self.open.remove(&ticket)
@@ -136,7 +136,7 @@ impl History {
     }
 
     /// A node died: its attempts are never answered.
-    pub fn lose(&mut self, node: NodeIndex) -> Vec<Attempt> {
+    pub fn lose(&mut self, node: NodeIndex) -> Vec<Invocation> {
         let lost = self.open.values().filter(|attempt| attempt.node == node);
         let lost = lost.copied().collect();
         self.open.retain(|_, attempt| attempt.node != node);
@@ -144,7 +144,7 @@ impl History {
     }
 
     /// What waits, by ticket.
-    pub fn open(&self) -> impl Iterator<Item = (u64, &Attempt)> {
+    pub fn open(&self) -> impl Iterator<Item = (u64, &Invocation)> {
         self.open.iter().map(|(ticket, attempt)| (*ticket, attempt))
     }
 }

@@ -14,7 +14,7 @@ use super::entry::EntryHash;
 use super::fields::{Fields, Put};
 use super::order::Checkpoint;
 use super::payload::leading;
-use super::record::{self, Fault, Frame, Kind, Salt};
+use super::record::{self, Frame, RecordKind, Salt, Unreadable};
 use crate::id::Replica;
 use alloc::vec::Vec;
 
@@ -113,28 +113,28 @@ pub(super) fn file_body(replica: Replica, first: u64, kept: &Checkpoint) -> Vec<
 /// The whole file of a checkpoint in one place.
 pub(super) fn write_file(salt: Salt, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(record::HEAD + body.len());
-    record::write(&mut out, salt, 0, Kind::Checkpoint, |out| {
+    record::write(&mut out, salt, 0, RecordKind::Checkpoint, |out| {
         out.extend_from_slice(body);
     });
     out
 }
 
 /// Reads the record of a checkpoint.
-pub fn read_file(file: &[u8], salt: Salt) -> Result<Kept, Fault> {
+pub fn read_file(file: &[u8], salt: Salt) -> Result<Kept, Unreadable> {
     let frame = record::read(file, salt, 0)?;
     if frame.end() != file.len() {
         let expected = "the end of the file behind the checkpoint";
-        return Err(Fault::Body { expected });
+        return Err(Unreadable::Body { expected });
     }
     take(&frame)
 }
 
-fn take(frame: &Frame<'_>) -> Result<Kept, Fault> {
-    if frame.kind != Kind::Checkpoint {
-        return Err(Fault::Misplaced { found: frame.kind });
+fn take(frame: &Frame<'_>) -> Result<Kept, Unreadable> {
+    if frame.kind != RecordKind::Checkpoint {
+        return Err(Unreadable::Misplaced { found: frame.kind });
     }
     let expected = "a checkpoint";
-    let malformed = Fault::Body { expected };
+    let malformed = Unreadable::Body { expected };
     let mut fields = Fields(frame.body);
     let replica = Replica::new(fields.u32().ok_or(malformed)?);
     let segment_first = fields.u64().ok_or(malformed)?;

@@ -3,7 +3,7 @@
 //! It is a fold of the log and of nothing else, so every replica that holds the same prefix
 //! holds the same table, and a cut is undone by folding again. Upholds *ack-kept*.
 
-use super::entry::{Entry, Kind, Request};
+use super::entry::{Entry, EntryKind, Request};
 use crate::id::{ClientId, Epoch, RequestNumber, Seq};
 use alloc::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
@@ -56,9 +56,9 @@ impl Clients {
     /// Takes the next entry of the log into account.
     pub fn apply(&mut self, entry: &Entry, limits: ClientLimits) {
         match &entry.kind {
-            Kind::Empty | Kind::Data(None) | Kind::Config(_) => {}
-            Kind::OpenClient => self.open(ClientId(entry.seq), limits),
-            Kind::Data(Some(request)) => self.record(*request, entry, limits),
+            EntryKind::Empty | EntryKind::Data(None) | EntryKind::Config(_) => {}
+            EntryKind::OpenClient => self.open(ClientId(entry.seq), limits),
+            EntryKind::Data(Some(request)) => self.record(*request, entry, limits),
         }
     }
 

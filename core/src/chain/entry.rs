@@ -15,7 +15,7 @@ pub struct EntryHash(#[serde(with = "super::payload::sixteen")] pub u128);
 
 /// What an entry is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Kind {
+pub enum EntryKind {
     /// The first entry of a leadership (R5).
     Empty,
     /// Opens a client; its position is the client's id (D15).
@@ -68,7 +68,7 @@ pub struct Entry {
     /// inside a log.
     pub stamp: Wall,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The client's bytes; empty for every kind but `Data`.
     pub payload: Payload,
     /// Hash over all of the above and the hash of the entry before.
@@ -103,11 +103,13 @@ impl Entry {
         let mut head = [0; 16 * 3 + 8 * 6 + 1];
         let (words, kind) = head.split_at_mut(16 * 3 + 8 * 6);
         let (kind_code, extra) = match &self.kind {
-            Kind::Empty => (0, None),
-            Kind::OpenClient => (1, None),
-            Kind::Data(None) => (2, None),
-            Kind::Data(Some(request)) => (3, Some([request.client.0.get(), request.number.get()])),
-            Kind::Config(_) => (4, None),
+            EntryKind::Empty => (0, None),
+            EntryKind::OpenClient => (1, None),
+            EntryKind::Data(None) => (2, None),
+            EntryKind::Data(Some(request)) => {
+                (3, Some([request.client.0.get(), request.number.get()]))
+            }
+            EntryKind::Config(_) => (4, None),
         };
         words[..16].copy_from_slice(&previous.0.to_le_bytes());
         words[16..32].copy_from_slice(&self.store.get().to_le_bytes());
@@ -130,7 +132,7 @@ impl Entry {
             hasher.update(&client.to_le_bytes());
             hasher.update(&number.to_le_bytes());
         }
-        if let Kind::Config(membership) = &self.kind {
+        if let EntryKind::Config(membership) = &self.kind {
             for group in [&membership.voters, &membership.learners] {
                 hasher.update(&(group.len() as u64).to_le_bytes());
                 for member in group {

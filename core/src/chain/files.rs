@@ -1,6 +1,6 @@
 //! The files of a store as they were read, and what is wrong in them.
 
-use super::record::Fault;
+use super::record::Unreadable;
 use super::store::FileName;
 use alloc::collections::BTreeMap;
 use bytes::Bytes;
@@ -19,5 +19,5 @@ pub struct Damage {
     /// How many bytes are affected.
     pub length: u64,
     /// What was expected.
-    pub fault: Fault,
+    pub fault: Unreadable,
 }

@@ -19,7 +19,7 @@ pub(super) use chain::{ChainLayout, Mark, SegmentFile, Spot};
 
 use super::entry::{Entry, LogPosition};
 use super::order::Order;
-use super::store::{FileName, FileOp, Identity, Limits};
+use super::store::{FileName, FileOp, Identity, StoreLimits};
 use crate::id::{ChainId, Gen, Seq};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -40,7 +40,7 @@ pub struct SealedRange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub(super) identity: Identity,
-    pub(super) limits: Limits,
+    pub(super) limits: StoreLimits,
     pub(super) chains: BTreeMap<(ChainId, Gen), ChainLayout>,
 }
 

@@ -11,7 +11,7 @@
 use super::fields::{Fields, Put};
 use super::files::{Damage, Files};
 use super::identity::Identity;
-use super::record::{self, Kind, Salt};
+use super::record::{self, RecordKind, Salt};
 use super::store::{FileOp, overwrite, peers_name};
 use super::vote::{self, Counted, Place};
 use crate::id::{FormatNonce, Incarnation, NodeId, RunNonce};
@@ -69,7 +69,7 @@ impl PeerMemory {
 
     fn record(&self, salt: Salt) -> Vec<u8> {
         let mut out = Vec::new();
-        record::write(&mut out, salt, 0, Kind::Peers, |out| {
+        record::write(&mut out, salt, 0, RecordKind::Peers, |out| {
             out.put_u64(self.counter);
             for (node, remembered) in &self.peers {
                 out.put_u64(node.get());
@@ -89,7 +89,7 @@ pub(super) fn read(files: &Files, identity: &Identity, damage: &mut Vec<Damage>)
         let file = peers_name(place);
         let bytes = files.get(&file)?;
         let salt = Salt::of_store(identity, &file);
-        let read = vote::read(bytes, salt, Kind::Peers, "a memory of peers", take);
+        let read = vote::read(bytes, salt, RecordKind::Peers, "a memory of peers", take);
         if let Err(fault) = read {
             damage.push(Damage {
                 file,

@@ -3,10 +3,10 @@
 use super::checkpoint::{self, Kept};
 use super::entry::LogPosition;
 use super::order::{Slot, Vote};
-use super::record::{Fault, Salt, Scan, Stretch};
+use super::record::{Salt, Scan, Stretch, Unreadable};
 use super::recover::{Damage, Files, RecoverError, identity, recover};
 use super::segment::{self, Item};
-use super::store::{FileName, Identity, Limits, Named, Part};
+use super::store::{FileName, Identity, Named, Part, StoreLimits};
 use super::vote::{self, Ballot, Counted};
 use crate::id::{ChainId, Gen, Incarnation, Replica, RunNonce, Seq};
 use alloc::boxed::Box;
@@ -72,7 +72,7 @@ impl Verified {
 }
 
 /// Reads every record of a store and checks every hash link.
-pub fn verify(files: &Files, limits: &Limits) -> Result<Verified, RecoverError> {
+pub fn verify(files: &Files, limits: &StoreLimits) -> Result<Verified, RecoverError> {
     let recovered = recover(files, limits, RunNonce::default())?;
     let chains = recovered
         .boot
@@ -153,7 +153,7 @@ pub enum Content {
     /// A record of the log or of its repairs.
     Item(Item),
     /// Something else than was expected.
-    Damaged(Fault),
+    Damaged(Unreadable),
 }
 
 /// Everything that the files of one chain hold, record by record, in the order of their names.
@@ -168,7 +168,7 @@ pub fn dump(files: &Files, chain: ChainId) -> Result<Vec<Line>, RecoverError> {
             Some(Named::Chain { .. } | Named::Identity(_) | Named::Peers(_)) | None => continue,
         };
         let salt = Salt::of_store(&counted.value.identity, file);
-        let mut whole = |content: Result<Content, Fault>| {
+        let mut whole = |content: Result<Content, Unreadable>| {
             lines.push(Line {
                 file: file.clone(),
                 offset: 0,

@@ -3,7 +3,7 @@
 //! ```text
 //! magic     4  D7 'M' 'R' 1A
 //! version   1  2
-//! kind      1  see [`Kind`]
+//! kind      1  see [`RecordKind`]
 //! check     2  low half of the CRC32 of all the head but magic and CRC, so that a length is
 //!              believed before the body is there
 //! length    4  of the body
@@ -28,7 +28,7 @@ pub const HEAD: usize = 16;
 
 /// What a record holds.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum RecordKind {
     /// The first record of a segment; seals what is before it.
     Segment,
     /// The head of a batch; seals what is before it.
@@ -55,7 +55,7 @@ pub enum Kind {
     End,
 }
 
-impl Kind {
+impl RecordKind {
     const ALL: [Self; 12] = [
         Self::Segment,
         Self::Seal,
@@ -96,7 +96,7 @@ impl Kind {
 
 /// Why no record can be read at some place; each names what was expected there.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum Unreadable {
     /// The bytes end inside the record.
     #[error("expected a record of {expected} bytes, found {found}")]
     Short {
@@ -119,7 +119,7 @@ pub enum Fault {
     },
     /// A kind that this version does not know.
     #[error("expected a known record kind, found {found}")]
-    Kind {
+    RecordKind {
         /// The code found.
         found: u8,
     },
@@ -127,7 +127,7 @@ pub enum Fault {
     #[error("expected a record of another kind here, found {found:?}")]
     Misplaced {
         /// The kind found.
-        found: Kind,
+        found: RecordKind,
     },
     /// The body does not match its checksum.
     #[error("expected a record with checksum {expected:08x}, found {found:08x}")]
@@ -184,7 +184,7 @@ pub fn write(
     out: &mut Vec<u8>,
     salt: Salt,
     offset: u64,
-    kind: Kind,
+    kind: RecordKind,
     body: impl FnOnce(&mut Vec<u8>),
 ) {
     let start = out.len();
@@ -228,7 +228,7 @@ pub fn reseal(file: &mut [u8], salt: Salt) {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// What it holds.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// Its body.
     pub body: &'a [u8],
     /// Offset of its head in the file.
@@ -243,21 +243,21 @@ impl Frame<'_> {
 }
 
 /// Reads the record that starts at `start`.
-pub fn read(file: &[u8], salt: Salt, start: usize) -> Result<Frame<'_>, Fault> {
+pub fn read(file: &[u8], salt: Salt, start: usize) -> Result<Frame<'_>, Unreadable> {
     let rest = file.get(start..).unwrap_or_default();
     let Some((head, behind)) = rest.split_first_chunk::<HEAD>() else {
         // What is there of a torn head has to be the start of one.
         let magic = rest.len().min(MAGIC.len());
         if rest[..magic] != MAGIC[..magic] {
-            return Err(Fault::Magic);
+            return Err(Unreadable::Magic);
         }
-        return Err(Fault::Short {
+        return Err(Unreadable::Short {
             expected: HEAD as u64,
             found: rest.len() as u64,
         });
     };
     if head[..4] != MAGIC {
-        return Err(Fault::Magic);
+        return Err(Unreadable::Magic);
     }
     let (version, code) = (head[4], head[5]);
     let check = u16::from_le_bytes([head[6], head[7]]);
@@ -265,14 +265,14 @@ pub fn read(file: &[u8], salt: Salt, start: usize) -> Result<Frame<'_>, Fault> {
     let expected = u32::from_le_bytes([head[12], head[13], head[14], head[15]]);
     let mut hasher = salt.head(start as u64, version, code, length);
     if hasher.clone().finalize() as u16 != check {
-        return Err(Fault::Head);
+        return Err(Unreadable::Head);
     }
     if version != VERSION {
-        return Err(Fault::Version { found: version });
+        return Err(Unreadable::Version { found: version });
     }
-    let kind = Kind::of(code).ok_or(Fault::Kind { found: code })?;
+    let kind = RecordKind::of(code).ok_or(Unreadable::RecordKind { found: code })?;
     let Some(body) = behind.get(..length as usize) else {
-        return Err(Fault::Short {
+        return Err(Unreadable::Short {
             expected: HEAD as u64 + u64::from(length),
             found: rest.len() as u64,
         });
@@ -280,7 +280,7 @@ pub fn read(file: &[u8], salt: Salt, start: usize) -> Result<Frame<'_>, Fault> {
     hasher.update(body);
     let found = hasher.finalize();
     if found != expected {
-        return Err(Fault::Crc { expected, found });
+        return Err(Unreadable::Crc { expected, found });
     }
     Ok(Frame { kind, body, start })
 }
@@ -295,7 +295,7 @@ pub enum Stretch<'a> {
         /// Where.
         range: Range<usize>,
         /// What was expected at the start of the range.
-        fault: Fault,
+        fault: Unreadable,
     },
 }
 

@@ -20,10 +20,10 @@ mod redact;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Replay, Run as Recorded, Said, Step, runs};
+pub use read::{Recorded, Replay, Said, Step, runs};
 pub use redact::redacted;
 
-use super::record::{self, Kind, Salt};
+use super::record::{self, RecordKind, Salt};
 use super::store::FileName;
 use crate::action::Action;
 use crate::event::Event;
@@ -160,7 +160,7 @@ impl Recorder {
             image,
             state,
         };
-        self.write(Kind::Recording, &start, out);
+        self.write(RecordKind::Recording, &start, out);
         let behind = self.length.max(self.settings.file_bytes_max);
         self.due = self.length.saturating_add(behind);
         file_name(self.settings.run.incarnation, self.file)
@@ -173,7 +173,7 @@ impl Recorder {
     pub fn event(&mut self, now: Instant, event: &Event, out: &mut Vec<u8>) {
         assert!(self.file > 0, "a recording begins with the node's image");
         let event: Cow<'_, Event> = redacted(event, self.settings.payloads);
-        self.write(Kind::Event, &(now, event), out);
+        self.write(RecordKind::Event, &(now, event), out);
     }
 
     /// Records what the node did with that event.
@@ -186,15 +186,15 @@ impl Recorder {
         let is_due = self.step.is_multiple_of(self.settings.state_every.max(1));
         let outcome = Outcome::of(actions, is_due.then(state));
         self.step += 1;
-        self.write(Kind::Outcome, &outcome, out);
+        self.write(RecordKind::Outcome, &outcome, out);
     }
 
     /// Records that the run stopped in order.
     pub fn end(&mut self, state: StateHash, out: &mut Vec<u8>) {
-        self.write(Kind::End, &state, out);
+        self.write(RecordKind::End, &state, out);
     }
 
-    fn write(&mut self, kind: Kind, value: &impl Serialize, out: &mut Vec<u8>) {
+    fn write(&mut self, kind: RecordKind, value: &impl Serialize, out: &mut Vec<u8>) {
         let start = out.len();
         record::write(out, salt(), self.length, kind, |out| {
             let bytes = core::mem::take(out);

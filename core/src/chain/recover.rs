@@ -15,9 +15,9 @@ mod log;
 use super::boots::Boots;
 pub use super::files::{Damage, Files};
 use super::peers::{self, PeerMemory};
-use super::record::{Fault, Salt};
+use super::record::{Salt, Unreadable};
 use super::store::{
-    FileName, FileOp, Identity, Layout, Limits, Named, Part, identity_name, peers_name,
+    FileName, FileOp, Identity, Layout, Named, Part, StoreLimits, identity_name, peers_name,
     write_identity,
 };
 use super::vote::{self, Booted, Counted, Place};
@@ -81,7 +81,11 @@ struct Parts<'a> {
 ///
 /// # Errors
 /// When the files are no store that a node can start on.
-pub fn recover(files: &Files, limits: &Limits, run: RunNonce) -> Result<Recovered, RecoverError> {
+pub fn recover(
+    files: &Files,
+    limits: &StoreLimits,
+    run: RunNonce,
+) -> Result<Recovered, RecoverError> {
     let (mut damage, mut torn) = (Vec::new(), Vec::new());
     let (place, counted) = identity(files, &mut damage)?;
     let booted = Booted {
@@ -162,7 +166,7 @@ pub(super) fn identity(
         file: identity_name(place),
         offset: 0,
         length: 0,
-        fault: Fault::Short {
+        fault: Unreadable::Short {
             expected: vote::IDENTITY_BYTES,
             found: 0,
         },

@@ -18,11 +18,11 @@
 //! An entry repeats the hash before it, so it proves itself without its predecessor, and names
 //! its predecessor when that one is damaged.
 
-use super::entry::{Entry, EntryHash, Kind as Form, LogPosition, Membership, Request};
+use super::entry::{Entry, EntryHash, EntryKind, LogPosition, Membership, Request};
 use super::fields::{Fields, Put};
 use super::identity::Identity;
 use super::payload::Payload;
-use super::record::{self, Fault, Frame, Kind, Salt};
+use super::record::{self, Frame, RecordKind, Salt, Unreadable};
 use crate::id::{
     ChainId, ClientId, ClusterId, Gen, Incarnation, Member, NodeId, Replica, RequestNumber, Seq,
     StoreId,
@@ -105,7 +105,7 @@ fn take_tip(fields: &mut Fields<'_>) -> Option<LogPosition> {
 
 /// Appends a segment header, which starts its file.
 pub(super) fn write_header(out: &mut Vec<u8>, salt: Salt, header: &Header) {
-    record::write(out, salt, 0, Kind::Segment, |out| {
+    record::write(out, salt, 0, RecordKind::Segment, |out| {
         out.put_u128(header.identity.cluster.get());
         out.put_u64(header.identity.node.get());
         out.put_u128(header.identity.store.get());
@@ -126,7 +126,7 @@ pub(super) fn write_seal(
     tip: &LogPosition,
     commit: Seq,
 ) {
-    record::write(out, salt, offset, Kind::Seal, |out| {
+    record::write(out, salt, offset, RecordKind::Seal, |out| {
         put_tip(out, tip);
         out.put_u64(commit.get());
     });
@@ -135,9 +135,9 @@ pub(super) fn write_seal(
 /// Length of the record of `entry`.
 pub(super) fn entry_bytes(entry: &Entry) -> u64 {
     let extra = match &entry.kind {
-        Form::Empty | Form::OpenClient | Form::Data(None) => 0,
-        Form::Data(Some(_)) => 16,
-        Form::Config(membership) => {
+        EntryKind::Empty | EntryKind::OpenClient | EntryKind::Data(None) => 0,
+        EntryKind::Data(Some(_)) => 16,
+        EntryKind::Config(membership) => {
             8 + 28 * (membership.voters.len() + membership.learners.len()) as u64
         }
     };
@@ -153,18 +153,18 @@ pub(super) fn write_entry(
     out: &mut Vec<u8>,
     salt: Salt,
     offset: u64,
-    kind: Kind,
+    kind: RecordKind,
     entry: &Entry,
     previous: Option<EntryHash>,
 ) {
     let payload = entry.payload.bytes();
     let payload = payload.expect("only entries with all their bytes are stored");
     let form = match &entry.kind {
-        Form::Empty => 0,
-        Form::OpenClient => 1,
-        Form::Data(None) => 2,
-        Form::Data(Some(_)) => 3,
-        Form::Config(_) => 4,
+        EntryKind::Empty => 0,
+        EntryKind::OpenClient => 1,
+        EntryKind::Data(None) => 2,
+        EntryKind::Data(Some(_)) => 3,
+        EntryKind::Config(_) => 4,
     };
     let kept = if previous.is_some() { 0 } else { LINK_NOT_KEPT };
     record::write(out, salt, offset, kind, |out| {
@@ -178,12 +178,12 @@ pub(super) fn write_entry(
         out.put_u128(previous.unwrap_or_default().0);
         out.put_u128(entry.hash.0);
         match &entry.kind {
-            Form::Empty | Form::OpenClient | Form::Data(None) => {}
-            Form::Data(Some(request)) => {
+            EntryKind::Empty | EntryKind::OpenClient | EntryKind::Data(None) => {}
+            EntryKind::Data(Some(request)) => {
                 out.put_u64(request.client.0.get());
                 out.put_u64(request.number.get());
             }
-            Form::Config(membership) => put_membership(out, membership),
+            EntryKind::Config(membership) => put_membership(out, membership),
         }
         out.extend_from_slice(payload);
     });
@@ -231,14 +231,14 @@ fn take_entry(fields: &mut Fields<'_>) -> Option<Stored> {
     let previous = EntryHash(fields.u128()?);
     let hash = EntryHash(fields.u128()?);
     let kind = match code & !LINK_NOT_KEPT {
-        0 => Form::Empty,
-        1 => Form::OpenClient,
-        2 => Form::Data(None),
-        3 => Form::Data(Some(Request {
+        0 => EntryKind::Empty,
+        1 => EntryKind::OpenClient,
+        2 => EntryKind::Data(None),
+        3 => EntryKind::Data(Some(Request {
             client: ClientId(Seq::new(fields.u64()?)),
             number: RequestNumber::new(fields.u64()?),
         })),
-        4 => Form::Config(Arc::new(take_membership(fields)?)),
+        4 => EntryKind::Config(Arc::new(take_membership(fields)?)),
         _ => return None,
     };
     let entry = Entry {
@@ -277,47 +277,47 @@ fn take_header(fields: &mut Fields<'_>) -> Option<Header> {
 }
 
 /// Reads what a record of a log says; an entry has to be the one that its hash names.
-pub fn decode(frame: &Frame<'_>) -> Result<Item, Fault> {
+pub fn decode(frame: &Frame<'_>) -> Result<Item, Unreadable> {
     let mut fields = Fields(frame.body);
     let whole = |expected, fields: &Fields<'_>| match fields.0 {
         [] => Ok(()),
-        _ => Err(Fault::Body { expected }),
+        _ => Err(Unreadable::Body { expected }),
     };
     match frame.kind {
-        Kind::Segment => {
+        RecordKind::Segment => {
             let expected = "a segment header";
-            let header = take_header(&mut fields).ok_or(Fault::Body { expected })?;
+            let header = take_header(&mut fields).ok_or(Unreadable::Body { expected })?;
             whole(expected, &fields)?;
             Ok(Item::Header(header))
         }
-        Kind::Seal => {
+        RecordKind::Seal => {
             let expected = "a batch head";
-            let malformed = Fault::Body { expected };
+            let malformed = Unreadable::Body { expected };
             let tip = take_tip(&mut fields).ok_or(malformed)?;
             let commit = fields.seq().ok_or(malformed)?;
             whole(expected, &fields)?;
             Ok(Item::Seal { tip, commit })
         }
-        Kind::Entry => stored(&mut fields, false).map(Item::Entry),
-        Kind::Repair => stored(&mut fields, true).map(Item::Repair),
-        found @ (Kind::Checkpoint
-        | Kind::Vote
-        | Kind::Identity
-        | Kind::Peers
-        | Kind::Recording
-        | Kind::Event
-        | Kind::Outcome
-        | Kind::End) => Err(Fault::Misplaced { found }),
+        RecordKind::Entry => stored(&mut fields, false).map(Item::Entry),
+        RecordKind::Repair => stored(&mut fields, true).map(Item::Repair),
+        found @ (RecordKind::Checkpoint
+        | RecordKind::Vote
+        | RecordKind::Identity
+        | RecordKind::Peers
+        | RecordKind::Recording
+        | RecordKind::Event
+        | RecordKind::Outcome
+        | RecordKind::End) => Err(Unreadable::Misplaced { found }),
     }
 }
 
-fn stored(fields: &mut Fields<'_>, is_repair: bool) -> Result<Stored, Fault> {
+fn stored(fields: &mut Fields<'_>, is_repair: bool) -> Result<Stored, Unreadable> {
     let expected = "an entry";
-    let stored = take_entry(fields).ok_or(Fault::Body { expected })?;
+    let stored = take_entry(fields).ok_or(Unreadable::Body { expected })?;
     let expected = "an entry that matches its own hash";
     match stored.previous {
-        Some(previous) if !stored.entry.follows(previous) => Err(Fault::Body { expected }),
-        None if !is_repair => Err(Fault::Body { expected }),
+        Some(previous) if !stored.entry.follows(previous) => Err(Unreadable::Body { expected }),
+        None if !is_repair => Err(Unreadable::Body { expected }),
         Some(_) | None => Ok(stored),
     }
 }

@@ -91,14 +91,14 @@ pub struct Founding {
     pub checkpoint: Checkpoint,
 }
 
-/// Limits of a store.
+/// StoreLimits of a store.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Limits {
+pub struct StoreLimits {
     /// A batch that would make a segment longer goes to a new one.
     pub segment_bytes_max: u64,
 }
 
-impl Default for Limits {
+impl Default for StoreLimits {
     fn default() -> Self {
         Self {
             segment_bytes_max: 64 << 20,

@@ -15,7 +15,7 @@ use super::boots::Boots;
 use super::fields::{Fields, Put};
 use super::identity::Identity;
 use super::order::Vote;
-use super::record::{self, Fault, Kind, Salt};
+use super::record::{self, RecordKind, Salt, Unreadable};
 use crate::id::{
     ChainId, ClusterId, FormatNonce, Gen, Incarnation, NodeId, Replica, RunNonce, Seq, StoreId,
 };
@@ -91,7 +91,7 @@ pub struct Ballot {
 
 pub(super) fn write_ballot(salt: Salt, counter: u64, ballot: &Ballot) -> Vec<u8> {
     let mut out = Vec::with_capacity(record::HEAD + 69);
-    record::write(&mut out, salt, 0, Kind::Vote, |out| {
+    record::write(&mut out, salt, 0, RecordKind::Vote, |out| {
         out.put_u64(counter);
         out.put_u64(ballot.chain.get());
         out.put_u64(ballot.generation.get());
@@ -105,7 +105,7 @@ pub(super) fn write_ballot(salt: Salt, counter: u64, ballot: &Ballot) -> Vec<u8>
 }
 
 /// Reads one place of a vote record.
-pub fn read_ballot(file: &[u8], salt: Salt) -> Result<Counted<Ballot>, Fault> {
+pub fn read_ballot(file: &[u8], salt: Salt) -> Result<Counted<Ballot>, Unreadable> {
     let take = |fields: &mut Fields<'_>| {
         let counter = fields.u64()?;
         let chain = ChainId::from_raw(fields.u64()?);
@@ -126,7 +126,7 @@ pub fn read_ballot(file: &[u8], salt: Salt) -> Result<Counted<Ballot>, Fault> {
         };
         Some(Counted { counter, value })
     };
-    read(file, salt, Kind::Vote, "a vote record", take)
+    read(file, salt, RecordKind::Vote, "a vote record", take)
 }
 
 /// Who a store is, and how it was booted.
@@ -142,7 +142,7 @@ pub struct Booted {
 
 pub(super) fn write_identity(salt: Salt, counter: u64, booted: &Booted) -> Vec<u8> {
     let mut out = Vec::with_capacity(IDENTITY_BYTES as usize);
-    record::write(&mut out, salt, 0, Kind::Identity, |out| {
+    record::write(&mut out, salt, 0, RecordKind::Identity, |out| {
         out.put_u64(counter);
         out.put_u128(booted.identity.cluster.get());
         out.put_u64(booted.identity.node.get());
@@ -157,7 +157,7 @@ pub(super) fn write_identity(salt: Salt, counter: u64, booted: &Booted) -> Vec<u
 }
 
 /// Reads one place of a store's identity.
-pub fn read_identity(file: &[u8], salt: Salt) -> Result<Counted<Booted>, Fault> {
+pub fn read_identity(file: &[u8], salt: Salt) -> Result<Counted<Booted>, Unreadable> {
     let take = |fields: &mut Fields<'_>| {
         let counter = fields.u64()?;
         let identity = Identity {
@@ -179,24 +179,24 @@ pub fn read_identity(file: &[u8], salt: Salt) -> Result<Counted<Booted>, Fault> 
         };
         Some(Counted { counter, value })
     };
-    read(file, salt, Kind::Identity, "a store identity", take)
+    read(file, salt, RecordKind::Identity, "a store identity", take)
 }
 
 pub(super) fn read<T>(
     file: &[u8],
     salt: Salt,
-    kind: Kind,
+    kind: RecordKind,
     expected: &'static str,
     take: impl FnOnce(&mut Fields<'_>) -> Option<Counted<T>>,
-) -> Result<Counted<T>, Fault> {
+) -> Result<Counted<T>, Unreadable> {
     let frame = record::read(file, salt, 0)?;
     if frame.kind != kind {
-        return Err(Fault::Misplaced { found: frame.kind });
+        return Err(Unreadable::Misplaced { found: frame.kind });
     }
     let mut fields = Fields(frame.body);
     match take(&mut fields) {
         // A count at its end could never be followed by a newer one.
         Some(counted) if fields.0.is_empty() && counted.counter < u64::MAX => Ok(counted),
-        Some(_) | None => Err(Fault::Body { expected }),
+        Some(_) | None => Err(Unreadable::Body { expected }),
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::chain::boots::Boots;
 use crate::chain::recover::{Files, recover};
-use crate::chain::store::{FileOp, Identity, Limits as StoreLimits, format, peers_name};
+use crate::chain::store::{FileOp, Identity, StoreLimits, format, peers_name};
 use crate::chain::vote::Place;
 use crate::config::{ChainDraft, Draft, Founder, Retention};
 use crate::id::{DeploymentId, RunNonce};

@@ -10,7 +10,7 @@ mod timers;
 
 pub use status::{NodeStatus, PeerStatus};
 
-use crate::action::{Actions, Fault};
+use crate::action::{Actions, StopReason};
 use crate::bandwidth::Bucket;
 use crate::chain::order::{Image, Slot};
 use crate::config::{ChainDraft, Config};
@@ -316,7 +316,7 @@ impl Node {
     }
 
     /// Why replicas here take no part, if any.
-    pub fn faults(&self) -> impl Iterator<Item = (ChainId, Fault)> {
+    pub fn faults(&self) -> impl Iterator<Item = (ChainId, StopReason)> {
         self.chains
             .iter()
             .filter_map(|chain| Some((chain.id(), chain.fault()?)))

@@ -4,7 +4,7 @@
 use super::Node;
 use crate::action::Actions;
 use crate::count::Count;
-use crate::deadline::{ChainIndex, Class, Kind};
+use crate::deadline::{ChainIndex, Timer, TimerClass};
 use crate::id::NodeId;
 use crate::message::{Body, Confirm};
 use crate::replica::{Chain, Shared, StepContext};
@@ -16,18 +16,18 @@ use alloc::vec::Vec;
 
 impl Node {
     pub(super) fn fire_expiries(&mut self, wall: Wall, out: &mut Actions) {
-        self.fire_due(Class::Expiry, wall, out);
+        self.fire_due(TimerClass::Expiry, wall, out);
     }
 
     pub(super) fn fire_suspicions(&mut self, wall: Wall, out: &mut Actions) {
         if !self.chains.is_empty() {
             self.watch_peers(wall, out);
         }
-        self.fire_due(Class::Suspicion, wall, out);
+        self.fire_due(TimerClass::Suspicion, wall, out);
     }
 
     /// Fires what was due when it was called: a timer that fires may arm another for now.
-    fn fire_due(&mut self, class: Class, wall: Wall, out: &mut Actions) {
+    fn fire_due(&mut self, class: TimerClass, wall: Wall, out: &mut Actions) {
         if self.deadlines.earliest().is_none_or(|at| at > self.now) {
             return;
         }
@@ -159,16 +159,16 @@ fn set(chains: &mut BTreeSet<ChainIndex>, index: ChainIndex, is_in: bool) {
     }
 }
 
-fn fire(chain: &mut Chain, kind: Kind, late: bool, cx: &mut StepContext<'_>) {
+fn fire(chain: &mut Chain, kind: Timer, late: bool, cx: &mut StepContext<'_>) {
     match kind {
-        Kind::Requests => chain.on_requests_due(cx),
-        Kind::Transfer => chain.on_transfer_due(cx),
-        Kind::Election => chain.on_election_due(late, cx),
-        Kind::Early => chain.on_early_due(cx),
-        Kind::Round => chain.on_round_due(cx),
-        Kind::Pull => chain.on_pull_due(cx),
-        Kind::Seal => chain.on_seal_due(),
+        Timer::Requests => chain.on_requests_due(cx),
+        Timer::Transfer => chain.on_transfer_due(cx),
+        Timer::Election => chain.on_election_due(late, cx),
+        Timer::Early => chain.on_early_due(cx),
+        Timer::Round => chain.on_round_due(cx),
+        Timer::Pull => chain.on_pull_due(cx),
+        Timer::Seal => chain.on_seal_due(),
         // The settling that follows does what is due.
-        Kind::Repair | Kind::Budget | Kind::Retry | Kind::Age => {}
+        Timer::Repair | Timer::Budget | Timer::Retry | Timer::Age => {}
     }
 }

@@ -3,7 +3,7 @@
 use super::role::Role;
 use super::{Chain, Lead, StepContext};
 use crate::chain::clients::Lookup;
-use crate::chain::entry::{Entry, EntryHash, Kind, Request};
+use crate::chain::entry::{Entry, EntryHash, EntryKind, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Answer, Level, Reason};
 use crate::count::Count;
@@ -40,12 +40,12 @@ pub(super) struct Waiting {
 impl Chain {
     /// Begins a leadership: commits nothing older until this entry commits (R5).
     pub(super) fn append_empty(&mut self, stamp: Wall, cx: &StepContext<'_>) {
-        self.append_entry(Kind::Empty, Payload::empty(), stamp, cx);
+        self.append_entry(EntryKind::Empty, Payload::empty(), stamp, cx);
     }
 
     fn append_entry(
         &mut self,
-        kind: Kind,
+        kind: EntryKind,
         payload: Payload,
         stamp: Wall,
         cx: &StepContext<'_>,
@@ -71,7 +71,7 @@ impl Chain {
         match self.may_append(&Payload::empty(), cx) {
             Err(outcome) => self.answer(origin, outcome, cx),
             Ok(stamp) => {
-                let seq = self.append_entry(Kind::OpenClient, Payload::empty(), stamp, cx);
+                let seq = self.append_entry(EntryKind::OpenClient, Payload::empty(), stamp, cx);
                 self.wait(seq, (origin, Level::Committed, self.epoch), cx);
             }
         }
@@ -106,7 +106,7 @@ impl Chain {
                 return self.answer(origin, Forwarded::Rejected(reason), cx);
             }
         }
-        let seq = self.append_entry(Kind::Data(request), payload, stamp, cx);
+        let seq = self.append_entry(EntryKind::Data(request), payload, stamp, cx);
         self.wait(seq, (origin, level, self.epoch), cx);
     }
 

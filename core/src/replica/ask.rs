@@ -11,7 +11,7 @@ use super::read::{Range, Read};
 use super::{Chain, StepContext};
 use crate::client::{Answer, Ask, Consistency, Reason};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{Attempt, AttemptNumber, NodeId, Seq, Ticket};
 use crate::message::{Body, Forward, ForwardAsk, Forwarded};
 use crate::time::Instant;
@@ -348,7 +348,7 @@ impl Chain {
             .chain(self.end_late_requests(cx))
             .min();
         if let Some(at) = next {
-            cx.deadlines.arm(self.index, Kind::Requests, at);
+            cx.deadlines.arm(self.index, Timer::Requests, at);
         }
     }
 }

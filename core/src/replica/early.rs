@@ -8,7 +8,7 @@
 use super::role::Role;
 use super::{Chain, StepContext};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl Chain {
         let heartbeat = cx.config.heartbeat();
         let delay = cx.rng.span(Duration::ZERO, heartbeat);
         cx.deadlines
-            .arm(self.index, Kind::Early, cx.now.after(delay));
+            .arm(self.index, Timer::Early, cx.now.after(delay));
     }
 
     /// The early attempt is due, unless the election it is meant for went on without it.
@@ -43,7 +43,7 @@ impl Chain {
         let Some(early) = self.early else { return };
         if !cx.admits_candidate() {
             let at = cx.now.after(cx.candidate_pause());
-            return cx.deadlines.arm(self.index, Kind::Early, at);
+            return cx.deadlines.arm(self.index, Timer::Early, at);
         }
         let others = self.voted.filter(|&voted| voted != self.me.node);
         let is_given = early.n < self.epoch.n && others.is_some();
@@ -56,7 +56,7 @@ impl Chain {
     /// An early attempt is refused by so many that it cannot succeed: others may not have noticed
     /// yet, or two of them overlap, so it is made once more.
     pub(super) fn on_early_refused(&mut self, cx: &mut StepContext<'_>) {
-        cx.deadlines.disarm(self.index, Kind::Round);
+        cx.deadlines.disarm(self.index, Timer::Round);
         self.on_round_due(cx);
         let Some(early) = self.early.as_mut().filter(|early| early.may_repeat) else {
             return;
@@ -65,14 +65,14 @@ impl Chain {
         let heartbeat = cx.config.heartbeat();
         let delay = cx.rng.span(heartbeat / 8, heartbeat * 3 / 8);
         cx.deadlines
-            .arm(self.index, Kind::Early, cx.now.after(delay));
+            .arm(self.index, Timer::Early, cx.now.after(delay));
     }
 
     /// A query was granted: its candidate gets the time to win.
     pub(super) fn hold_early_back(&mut self, cx: &mut StepContext<'_>) {
-        if let Some(at) = cx.deadlines.armed(self.index, Kind::Early) {
+        if let Some(at) = cx.deadlines.armed(self.index, Timer::Early) {
             let later = cx.now.after(cx.config.heartbeat() / 4);
-            cx.deadlines.arm(self.index, Kind::Early, at.max(later));
+            cx.deadlines.arm(self.index, Timer::Early, at.max(later));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::role::{Role, Signal};
 use super::{Chain, Lead, StepContext, same_member};
 use crate::chain::order::Vote;
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{Attempt, Epoch, Member, NodeId, Replica, Run, Seq};
 use crate::message::{Purpose, ReplicaMessage, Round};
 use crate::time::Wall;
@@ -64,7 +64,7 @@ impl Chain {
 
     /// Asks every voter whether it would vote for this replica in the next epoch.
     pub(super) fn campaign(&mut self, purpose: Purpose, cx: &mut StepContext<'_>) {
-        cx.deadlines.disarm(self.index, Kind::Election);
+        cx.deadlines.disarm(self.index, Timer::Election);
         self.seek(purpose, false, cx);
     }
 
@@ -135,7 +135,7 @@ impl Chain {
             may_repeat: true,
         };
         self.campaign = Some(campaign);
-        cx.deadlines.disarm(self.index, Kind::Round);
+        cx.deadlines.disarm(self.index, Timer::Round);
         self.ask_votes(cx);
     }
 
@@ -157,7 +157,7 @@ impl Chain {
             Round::Real => self.rounds_in_vain.min(DOUBLED_MAX),
         };
         let end = cx.now.after(cx.config.heartbeat() * (2 << doubled));
-        cx.deadlines.arm(self.index, Kind::Round, end);
+        cx.deadlines.arm(self.index, Timer::Round, end);
         let durable = self.log.durable();
         let content = ReplicaMessage::VoteRequest {
             round: campaign.round,
@@ -274,7 +274,7 @@ impl Chain {
         self.owed = Some(OwedVote { candidate, attempt });
         // A voter gives its candidate the time to win before it seeks election itself.
         let at = cx.now.after(cx.election_delay());
-        cx.deadlines.arm(self.index, Kind::Election, at);
+        cx.deadlines.arm(self.index, Timer::Election, at);
     }
 
     pub(super) fn on_vote_reply(
@@ -318,7 +318,7 @@ impl Chain {
             self.on_early_refused(cx);
         } else if is_query {
             // It would only keep others from seeking leadership.
-            cx.deadlines.disarm(self.index, Kind::Round);
+            cx.deadlines.disarm(self.index, Timer::Round);
             self.on_round_due(cx);
         }
     }
@@ -361,16 +361,16 @@ impl Chain {
         // A query leaves the leader in place, but what it sent meanwhile may not have been taken,
         // and nothing would show that it is missing.
         self.stop_asking();
-        if cx.deadlines.armed(self.index, Kind::Election).is_none() {
+        if cx.deadlines.armed(self.index, Timer::Election).is_none() {
             let at = cx.now.after(cx.election_delay());
-            cx.deadlines.arm(self.index, Kind::Election, at);
+            cx.deadlines.arm(self.index, Timer::Election, at);
         }
     }
 
     fn lead(&mut self, stamp: Wall, cx: &mut StepContext<'_>) {
         self.campaign = None;
         self.rounds_in_vain = 0;
-        cx.deadlines.disarm(self.index, Kind::Round);
+        cx.deadlines.disarm(self.index, Timer::Round);
         self.set_role(Role::Leader, Signal::ElectionWon, cx);
         self.end_handed(self.me.node, cx);
         self.leader = Some(self.me.node);

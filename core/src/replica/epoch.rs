@@ -4,7 +4,7 @@
 use super::role::{Role, Signal};
 use super::{Chain, StepContext};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{Epoch, NodeId, Seq};
 
 impl Chain {
@@ -26,13 +26,13 @@ impl Chain {
                 self.set_role(Role::Replica, Signal::PeerLeaderObserved, cx);
             }
             Role::Candidate => {
-                cx.deadlines.disarm(self.index, Kind::Round);
+                cx.deadlines.disarm(self.index, Timer::Round);
                 self.enter(epoch, None);
                 self.set_role(Role::Replica, Signal::ElectionLost, cx);
                 // Drawn again after every attempt: two candidates that come back at once would
                 // overtake each other for ever.
                 let at = cx.now.after(cx.election_delay());
-                cx.deadlines.arm(self.index, Kind::Election, at);
+                cx.deadlines.arm(self.index, Timer::Election, at);
             }
             Role::Replica | Role::Idle => self.enter(epoch, None),
         }
@@ -75,7 +75,7 @@ impl Chain {
     /// A leader of the present epoch lives: there is nothing to seek.
     fn end_campaign(&mut self, cx: &mut StepContext<'_>) {
         if self.role == Role::Candidate {
-            cx.deadlines.disarm(self.index, Kind::Round);
+            cx.deadlines.disarm(self.index, Timer::Round);
             self.campaign = None;
             self.set_role(Role::Replica, Signal::ElectionLost, cx);
         }
@@ -101,20 +101,20 @@ impl Chain {
     pub(crate) fn watch_leader(&mut self, cx: &mut StepContext<'_>) {
         if self.role != Role::Replica {
             if !self.is_early() {
-                cx.deadlines.disarm(self.index, Kind::Election);
+                cx.deadlines.disarm(self.index, Timer::Election);
             }
             return;
         }
         if self.has_live_leader(cx) {
-            cx.deadlines.disarm(self.index, Kind::Election);
+            cx.deadlines.disarm(self.index, Timer::Election);
             self.election_rearmed = false;
-        } else if cx.deadlines.armed(self.index, Kind::Election).is_none() {
+        } else if cx.deadlines.armed(self.index, Timer::Election).is_none() {
             let heard = self
                 .leader
                 .and_then(|leader| cx.liveness.last_heard(leader));
             let seen = heard.map_or(self.leader_seen, |heard| heard.max(self.leader_seen));
             let at = seen.after(cx.election_delay()).max(cx.now);
-            cx.deadlines.arm(self.index, Kind::Election, at);
+            cx.deadlines.arm(self.index, Timer::Election, at);
         }
     }
 
@@ -125,20 +125,20 @@ impl Chain {
             self.election_rearmed = true;
             cx.count(Count::SuspicionRearmed);
             let at = cx.now.after(cx.election_delay());
-            cx.deadlines.arm(self.index, Kind::Election, at);
+            cx.deadlines.arm(self.index, Timer::Election, at);
             return;
         }
         self.election_rearmed = false;
         if !cx.admits_candidate() {
             let at = cx.now.after(cx.candidate_pause());
-            return cx.deadlines.arm(self.index, Kind::Election, at);
+            return cx.deadlines.arm(self.index, Timer::Election, at);
         }
         if self.may_campaign(cx) && !self.has_live_leader(cx) {
             self.campaign(crate::message::Purpose::Silence, cx);
         }
         if self.role == Role::Replica {
             let at = cx.now.after(cx.election_delay());
-            cx.deadlines.arm(self.index, Kind::Election, at);
+            cx.deadlines.arm(self.index, Timer::Election, at);
         }
     }
 }

@@ -6,11 +6,11 @@ use super::patience::Patience;
 use super::role::Role;
 use super::snapshot::SnapshotReceive;
 use super::{Chain, Entries, StepContext};
-use crate::action::Fault;
+use crate::action::StopReason;
 use crate::chain::entry::{self, Entry, LogPosition};
 use crate::chain::order::Checkpoint;
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{Attempt, Epoch, NodeId, PullNumber, Seq};
 use crate::message::{ReplicaMessage, RowState};
 use alloc::sync::Arc;
@@ -147,13 +147,14 @@ impl Chain {
             let at = since.after(span).max(cx.now);
             if self.follow.patience.is_tried() {
                 // What was asked for in vain before is not put off by what shows that it lacks.
-                cx.deadlines.arm_by(self.index, Kind::Pull, at);
+                cx.deadlines.arm_by(self.index, Timer::Pull, at);
             } else {
-                cx.deadlines.arm(self.index, Kind::Pull, at);
+                cx.deadlines.arm(self.index, Timer::Pull, at);
             }
         } else {
             let span = self.follow.patience.wait(heartbeat, heartbeat);
-            cx.deadlines.arm(self.index, Kind::Pull, cx.now.after(span));
+            cx.deadlines
+                .arm(self.index, Timer::Pull, cx.now.after(span));
         }
     }
 
@@ -233,7 +234,7 @@ impl Chain {
         let is_asked = self.follow.patience.is_tried() || self.follow.help.is_under_way();
         if self.is_behind(&row) && !is_asked {
             let at = cx.now.after(cx.config.heartbeat() / 4);
-            cx.deadlines.arm_by(self.index, Kind::Pull, at);
+            cx.deadlines.arm_by(self.index, Timer::Pull, at);
         }
     }
 
@@ -289,7 +290,7 @@ impl Chain {
         }
         self.learn_commit(commit, cx);
         // A leader that says the same again and again must not put off the next question.
-        if is_news || cx.deadlines.armed(self.index, Kind::Pull).is_none() {
+        if is_news || cx.deadlines.armed(self.index, Timer::Pull).is_none() {
             self.expect_progress(cx);
         }
     }
@@ -362,7 +363,7 @@ impl Chain {
     /// The leader found our durable tail below what we acknowledged (D13g).
     pub(super) fn on_regressed(&mut self, acknowledged: Seq, cx: &mut StepContext<'_>) {
         if !self.is_resetting() && self.log.durable().end < acknowledged {
-            self.stop(Fault::StoreRegressed, cx);
+            self.stop(StopReason::StoreRegressed, cx);
         }
     }
 }
@@ -370,7 +371,7 @@ impl Chain {
 /// Whether the members that an entry may name are stores of this genesis.
 pub(super) fn admits(entry: &Entry, cx: &StepContext<'_>) -> bool {
     match &entry.kind {
-        entry::Kind::Config(membership) => cx.config.admits(membership),
-        entry::Kind::Empty | entry::Kind::OpenClient | entry::Kind::Data(_) => true,
+        entry::EntryKind::Config(membership) => cx.config.admits(membership),
+        entry::EntryKind::Empty | entry::EntryKind::OpenClient | entry::EntryKind::Data(_) => true,
     }
 }

@@ -9,7 +9,7 @@ use super::read::Range;
 use super::{Chain, StepContext};
 use crate::client::{Answer, Ask, Reason};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{Attempt, Run, Ticket};
 use crate::message::{Forward, ForwardAsk, Forwarded};
 use crate::time::Instant;
@@ -132,7 +132,7 @@ impl Chain {
     pub(super) fn request_deadline(&self, cx: &mut StepContext<'_>) -> Instant {
         let span = Duration::from_millis(cx.config.timing().request_ms);
         let deadline = cx.now.after(span);
-        cx.deadlines.arm_by(self.index, Kind::Requests, deadline);
+        cx.deadlines.arm_by(self.index, Timer::Requests, deadline);
         deadline
     }
 }

@@ -11,7 +11,7 @@ use super::{Chain, Entries, StepContext};
 use crate::chain::entry::LogPosition;
 use crate::chain::order::Slot;
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{Attempt, NodeId, Seq};
 use crate::message::ReplicaMessage;
 use serde::{Deserialize, Serialize};
@@ -129,10 +129,11 @@ impl Chain {
         asked.patience.begin(cx.now);
         if asked.seen > end {
             let at = cx.now.after(heartbeat / 32);
-            cx.deadlines.arm_by(self.index, Kind::Pull, at);
+            cx.deadlines.arm_by(self.index, Timer::Pull, at);
         } else {
             let span = asked.patience.wait(heartbeat * 2, heartbeat);
-            cx.deadlines.arm(self.index, Kind::Pull, cx.now.after(span));
+            cx.deadlines
+                .arm(self.index, Timer::Pull, cx.now.after(span));
         }
     }
 

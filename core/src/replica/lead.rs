@@ -10,7 +10,7 @@ use super::transfer::Transfer;
 use super::{Chain, StepContext, same_member};
 use crate::chain::entry::LogPosition;
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{
     Attempt, AttemptNumber, Incarnation, Member, NodeId, PullNumber, Replica, Run, Seq,
 };
@@ -400,7 +400,7 @@ impl Chain {
         self.leader = None;
         self.verified = Seq::ZERO;
         self.follow.restart(self.log.end());
-        cx.deadlines.disarm(self.index, Kind::Age);
+        cx.deadlines.disarm(self.index, Timer::Age);
         self.end_transfer(&mut lead, cx);
         self.answer_all_unknown(lead, cx);
     }

@@ -4,7 +4,7 @@
 //! in step with the entries, also through a cut. Upholds *gap-free*.
 
 use crate::chain::clients::{ClientLimits, Clients};
-use crate::chain::entry::{Entry, Kind, LogPosition, Membership};
+use crate::chain::entry::{Entry, EntryKind, LogPosition, Membership};
 use crate::chain::order::{Checkpoint, Image, Slot};
 use crate::id::{Epoch, Seq};
 use crate::time::Wall;
@@ -239,7 +239,7 @@ impl Log {
             };
             checkpoint.clients.apply(entry, self.limits);
             checkpoint.stamp = entry.stamp;
-            if let Kind::Config(membership) = &entry.kind {
+            if let EntryKind::Config(membership) = &entry.kind {
                 checkpoint.membership = membership.clone();
                 checkpoint.membership_seq = entry.seq;
             }
@@ -344,7 +344,7 @@ impl Log {
     fn fold(&mut self, entry: &Entry) {
         self.bytes += u64::from(entry.payload.length());
         self.clients.apply(entry, self.limits);
-        if let Kind::Config(membership) = &entry.kind {
+        if let EntryKind::Config(membership) = &entry.kind {
             self.membership = membership.clone();
             self.membership_seq = entry.seq;
         }

@@ -1,7 +1,7 @@
 //! Entries of the leader meet our log: the one place that cuts.
 
 use super::{Chain, Entries, StepContext};
-use crate::action::Fault;
+use crate::action::StopReason;
 use crate::chain::entry::Entry;
 use crate::chain::order::Slot;
 use crate::count::Count;
@@ -59,7 +59,7 @@ impl Chain {
     /// The leader's log differs from what is committed or verified here.
     pub(super) fn contradicted(&mut self, cx: &mut StepContext<'_>) {
         cx.count(Count::Contradicted);
-        self.stop(Fault::Contradicted, cx);
+        self.stop(StopReason::Contradicted, cx);
     }
 
     /// Compares the leader's entries with a run of unknown ones, of which only the end can be

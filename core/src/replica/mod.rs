@@ -43,11 +43,11 @@ pub(crate) use ship::Shared;
 pub use status::{ChainStatus, FollowerStatus};
 pub(crate) use step_context::StepContext;
 
-use crate::action::{Fault, Note};
+use crate::action::{Note, StopReason};
 use crate::bandwidth::Class;
 use crate::chain::order::{Image, Vote};
 use crate::config::{ChainDraft, Config, Retention};
-use crate::deadline::{ChainIndex, Kind};
+use crate::deadline::{ChainIndex, Timer};
 use crate::id::{ChainId, Epoch, Gen, Member, NodeId, Replica, Run, Seq};
 use crate::message::RowState;
 use crate::time::Instant;
@@ -77,7 +77,7 @@ pub struct Chain {
     retention: Retention,
     class: Class,
     role: Role,
-    fault: Option<Fault>,
+    fault: Option<StopReason>,
     /// The present promise: it counts from when its record is issued (D13b).
     epoch: Epoch,
     voted: Option<NodeId>,
@@ -133,10 +133,10 @@ impl Chain {
         let listed = image.checkpoint.membership.voters.contains(&me)
             || image.checkpoint.membership.learners.contains(&me);
         let fault = match image.vote {
-            None => Some(Fault::ReplicaLost),
-            Some(_) if !listed => Some(Fault::NotMember),
+            None => Some(StopReason::ReplicaLost),
+            Some(_) if !listed => Some(StopReason::NotMember),
             // Something that had been durable is gone, and what else nobody knows.
-            Some(_) if image.commit > image.tip.end => Some(Fault::StoreRegressed),
+            Some(_) if image.commit > image.tip.end => Some(StopReason::StoreRegressed),
             Some(_) => None,
         };
         let promised = image.vote.unwrap_or_default();
@@ -207,7 +207,7 @@ impl Chain {
     }
 
     /// Why this replica does not take part, if it does not.
-    pub fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<StopReason> {
         self.fault
     }
 
@@ -308,7 +308,7 @@ impl Chain {
     }
 
     /// Stops this replica for good; a node that is wrong takes no part.
-    pub(crate) fn stop(&mut self, fault: Fault, cx: &mut StepContext<'_>) {
+    pub(crate) fn stop(&mut self, fault: StopReason, cx: &mut StepContext<'_>) {
         if self.fault.is_some() {
             return;
         }
@@ -319,13 +319,13 @@ impl Chain {
         self.owed = None;
         self.leader = None;
         for kind in [
-            Kind::Election,
-            Kind::Early,
-            Kind::Round,
-            Kind::Pull,
-            Kind::Repair,
-            Kind::Seal,
-            Kind::Retry,
+            Timer::Election,
+            Timer::Early,
+            Timer::Round,
+            Timer::Pull,
+            Timer::Repair,
+            Timer::Seal,
+            Timer::Retry,
         ] {
             cx.deadlines.disarm(self.index, kind);
         }

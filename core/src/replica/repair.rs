@@ -7,7 +7,7 @@ use super::{Chain, Entries, StepContext};
 use crate::chain::entry::{Entry, LogPosition};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{Attempt, NodeId, Seq};
 use crate::message::ReplicaMessage;
 use alloc::sync::Arc;
@@ -33,9 +33,9 @@ impl Chain {
     pub(super) fn ask_repair(&mut self, cx: &mut StepContext<'_>) {
         // A checkpoint that comes from the leader takes the place of all entries.
         if self.log.unknown() == 0 || self.follow.receiving.is_some() {
-            return cx.deadlines.disarm(self.index, Kind::Repair);
+            return cx.deadlines.disarm(self.index, Timer::Repair);
         }
-        if cx.deadlines.armed(self.index, Kind::Repair).is_some() {
+        if cx.deadlines.armed(self.index, Timer::Repair).is_some() {
             return;
         }
         self.await_repair(cx);
@@ -72,7 +72,7 @@ impl Chain {
             None => heartbeat,
         };
         let at = cx.now.after(self.repair.patience.wait(first, heartbeat));
-        cx.deadlines.arm(self.index, Kind::Repair, at);
+        cx.deadlines.arm(self.index, Timer::Repair, at);
     }
 
     /// The live peer behind `last` in the circle of nodes; behind this node to begin with. So
@@ -114,7 +114,7 @@ impl Chain {
                 self.repair.patience.answered(cx.now);
                 self.mend(run.to_vec(), cx);
                 // There may be more to ask for.
-                cx.deadlines.disarm(self.index, Kind::Repair);
+                cx.deadlines.disarm(self.index, Timer::Repair);
             }
             None => cx.count(Count::ChunkUnsound),
         }

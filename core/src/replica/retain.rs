@@ -8,7 +8,7 @@
 use super::{Chain, StepContext};
 use crate::chain::order::Checkpoint;
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::Seq;
 use crate::time::{Sample, Wall, estimate};
 use alloc::sync::Arc;
@@ -109,7 +109,7 @@ impl Chain {
             return Seq::ZERO;
         };
         // While a deadline stands nothing is due, but a full store waits for no step.
-        if cx.deadlines.armed(self.index, Kind::Age).is_some() && !self.writer.is_full() {
+        if cx.deadlines.armed(self.index, Timer::Age).is_some() && !self.writer.is_full() {
             return Seq::ZERO;
         }
         let Some(oldest) = self.oldest() else {
@@ -156,7 +156,7 @@ impl Chain {
             return;
         };
         let is_decided = self.lead.as_ref().map(|lead| lead.floor) > Some(self.log.floor());
-        if is_decided || cx.deadlines.armed(self.index, Kind::Age).is_some() {
+        if is_decided || cx.deadlines.armed(self.index, Timer::Age).is_some() {
             return;
         }
         let Some(oldest) = self.oldest() else { return };
@@ -169,7 +169,7 @@ impl Chain {
             Duration::from_millis(1)
         };
         let wait = wait.clamp(least, step);
-        cx.deadlines.arm(self.index, Kind::Age, cx.now.after(wait));
+        cx.deadlines.arm(self.index, Timer::Age, cx.now.after(wait));
     }
 
     /// Whether so much more is kept than the policy says that dropping it goes before appends:

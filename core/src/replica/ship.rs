@@ -7,7 +7,7 @@ use super::{Chain, Entries, StepContext};
 use crate::bandwidth::Class;
 use crate::chain::entry::{Entry, LogPosition};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{NodeId, Seq};
 use crate::message::ReplicaMessage;
 use crate::turns::{Pass, Turn};
@@ -23,7 +23,7 @@ impl Chain {
         let mut shared = Shared::default();
         for member in membership.voters.iter().chain(&membership.learners) {
             if let Some(at) = self.send_missing(member.node, cx) {
-                cx.deadlines.arm_by(self.index, Kind::Budget, at);
+                cx.deadlines.arm_by(self.index, Timer::Budget, at);
             }
             let wants = self.fault.is_none() && self.has_bulk_for(member.node, cx);
             if wants && cx.turns.is_empty() {
@@ -100,13 +100,13 @@ impl Chain {
                 self.want_turn(node, true, cx);
                 if let Some(at) = cx.windows.expiry(node) {
                     cx.deadlines
-                        .arm_by(self.index, Kind::Budget, at.max(cx.now));
+                        .arm_by(self.index, Timer::Budget, at.max(cx.now));
                 }
             }
             Turn::Later(at) => {
                 self.want_turn(node, true, cx);
                 cx.count(Count::BudgetWait);
-                cx.deadlines.arm_by(self.index, Kind::Budget, at);
+                cx.deadlines.arm_by(self.index, Timer::Budget, at);
             }
         }
         turn

@@ -2,7 +2,7 @@
 
 use super::Chain;
 use super::role::Role;
-use crate::action::Fault;
+use crate::action::StopReason;
 use crate::id::{ChainId, Epoch, NodeId, Seq};
 use crate::liveness::Liveness;
 use alloc::vec::Vec;
@@ -35,7 +35,7 @@ pub struct ChainStatus {
     /// Whether the store had no room for the last order.
     pub is_store_full: bool,
     /// Why the replica takes no part, if it does not.
-    pub fault: Option<Fault>,
+    pub fault: Option<StopReason>,
 }
 
 /// A follower, as its leader knows it.

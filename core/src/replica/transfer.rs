@@ -9,7 +9,7 @@ use super::stall::Stall;
 use super::{Chain, Lead, StepContext};
 use crate::client::Reason;
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{NodeId, Seq};
 use crate::message::{Forwarded, Purpose, ReplicaMessage};
 use alloc::vec::Vec;
@@ -129,7 +129,7 @@ impl Chain {
         let lead = self.lead.as_mut()?;
         if lead.transfer.is_none() {
             cx.deadlines
-                .arm(self.index, Kind::Transfer, cx.now.after(patience(cx)));
+                .arm(self.index, Timer::Transfer, cx.now.after(patience(cx)));
         }
         Some(lead.transfer.get_or_insert(Transfer {
             target,
@@ -151,7 +151,7 @@ impl Chain {
         };
         if transfer.cause == Cause::Stalled && commit > transfer.commit {
             // It can commit after all.
-            cx.deadlines.disarm(self.index, Kind::Transfer);
+            cx.deadlines.disarm(self.index, Timer::Transfer);
             return self.on_transfer_due(cx);
         }
         if transfer.told {
@@ -162,7 +162,7 @@ impl Chain {
         if is_level || transfer.cause == Cause::Stalled {
             transfer.told = true;
             cx.deadlines
-                .arm(self.index, Kind::Transfer, cx.now.after(patience(cx)));
+                .arm(self.index, Timer::Transfer, cx.now.after(patience(cx)));
             self.tell_target(cx);
         }
     }
@@ -221,7 +221,7 @@ impl Chain {
                 });
             }
             transfer => {
-                cx.deadlines.disarm(self.index, Kind::Transfer);
+                cx.deadlines.disarm(self.index, Timer::Transfer);
                 let waiting = transfer.map_or(Vec::new(), |transfer| transfer.waiting);
                 self.answer_all(waiting, Forwarded::Unknown, cx);
             }
@@ -233,7 +233,7 @@ impl Chain {
         let Some(handed) = self.handed.take() else {
             return;
         };
-        cx.deadlines.disarm(self.index, Kind::Transfer);
+        cx.deadlines.disarm(self.index, Timer::Transfer);
         let outcome = if handed.target == leader {
             cx.count(Count::Transferred);
             Forwarded::Transferred

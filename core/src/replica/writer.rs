@@ -6,11 +6,11 @@
 //! behind the promise when the store is full or far more is kept than the policy says.
 
 use super::{Chain, Entries, StepContext};
-use crate::action::Fault;
+use crate::action::StopReason;
 use crate::chain::entry::Entry;
 use crate::chain::order::{Checkpoint, Order, StoreError, Vote};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{OpNumber, Seq};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -119,7 +119,7 @@ impl Writer {
 impl Chain {
     /// Orders the next operation, if none is under way.
     pub(super) fn write(&mut self, cx: &mut StepContext<'_>) {
-        let waits = cx.deadlines.armed(self.index, Kind::Retry).is_some();
+        let waits = cx.deadlines.armed(self.index, Timer::Retry).is_some();
         if self.writer.under_way.is_some() || waits {
             return;
         }
@@ -223,7 +223,7 @@ impl Chain {
             }
             Err(StoreError::Full) => self.on_full(write, cx),
             // What reached the disk is not known, so nothing of this replica counts (R14).
-            Err(StoreError::Broken) => self.stop(Fault::StoreBroken, cx),
+            Err(StoreError::Broken) => self.stop(StopReason::StoreBroken, cx),
         }
     }
 
@@ -245,7 +245,7 @@ impl Chain {
                 } else {
                     self.writer.unsealed = true;
                     self.log.raise_durable(end);
-                    cx.deadlines.disarm(self.index, Kind::Seal);
+                    cx.deadlines.disarm(self.index, Timer::Seal);
                 }
             }
             Write::Cut(_) | Write::Repair(_) => {}
@@ -280,15 +280,19 @@ impl Chain {
                 self.writer.repairs.extend(kept);
             }
         }
-        cx.deadlines
-            .arm(self.index, Kind::Retry, cx.now.after(cx.config.heartbeat()));
+        cx.deadlines.arm(
+            self.index,
+            Timer::Retry,
+            cx.now.after(cx.config.heartbeat()),
+        );
     }
 
     /// A batch that nothing follows for a while is sealed by an empty one (D13f).
     fn await_seal(&mut self, cx: &mut StepContext<'_>) {
-        if self.writer.unsealed && cx.deadlines.armed(self.index, Kind::Seal).is_none() {
+        if self.writer.unsealed && cx.deadlines.armed(self.index, Timer::Seal).is_none() {
             let span = core::time::Duration::from_millis(cx.config.timing().seal_ms);
-            cx.deadlines.arm(self.index, Kind::Seal, cx.now.after(span));
+            cx.deadlines
+                .arm(self.index, Timer::Seal, cx.now.after(span));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What can be told of a message without knowing anything but the message.
 
-use crate::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
+use crate::chain::entry::{Entry, EntryKind, LogPosition, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Ask, ClientRequest};
 use crate::config::VOTERS_MAX;
@@ -27,7 +27,7 @@ pub enum InvalidMessage {
     Payload,
     /// An entry that holds no data has a payload.
     #[error("an entry of a kind without data has a payload")]
-    Kind,
+    EntryKind,
     /// Members are not in ascending order, or one is named twice.
     #[error("members are not in strictly ascending order, each once")]
     Membership,
@@ -229,10 +229,12 @@ fn check_entries(
 fn check_entry(entry: &Entry) -> Checked {
     check_payload(&entry.payload)?;
     match &entry.kind {
-        Kind::Data(request) => request.map_or(Ok(()), check_request),
-        Kind::Empty | Kind::OpenClient => ensure(entry.payload.length() == 0, InvalidMessage::Kind),
-        Kind::Config(membership) => {
-            ensure(entry.payload.length() == 0, InvalidMessage::Kind)?;
+        EntryKind::Data(request) => request.map_or(Ok(()), check_request),
+        EntryKind::Empty | EntryKind::OpenClient => {
+            ensure(entry.payload.length() == 0, InvalidMessage::EntryKind)
+        }
+        EntryKind::Config(membership) => {
+            ensure(entry.payload.length() == 0, InvalidMessage::EntryKind)?;
             check_membership(membership)
         }
     }

@@ -1,7 +1,7 @@
 mod samples;
 
 use super::{HEAD, InvalidMessage, WireError, body_length, decode, encode};
-use crate::chain::entry::{Entry, Kind, Membership, Request};
+use crate::chain::entry::{Entry, EntryKind, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::id::{
     Attempt, AttemptNumber, ChainId, ClusterId, Epoch, Gen, HeartbeatNumber, Incarnation, NodeId,
@@ -115,7 +115,7 @@ fn unsound_entries() -> Vec<(Message, InvalidMessage)> {
     let config = |change: &dyn Fn(&mut Membership)| {
         let mut group = membership();
         change(&mut group);
-        but(4, |entry| entry.kind = Kind::Config(Arc::new(group)))
+        but(4, |entry| entry.kind = EntryKind::Config(Arc::new(group)))
     };
     let payload = || Payload::new(Bytes::from_static(b"x"));
     let zero = Request {
@@ -141,14 +141,14 @@ fn unsound_entries() -> Vec<(Message, InvalidMessage)> {
         ),
         (
             but(0, |entry| entry.payload = payload()),
-            InvalidMessage::Kind,
+            InvalidMessage::EntryKind,
         ),
         (
             but(4, |entry| entry.payload = payload()),
-            InvalidMessage::Kind,
+            InvalidMessage::EntryKind,
         ),
         (
-            but(3, |entry| entry.kind = Kind::Data(Some(zero))),
+            but(3, |entry| entry.kind = EntryKind::Data(Some(zero))),
             InvalidMessage::Zero,
         ),
         (config(&swapped), InvalidMessage::Membership),

@@ -7,8 +7,8 @@
 
 use meshos_core::wire::encode;
 use meshos_scenarios::cfg::Cfg;
-use meshos_scenarios::model::{Host, HostConfig};
 use meshos_scenarios::cfg::Plan;
+use meshos_scenarios::model::{Host, HostConfig};
 use meshos_scenarios::scenes::{self, Scene, SceneHook};
 use meshos_sim::hook::{Hook, Schedule, Step};
 use meshos_sim::machine::{Effect, Message as _, NodeIndex};

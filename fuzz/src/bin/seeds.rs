@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use meshos_core::chain::clients::Clients;
-use meshos_core::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
+use meshos_core::chain::entry::{Entry, EntryKind, LogPosition, Membership, Request};
 use meshos_core::chain::order::{Checkpoint, Order, Vote};
 use meshos_core::chain::payload::Payload;
 use meshos_core::chain::recover::{Files, recover};
-use meshos_core::chain::store::{Founding, Identity, Limits, format};
+use meshos_core::chain::store::{Founding, Identity, StoreLimits, format};
 use meshos_core::client::Level;
 use meshos_core::id::{
     Attempt, AttemptNumber, ChainId, ClientId, ClusterId, Epoch, FormatNonce, Gen, HeartbeatNumber,
@@ -81,17 +81,17 @@ fn entries(mut tip: LogPosition, count: u64) -> Vec<Arc<Entry>> {
     };
     let entry = |nth| {
         let (kind, payload) = match nth % 5 {
-            0 => (Kind::Empty, Payload::empty()),
-            1 => (Kind::OpenClient, Payload::empty()),
+            0 => (EntryKind::Empty, Payload::empty()),
+            1 => (EntryKind::OpenClient, Payload::empty()),
             2 => (
-                Kind::Data(Some(request)),
+                EntryKind::Data(Some(request)),
                 Payload::new(Bytes::from_static(b"one")),
             ),
             3 => (
-                Kind::Data(None),
+                EntryKind::Data(None),
                 Payload::new(Bytes::from_static(b"another")),
             ),
-            _ => (Kind::Config(membership()), Payload::empty()),
+            _ => (EntryKind::Config(membership()), Payload::empty()),
         };
         let entry = Entry {
             generation: Gen::new(GENERATION),
@@ -125,7 +125,7 @@ fn stores() -> Vec<(&'static str, Files)> {
         node: NodeId::new(1),
         store: StoreId::new(1),
     };
-    let limits = Limits {
+    let limits = StoreLimits {
         segment_bytes_max: 1_500,
     };
     let (chain, generation) = (ChainId::of(CHAIN), Gen::new(GENERATION));

@@ -2,7 +2,7 @@
 
 use super::{ALONE, SHARED};
 use bytes::Bytes;
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, LogPosition, Membership, Request};
+use meshos_core::chain::entry::{Entry, EntryHash, EntryKind, LogPosition, Membership, Request};
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::Level;
 use meshos_core::id::{
@@ -59,14 +59,14 @@ pub(super) fn entries(
     for _ in 0..source.below(5) {
         let n = source.near(tip.epoch.n).max(tip.epoch.n).min(epoch.n);
         let kind = match source.below(8) {
-            0 => Kind::Empty,
-            1 => Kind::OpenClient,
-            2 => Kind::Config(membership(source)),
-            _ => Kind::Data(request(source)),
+            0 => EntryKind::Empty,
+            1 => EntryKind::OpenClient,
+            2 => EntryKind::Config(membership(source)),
+            _ => EntryKind::Data(request(source)),
         };
         let payload = match kind {
-            Kind::Data(_) => payload(source),
-            Kind::Empty | Kind::OpenClient | Kind::Config(_) => Payload::empty(),
+            EntryKind::Data(_) => payload(source),
+            EntryKind::Empty | EntryKind::OpenClient | EntryKind::Config(_) => Payload::empty(),
         };
         let entry = Entry {
             generation: Gen::default(),

@@ -3,13 +3,13 @@
 //! The bytes are a plan as text, or a seed and edits to the plan that follows from it. The
 //! machine is the engine's own, for this crate knows no others.
 
-use meshos_sim::weather::Weather;
 use meshos_sim::machines::rally::Rally;
 use meshos_sim::plan::Plan;
 use meshos_sim::report::PANIC;
 use meshos_sim::run;
 use meshos_sim::scenario::{PlanOf, Scenario};
 use meshos_sim::time::Instant;
+use meshos_sim::weather::Weather;
 use std::path::Path;
 
 /// Tries one input.

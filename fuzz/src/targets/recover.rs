@@ -4,10 +4,10 @@
 use crate::{CHAIN, perform, unpack};
 use meshos_core::chain::read::{dump, verify};
 use meshos_core::chain::recover::recover;
-use meshos_core::chain::store::Limits;
+use meshos_core::chain::store::StoreLimits;
 use meshos_core::id::{ChainId, RunNonce};
 
-const LIMITS: Limits = Limits {
+const LIMITS: StoreLimits = StoreLimits {
     segment_bytes_max: 1_500,
 };
 

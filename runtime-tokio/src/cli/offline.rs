@@ -8,7 +8,7 @@ use clap::Args;
 use meshos_core::chain::order::Slot;
 use meshos_core::chain::read::{self, Verified, VerifiedChain};
 use meshos_core::chain::recover::{Damage, Files, recover};
-use meshos_core::chain::store::{Limits, Named};
+use meshos_core::chain::store::{Named, StoreLimits};
 use meshos_core::id::{ChainId, RunNonce, Seq};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ pub(super) fn verify(args: &VerifyArgs, output: &Output) -> Result<(), Failure> 
     let mut is_clean = true;
     let names = names(args.config.as_deref())?;
     for path in &args.directories {
-        let verified = read::verify(&read(path)?, &Limits::default());
+        let verified = read::verify(&read(path)?, &StoreLimits::default());
         let verified = verified.map_err(|error| unusable(path, &error))?;
         is_clean &= verified.is_clean();
         for damage in &verified.damage {
@@ -185,7 +185,7 @@ fn has_torn_end(verified: &Verified, chain: &VerifiedChain) -> bool {
 pub(super) fn dump(args: &DumpArgs, output: &Output) -> Result<(), Failure> {
     let recovered = recover(
         &read(&args.directory)?,
-        &Limits::default(),
+        &StoreLimits::default(),
         RunNonce::default(),
     );
     let recovered = recovered.map_err(|error| unusable(&args.directory, &error))?;

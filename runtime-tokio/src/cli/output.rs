@@ -2,7 +2,7 @@
 
 use super::Failure;
 use clap::ValueEnum;
-use meshos_core::chain::entry::{Entry, Kind};
+use meshos_core::chain::entry::{Entry, EntryKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use std::fs::File;
@@ -166,13 +166,13 @@ impl Output {
         let place = format!("{} {}", entry.seq, entry.epoch);
         let place = self.paint(Tone::Faint, &place);
         let what = match &entry.kind {
-            Kind::Empty => "(empty)".to_owned(),
-            Kind::OpenClient => "(opens a client)".to_owned(),
-            Kind::Config(members) => {
+            EntryKind::Empty => "(empty)".to_owned(),
+            EntryKind::OpenClient => "(opens a client)".to_owned(),
+            EntryKind::Config(members) => {
                 let voters = members.voters.iter().map(|m| m.node.to_string());
                 format!("(voters {})", voters.collect::<Vec<_>>().join(" "))
             }
-            Kind::Data(_) => match entry.payload.bytes() {
+            EntryKind::Data(_) => match entry.payload.bytes() {
                 Some(bytes) => bytes.escape_ascii().to_string(),
                 None => format!("({} bytes, left out)", entry.payload.length()),
             },
@@ -216,10 +216,10 @@ struct EpochLine {
 impl<'a> EntryLine<'a> {
     fn of(entry: &'a Entry) -> Self {
         let (kind, request) = match &entry.kind {
-            Kind::Empty => ("empty", None),
-            Kind::OpenClient => ("open_client", None),
-            Kind::Config(_) => ("config", None),
-            Kind::Data(request) => ("data", request.as_ref()),
+            EntryKind::Empty => ("empty", None),
+            EntryKind::OpenClient => ("open_client", None),
+            EntryKind::Config(_) => ("config", None),
+            EntryKind::Data(request) => ("data", request.as_ref()),
         };
         let bytes = entry.payload.bytes();
         let text = bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| hex(bytes)));

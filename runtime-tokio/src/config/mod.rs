@@ -13,7 +13,7 @@ pub use file::{
     PayloadText, RecordingTable, StoreTable,
 };
 
-use meshos_core::chain::store::{Founding, Identity, Limits as StoreLimits};
+use meshos_core::chain::store::{Founding, Identity, StoreLimits};
 use meshos_core::config::{ChainDraft, Config, ConfigError as CoreConfigError, Draft, Founder};
 use meshos_core::id::NodeId;
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 
 use super::common::{terminate, wait_for};
 use super::guide::{Node, blocks, shell, text};
-use meshos_core::action::Fault;
+use meshos_core::action::StopReason;
 use meshos_core::config::Retention;
 use meshos_core::id::StoreId;
 use meshos_runtime_tokio::config::{
@@ -206,11 +206,11 @@ fn the_guide_says_what_to_do_about_everything_that_is_refused() {
     assert!(refusals.len() > 8, "{refusals:?}");
     refusals.iter().for_each(|word| named(word));
     for fault in [
-        Fault::StoreBroken,
-        Fault::ReplicaLost,
-        Fault::StoreRegressed,
-        Fault::Contradicted,
-        Fault::NotMember,
+        StopReason::StoreBroken,
+        StopReason::ReplicaLost,
+        StopReason::StoreRegressed,
+        StopReason::Contradicted,
+        StopReason::NotMember,
     ] {
         let words: Vec<String> = fault.to_string().split(' ').map(str::to_owned).collect();
         named(&words[..4].join(" "));

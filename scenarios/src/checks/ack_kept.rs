@@ -6,7 +6,7 @@
 
 use super::truth::Truth;
 use crate::history::{Asked, Key};
-use meshos_core::chain::entry::{Entry, Kind};
+use meshos_core::chain::entry::{Entry, EntryKind};
 use meshos_core::id::{Epoch, Seq};
 use meshos_sim::violation::Violation;
 use std::collections::BTreeMap;
@@ -127,7 +127,7 @@ impl Ledger {
     /// # Errors
     /// Its request is committed twice, was refused, or was never asked.
     pub fn commit(&mut self, entry: &Entry) -> Result<Option<Request>, Violation> {
-        let Kind::Data(request) = &entry.kind else {
+        let EntryKind::Data(request) = &entry.kind else {
             return Ok(None);
         };
         let key = match request {
@@ -263,7 +263,7 @@ pub fn tag(entry: &Entry) -> Option<u64> {
 /// Whether an entry is what was asked for.
 fn is_of(entry: &Entry, asked: &Asked) -> bool {
     match (asked, &entry.kind) {
-        (Asked::Open, Kind::OpenClient) => true,
+        (Asked::Open, EntryKind::OpenClient) => true,
         (
             Asked::Append {
                 key,
@@ -271,7 +271,7 @@ fn is_of(entry: &Entry, asked: &Asked) -> bool {
                 bytes,
                 ..
             },
-            Kind::Data(request),
+            EntryKind::Data(request),
         ) => {
             let named = request.map(|request| Key::Request {
                 client: request.client.0.get(),

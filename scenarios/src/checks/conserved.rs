@@ -1,7 +1,7 @@
 //! *conserved*: every ticket is answered at most once, and exactly once by a node that lives on;
 //! every operation on a store is answered once.
 
-use crate::history::Attempt;
+use crate::history::Invocation;
 use meshos_sim::violation::Violation;
 
 /// Id of the property.
@@ -11,7 +11,7 @@ pub const ID: &str = "conserved";
 ///
 /// # Errors
 /// None does: it was answered before, or never asked of this run.
-pub fn answered(ticket: u64, waiting: Option<Attempt>) -> Result<Attempt, Violation> {
+pub fn answered(ticket: u64, waiting: Option<Invocation>) -> Result<Invocation, Violation> {
     waiting.ok_or_else(|| {
         let text = format!("ticket {ticket} is answered though nobody waits for it");
         Violation::new(ID, text)
@@ -22,7 +22,7 @@ pub fn answered(ticket: u64, waiting: Option<Attempt>) -> Result<Attempt, Violat
 ///
 /// # Errors
 /// The workload used a ticket twice at once.
-pub fn begun(ticket: u64, waiting: Option<Attempt>) -> Result<(), Violation> {
+pub fn begun(ticket: u64, waiting: Option<Invocation>) -> Result<(), Violation> {
     match waiting {
         None => Ok(()),
         Some(attempt) => {

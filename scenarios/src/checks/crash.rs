@@ -7,7 +7,7 @@ use super::step::feed;
 use super::track::{ChainTrack, ReplicaTrack};
 use super::{Checks, commit_stable, gap_free, leader_complete};
 use crate::model::{Host, files_of};
-use meshos_core::action::Fault as Stopped;
+use meshos_core::action::StopReason;
 use meshos_core::chain::order::{Image, Slot};
 use meshos_core::chain::recover::{RecoverError, recover as read};
 use meshos_core::id::{RunNonce, Seq};
@@ -62,7 +62,8 @@ impl Checks {
             let replica = &mut track.replicas[place];
             let state = &mut self.chains[replica.chain];
             let fault = chain.fault();
-            let never_followed = matches!(fault, Some(Stopped::ReplicaLost | Stopped::NotMember));
+            let never_followed =
+                matches!(fault, Some(StopReason::ReplicaLost | StopReason::NotMember));
             replica.role = if never_followed {
                 Role::Idle
             } else {
@@ -184,12 +185,12 @@ fn survived(
     let before = &replica.replica_state;
     if matches!(
         before.fault,
-        Some(Stopped::ReplicaLost | Stopped::NotMember)
+        Some(StopReason::ReplicaLost | StopReason::NotMember)
     ) {
         return Ok(());
     }
     let Some(vote) = image.vote else {
-        return recover::stopped(Stopped::ReplicaLost, harm);
+        return recover::stopped(StopReason::ReplicaLost, harm);
     };
     if harm.lost {
         return Ok(());
@@ -284,7 +285,7 @@ fn begin(
     harm: recover::Harm,
 ) -> Result<(), Violation> {
     replica.replica_state = replica_state;
-    if replica_state.fault == Some(Stopped::ReplicaLost) {
+    if replica_state.fault == Some(StopReason::ReplicaLost) {
         // Of its checkpoint nothing may be left either.
         return Ok(());
     }

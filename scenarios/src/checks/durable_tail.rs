@@ -5,7 +5,7 @@
 
 use super::recover::Harm;
 use super::replica_state::ReplicaState;
-use meshos_core::action::Fault;
+use meshos_core::action::StopReason;
 use meshos_core::chain::entry::LogPosition;
 use meshos_core::id::Seq;
 use meshos_sim::violation::Violation;
@@ -67,16 +67,16 @@ pub fn survived(before: &ReplicaState, found: &Found) -> Result<(), Violation> {
 ///
 /// # Errors
 /// It did, and its disk had lost nothing.
-pub fn stopped(fault: Fault, harm: Harm) -> Result<(), Violation> {
+pub fn stopped(fault: StopReason, harm: Harm) -> Result<(), Violation> {
     match fault {
-        Fault::StoreRegressed if !harm.lost => {
+        StopReason::StoreRegressed if !harm.lost => {
             broken("a leader found the durable tail below what was acknowledged".to_owned())
         }
-        Fault::StoreRegressed
-        | Fault::StoreBroken
-        | Fault::ReplicaLost
-        | Fault::Contradicted
-        | Fault::NotMember => Ok(()),
+        StopReason::StoreRegressed
+        | StopReason::StoreBroken
+        | StopReason::ReplicaLost
+        | StopReason::Contradicted
+        | StopReason::NotMember => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::ack_kept::Ledger;
 use crate::history::Key;
-use meshos_core::chain::entry::{Entry, Kind};
+use meshos_core::chain::entry::{Entry, EntryKind};
 use meshos_core::id::Seq;
 use meshos_sim::check::Outcome;
 use meshos_sim::check::linear::{self, Answer, Append, Positions};
@@ -90,7 +90,7 @@ impl Order {
             return;
         }
         let named = entries.iter().filter_map(|entry| {
-            let Kind::Data(Some(request)) = &entry.kind else {
+            let EntryKind::Data(Some(request)) = &entry.kind else {
                 return None;
             };
             let (client, number) = (request.client.0.get(), request.number.get());

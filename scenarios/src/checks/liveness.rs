@@ -5,7 +5,7 @@
 
 use super::{Checks, conserved};
 use crate::model::{Host, node_id, node_index};
-use meshos_core::action::Fault;
+use meshos_core::action::StopReason;
 use meshos_core::id::NodeId;
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
@@ -167,9 +167,10 @@ pub(super) fn converged(
             };
             match replica.fault() {
                 None => members.push(Member::of(id, replica)),
-                Some(Fault::StoreRegressed | Fault::Contradicted) if track.harm.lost => {}
-                Some(Fault::StoreBroken | Fault::ReplicaLost | Fault::NotMember) => {}
-                Some(fault @ (Fault::StoreRegressed | Fault::Contradicted)) => {
+                Some(StopReason::StoreRegressed | StopReason::Contradicted) if track.harm.lost => {}
+                Some(StopReason::StoreBroken | StopReason::ReplicaLost | StopReason::NotMember) => {
+                }
+                Some(fault @ (StopReason::StoreRegressed | StopReason::Contradicted)) => {
                     let text = format!("node {id} stopped: {fault}");
                     return Err(Blocked::new(LEADER_AGAIN, text));
                 }

@@ -7,8 +7,8 @@
 //! from the bytes and without the core, so that "equal hash" is worth something.
 
 use super::truth::{Line, Truth};
-use meshos_core::action::Fault;
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, LogPosition};
+use meshos_core::action::StopReason;
+use meshos_core::chain::entry::{Entry, EntryHash, EntryKind, LogPosition};
 use meshos_sim::violation::Violation;
 use std::sync::Arc;
 
@@ -93,11 +93,11 @@ pub fn link(entry: &Entry, previous: EntryHash) -> u128 {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     let (code, extra) = match &entry.kind {
-        Kind::Empty => (0, None),
-        Kind::OpenClient => (1, None),
-        Kind::Data(None) => (2, None),
-        Kind::Data(Some(request)) => (3, Some([request.client.0.get(), request.number.get()])),
-        Kind::Config(_) => (4, None),
+        EntryKind::Empty => (0, None),
+        EntryKind::OpenClient => (1, None),
+        EntryKind::Data(None) => (2, None),
+        EntryKind::Data(Some(request)) => (3, Some([request.client.0.get(), request.number.get()])),
+        EntryKind::Config(_) => (4, None),
     };
     for number in [
         entry.generation.get(),
@@ -114,7 +114,7 @@ pub fn link(entry: &Entry, previous: EntryHash) -> u128 {
     for number in extra.into_iter().flatten() {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
-    if let Kind::Config(membership) = &entry.kind {
+    if let EntryKind::Config(membership) = &entry.kind {
         for group in [&membership.voters, &membership.learners] {
             bytes.extend_from_slice(&(group.len() as u64).to_le_bytes());
             for member in group {
@@ -138,12 +138,15 @@ fn leading(hash: &blake3::Hash) -> u128 {
 ///
 /// # Errors
 /// It did: no fault within the budget leads there.
-pub fn stopped(fault: Fault) -> Result<(), Violation> {
+pub fn stopped(fault: StopReason) -> Result<(), Violation> {
     match fault {
-        Fault::Contradicted => broken("a leader contradicts what is committed or verified here"),
-        Fault::StoreBroken | Fault::ReplicaLost | Fault::StoreRegressed | Fault::NotMember => {
-            Ok(())
+        StopReason::Contradicted => {
+            broken("a leader contradicts what is committed or verified here")
         }
+        StopReason::StoreBroken
+        | StopReason::ReplicaLost
+        | StopReason::StoreRegressed
+        | StopReason::NotMember => Ok(()),
     }
 }
 

@@ -38,7 +38,7 @@ mod track;
 pub mod truth;
 pub mod vote_once;
 
-use crate::history::{Asked, Attempt, History};
+use crate::history::{Asked, History, Invocation};
 use crate::model::{Ask, Host, node_id};
 use meshos_core::config::Config;
 use meshos_core::count::Count;
@@ -200,7 +200,7 @@ impl Checks {
         };
         chain.causes.asked += 1;
         chain.causes.transfer |= asked == Asked::Transfer;
-        let attempt = Attempt {
+        let attempt = Invocation {
             node,
             chain: op.chain,
             asked,

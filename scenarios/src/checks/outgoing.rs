@@ -9,7 +9,7 @@ use super::{
     Checks, conserved, durable_tail, instance, no_disruption, refusals, role_table, stale_prefix,
     step,
 };
-use crate::history::{Asked, Attempt};
+use crate::history::{Asked, Invocation};
 use crate::model::{Freshness, Host, Output, wire_size};
 use meshos_core::chain::entry::Entry;
 use meshos_core::client::{Answer, Reason};
@@ -347,7 +347,7 @@ impl Checks {
     fn check_refusal(
         &self,
         node: NodeIndex,
-        attempt: &Attempt,
+        attempt: &Invocation,
         reason: Reason,
     ) -> Result<(), Violation> {
         let chain = &self.chains[usize::from(attempt.chain)];
@@ -362,7 +362,7 @@ impl Checks {
     fn check_entries(
         &mut self,
         step: &Step<'_, Host>,
-        attempt: &Attempt,
+        attempt: &Invocation,
         (floor, commit): (Seq, Seq),
         entries: &[Arc<Entry>],
     ) -> Result<(), Violation> {

@@ -2,7 +2,7 @@
 //! reported durable; after flips every sealed record is present or *unknown*, never absent,
 //! never wrong. A store breaks only where its disk did.
 
-use meshos_core::action::Fault;
+use meshos_core::action::StopReason;
 use meshos_core::chain::entry::EntryHash;
 use meshos_core::chain::recover::Damage;
 use meshos_core::chain::store::{Named, Part};
@@ -99,23 +99,25 @@ pub enum Seen {
 ///
 /// # Errors
 /// Its disk was not harmed that way.
-pub fn stopped(fault: Fault, harm: Harm) -> Result<(), Violation> {
+pub fn stopped(fault: StopReason, harm: Harm) -> Result<(), Violation> {
     match fault {
-        Fault::StoreBroken if !harm.unsynced => {
+        StopReason::StoreBroken if !harm.unsynced => {
             broken("the store failed, and no sync had failed".to_owned())
         }
         // A record whose sync failed is whole in one place only, where a bit may flip.
-        Fault::ReplicaLost if !(harm.aimed || harm.lost || (harm.unsynced && harm.flipped)) => {
+        StopReason::ReplicaLost
+            if !(harm.aimed || harm.lost || (harm.unsynced && harm.flipped)) =>
+        {
             broken("vote or checkpoint are lost, and one copy was not touched".to_owned())
         }
-        Fault::StoreRegressed if !harm.lost => broken(
+        StopReason::StoreRegressed if !harm.lost => broken(
             "the log ends below what was stored as committed, and no write was lost".to_owned(),
         ),
-        Fault::StoreBroken
-        | Fault::ReplicaLost
-        | Fault::StoreRegressed
-        | Fault::Contradicted
-        | Fault::NotMember => Ok(()),
+        StopReason::StoreBroken
+        | StopReason::ReplicaLost
+        | StopReason::StoreRegressed
+        | StopReason::Contradicted
+        | StopReason::NotMember => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the checks remember of a replica from one step to the next.
 
-use meshos_core::action::Fault;
+use meshos_core::action::StopReason;
 use meshos_core::chain::entry::LogPosition;
 use meshos_core::chain::order::Vote;
 use meshos_core::id::{Epoch, NodeId, Seq};
@@ -21,7 +21,7 @@ pub struct ReplicaState {
     /// The leader it follows.
     pub leader: Option<NodeId>,
     /// Why it takes no part.
-    pub fault: Option<Fault>,
+    pub fault: Option<StopReason>,
     /// Whether a checkpoint replaces its log.
     pub resetting: bool,
     /// Cuts and resets so far in this run.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) fn open(
     config: &Config,
     boot: &machine::Boot<'_>,
-    limits: &store::Limits,
+    limits: &store::StoreLimits,
     run: RunNonce,
 ) -> Option<(Vec<FileOp>, Recovered)> {
     // As `meshosd`: what cannot be read is no damage that recovery could judge, for a batch that

@@ -126,8 +126,8 @@ impl Host {
     }
 
     /// The limits of a store under `config`.
-    pub fn store_limits(config: &Config) -> store::Limits {
-        store::Limits {
+    pub fn store_limits(config: &Config) -> store::StoreLimits {
+        store::StoreLimits {
             segment_bytes_max: config.limits().segment_bytes_max.into(),
         }
     }

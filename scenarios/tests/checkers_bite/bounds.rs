@@ -12,7 +12,7 @@ use meshos_scenarios::checks::payload_blind::Shape;
 use meshos_scenarios::checks::rate_limits::Budget;
 use meshos_scenarios::checks::replica_state::ReplicaState;
 use meshos_scenarios::checks::*;
-use meshos_scenarios::history::{Asked, Attempt, History};
+use meshos_scenarios::history::{Asked, History, Invocation};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
 use meshos_sim::weather::Weather;
@@ -79,7 +79,7 @@ fn rate_limits_bites() {
 #[test]
 fn conserved_bites() {
     let id = conserved::ID;
-    let attempt = Attempt {
+    let attempt = Invocation {
         node: NodeIndex(0),
         chain: 0,
         asked: Asked::Open,

@@ -1,7 +1,7 @@
 //! Checks of logs, commits and what disks keep of them.
 
 use super::*;
-use meshos_core::action::Fault;
+use meshos_core::action::StopReason;
 use meshos_core::chain::entry::{Entry, EntryHash, LogPosition};
 use meshos_core::chain::payload::Payload;
 use meshos_core::chain::record;
@@ -83,7 +83,7 @@ fn log_matching_bites() {
         ..(*entry(tips[5], 2, "payload!", None)).clone()
     });
     bites(log_matching::observe(&mut truth, &unlinked, tips[5]), id);
-    bites(log_matching::stopped(Fault::Contradicted), id);
+    bites(log_matching::stopped(StopReason::Contradicted), id);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn durable_tail_bites() {
         lost,
         ..Harm::default()
     };
-    let stopped = |lost| durable_tail::stopped(Fault::StoreRegressed, harmed(lost));
+    let stopped = |lost| durable_tail::stopped(StopReason::StoreRegressed, harmed(lost));
     stopped(true).expect("a write was lost, and it is named");
     bites(stopped(false), id);
 }
@@ -188,22 +188,28 @@ fn recover_bites() {
         file: file.into(),
         offset: 0,
         length: 8,
-        fault: record::Fault::Body { expected: "a head" },
+        fault: record::Unreadable::Body { expected: "a head" },
     };
     let segment = [damage("000000000000000a-0.segment-00000001")];
     bites(recover::whole(&segment, Harm::default()), id);
     recover::whole(&segment, flipped).expect("a flip did it");
     let place = [damage("identity.a")];
     recover::whole(&place, Harm::default()).expect("one of two places may be torn");
-    recover::stopped(Fault::ReplicaLost, aimed).expect("both places may be hit");
-    bites(recover::stopped(Fault::ReplicaLost, flipped), id);
-    bites(recover::stopped(Fault::StoreRegressed, flipped), id);
+    recover::stopped(StopReason::ReplicaLost, aimed).expect("both places may be hit");
+    bites(recover::stopped(StopReason::ReplicaLost, flipped), id);
+    bites(recover::stopped(StopReason::StoreRegressed, flipped), id);
     recover::slot(seq, hash(1), None, flipped).expect("a flip may hide it");
     bites(recover::slot(seq, hash(1), hash(2), flipped), id);
     bites(recover::slot(seq, hash(1), None, Harm::default()), id);
     bites(recover::beyond(seq, Seen::Nowhere), id);
-    bites(recover::stopped(Fault::StoreBroken, Harm::default()), id);
-    bites(recover::stopped(Fault::ReplicaLost, Harm::default()), id);
+    bites(
+        recover::stopped(StopReason::StoreBroken, Harm::default()),
+        id,
+    );
+    bites(
+        recover::stopped(StopReason::ReplicaLost, Harm::default()),
+        id,
+    );
     bites(recover::refused("no identity"), id);
 }
 

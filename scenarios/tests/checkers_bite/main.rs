@@ -7,7 +7,7 @@ mod common;
 mod elections;
 mod logs;
 
-use meshos_core::chain::entry::{Entry, EntryHash, Kind, LogPosition, Request};
+use meshos_core::chain::entry::{Entry, EntryHash, EntryKind, LogPosition, Request};
 use meshos_core::chain::payload::Payload;
 use meshos_core::id::{ClientId, Epoch, Gen, Incarnation, NodeId, RequestNumber, Seq, StoreId};
 use meshos_core::replica::role::Role;
@@ -47,7 +47,7 @@ fn entry(
         store: StoreId::new(1),
         incarnation: Incarnation::new(1),
         stamp: Wall::from_ms(0),
-        kind: Kind::Data(request),
+        kind: EntryKind::Data(request),
         payload: Payload::new(payload.as_bytes().to_vec().into()),
         hash: EntryHash::default(),
     };

@@ -1,6 +1,6 @@
 use super::{ClientLimits, Clients, Lookup};
 use crate::chain::checkpoint;
-use crate::chain::entry::{Entry, EntryHash, Kind, Membership, Request};
+use crate::chain::entry::{Entry, EntryHash, EntryKind, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::id::{ClientId, Epoch, Gen, Incarnation, NodeId, RequestNumber, Seq, StoreId};
 use crate::time::Wall;
@@ -20,7 +20,7 @@ fn epoch(n: u64) -> Epoch {
     }
 }
 
-fn entry(seq: u64, kind: Kind) -> Entry {
+fn entry(seq: u64, kind: EntryKind) -> Entry {
     Entry {
         generation: Gen::new(0),
         seq: Seq::new(seq),
@@ -41,12 +41,12 @@ fn request(client: u64, number: u64) -> Request {
     }
 }
 
-fn ask(client: u64, number: u64) -> Kind {
-    Kind::Data(Some(request(client, number)))
+fn ask(client: u64, number: u64) -> EntryKind {
+    EntryKind::Data(Some(request(client, number)))
 }
 
 /// The table after `kinds`, the entries of a log from its beginning.
-fn fold(kinds: impl IntoIterator<Item = Kind>) -> Clients {
+fn fold(kinds: impl IntoIterator<Item = EntryKind>) -> Clients {
     let mut clients = Clients::default();
     for (seq, kind) in (0..).zip(kinds) {
         clients.apply(&entry(seq, kind), LIMITS);
@@ -63,10 +63,10 @@ fn known(seq: u64) -> Lookup {
 
 #[test]
 fn a_client_exists_from_its_entry_on() {
-    let clients = fold([Kind::Empty]);
+    let clients = fold([EntryKind::Empty]);
     assert!(clients.is_empty());
     assert_eq!(clients.lookup(request(1, 1)), Lookup::UnknownClient);
-    let clients = fold([Kind::Empty, Kind::OpenClient]);
+    let clients = fold([EntryKind::Empty, EntryKind::OpenClient]);
     assert_eq!(clients.len(), 1);
     assert_eq!(clients.lookup(request(1, 1)), Lookup::New);
     assert_eq!(clients.lookup(request(0, 1)), Lookup::UnknownClient);
@@ -74,14 +74,19 @@ fn a_client_exists_from_its_entry_on() {
 
 #[test]
 fn only_requests_of_known_clients_count() {
-    let config = Kind::Config(Arc::new(Membership::default()));
-    let clients = fold([Kind::OpenClient, Kind::Data(None), config, ask(9, 1)]);
-    assert_eq!(clients, fold([Kind::OpenClient]));
+    let config = EntryKind::Config(Arc::new(Membership::default()));
+    let clients = fold([
+        EntryKind::OpenClient,
+        EntryKind::Data(None),
+        config,
+        ask(9, 1),
+    ]);
+    assert_eq!(clients, fold([EntryKind::OpenClient]));
 }
 
 #[test]
 fn a_request_in_the_log_is_known_by_its_place() {
-    let clients = fold([Kind::OpenClient, ask(0, 1), ask(0, 3)]);
+    let clients = fold([EntryKind::OpenClient, ask(0, 1), ask(0, 3)]);
     assert_eq!(clients.lookup(request(0, 1)), known(1));
     assert_eq!(
         clients.lookup(request(0, 2)),
@@ -94,10 +99,10 @@ fn a_request_in_the_log_is_known_by_its_place() {
 #[test]
 fn the_window_keeps_the_highest_numbers() {
     let four = (1..=4).map(|number| ask(0, number));
-    let clients = fold([Kind::OpenClient].into_iter().chain(four.clone()));
+    let clients = fold([EntryKind::OpenClient].into_iter().chain(four.clone()));
     assert_eq!(clients.lookup(request(0, 1)), known(1));
     let clients = fold(
-        [Kind::OpenClient]
+        [EntryKind::OpenClient]
             .into_iter()
             .chain(four)
             .chain([ask(0, 9)]),
@@ -116,7 +121,7 @@ fn the_window_keeps_the_highest_numbers() {
 #[test]
 fn the_low_mark_never_goes_back() {
     let numbers = [10, 11, 12, 13, 14, 5, 6];
-    let kinds = [Kind::OpenClient]
+    let kinds = [EntryKind::OpenClient]
         .into_iter()
         .chain(numbers.map(|number| ask(0, number)));
     let clients = fold(kinds);
@@ -132,11 +137,15 @@ fn the_low_mark_never_goes_back() {
 
 #[test]
 fn the_client_whose_last_entry_is_oldest_goes_first() {
-    let open = [Kind::OpenClient, Kind::OpenClient, Kind::OpenClient];
+    let open = [
+        EntryKind::OpenClient,
+        EntryKind::OpenClient,
+        EntryKind::OpenClient,
+    ];
     let clients = fold(
         open.clone()
             .into_iter()
-            .chain([ask(0, 1), Kind::OpenClient]),
+            .chain([ask(0, 1), EntryKind::OpenClient]),
     );
     assert_eq!(clients.len(), 3);
     assert_eq!(
@@ -147,36 +156,45 @@ fn the_client_whose_last_entry_is_oldest_goes_first() {
     assert_eq!(clients.lookup(request(0, 1)), known(3));
     let again = fold(
         open.into_iter()
-            .chain([ask(0, 1), Kind::OpenClient, ask(1, 1)]),
+            .chain([ask(0, 1), EntryKind::OpenClient, ask(1, 1)]),
     );
     assert_eq!(again, clients, "the evicted do not come back");
 }
 
 #[test]
 fn looking_up_keeps_nobody() {
-    let mut clients = fold([Kind::OpenClient, Kind::OpenClient, Kind::OpenClient]);
+    let mut clients = fold([
+        EntryKind::OpenClient,
+        EntryKind::OpenClient,
+        EntryKind::OpenClient,
+    ]);
     for _ in 0..9 {
         assert_eq!(clients.lookup(request(0, 1)), Lookup::New);
     }
-    clients.apply(&entry(3, Kind::OpenClient), LIMITS);
+    clients.apply(&entry(3, EntryKind::OpenClient), LIMITS);
     assert_eq!(clients.lookup(request(0, 1)), Lookup::UnknownClient);
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
+fn kind() -> impl Strategy<Value = EntryKind> {
     prop_oneof![
-        1 => Just(Kind::Empty),
-        1 => Just(Kind::OpenClient),
+        1 => Just(EntryKind::Empty),
+        1 => Just(EntryKind::OpenClient),
         6 => (0..12_u64, 1..12_u64).prop_map(|(client, number)| ask(client, number)),
     ]
 }
 
 /// A log as a leader writes it: only what the table calls new.
-fn log(kinds: Vec<Kind>) -> Vec<Kind> {
-    let mut log: Vec<Kind> = Vec::new();
+fn log(kinds: Vec<EntryKind>) -> Vec<EntryKind> {
+    let mut log: Vec<EntryKind> = Vec::new();
     for kind in kinds {
         let admitted = match &kind {
-            Kind::Data(Some(request)) => fold(log.iter().cloned()).lookup(*request) == Lookup::New,
-            Kind::Empty | Kind::OpenClient | Kind::Data(None) | Kind::Config(_) => true,
+            EntryKind::Data(Some(request)) => {
+                fold(log.iter().cloned()).lookup(*request) == Lookup::New
+            }
+            EntryKind::Empty
+            | EntryKind::OpenClient
+            | EntryKind::Data(None)
+            | EntryKind::Config(_) => true,
         };
         if admitted {
             log.push(kind);
@@ -200,7 +218,7 @@ proptest! {
                 prop_assert!(row.recent.keys().all(|number| *number > row.low));
             }
             for (place, kind) in (0..=seq).zip(&log) {
-                let Kind::Data(Some(request)) = kind else { continue };
+                let EntryKind::Data(Some(request)) = kind else { continue };
                 match clients.lookup(*request) {
                     Lookup::Known { seq, .. } => prop_assert_eq!(seq, Seq::new(place)),
                     Lookup::TooOld | Lookup::UnknownClient => {}
@@ -237,10 +255,10 @@ fn no_checkpoint_is_longer_than_its_bound() {
     let mut seq = high;
     for client in 0..=LIMITS.clients_max {
         let client = high + u64::from(client);
-        clients.apply(&entry(client, Kind::OpenClient), LIMITS);
+        clients.apply(&entry(client, EntryKind::OpenClient), LIMITS);
         for number in 0..u64::from(LIMITS.window) * 2 {
             seq += 1;
-            let data = Kind::Data(Some(request(client, high + number)));
+            let data = EntryKind::Data(Some(request(client, high + number)));
             let entry = Entry {
                 epoch: Epoch {
                     n: high,

@@ -3,9 +3,9 @@
 use super::undo::Undo;
 use crate::chain::entry::{Entry, EntryHash, LogPosition};
 use crate::chain::order::Vote;
-use crate::chain::record::{Kind, Salt};
+use crate::chain::record::{RecordKind, Salt};
 use crate::chain::segment::{self, Header};
-use crate::chain::store::{FileName, FileOp, Identity, Limits, Names, replace, write_vote};
+use crate::chain::store::{FileName, FileOp, Identity, Names, StoreLimits, replace, write_vote};
 use crate::chain::vote::{Ballot, Place};
 use crate::id::{ChainId, Epoch, Gen, Replica, Seq};
 use alloc::collections::{BTreeMap, VecDeque};
@@ -157,7 +157,7 @@ impl ChainLayout {
     pub(in crate::chain) fn append(
         &mut self,
         identity: &Identity,
-        limits: &Limits,
+        limits: &StoreLimits,
         batches: &[Arc<[Arc<Entry>]>],
     ) -> Vec<FileOp> {
         let entries = || batches.iter().flat_map(|batch| batch.iter());
@@ -259,7 +259,7 @@ impl ChainLayout {
         );
         let offset = start + bytes.len() as u64;
         let previous = Some(self.tip.hash);
-        segment::write_entry(bytes, salt, offset, Kind::Entry, entry, previous);
+        segment::write_entry(bytes, salt, offset, RecordKind::Entry, entry, previous);
         self.marks.push_back(Mark {
             spot: Spot {
                 segment: number,
@@ -293,7 +293,14 @@ impl ChainLayout {
             );
             let offset = start + bytes.len() as u64;
             let previous = self.position_before(entry.seq).map(|tip| tip.hash);
-            segment::write_entry(&mut bytes, salt, offset, Kind::Repair, entry, previous);
+            segment::write_entry(
+                &mut bytes,
+                salt,
+                offset,
+                RecordKind::Repair,
+                entry,
+                previous,
+            );
             let index = self.index(entry.seq);
             marks.push((entry.seq, self.marks[index]));
             self.marks[index].link = Some((entry.epoch, entry.hash));

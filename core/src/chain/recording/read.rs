@@ -1,7 +1,7 @@
 //! Reads recordings back.
 
 use super::{Outcome, Start, parse_name, salt};
-use crate::chain::record::{self, Fault, Frame, Kind};
+use crate::chain::record::{self, Frame, RecordKind, Unreadable};
 use crate::chain::recover::{Damage, Files};
 use crate::chain::store::FileName;
 use crate::event::Event;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 /// The files of one recorded run, in order.
 #[derive(Clone, Debug)]
-pub struct Run<'a> {
+pub struct Recorded<'a> {
     /// The run.
     pub incarnation: Incarnation,
     files: Vec<(&'a FileName, &'a Bytes)>,
@@ -49,17 +49,17 @@ pub enum Said {
 }
 
 /// The recorded runs among `files`, oldest first; files with other names are ignored.
-pub fn runs(files: &Files) -> Vec<Run<'_>> {
+pub fn runs(files: &Files) -> Vec<Recorded<'_>> {
     let mut named: Vec<_> = files
         .iter()
         .filter_map(|(name, bytes)| Some((parse_name(name)?, (name, bytes))))
         .collect();
     named.sort_by_key(|(key, _)| *key);
-    let mut runs: Vec<Run<'_>> = Vec::new();
+    let mut runs: Vec<Recorded<'_>> = Vec::new();
     for ((incarnation, _), file) in named {
         match runs.last_mut() {
             Some(run) if run.incarnation == incarnation => run.files.push(file),
-            Some(_) | None => runs.push(Run {
+            Some(_) | None => runs.push(Recorded {
                 incarnation,
                 files: alloc::vec![file],
             }),
@@ -68,7 +68,7 @@ pub fn runs(files: &Files) -> Vec<Run<'_>> {
     runs
 }
 
-impl<'a> Run<'a> {
+impl<'a> Recorded<'a> {
     /// A run whose files are known from elsewhere, in order.
     pub fn of(incarnation: Incarnation, files: Vec<(&'a FileName, &'a Bytes)>) -> Self {
         Self { incarnation, files }
@@ -132,7 +132,7 @@ impl Replay<'_> {
         let is_last = self.current + 1 == self.files.len();
         match record::read(bytes, salt(), at) {
             Ok(frame) => Ok(Some(frame)),
-            Err(fault @ Fault::Short { .. }) if is_last => {
+            Err(fault @ Unreadable::Short { .. }) if is_last => {
                 self.torn = Some(damage(name, at, bytes.len() - at, fault));
                 Ok(None)
             }
@@ -147,16 +147,16 @@ impl Replay<'_> {
         };
         let length = frame.body.len();
         let (kind, end) = (frame.kind, frame.end());
-        if kind != Kind::Recording {
+        if kind != RecordKind::Recording {
             let found = kind;
-            return Err(damage(name, 0, length, Fault::Misplaced { found }));
+            return Err(damage(name, 0, length, Unreadable::Misplaced { found }));
         }
         let start: Start = body(&frame, "the start of a recording")
             .map_err(|fault| damage(name, 0, length, fault))?;
         // The oldest files may have been removed; the rest has to be complete.
         if self.step.is_some_and(|step| step != start.step) {
             let expected = "a file that continues the one before";
-            return Err(damage(name, 0, length, Fault::Body { expected }));
+            return Err(damage(name, 0, length, Unreadable::Body { expected }));
         }
         self.at = end;
         self.file = Some(start.file);
@@ -174,7 +174,7 @@ impl Replay<'_> {
         let (kind, end, length) = (frame.kind, frame.end(), frame.body.len());
         let wrong = |fault| damage(name, at, length, fault);
         match kind {
-            Kind::Event => {
+            RecordKind::Event => {
                 let (now, event) = body(&frame, "an event").map_err(wrong)?;
                 self.at = end;
                 let outcome = self.outcome()?;
@@ -188,21 +188,21 @@ impl Replay<'_> {
                     offset: at as u64,
                 })))
             }
-            Kind::End => {
+            RecordKind::End => {
                 let state = body(&frame, "the end of a run").map_err(wrong)?;
                 self.at = end;
                 Ok(Some(Said::End(state)))
             }
-            Kind::Segment
-            | Kind::Seal
-            | Kind::Entry
-            | Kind::Repair
-            | Kind::Checkpoint
-            | Kind::Vote
-            | Kind::Identity
-            | Kind::Peers
-            | Kind::Recording
-            | Kind::Outcome => Err(wrong(Fault::Misplaced { found: kind })),
+            RecordKind::Segment
+            | RecordKind::Seal
+            | RecordKind::Entry
+            | RecordKind::Repair
+            | RecordKind::Checkpoint
+            | RecordKind::Vote
+            | RecordKind::Identity
+            | RecordKind::Peers
+            | RecordKind::Recording
+            | RecordKind::Outcome => Err(wrong(Unreadable::Misplaced { found: kind })),
         }
     }
 
@@ -218,9 +218,9 @@ impl Replay<'_> {
             return Ok(None);
         };
         let (kind, end, length) = (frame.kind, frame.end(), frame.body.len());
-        if kind != Kind::Outcome {
+        if kind != RecordKind::Outcome {
             let found = kind;
-            return Err(damage(name, at, length, Fault::Misplaced { found }));
+            return Err(damage(name, at, length, Unreadable::Misplaced { found }));
         }
         let outcome = body(&frame, "the outcome of a step");
         let outcome = outcome.map_err(|fault| damage(name, at, length, fault))?;
@@ -242,7 +242,7 @@ impl Iterator for Replay<'_> {
     }
 }
 
-fn damage(file: &FileName, offset: usize, length: usize, fault: Fault) -> Damage {
+fn damage(file: &FileName, offset: usize, length: usize, fault: Unreadable) -> Damage {
     Damage {
         file: file.clone(),
         offset: offset as u64,
@@ -251,9 +251,9 @@ fn damage(file: &FileName, offset: usize, length: usize, fault: Fault) -> Damage
     }
 }
 
-fn body<T: DeserializeOwned>(frame: &Frame<'_>, expected: &'static str) -> Result<T, Fault> {
+fn body<T: DeserializeOwned>(frame: &Frame<'_>, expected: &'static str) -> Result<T, Unreadable> {
     match postcard::take_from_bytes(frame.body) {
         Ok((value, [])) => Ok(value),
-        Ok(_) | Err(_) => Err(Fault::Body { expected }),
+        Ok(_) | Err(_) => Err(Unreadable::Body { expected }),
     }
 }

@@ -8,9 +8,11 @@ use crate::chain::clients::Clients;
 use crate::chain::entry::{LogPosition, Membership};
 use crate::chain::layout::{ChainLayout, SegmentFile, Spot};
 use crate::chain::order::{Checkpoint, Image, Slot};
-use crate::chain::record::{Fault, Salt, Scan, Stretch};
+use crate::chain::record::{Salt, Scan, Stretch, Unreadable};
 use crate::chain::segment::{self, Item, Stored};
-use crate::chain::store::{FileName, FileOp, Identity, Limits, Named, Names, Part, write_vote};
+use crate::chain::store::{
+    FileName, FileOp, Identity, Named, Names, Part, StoreLimits, write_vote,
+};
 use crate::chain::vote::{self, Ballot, Counted, Place};
 use crate::id::{ChainId, Gen, Replica, Seq};
 use alloc::collections::BTreeMap;
@@ -22,7 +24,7 @@ use bytes::Bytes;
 #[derive(Copy, Clone, Debug)]
 pub(super) struct ChainFiles<'a> {
     pub(super) identity: &'a Identity,
-    pub(super) limits: &'a Limits,
+    pub(super) limits: &'a StoreLimits,
     pub(super) chain: ChainId,
     pub(super) generation: Gen,
 }
@@ -291,7 +293,7 @@ impl ChainFiles<'_> {
                     }
                     Ok(Item::Header(_) | Item::Seal { .. } | Item::Entry(_)) => {
                         let found = frame.kind;
-                        (frame.start..frame.end(), Fault::Misplaced { found })
+                        (frame.start..frame.end(), Unreadable::Misplaced { found })
                     }
                     Err(fault) => (frame.start..frame.end(), fault),
                 },
@@ -365,7 +367,7 @@ impl ChainFiles<'_> {
     }
 }
 
-fn whole(file: FileName, bytes: &[u8], fault: Fault) -> Damage {
+fn whole(file: FileName, bytes: &[u8], fault: Unreadable) -> Damage {
     Damage {
         file,
         offset: 0,

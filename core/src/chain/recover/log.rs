@@ -6,7 +6,7 @@
 use super::Damage;
 use crate::chain::entry::LogPosition;
 use crate::chain::layout::Spot;
-use crate::chain::record::{Fault, Frame, Salt, Scan, Stretch};
+use crate::chain::record::{Frame, Salt, Scan, Stretch, Unreadable};
 use crate::chain::segment::{self, ENTRY_BYTES_MIN, Header, Item, Stored};
 use crate::chain::store::FileName;
 use crate::id::{ChainId, Gen, Seq};
@@ -184,7 +184,12 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn check(&self, source: &Source<'_>, frame: &Frame<'_>, item: Item) -> Result<Item, Fault> {
+    fn check(
+        &self,
+        source: &Source<'_>,
+        frame: &Frame<'_>,
+        item: Item,
+    ) -> Result<Item, Unreadable> {
         let bounds = &self.bounds;
         let (is_right, expected) = match &item {
             Item::Header(header) => (
@@ -205,11 +210,11 @@ impl Reader<'_> {
         if is_right {
             Ok(item)
         } else {
-            Err(Fault::Body { expected })
+            Err(Unreadable::Body { expected })
         }
     }
 
-    fn skip(&mut self, source: &Source<'_>, range: Range<usize>, fault: Fault) {
+    fn skip(&mut self, source: &Source<'_>, range: Range<usize>, fault: Unreadable) {
         let length = (range.end - range.start) as u64;
         let spot = spot(source, range.start);
         self.skipped += length;
@@ -286,7 +291,7 @@ impl Reader<'_> {
                 file: source.name.clone(),
                 offset: spot.offset,
                 length: 0,
-                fault: Fault::Body {
+                fault: Unreadable::Body {
                     expected: "a record that continues the log",
                 },
             });

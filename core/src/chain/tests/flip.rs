@@ -6,10 +6,10 @@ use super::history::{
 };
 use crate::chain::order::{Image, Order, Slot};
 use crate::chain::payload::Payload;
-use crate::chain::record::{Kind, Salt};
+use crate::chain::record::{RecordKind, Salt};
 use crate::chain::recover::{Files, RecoverError, Recovered, recover};
 use crate::chain::segment::{ENTRY_BYTES_MIN, write_entry};
-use crate::chain::store::{FileOp, Identity, Layout, Limits, format};
+use crate::chain::store::{FileOp, Identity, Layout, StoreLimits, format};
 use crate::id::{Seq, StoreId};
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -200,7 +200,7 @@ fn records_inside_a_payload_are_never_found() {
         let name = files.keys().find(|name| name.contains("segment"));
         files[name.unwrap()].clone()
     };
-    let roomy = Limits {
+    let roomy = StoreLimits {
         segment_bytes_max: 1 << 20,
     };
     let other = Identity {
@@ -256,7 +256,7 @@ fn an_intact_record_of_another_history_is_unknown() {
     assert!(is_sealed);
     let mut record = Vec::new();
     let salt = Salt::of_store(&identity(), &sealed.file);
-    let (kind, start) = (Kind::Entry, sealed.range.start);
+    let (kind, start) = (RecordKind::Entry, sealed.range.start);
     write_entry(&mut record, salt, start, kind, &forged, Some(previous));
     let mut files = disk.files();
     let mut bytes = files[&sealed.file].to_vec();

@@ -2,10 +2,10 @@
 //! each.
 
 use crate::chain::clients::Clients;
-use crate::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
+use crate::chain::entry::{Entry, EntryKind, LogPosition, Membership, Request};
 use crate::chain::order::{Checkpoint, Image, Order, Slot, Vote};
 use crate::chain::payload::Payload;
-use crate::chain::store::{Founding, Identity, Limits};
+use crate::chain::store::{Founding, Identity, StoreLimits};
 use crate::id::{
     ChainId, ClientId, ClusterId, Epoch, FormatNonce, Gen, Incarnation, Member, NodeId, Replica,
     RequestNumber, RunNonce, Seq, StoreId,
@@ -21,7 +21,7 @@ pub(super) const FORMAT: FormatNonce = FormatNonce::new(0xf0);
 /// The run for which stores are recovered.
 pub(super) const RUN: RunNonce = RunNonce::new(1);
 
-pub(super) const LIMITS: Limits = Limits {
+pub(super) const LIMITS: StoreLimits = StoreLimits {
     segment_bytes_max: 1_500,
 };
 
@@ -79,11 +79,14 @@ pub(super) fn entry(tip: LogPosition, epoch: Epoch, salt: u64) -> Arc<Entry> {
         number: RequestNumber::new(salt | 1),
     };
     let (kind, payload) = match salt % 5 {
-        0 => (Kind::Empty, Payload::empty()),
-        1 => (Kind::OpenClient, Payload::empty()),
-        2 => (Kind::Data(None), payload(salt % 97)),
-        3 => (Kind::Data(Some(request)), payload(salt % 41)),
-        _ => (Kind::Config(checkpoint(tip).membership), Payload::empty()),
+        0 => (EntryKind::Empty, Payload::empty()),
+        1 => (EntryKind::OpenClient, Payload::empty()),
+        2 => (EntryKind::Data(None), payload(salt % 97)),
+        3 => (EntryKind::Data(Some(request)), payload(salt % 41)),
+        _ => (
+            EntryKind::Config(checkpoint(tip).membership),
+            Payload::empty(),
+        ),
     };
     let entry = Entry {
         generation: GENERATION,

@@ -2,7 +2,7 @@
 
 use crate::action::{Action, Actions, Note};
 use crate::bandwidth::Bucket;
-use crate::chain::entry::{Entry, EntryHash, Kind, LogPosition};
+use crate::chain::entry::{Entry, EntryHash, EntryKind, LogPosition};
 use crate::chain::order::{Image, Order, Slot, StoreError, Vote};
 use crate::chain::payload::Payload;
 use crate::client::{Answer, Ask};
@@ -508,7 +508,7 @@ pub(super) fn log(epochs: &[u64]) -> Vec<Arc<Entry>> {
 pub(super) fn extend(mut tip: LogPosition, epochs: &[u64]) -> Vec<Arc<Entry>> {
     let mut entries = Vec::new();
     for &n in epochs {
-        let entry = Arc::new(entry(tip, n, Kind::Data(None)));
+        let entry = Arc::new(entry(tip, n, EntryKind::Data(None)));
         tip = behind(&entry);
         entries.push(entry);
     }
@@ -516,7 +516,7 @@ pub(super) fn extend(mut tip: LogPosition, epochs: &[u64]) -> Vec<Arc<Entry>> {
 }
 
 /// An entry of epoch `n` behind `tip`.
-pub(super) fn entry(tip: LogPosition, n: u64, kind: Kind) -> Entry {
+pub(super) fn entry(tip: LogPosition, n: u64, kind: EntryKind) -> Entry {
     let entry = Entry {
         generation: Gen::default(),
         seq: tip.end,

@@ -5,7 +5,7 @@ use crate::action::Note;
 use crate::chain::order::{Order, StoreError, Vote};
 use crate::client::{Answer, Ask};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::{Epoch, NodeId, Seq};
 use crate::message::{Purpose, ReplicaMessage, Round};
 use crate::replica::role::{Role, Signal};
@@ -154,7 +154,7 @@ fn a_candidate_asks_for_votes_only_with_its_own_on_disk() {
 #[test]
 fn a_round_lasts_as_long_as_others_have_to_answer_it() {
     let mut bench = Start::of(1, &[1]).settled();
-    let round = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Kind::Round);
+    let round = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Timer::Round);
     bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
     let span = Duration::from_secs(1);
     assert_eq!(round(&bench), Some(bench.now.after(span)));
@@ -259,11 +259,11 @@ fn a_full_store_holds_a_vote_back_and_a_broken_one_ends_the_replica() {
     bench.hear(2, 2, request(Round::Real, asked, 1, 1));
     assert_eq!(bench.done(Err(StoreError::Full)), []);
     bench.pass(Duration::from_millis(500));
-    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
     let said = bench.settle();
     assert_eq!(said, [bench.ordered(record(asked, Some(2)))]);
     let said = bench.done(Err(StoreError::Broken));
-    let fault = crate::action::Fault::StoreBroken;
+    let fault = crate::action::StopReason::StoreBroken;
     let idle = bench.noted(Role::Idle, Signal::ChannelClose);
     assert_eq!(said, [idle, note(Note::Stopped(fault))]);
     assert_eq!(bench.hear(3, 9, request(Round::Real, led(9, 3), 9, 9)), []);

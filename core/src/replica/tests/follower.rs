@@ -1,11 +1,11 @@
 //! Pulls, chunks, conflicts, resets and repairs at a follower.
 
 use super::bench::{Bench, Start, attempt, behind, chunk, entry, leads, log, row_of};
-use crate::action::{Action, Fault};
-use crate::chain::entry::{Kind, Membership};
+use crate::action::{Action, StopReason};
+use crate::chain::entry::{EntryKind, Membership};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
-use crate::deadline::Kind as Timer;
+use crate::deadline::Timer;
 use crate::id::{Member, NodeId, PullNumber, Replica, Seq, StoreId};
 use crate::message::{Body, ReplicaMessage};
 use alloc::sync::Arc;
@@ -62,7 +62,7 @@ fn members_from_outside_of_the_genesis_are_not_taken_from_a_chunk() {
     for membership in impossible() {
         let mut bench = Start::of(1, &[1]).settled().following(2, 2);
         let mut entries = log(&[1]);
-        let config = Kind::Config(Arc::new(membership));
+        let config = EntryKind::Config(Arc::new(membership));
         entries.push(Arc::new(entry(behind(&entries[0]), 2, config)));
         assert_eq!(bench.hear(2, 2, chunk(&bench, 1, &entries, 0)), []);
         assert_eq!(bench.count(Count::ChunkUnsound), 1);
@@ -269,7 +269,7 @@ fn a_run_of_unknown_entries_is_repaired_from_its_end_in_parts() {
     assert_eq!(bench.hear(2, 1, fetched(&bench, 1)), []);
     assert_eq!(bench.count(Count::ChunkUnsound), 1);
     // Nor is one believed that its successor does not name.
-    let other = Arc::new(entry(behind(&entries[1]), 1, Kind::Empty));
+    let other = Arc::new(entry(behind(&entries[1]), 1, EntryKind::Empty));
     let forged = ReplicaMessage::Fetched {
         attempt: bench.attempt(),
         since: behind(&entries[1]),
@@ -507,7 +507,7 @@ fn a_leader_that_lacks_what_is_committed_here_contradicts_it() {
             differs,
         };
         bench.hear(2, 2, content);
-        let stopped = differs.then_some(Fault::Contradicted);
+        let stopped = differs.then_some(StopReason::Contradicted);
         assert_eq!(bench.chain.fault(), stopped);
         assert_eq!(bench.chain.commit(), Seq::new(3));
     }

@@ -2,10 +2,10 @@
 
 use super::bench::{Bench, Start, attempt, behind, chunk, entry, follows, leads, log};
 use crate::action::Action;
-use crate::chain::entry::{Entry, Kind, LogPosition};
+use crate::chain::entry::{Entry, EntryKind, LogPosition};
 use crate::chain::order::Order;
 use crate::count::Count;
-use crate::deadline::Kind as Timer;
+use crate::deadline::Timer;
 use crate::id::{NodeId, PullNumber, Seq};
 use crate::message::{Purpose, ReplicaMessage, RowState};
 use alloc::sync::Arc;
@@ -90,10 +90,10 @@ fn only_what_extends_the_log_is_taken_from_another_member() {
     let other = log(&[1, 2, 2]);
     let fork = log(&[2, 2]);
     let later = log(&[1, 3, 3]);
-    let forged = Arc::new(entry(behind(&other[1]), 2, Kind::Empty));
+    let forged = Arc::new(entry(behind(&other[1]), 2, EntryKind::Empty));
     let unlinked = [
         other[1].clone(),
-        Arc::new(entry(behind(&forged), 2, Kind::Empty)),
+        Arc::new(entry(behind(&forged), 2, EntryKind::Empty)),
     ];
     for (since, entries) in [
         // Behind a predecessor that is not ours.

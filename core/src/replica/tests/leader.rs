@@ -5,11 +5,11 @@ use super::bench::{
     run,
 };
 use crate::action::{Action, Note};
-use crate::chain::entry::{Kind, LogPosition};
+use crate::chain::entry::{EntryKind, LogPosition};
 use crate::chain::order::StoreError;
 use crate::client::{Answer, Ask, Consistency, Level, Reason};
 use crate::count::Count;
-use crate::deadline::Kind as Timer;
+use crate::deadline::Timer;
 use crate::id::{Member, NodeId, PullNumber, Replica, Seq, StoreId};
 use crate::message::{Body, Confirm, Forward, ForwardAsk, Forwarded, ReplicaMessage};
 use crate::replica::role::{Role, Signal};
@@ -41,7 +41,7 @@ fn a_leader_begins_with_an_empty_entry() {
     let bench = Start::of(1, &[1]).settled().elected();
     let log = bench.chain.log();
     let first = log.entry(Seq::new(1)).unwrap();
-    assert_eq!((&first.kind, first.epoch), (&Kind::Empty, led(2, 1)));
+    assert_eq!((&first.kind, first.epoch), (&EntryKind::Empty, led(2, 1)));
     assert_eq!(log.durable().end, Seq::new(1));
 }
 
@@ -117,7 +117,7 @@ fn a_predecessor_that_differs_is_answered_with_what_may_be_shared() {
 fn a_log_that_shares_nothing_is_answered_with_the_checkpoint() {
     let mut bench = Start::of(1, &[2]).settled().leading();
     let floor = bench.chain.log().checkpoint().floor;
-    let since = behind(&entry(floor, 1, Kind::Empty));
+    let since = behind(&entry(floor, 1, EntryKind::Empty));
     let pull = ReplicaMessage::Pull {
         since,
         durable: Some(since.end),

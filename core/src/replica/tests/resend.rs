@@ -5,7 +5,7 @@ use super::leader::chunk;
 use crate::action::Action;
 use crate::client::{Ask, Level};
 use crate::count::Count;
-use crate::deadline::Kind as Timer;
+use crate::deadline::Timer;
 use crate::id::{NodeId, Seq};
 use crate::message::{Body, ReplicaMessage};
 use alloc::vec::Vec;

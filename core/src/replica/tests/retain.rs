@@ -7,7 +7,7 @@ use crate::chain::payload::Payload;
 use crate::client::{Ask, Level};
 use crate::config::Retention;
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::Seq;
 use crate::message::{ReplicaMessage, RowState};
 use crate::time::Wall;
@@ -140,20 +140,20 @@ fn an_idle_chain_drops_what_is_past_its_age_and_tells_the_others() {
     append_durably(&mut bench, 2);
     commit(&mut bench, 1);
     assert_eq!(bench.chain.commit(), Seq::new(3));
-    let due = bench.deadlines.armed(bench.chain.index, Kind::Age);
+    let due = bench.deadlines.armed(bench.chain.index, Timer::Age);
     assert_eq!(due, Some(bench.now.after(Duration::from_secs(2))), "a step");
     for _ in 0..4 {
         pass(&mut bench, 2_000);
-        bench.deadlines.disarm(bench.chain.index, Kind::Age);
+        bench.deadlines.disarm(bench.chain.index, Timer::Age);
         assert_eq!(floor_of(bench.settle().last()), None, "not a step past it");
     }
     pass(&mut bench, 2_000);
-    bench.deadlines.disarm(bench.chain.index, Kind::Age);
+    bench.deadlines.disarm(bench.chain.index, Timer::Age);
     assert_eq!(floor_of(bench.settle().last()), Some(3));
     bench.done(Ok(()));
     assert_eq!(bench.chain.log().floor(), Seq::new(3));
     assert_eq!(row_of(&bench).floor, Seq::new(3));
-    assert_eq!(bench.deadlines.armed(bench.chain.index, Kind::Age), None);
+    assert_eq!(bench.deadlines.armed(bench.chain.index, Timer::Age), None);
     // Stamps go on from the checkpoint.
     assert!(stamp_of_last(&bench) > Wall::default());
 }
@@ -164,7 +164,7 @@ fn one_leap_of_the_leaders_clock_drops_nothing() {
     append_durably(&mut bench, 2);
     commit(&mut bench, 1);
     bench.wall = bench.wall.after(Duration::from_millis(2 * HOUR));
-    bench.deadlines.disarm(bench.chain.index, Kind::Age);
+    bench.deadlines.disarm(bench.chain.index, Timer::Age);
     bench.settle();
     append_durably(&mut bench, 1);
     commit(&mut bench, 2);
@@ -180,7 +180,7 @@ fn a_full_store_drops_what_is_past_its_age_before_it_appends() {
     bench.ask(9, append());
     bench.done(Err(StoreError::Full));
     pass(&mut bench, 8_001);
-    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
     assert_eq!(
         floor_of(bench.settle().last()),
         Some(3),
@@ -189,7 +189,7 @@ fn a_full_store_drops_what_is_past_its_age_before_it_appends() {
     // Not even the checkpoint finds room, so the entry is tried again, and so on.
     for expected in [None, Some(3), None] {
         bench.done(Err(StoreError::Full));
-        bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+        bench.deadlines.disarm(bench.chain.index, Timer::Retry);
         let said = bench.settle();
         assert_eq!(floor_of(said.last()), expected, "{said:?}");
     }

@@ -2,10 +2,10 @@
 
 use super::bench::{Bench, Start, attempt, behind, entry, log};
 use crate::action::Action;
-use crate::chain::entry::{Kind, LogPosition};
+use crate::chain::entry::{EntryKind, LogPosition};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
-use crate::deadline::Kind as Timer;
+use crate::deadline::Timer;
 use crate::id::{Attempt, NodeId, PullNumber, Seq};
 use crate::message::ReplicaMessage;
 use alloc::sync::Arc;
@@ -28,7 +28,7 @@ fn large(bench: &Bench) -> Checkpoint {
             end: Seq::new(seq),
             ..checkpoint.floor
         };
-        let open = entry(tip, 1, Kind::OpenClient);
+        let open = entry(tip, 1, EntryKind::OpenClient);
         checkpoint.clients.apply(&open, limits);
     }
     checkpoint.floor = behind(&log(&[1, 1, 1])[2]);

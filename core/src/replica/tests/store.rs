@@ -1,11 +1,11 @@
 //! What is ordered from the store, and what its answers mean.
 
 use super::bench::{Start, behind, chunk, follows, log, note, payload, replied};
-use crate::action::{Fault, Note};
+use crate::action::{Note, StopReason};
 use crate::chain::order::{Order, StoreError};
 use crate::client::{Answer, Ask, Level, Reason};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::Seq;
 use crate::replica::role::{Role, Signal};
 use core::time::Duration;
@@ -38,9 +38,9 @@ fn a_batch_that_finds_no_space_is_written_again_after_a_while() {
     assert_eq!(said, [bench.ordered(batch.clone())]);
     assert_eq!(bench.done(Err(StoreError::Full)), []);
     assert_eq!(bench.chain.log().durable(), behind(&entries[0]));
-    let due = bench.deadlines.armed(bench.chain.index, Kind::Retry);
+    let due = bench.deadlines.armed(bench.chain.index, Timer::Retry);
     assert_eq!(due, Some(bench.now.after(Duration::from_millis(500))));
-    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
     assert_eq!(bench.settle(), [bench.ordered(batch)]);
     bench.done(Ok(()));
     assert_eq!(bench.chain.log().durable(), behind(&entries[1]));
@@ -53,7 +53,7 @@ fn a_leader_without_space_takes_no_appends_until_it_has_some() {
     bench.done(Err(StoreError::Full));
     let refused = replied(1, Answer::Rejected(Reason::StoreFull));
     assert_eq!(bench.ask(1, append()), [refused]);
-    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
     bench.settle();
     bench.done(Ok(()));
     let said = bench.ask(2, append());
@@ -70,7 +70,7 @@ fn a_failed_sync_ends_the_replica_and_its_leadership() {
         [
             replied(1, Answer::Unknown),
             bench.noted(Role::Idle, Signal::ChannelClose),
-            note(Note::Stopped(Fault::StoreBroken))
+            note(Note::Stopped(StopReason::StoreBroken))
         ]
     );
     assert_eq!(bench.chain.log().durable().end, Seq::ZERO);
@@ -82,13 +82,13 @@ fn a_failed_sync_ends_the_replica_and_its_leadership() {
 #[test]
 fn the_last_batch_is_sealed_once_and_not_again() {
     let mut bench = Start::of(1, &[1]).settled();
-    let due = bench.deadlines.armed(bench.chain.index, Kind::Seal);
+    let due = bench.deadlines.armed(bench.chain.index, Timer::Seal);
     assert_eq!(due, Some(bench.now.after(Duration::from_secs(1))));
-    bench.deadlines.disarm(bench.chain.index, Kind::Seal);
+    bench.deadlines.disarm(bench.chain.index, Timer::Seal);
     let said = bench.act(|chain, _| chain.on_seal_due());
     assert_eq!(said, [bench.ordered(Order::Append([].into()))]);
     assert_eq!(bench.done(Ok(())), []);
-    assert_eq!(bench.deadlines.armed(bench.chain.index, Kind::Seal), None);
+    assert_eq!(bench.deadlines.armed(bench.chain.index, Timer::Seal), None);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn repairs_that_a_cut_overtook_are_not_written_again() {
         chain.writer.cut(Seq::new(2));
     });
     bench.done(Err(StoreError::Full));
-    bench.deadlines.disarm(bench.chain.index, Kind::Retry);
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
     bench.settle();
     let said = bench.done(Ok(()));
     let cut = bench.ordered(Order::Cut(Seq::new(2)));
@@ -146,7 +146,7 @@ fn what_was_stored_as_committed_counts_again() {
 #[test]
 fn a_log_that_ends_below_what_was_stored_as_committed_takes_no_part() {
     let chain = restarted(4, &[]);
-    assert_eq!(chain.fault(), Some(Fault::StoreRegressed));
+    assert_eq!(chain.fault(), Some(StopReason::StoreRegressed));
     assert_eq!(chain.role(), Role::Idle);
 }
 

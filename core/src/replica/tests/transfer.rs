@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::chain::order::StoreError;
 use crate::client::{Ask, Level};
 use crate::count::Count;
-use crate::deadline::Kind;
+use crate::deadline::Timer;
 use crate::id::NodeId;
 use crate::message::{Body, Purpose, ReplicaMessage, Round, RowState};
 use crate::replica::role::Role;
@@ -73,10 +73,10 @@ fn echo(bench: &mut Bench, heartbeats: u32) -> Vec<Action> {
         bench.pass(Duration::from_millis(500));
         said.extend(bench.row(2, follows(1)));
         said.extend(bench.row(3, follows(1)));
-        if let Some(at) = bench.deadlines.armed(bench.chain.index, Kind::Transfer)
+        if let Some(at) = bench.deadlines.armed(bench.chain.index, Timer::Transfer)
             && at <= bench.now
         {
-            bench.deadlines.disarm(bench.chain.index, Kind::Transfer);
+            bench.deadlines.disarm(bench.chain.index, Timer::Transfer);
             said.extend(bench.act(|chain, cx| chain.on_transfer_due(cx)));
         }
         said.extend(bench.act(|chain, cx| chain.consider_transfer(cx)));

@@ -1,6 +1,6 @@
 //! Messages of every kind.
 
-use crate::chain::entry::{Entry, Kind, LogPosition, Membership, Request};
+use crate::chain::entry::{Entry, EntryKind, LogPosition, Membership, Request};
 use crate::chain::payload::Payload;
 use crate::client::{Level, Reason};
 use crate::id::{
@@ -84,17 +84,17 @@ pub(super) fn since() -> LogPosition {
 
 pub(super) fn entries() -> Vec<Entry> {
     let kinds = [
-        Kind::Empty,
-        Kind::OpenClient,
-        Kind::Data(None),
-        Kind::Data(Some(REQUEST)),
-        Kind::Config(Arc::new(membership())),
+        EntryKind::Empty,
+        EntryKind::OpenClient,
+        EntryKind::Data(None),
+        EntryKind::Data(Some(REQUEST)),
+        EntryKind::Config(Arc::new(membership())),
     ];
     let mut tip = since();
-    let entry = |kind: Kind| {
+    let entry = |kind: EntryKind| {
         let payload = match kind {
-            Kind::Data(_) => Payload::new(Bytes::from_static(b"payload")),
-            Kind::Empty | Kind::OpenClient | Kind::Config(_) => Payload::empty(),
+            EntryKind::Data(_) => Payload::new(Bytes::from_static(b"payload")),
+            EntryKind::Empty | EntryKind::OpenClient | EntryKind::Config(_) => Payload::empty(),
         };
         let entry = Entry {
             generation: GENERATION,
