@@ -244,7 +244,7 @@ fn fair_share() {
     let stream = (NodeIndex(0), 0, NodeIndex(2));
     let share = Share {
         streams: 3,
-        classes: 1,
+        patience: Duration::ZERO,
         turn_bytes: 1_000,
         bytes_per_s: 2_000,
         pages: 1,
@@ -253,6 +253,12 @@ fn fair_share() {
     assert_eq!(
         fair_share::bound(share, Duration::from_millis(500)),
         Duration::from_secs(8)
+    );
+    let patience = Duration::from_secs(1);
+    let beside_others = Share { patience, ..share };
+    assert_eq!(
+        fair_share::bound(beside_others, Duration::from_millis(500)),
+        Duration::from_secs(14)
     );
     assert_eq!(streams.hold(stream, share, facts(1_000)), Ok(()));
     streams.serve(0, NodeIndex(1));

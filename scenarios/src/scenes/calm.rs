@@ -154,6 +154,18 @@ fn bandwidth_starvation(plan: &mut Plan, draw: Draw) {
         ..ClientCfg::default()
     };
     plan.cfg.clients = (0..3).map(group).collect();
+    // One class may want more than there is all the time: the others get their turns all the same.
+    if let Some(greedy) = plan
+        .cfg
+        .clients
+        .get_mut(draw.of("greedy").below(6) as usize)
+    {
+        (greedy.interval_ms, greedy.count) = (40, u64::MAX >> 1);
+        for client in &mut plan.cfg.clients {
+            client.count = client.count.max(40);
+        }
+        plan.safety_ms = 20_000;
+    }
     plan.liveness_ms = 30_000;
 }
 

@@ -20,8 +20,8 @@ pub type Stream = (NodeIndex, usize, NodeIndex);
 pub struct Share {
     /// Streams of its class that want bandwidth of its node.
     pub streams: u64,
-    /// Classes that do.
-    pub classes: u64,
+    /// How long its class may wait for others that want bandwidth of the node, too.
+    pub patience: Duration,
     /// The most bytes that one of them sends at a time.
     pub turn_bytes: u64,
     /// Bytes that the node may send in a second.
@@ -47,10 +47,8 @@ impl Default for FairShare {
     }
 }
 
-/// How long a class may wait for others.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Twice what everybody's turn takes, the longest pause of a follower that asks again, and the time
+/// Twice what everybody's turn takes, with the patience of its class before each while other
+/// classes want the budget, the longest pause of a follower that asks again, and the time
 /// until it knows of its leader: of rows that overtake each other one page in a heartbeat counts.
 pub fn bound(share: Share, heartbeat: Duration) -> Duration {
     let turns = share
@@ -58,10 +56,8 @@ pub fn bound(share: Share, heartbeat: Duration) -> Duration {
         .saturating_mul(share.turn_bytes)
         .saturating_mul(2_000);
     let turns = Duration::from_millis(turns / share.bytes_per_s.max(1));
-    let others = match share.classes {
-        0 | 1 => Duration::ZERO,
-        _ => PATIENCE,
-    };
+    let count = u32::try_from(share.streams).unwrap_or(u32::MAX);
+    let others = share.patience.saturating_mul(count.saturating_mul(2));
     turns + others + heartbeat * (9 + share.pages)
 }
 

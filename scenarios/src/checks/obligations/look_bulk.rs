@@ -12,8 +12,10 @@ use meshos_core::bandwidth::Class;
 use meshos_core::id::Seq;
 use meshos_core::replica::Chain;
 use meshos_sim::machine::NodeIndex;
+use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
+use std::time::Duration;
 
 /// How far a wall clock that counts as true is off at most.
 const TRUE_MS: u64 = 1_000;
@@ -94,14 +96,14 @@ impl Obligations {
             let lacks = |behind: &Chain| {
                 before.is_some_and(|(_, end)| behind.log().end() < end && !behind.is_resetting())
             };
-            let wants = self.known.served_since(scene, (leader, voter)).is_some()
+            let wants = self.known.reaches_since(scene, (leader, voter)).is_some()
                 && link.weather.bytes_per_ms == 0
                 && scene.replicas[voter].is_some_and(lacks);
             if !wants {
                 self.shares.release(stream);
                 continue;
             }
-            let share = self.known.share(stream.0);
+            let share = self.known.share(stream.0, duty.class);
             let facts = self.known.facts(scene, &[stream.0, node]);
             self.shares.hold(stream, share, facts)?;
         }
@@ -200,19 +202,21 @@ impl Known {
     }
 
     /// Since when a leader can serve a member of its chain everything, both being sound.
-    fn served_since(
-        &self,
-        scene: &Scene<'_>,
-        (leader, voter): (usize, usize),
-    ) -> Option<meshos_sim::time::Instant> {
+    fn served_since(&self, scene: &Scene<'_>, pair: (usize, usize)) -> Option<Instant> {
+        let duty = &self.duties[scene.place];
+        // Background traffic has only what the other classes leave over.
+        let is_last = duty.class == Class::Background && self.class_count(duty.voters[pair.0]) > 1;
+        self.reaches_since(scene, pair).filter(|_| !is_last)
+    }
+
+    /// Since when what a leader sends to a member of its chain arrives, both being sound.
+    fn reaches_since(&self, scene: &Scene<'_>, (leader, voter): (usize, usize)) -> Option<Instant> {
         let duty = &self.duties[scene.place];
         let sound = duty.sound[leader]?.max(duty.sound[voter]?);
-        let is_last = duty.class == Class::Background && self.class_count(duty.voters[leader]) > 1;
-        // Background traffic has only what the other classes leave over.
         let carries = self
             .ground
             .carries(duty.voters[leader], duty.voters[voter])?;
-        (!is_last).then_some(sound.max(carries))
+        Some(sound.max(carries))
     }
 
     fn class_count(&self, node: NodeIndex) -> u64 {
@@ -240,10 +244,15 @@ impl Known {
         }
     }
 
-    fn share(&self, leader: NodeIndex) -> Share {
+    fn share(&self, leader: NodeIndex, class: Class) -> Share {
+        let patience = match (self.class_count(leader), class) {
+            (0 | 1, _) => Duration::ZERO,
+            (_, Class::Background) => self.background_patience,
+            (_, Class::Foreground | Class::Realtime) => self.patience,
+        };
         Share {
             streams: self.streams[leader.at()].max(1),
-            classes: self.class_count(leader),
+            patience,
             turn_bytes: u64::from(self.message_bytes.1),
             bytes_per_s: self.bandwidth,
             pages: self.pages,

@@ -32,7 +32,7 @@ use level::Level;
 use meshos_core::bandwidth::Class;
 use meshos_core::chain::entry::LogPosition;
 use meshos_core::client::{Answer, Reason};
-use meshos_core::config::{Config, Limits, Retention};
+use meshos_core::config::{Config, Limits, Retention, Timing};
 use meshos_core::id::{NodeId, Seq};
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
@@ -107,6 +107,10 @@ struct Duty {
 struct Known {
     heartbeat: Duration,
     bandwidth: u64,
+    /// The longest that any node lets a class wait for others.
+    patience: Duration,
+    /// The same for background traffic.
+    background_patience: Duration,
     entry_bytes_max: u32,
     /// Smallest and largest bound of a message.
     message_bytes: (u32, u32),
@@ -139,6 +143,12 @@ pub(super) struct Obligations {
     shares: FairShare,
     retains: Retains,
     reads: ReadsAnswer,
+}
+
+/// The longest of the spans that `of` finds in the configs.
+fn longest(configs: &[Arc<Config>], of: impl Fn(&Timing) -> u64) -> Duration {
+    let spans = configs.iter().map(|config| of(config.timing()));
+    Duration::from_millis(spans.max().unwrap_or_default())
 }
 
 /// Between two looks.
@@ -178,8 +188,7 @@ impl Obligations {
         let shortest = heartbeats().min().unwrap_or_default();
         let heartbeat = heartbeats().max().unwrap_or_default();
         let limits = || configs.iter().map(|config| config.limits());
-        let pins = configs.iter().map(|config| config.timing().pin_ms);
-        let pin = Duration::from_millis(pins.max().unwrap_or_default());
+        let pin = longest(configs, |timing| timing.pin_ms);
         let bandwidth = limits().map(|limits| limits.bandwidth_bytes_per_s).min();
         let entry = limits().map(|limits| limits.entry_bytes_max).min();
         let messages = || limits().map(|limits| limits.message_bytes_max);
@@ -202,6 +211,8 @@ impl Obligations {
             known: Known {
                 heartbeat,
                 bandwidth: bandwidth.unwrap_or_default(),
+                patience: longest(configs, |timing| timing.patience_ms),
+                background_patience: longest(configs, |timing| timing.background_patience_ms),
                 entry_bytes_max: entry.unwrap_or_default(),
                 message_bytes: (
                     messages().min().unwrap_or_default(),
