@@ -216,8 +216,9 @@ pub enum ReplicaMessage {
     Conflict {
         /// The request it answers.
         attempt: Attempt,
-        /// The position of the pull that failed.
-        failed: Seq,
+        /// The position of the pull that failed, with what the follower had before it: it may have
+        /// something else there when this arrives.
+        failed: LogPosition,
         /// The leader's last entry that may still be shared.
         hint: Seq,
         /// Its epoch.

@@ -9,7 +9,7 @@ use alloc::collections::VecDeque;
 
 /// How many boots are remembered. A store that booted more often since a peer heard it is not
 /// known to be older than what the peer remembers.
-pub const REMEMBERED_MAX: usize = 1024;
+pub const REMEMBERED_MAX: usize = 256;
 
 /// The boots of one store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

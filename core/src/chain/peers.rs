@@ -49,8 +49,14 @@ impl PeerMemory {
     }
 
     /// Remembers what `node` said of its store when it was accepted; whether that is news, to be
-    /// written.
+    /// written. A word of an earlier run that is late changes nothing.
     pub fn learn(&mut self, node: NodeId, said: Remembered) -> bool {
+        let is_late = |known: &Remembered| {
+            known.format == said.format && known.incarnation > said.incarnation
+        };
+        if self.of(node).is_some_and(is_late) {
+            return false;
+        }
         self.peers.insert(node, said) != Some(said)
     }
 

@@ -8,10 +8,11 @@
 //! Vote      counter u64, chain u64, generation u64, replica u32,
 //!           epoch n u64, epoch node u64, granted u8 (0 or 1), granted to u64, committed end u64
 //! Identity  counter u64, cluster u128, node u64, store u128, format nonce u64, incarnation u64,
-//!           then for each of the newest boots in ascending order: run nonce u64
+//!           then 256 times: run nonce u64, of the newest boots in ascending order, then zeros, so
+//!           that a boot needs no more space than the one before
 //! ```
 
-use super::boots::Boots;
+use super::boots::{Boots, REMEMBERED_MAX};
 use super::fields::{Fields, Put};
 use super::identity::Identity;
 use super::order::Vote;
@@ -71,8 +72,8 @@ pub fn newest<T: Clone, E>(
     }
 }
 
-/// Length of one place of the identity of a store that was never booted.
-pub(super) const IDENTITY_BYTES: u64 = (record::HEAD + 16 * 2 + 8 * 4) as u64;
+/// Length of one place of an identity.
+pub(super) const IDENTITY_BYTES: u64 = (record::HEAD + 16 * 2 + 8 * 4 + 8 * REMEMBERED_MAX) as u64;
 
 /// The vote record of one chain.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -149,7 +150,8 @@ pub(super) fn write_identity(salt: Salt, counter: u64, booted: &Booted) -> Vec<u
         out.put_u128(booted.identity.store.get());
         out.put_u64(booted.format.get());
         out.put_u64(booted.boots.newest().get());
-        for run in booted.boots.runs() {
+        let unused = core::iter::repeat(RunNonce::default());
+        for run in booted.boots.runs().chain(unused).take(REMEMBERED_MAX) {
             out.put_u64(run.get());
         }
     });
@@ -169,8 +171,11 @@ pub fn read_identity(file: &[u8], salt: Salt) -> Result<Counted<Booted>, Unreada
         // A count at its end could never be raised.
         let incarnation = fields.u64().filter(|&boots| boots < u64::MAX)?;
         let mut runs = VecDeque::new();
-        while !fields.0.is_empty() {
-            runs.push_back(RunNonce::new(fields.u64()?));
+        for _ in 0..REMEMBERED_MAX {
+            let run = RunNonce::new(fields.u64()?);
+            if run != RunNonce::default() {
+                runs.push_back(run);
+            }
         }
         let value = Booted {
             identity,

@@ -329,12 +329,14 @@ impl Chain {
     pub(super) fn on_conflict(
         &mut self,
         attempt: Attempt,
-        failed: Seq,
+        failed: LogPosition,
         (hint, hint_epoch, differs): (Seq, Epoch, bool),
         cx: &mut StepContext<'_>,
     ) {
-        let is_asked = self.is_live(attempt) && failed == self.follow.next;
-        if !is_asked || hint >= failed || self.is_resetting() {
+        let is_asked = self.is_live(attempt) && failed.end == self.follow.next;
+        let is_here = self.log.position_at(failed.end) == Some(failed);
+        let failed = failed.end;
+        if !is_asked || !is_here || hint >= failed || self.is_resetting() {
             return cx.count(Count::ConflictIgnored);
         }
         let lowest = self.commit.max(self.log.floor());

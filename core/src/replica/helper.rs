@@ -137,12 +137,12 @@ impl Chain {
         }
     }
 
-    /// The leader is asked from the end of the log on, which may not be its own.
+    /// The leader is asked on from what may be its own.
     pub(super) fn end_help(&mut self) {
         self.follow.help.asked = None;
         self.follow.stream = None;
-        self.follow.next = self.log.end();
-        self.follow.seen = self.log.end();
+        self.follow.next = self.follow.shared.min(self.log.end());
+        self.follow.seen = self.follow.next;
     }
 
     fn give_up_help(&mut self) {
@@ -199,26 +199,37 @@ impl Chain {
         }
         if self.log.position_at(since.end) != Some(since) {
             cx.count(Count::ChunkGap);
-        } else if self.extend(since, entries, cx).is_none() {
-            cx.count(Count::ChunkUnsound);
-            if is_helper {
-                return self.give_up_help();
+            return self.expect_help(cx);
+        }
+        match self.extend(since, entries, cx) {
+            None => {
+                cx.count(Count::ChunkUnsound);
+                if is_helper {
+                    return self.give_up_help();
+                }
             }
-        } else if !self.follow.help.is_under_way() && self.follow.next < self.log.end() {
-            // It came late: the leader goes on from what is here, and sends nothing twice.
-            self.end_help();
+            Some(0) => {}
+            Some(_) => {
+                // What follows something here is committed, so everything here is.
+                self.follow.shared = self.log.end();
+                if !self.follow.help.is_under_way() {
+                    // It came late: the leader goes on from what is here, and sends nothing twice.
+                    self.end_help();
+                }
+            }
         }
         self.expect_help(cx);
     }
 
-    /// Appends those of sound entries that are not here yet; `None` if they are not sound, or
-    /// others than those that are.
+    /// Appends those of sound entries that are not here yet, and tells how many; `None` if they are
+    /// not sound, or others than those that are.
     fn extend(
         &mut self,
         since: LogPosition,
         entries: &Entries,
         cx: &mut StepContext<'_>,
-    ) -> Option<()> {
+    ) -> Option<usize> {
+        let mut count = 0;
         if !self.is_sound(since, entries, cx) {
             return None;
         }
@@ -229,9 +240,10 @@ impl Chain {
                 None => {
                     cx.count(Count::Helped);
                     self.log.append(entry.clone());
+                    count += 1;
                 }
             }
         }
-        Some(())
+        Some(count)
     }
 }

@@ -9,41 +9,61 @@ use super::log::ENTRY_OVERHEAD;
 use super::{Chain, StepContext};
 use crate::id::{NodeId, Seq};
 use crate::time::Instant;
+use alloc::collections::BTreeMap;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The floor waits for a member.
 #[derive(Copy, Clone, Debug, Hash, Serialize, Deserialize)]
 pub(super) struct Hold {
-    /// What may be retained meanwhile, with what its entries cost besides their payloads.
-    bytes_max: u64,
     /// What is there of the checkpoint and durable behind it.
     progress: (u32, Seq),
     /// When that last changed.
     moved: Instant,
 }
 
+/// For whom the floor waits, and for how long.
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
+pub(super) struct Holds {
+    members: BTreeMap<NodeId, Hold>,
+    /// What may be retained meanwhile, with what its entries cost besides their payloads: one bound
+    /// for all of them, or each would raise that of the next.
+    bytes_max: u64,
+    /// The floor at which each member was waited for last. It is waited for again once the floor
+    /// rose, or those that come and go would keep it down for ever.
+    floors: BTreeMap<NodeId, Seq>,
+}
+
 impl Chain {
     /// A checkpoint of so many bytes is sent to a member: what follows it is kept from now on.
     pub(super) fn hold_for(&mut self, node: NodeId, checkpoint: u32, cx: &StepContext<'_>) {
-        let kept = self.retained_cost();
-        let follower = self
-            .lead
-            .as_mut()
-            .and_then(|lead| lead.followers.get_mut(&node));
-        if let Some(follower) = follower {
-            follower.hold.get_or_insert(Hold {
-                bytes_max: kept + kept / 2 + 2 * u64::from(checkpoint) + SPARE,
+        let (floor, kept) = (self.log.floor(), self.retained_cost());
+        let Some(lead) = &mut self.lead else { return };
+        let Some(follower) = lead.followers.get(&node) else {
+            return;
+        };
+        let holds = &mut lead.holds;
+        let is_again = holds.floors.get(&node).is_some_and(|last| floor <= *last);
+        if is_again || holds.members.contains_key(&node) {
+            return;
+        }
+        if holds.members.is_empty() {
+            holds.bytes_max = kept + kept / 2 + 2 * u64::from(checkpoint) + SPARE;
+        }
+        holds.floors.insert(node, floor);
+        holds.members.insert(
+            node,
+            Hold {
                 progress: (0, follower.acked),
                 moved: cx.now,
-            });
-        }
+            },
+        );
     }
 
     /// Whether the floor waits for somebody.
     pub(super) fn is_held(&self) -> bool {
         let lead = self.lead.as_ref();
-        lead.is_some_and(|lead| lead.followers.values().any(|one| one.hold.is_some()))
+        lead.is_some_and(|lead| !lead.holds.members.is_empty())
     }
 
     /// How far the floor may rise: to the positions of the members that it waits for, in steps of
@@ -53,14 +73,15 @@ impl Chain {
             return None;
         }
         let (floor, end, kept) = (self.log.floor(), self.log.end(), self.retained_cost());
-        let is_full = self.writer.is_full() || self.is_full_anywhere(cx);
+        let has_room = self.has_room(cx);
         let (serving, lead) = (&self.serving, self.lead.as_mut()?);
+        let (holds, followers) = (&mut lead.holds, &lead.followers);
+        if !has_room || kept > holds.bytes_max {
+            holds.members.clear();
+        }
         let mut lowest = None;
-        for (node, follower) in &mut lead.followers {
-            let Some(mut hold) = follower.hold.take() else {
-                continue;
-            };
-            let acked = follower.acked;
+        holds.members.retain(|node, hold| {
+            let acked = followers.get(node).map_or(Seq::ZERO, |one| one.acked);
             let progress = (serving.snapshot_held(*node), acked);
             if progress != hold.progress {
                 (hold.progress, hold.moved) = (progress, cx.now);
@@ -68,13 +89,13 @@ impl Chain {
             // Once it is in the younger half retention does not reach it any more.
             let is_near = acked >= floor && end.distance(acked) * 2 <= end.distance(floor);
             let is_stuck = cx.now.since(hold.moved) > PATIENCE;
-            if is_near || is_stuck || is_full || kept > hold.bytes_max {
-                continue;
+            if is_near || is_stuck {
+                return false;
             }
-            follower.hold = Some(hold);
             let at = acked.max(floor);
             lowest = Some(lowest.map_or(at, |lowest: Seq| lowest.min(at)));
-        }
+            true
+        });
         let step = end.distance(floor) / 4;
         lowest.map(|at| if at.distance(floor) < step { floor } else { at })
     }

@@ -2,7 +2,7 @@
 //! its quorum (D12, D13c, D13g).
 
 use super::append::Waiting;
-use super::hold::Hold;
+use super::hold::Holds;
 use super::read::Round;
 use super::role::{Role, Signal};
 use super::stall::Progress;
@@ -48,6 +48,8 @@ pub(crate) struct Lead {
     pub(super) progress: Option<Progress>,
     /// Since when the store here has no space.
     pub(super) full_since: Option<Instant>,
+    /// Members that start anew, for which the floor waits.
+    pub(super) holds: Holds,
     /// Whether a quorum was counted by echoes alone, when the leadership itself was too old to
     /// stand for one.
     has_quorum: bool,
@@ -87,8 +89,6 @@ pub(super) struct Follower {
     /// The newest pull that was heard.
     pub(super) heard: (Incarnation, PullNumber),
     pub(super) stream: Option<Stream>,
-    /// Whether the floor waits for it.
-    pub(super) hold: Option<Hold>,
     /// The newest confirmation round that it answered.
     pub(super) confirmed: AttemptNumber,
 }
@@ -226,7 +226,6 @@ impl Lead {
                     acked: Seq::ZERO,
                     heard,
                     stream: None,
-                    hold: None,
                     confirmed,
                 },
             )
@@ -247,6 +246,7 @@ impl Lead {
             failed_targets: BTreeSet::new(),
             progress: None,
             full_since: None,
+            holds: Holds::default(),
             has_quorum: false,
         }
     }
@@ -321,7 +321,7 @@ impl Chain {
             Some((hint, hint_epoch)) => {
                 let content = ReplicaMessage::Conflict {
                     attempt,
-                    failed: since.end,
+                    failed: since,
                     hint,
                     hint_epoch,
                     differs: since.end > self.log.end()

@@ -135,10 +135,14 @@ impl Chain {
         (needs.max().unwrap_or_default() * 2).min(PAUSE_MAX)
     }
 
-    /// The next voter behind this one, in the cyclic order of ids, that is heard and had no turn.
+    /// The next voter behind this one, in the cyclic order of ids, that is heard, has space, and had
+    /// no turn. Without space it could not even begin to lead, and nobody would answer reads.
     fn next_in_turn(&self, cx: &StepContext<'_>) -> Option<NodeId> {
-        let may_lead =
-            |node: &NodeId| !self.stall.tried.contains(node) && !cx.liveness.is_suspected(*node);
+        let may_lead = |node: &NodeId| {
+            !self.stall.tried.contains(node)
+                && !cx.liveness.is_suspected(*node)
+                && !self.is_full_at(*node, cx)
+        };
         let others: BTreeSet<NodeId> = self.other_voters().map(|voter| voter.node).collect();
         let behind = others.range(self.me.node..);
         behind

@@ -112,10 +112,11 @@ impl Chain {
         row.and_then(|row| row.state).is_some_and(|row| row.is_full)
     }
 
-    /// Whether some member says so.
-    pub(super) fn is_full_anywhere(&self, cx: &StepContext<'_>) -> bool {
-        let mut others = self.lead.iter().flat_map(|lead| lead.followers.keys());
-        others.any(|&node| self.is_full_at(node, cx))
+    /// Whether a majority of the voters, this one included, is heard and has space.
+    pub(super) fn has_room(&self, cx: &StepContext<'_>) -> bool {
+        let takes = |node: NodeId| !cx.liveness.is_suspected(node) && !self.is_full_at(node, cx);
+        let others = self.other_voters().filter(|voter| takes(voter.node));
+        !self.writer.is_full() && others.count() + 1 >= self.log.membership().majority()
     }
 
     /// Begins a transfer unless one is under way; gives the one that then is.

@@ -170,7 +170,7 @@ fn check_content(message: &ChainMessage) -> Checked {
             check_entries(*since, entries, message.generation, highest)
         }
         ReplicaMessage::Conflict { failed, hint, .. } => {
-            position(*failed)?;
+            position(failed.end)?;
             position(*hint)
         }
         ReplicaMessage::InstallSnapshot {

@@ -225,7 +225,7 @@ impl World {
             },
             7 => ReplicaMessage::Conflict {
                 attempt,
-                failed: source.seq(end),
+                failed: since,
                 hint: source.seq(end),
                 hint_epoch: near_epoch(source, epoch),
                 differs: source.below(2) == 1,
@@ -341,7 +341,7 @@ fn mutate_talk(source: &mut Source<'_>, content: &mut ReplicaMessage) {
             }
         }
         ReplicaMessage::Conflict { failed, hint, .. } => {
-            *failed = source.seq(*failed);
+            failed.end = source.seq(failed.end);
             *hint = source.seq(*hint);
         }
         ReplicaMessage::InstallSnapshot { floor, offset, .. } => {

@@ -9,7 +9,7 @@ use crate::history::{Asked, Key};
 use meshos_core::chain::entry::{Entry, EntryKind};
 use meshos_core::id::{Epoch, Seq};
 use meshos_sim::violation::Violation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 /// Id of the property.
@@ -59,6 +59,8 @@ struct Numbers {
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     requests: BTreeMap<Key, Request>,
+    /// The same in the order in which they were first asked.
+    asked: VecDeque<Key>,
     clients: BTreeMap<u64, Numbers>,
     evicted: u64,
 }
@@ -66,9 +68,9 @@ pub struct Ledger {
 impl Ledger {
     /// An attempt begins.
     pub fn begin(&mut self, key: Key, invoked: u64, horizon: Seq) {
-        if self.requests.len() >= REQUESTS_MAX && !self.requests.contains_key(&key) {
-            self.requests.pop_first();
-            self.evicted += 1;
+        if !self.requests.contains_key(&key) {
+            self.make_room();
+            self.asked.push_back(key);
         }
         let request = self.requests.entry(key).or_insert(Request {
             horizon,
@@ -77,6 +79,20 @@ impl Ledger {
         });
         request.open += 1;
         request.attempts += 1;
+    }
+
+    /// Forgets the oldest request that is not open, if there are too many.
+    fn make_room(&mut self) {
+        if self.requests.len() < REQUESTS_MAX {
+            return;
+        }
+        let is_closed = |key: &Key| self.requests.get(key).is_none_or(|it| it.open == 0);
+        if let Some(oldest) = self.asked.iter().position(is_closed)
+            && let Some(key) = self.asked.remove(oldest)
+        {
+            self.requests.remove(&key);
+            self.evicted += 1;
+        }
     }
 
     /// How many higher numbers of the same client were asked for; without bound once requests

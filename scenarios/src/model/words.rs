@@ -130,7 +130,8 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             let kind = if *differs { "conflict" } else { "damage" };
             write!(
                 f,
-                "{kind} stream {stream} at {failed} hint {hint} of {hint_epoch}"
+                "{kind} stream {stream} at {} hint {hint} of {hint_epoch}",
+                failed.end
             )?;
         }
         ReplicaMessage::InstallSnapshot {

@@ -236,7 +236,7 @@ impl Reader<'_> {
     fn turn_back(&mut self, segment: u64, end: Seq) {
         let head = self.log.batches.last();
         let is_sealed = head.is_some_and(|head| head.tip.end == end);
-        if self.next == Some(end) && self.skipped > 0 && is_sealed {
+        if self.next == Some(end) && is_sealed {
             let torn = self.damaged.map(|torn| (torn, segment));
             self.log.replaced.extend(torn);
         }

@@ -6,7 +6,7 @@ use super::history::{
 };
 use crate::chain::order::Image;
 use crate::chain::recover::{RecoverError, recover};
-use crate::chain::store::format;
+use crate::chain::store::{format, identity_name};
 use crate::chain::vote::{Counted, Place, newest};
 use crate::id::Incarnation;
 
@@ -29,8 +29,11 @@ fn a_fresh_store_boots_empty() {
     );
     disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let mut disk = disk.crashed(Crash::Lost);
+    let length = |disk: &Disk| disk.files()[&identity_name(Place::A)].len();
+    let formatted = length(&disk);
     for boots in 1..4 {
         let (_, image, incarnation) = boot(&mut disk);
+        assert_eq!(length(&disk), formatted, "a boot needs no more space");
         assert_eq!(image, Model::new().image());
         assert_eq!(incarnation, boots);
         disk = disk.crashed(Crash::Lost);

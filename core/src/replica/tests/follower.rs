@@ -159,7 +159,11 @@ fn a_write_that_a_cut_overtook_counts_as_far_as_it_was_kept() {
         3,
         ReplicaMessage::Conflict {
             attempt: bench.attempt(),
-            failed: Seq::new(4),
+            failed: bench
+                .chain
+                .log()
+                .position_at(Seq::new(4))
+                .expect("it is known"),
             hint: Seq::new(2),
             hint_epoch: new[2].epoch,
             differs: true,
@@ -318,7 +322,11 @@ fn conflict(bench: &mut Bench, failed: u64, hint: u64) {
         bench.chain.epoch().n,
         ReplicaMessage::Conflict {
             attempt: bench.attempt(),
-            failed: Seq::new(failed),
+            failed: bench
+                .chain
+                .log()
+                .position_at(Seq::new(failed))
+                .expect("it is known"),
             hint: Seq::new(hint),
             hint_epoch: super::bench::epoch(1),
             differs: true,
@@ -334,7 +342,11 @@ fn a_position_behind_an_unknown_entry_cannot_be_named_so_the_comparison_starts_b
     bench = bench.following(2, 2);
     let conflict = ReplicaMessage::Conflict {
         attempt: bench.chain.follow.stream.expect("it pulls"),
-        failed: Seq::new(4),
+        failed: bench
+            .chain
+            .log()
+            .position_at(Seq::new(4))
+            .expect("it is known"),
         hint: Seq::new(1),
         hint_epoch: super::bench::epoch(1),
         differs: true,
@@ -501,7 +513,11 @@ fn a_leader_that_lacks_what_is_committed_here_contradicts_it() {
         assert_eq!(bench.chain.commit(), Seq::new(3));
         let content = ReplicaMessage::Conflict {
             attempt: bench.attempt(),
-            failed: Seq::new(3),
+            failed: bench
+                .chain
+                .log()
+                .position_at(Seq::new(3))
+                .expect("it is known"),
             hint: Seq::new(1),
             hint_epoch: super::bench::epoch(1),
             differs,

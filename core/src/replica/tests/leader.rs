@@ -104,7 +104,7 @@ fn a_predecessor_that_differs_is_answered_with_what_may_be_shared() {
     let said = bench.hear(2, 4, pull(since, 1));
     let conflict = ReplicaMessage::Conflict {
         attempt: attempt(9),
-        failed: Seq::new(3),
+        failed: since,
         hint: Seq::ZERO,
         hint_epoch: led(1, 1),
         differs: true,

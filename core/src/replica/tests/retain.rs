@@ -291,14 +291,15 @@ fn the_floor_waits_for_nobody_who_comes_no_nearer() {
 }
 
 #[test]
-fn the_floor_waits_for_nobody_while_a_store_is_full() {
+fn the_floor_waits_for_nobody_while_no_majority_has_space() {
     let mut bench = waited_for();
     assert_eq!(floor_after(&mut bench, 20, 2), None);
     let full = RowState {
         is_full: true,
         ..follows(1)
     };
-    assert_eq!(floor_of(bench.row(2, full).last()), Some(23));
+    assert_eq!(floor_of(bench.row(2, full).last()), None, "two have space");
+    assert_eq!(floor_of(bench.row(3, full).last()), Some(23));
 }
 
 #[test]
@@ -314,4 +315,25 @@ fn the_floor_waits_only_as_long_as_there_is_room() {
         bench.done(Ok(()));
     }
     assert_eq!(floor_of(commit(&mut bench, 2).last()), Some(23));
+}
+
+/// Two members that come and go must not keep the floor down by turns.
+#[test]
+fn the_floor_waits_for_a_member_again_only_once_it_rose() {
+    let mut bench = waited_for();
+    assert!(bench.chain.is_held());
+    assert_eq!(floor_after(&mut bench, 1, 2), None);
+    pass(&mut bench, 60_001);
+    assert_eq!(
+        floor_after(&mut bench, 1, 3),
+        None,
+        "there is nothing to drop"
+    );
+    assert!(!bench.chain.is_held(), "it came no nearer");
+    let mut pull = bench.pull(3, 0, 2);
+    if let ReplicaMessage::Pull { since, .. } = &mut pull {
+        since.end = Seq::ZERO;
+    }
+    bench.hear(3, 1, pull);
+    assert!(!bench.chain.is_held(), "the floor is where it was");
 }

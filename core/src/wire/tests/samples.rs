@@ -215,7 +215,10 @@ pub(super) fn talks() -> Vec<ReplicaMessage> {
         chunk(entries()),
         ReplicaMessage::Conflict {
             attempt,
-            failed: seq,
+            failed: LogPosition {
+                end: seq,
+                ..LogPosition::default()
+            },
             hint: seq,
             hint_epoch: epoch(2),
             differs: true,
