@@ -230,13 +230,11 @@ impl Reader<'_> {
 
     /// A segment that starts before the end of what was read replaces it from there on: a cut
     /// made it, or an earlier boot that copied the unsealed part, and it is complete. One that
-    /// starts right there, behind the head that seals what is before, replaces what cannot be read
-    /// behind that head: it was not sealed, and nothing in between is missing. Where the head itself
-    /// is what cannot be read it is damage, though no entry is lost with it.
+    /// starts right there replaces what cannot be read behind it: nothing in between is missing. That
+    /// may be the head of a batch that was copied, torn since, or one that was damaged in its place:
+    /// nothing tells them apart, and nothing is lost with either.
     fn turn_back(&mut self, segment: u64, end: Seq) {
-        let head = self.log.batches.last();
-        let is_sealed = head.is_some_and(|head| head.tip.end == end);
-        if self.next == Some(end) && is_sealed {
+        if self.next == Some(end) {
             let torn = self.damaged.map(|torn| (torn, segment));
             self.log.replaced.extend(torn);
         }
