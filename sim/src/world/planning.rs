@@ -41,7 +41,7 @@ impl<M: Machine> World<M> {
         self.push_numbered(at, EventClass::Op, handle);
     }
 
-    /// Calls [`Hook::on_alarm`] at true time `at`, or now if that is past.
+    /// Calls [`crate::hook::Hook::on_alarm`] at true time `at`, or now if that is past.
     pub fn schedule_alarm(&mut self, at: Instant, tag: u64) {
         let handle = self.alarms.insert(tag);
         self.push_numbered(at, EventClass::Alarm, handle);
