@@ -71,6 +71,9 @@ pub enum Input {
         /// The peer.
         peer: NodeId,
     },
+    /// A peer told that the store is an older image of itself, or was formatted anew: what it
+    /// promised is forgotten, and nothing of it may count.
+    Disowned,
 }
 
 /// What a node finds when it starts.

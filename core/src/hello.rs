@@ -145,6 +145,17 @@ pub struct Refused {
     pub why: Refusal,
 }
 
+impl Refused {
+    /// Whether the one that refuses found its own store to be an older one. It has to stop: what it
+    /// promised is forgotten, and peers that have not heard so may count on it.
+    pub fn disowns_itself(&self) -> bool {
+        matches!(
+            self.why,
+            Refusal::OwnStoreRegressed { .. } | Refusal::OwnFormattedAnew { .. }
+        )
+    }
+}
+
 /// Why one node will not talk to another: `theirs` is what the refused one says, `ours` what the
 /// refusing one knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -206,13 +217,15 @@ pub enum Refusal {
     /// The store of the refusing node was formatted a second time: the other remembers it formatted
     /// otherwise.
     #[error(
-        "FormattedAnew: it heard the store of this node formatted as {:016x}, and it is formatted \
-         as {:016x} now, so this node forgot its votes and acknowledgements; a lost store needs a \
-         new store id in a new cluster config",
+        "FormattedAnew: it heard the store of node {node} formatted as {:016x}, and that is formatted \
+         as {:016x} now, so node {node} forgot its votes and acknowledgements and stops; a lost store \
+         needs a new store id in a new cluster config",
         heard.get(),
         ours.get()
     )]
     OwnFormattedAnew {
+        /// The refusing node.
+        node: NodeId,
         /// How it was formatted when the other heard it.
         heard: FormatNonce,
         /// How it is formatted.
@@ -233,12 +246,14 @@ pub enum Refusal {
     /// The store of the refusing node is an older image of itself: the other remembers a run of it
     /// that is none of its own.
     #[error(
-        "StoreRegressed: it heard boot {heard} of the store of this node, which is at boot {ours} \
-         and did not make that one: an older image of the store was put back here, which forgot \
-         its votes and acknowledgements; put the newest one back, or give this node a new store \
-         id in a new cluster config"
+        "StoreRegressed: it heard boot {heard} of the store of node {node}, which is at boot {ours} \
+         and did not make that one: an older image of the store was put back at node {node}, which \
+         forgot its votes and acknowledgements and stops; put the newest one back there, or give \
+         node {node} a new store id in a new cluster config"
     )]
     OwnStoreRegressed {
+        /// The refusing node.
+        node: NodeId,
         /// The boot that the other heard.
         heard: Incarnation,
         /// The boot of the refusing node.
@@ -353,10 +368,9 @@ impl Greeter {
             return Err(Refusal::OtherStore { theirs, ours });
         }
         self.remembered(memory, hello)?;
-        hello
-            .heard
-            .as_ref()
-            .map_or(Ok(()), |heard| self.is_own(heard))?;
+        hello.heard.as_ref().map_or(Ok(()), |heard| {
+            is_own(self.me.node, (self.format, &self.boots), heard)
+        })?;
         hello.terms.fit(&Terms::of(&self.config))
     }
 
@@ -376,23 +390,26 @@ impl Greeter {
         }
         Ok(())
     }
+}
 
-    /// Whether what the peer heard last of this store is one of its runs.
-    fn is_own(&self, heard: &Remembered) -> Result<(), Refusal> {
-        if heard.format != self.format {
-            return Err(Refusal::OwnFormattedAnew {
-                heard: heard.format,
-                ours: self.format,
-            });
-        }
-        if self.boots.may_hold(heard.incarnation, heard.run) {
-            return Ok(());
-        }
-        Err(Refusal::OwnStoreRegressed {
-            heard: heard.incarnation,
-            ours: self.boots.newest(),
-        })
+/// Whether `heard` is one of the runs of the store of `node`, which was formatted and booted so.
+///
+/// # Errors
+/// It is not: the store is an older image of itself, or was formatted anew.
+pub fn is_own(
+    node: NodeId,
+    (format, boots): (FormatNonce, &Boots),
+    heard: &Remembered,
+) -> Result<(), Refusal> {
+    if heard.format != format {
+        let (heard, ours) = (heard.format, format);
+        return Err(Refusal::OwnFormattedAnew { node, heard, ours });
     }
+    if boots.may_hold(heard.incarnation, heard.run) {
+        return Ok(());
+    }
+    let (heard, ours) = (heard.incarnation, boots.newest());
+    Err(Refusal::OwnStoreRegressed { node, heard, ours })
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use crate::run_error::RunError;
 use crate::stop::{FINISH_MIN, Signals, asked_to_stop, cut_short, finish, join};
 use crate::store::{Gauge, StoreThread};
 use crate::tasks::Tasks;
-use meshos_core::event::Seed;
+use meshos_core::event::{Input, Seed};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Runs the node of `settings` until SIGTERM or SIGINT, and then until another node leads what
 /// it led, but not longer than `node.hand_over_ms`.
@@ -54,7 +54,8 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
     let links = Links::new(&settings.peers);
     let introduction = Introduction::new(greeter, settings.identity, peers, Some(store.keeper()));
-    let network = network(&settings, introduction, links.clone());
+    let introduction = Arc::new(introduction);
+    let network = network(&settings, Arc::clone(&introduction), links.clone());
     let acceptor = net::listen(&settings.listen, network.clone(), sender.clone()).await;
     let acceptor = acceptor.map_err(|source| RunError::Listen {
         address: settings.listen.clone(),
@@ -71,6 +72,10 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let transport = TcpTransport::start(&network, &sender, &mut tasks);
     tasks.spawn("acceptor of peers", acceptor.run());
     tasks.spawn("control socket", control.run());
+    tasks.spawn(
+        "watch over the store",
+        stop_if_disowned(introduction, sender.clone()),
+    );
     let driver = Driver::new(
         node, now, receiver, clock, transport, store, requests, journal,
     );
@@ -104,9 +109,19 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     Ok(())
 }
 
-fn network(settings: &Settings, introduction: Introduction, links: Links) -> Network {
+/// Stops every replica once a peer tells that the store is an older one: the node stays, to say so.
+async fn stop_if_disowned(introduction: Arc<Introduction>, inbox: inbox::Sender) {
+    let why = introduction.disowned().await;
+    tracing::error!(%why, "this store is not the newest of this node, all its replicas stop");
+    while inbox.command(Input::Disowned) == Err(inbox::Refused::Full) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+fn network(settings: &Settings, introduction: Arc<Introduction>, links: Links) -> Network {
     Network {
-        introduction: Arc::new(introduction),
+        introduction,
         addresses: Arc::new(settings.peers.clone()),
         links,
         message_bytes_max: settings.core.limits().message_bytes_max,

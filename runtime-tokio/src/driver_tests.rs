@@ -44,6 +44,7 @@ impl Machine for Script {
             Input::Done { op, result } => format!("done {} {result:?}", op.number),
             Input::Client { ticket, .. } => format!("client {ticket}"),
             Input::HandOver => "hand over".to_owned(),
+            Input::Disowned => "disowned".to_owned(),
             Input::PeerGone { node, .. } => format!("gone {node}"),
             Input::LinkUp { peer } => format!("up {peer}"),
             Input::LinkDown { peer } => format!("down {peer}"),

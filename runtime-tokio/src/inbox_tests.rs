@@ -39,7 +39,7 @@ fn kind(taken: Poll<Taken>) -> char {
         Poll::Ready(Taken::Closed) => 'x',
         Poll::Ready(Taken::Look) => 'l',
         Poll::Ready(Taken::Input(Input::Done { .. })) => 'd',
-        Poll::Ready(Taken::Input(Input::HandOver)) => 'c',
+        Poll::Ready(Taken::Input(Input::HandOver | Input::Disowned)) => 'c',
         Poll::Ready(Taken::Input(Input::Peer { .. })) => 'p',
         Poll::Ready(Taken::Input(Input::Wake)) => 'o',
         Poll::Ready(Taken::Input(Input::Client { .. })) => '?',

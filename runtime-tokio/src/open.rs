@@ -12,6 +12,7 @@ use meshos_core::chain::store::{
     FileOp, Founding, Identity, Layout, Named, Part, StoreLimits, format,
 };
 use meshos_core::event::Boot;
+use meshos_core::hello::{Refusal, is_own};
 use meshos_core::id::{ClusterId, FormatNonce, Incarnation, RunNonce};
 use std::fs;
 use std::io;
@@ -74,6 +75,14 @@ pub enum OpenError {
         /// Whose the config says.
         expected: Box<Identity>,
     },
+    /// A peer told an earlier run that it is an older image, or formatted anew.
+    #[error("store directory {path}: {why}")]
+    Disowned {
+        /// The directory.
+        path: PathBuf,
+        /// What the peer knew.
+        why: Refusal,
+    },
     /// It is this node's, from before its cluster was another one.
     #[error(
         "store directory {path} was formatted for cluster {:032x}, and the config is of cluster \
@@ -102,7 +111,7 @@ impl OpenError {
             Self::Io { source, .. } => is_full(source),
             Self::Directory(DirectoryError::Io { source, .. }) => is_full(source),
             Self::Directory(DirectoryError::InUse(_)) => false,
-            Self::Unformatted { .. } | Self::NotEmpty { .. } => false,
+            Self::Unformatted { .. } | Self::NotEmpty { .. } | Self::Disowned { .. } => false,
             Self::Lost { .. } | Self::Foreign { .. } | Self::OtherCluster { .. } => false,
         }
     }
@@ -279,6 +288,13 @@ pub fn find_store(
     })?;
     if recovered.identity != *identity {
         return Err(foreign(path, recovered.identity, *identity));
+    }
+    if let Some(heard) = recovered.peers.of(identity.node) {
+        let own = (recovered.format, &recovered.boots);
+        is_own(identity.node, own, heard).map_err(|why| OpenError::Disowned {
+            path: path.to_owned(),
+            why,
+        })?;
     }
     Ok(Found {
         boot: recovered.boot,

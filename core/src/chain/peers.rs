@@ -1,6 +1,9 @@
 //! What a node remembers of the stores of its peers, so that one which comes back older, or
 //! formatted anew, is known for it at its first word, also by a node that restarted meanwhile.
 //!
+//! What it holds of the node itself is what a peer said of its store, where that is none of its own
+//! runs: the store is an older image then, and its node does not start on it again.
+//!
 //! It is kept in two places like an identity, and written lazily: nothing waits for it.
 //!
 //! ```text

@@ -184,7 +184,8 @@ fn an_older_image_is_refused_at_each_of_its_boots_by_both_ends() {
             assert_eq!(judged.is_err(), boot <= 3, "boot {boot} by its number");
             let why = asked(&back).map_err(|refused| refused.why);
             let (heard, ours) = (Incarnation::new(3), Incarnation::new(boot));
-            assert_eq!(why, Err(Refusal::OwnStoreRegressed { heard, ours }));
+            let node = NodeId::new(2);
+            assert_eq!(why, Err(Refusal::OwnStoreRegressed { node, heard, ours }));
         }
     }
     let goes_on = booted(2, 0x22, &[21, 22, 23, 24, 25]);
@@ -197,6 +198,7 @@ fn a_store_that_was_formatted_anew_says_so_of_itself_at_each_of_its_boots() {
     let mut memory = PeerMemory::default();
     learn(&mut memory, &said(&booted(2, 0x22, &[21, 22]), 1));
     let (heard, ours) = (FormatNonce::new(0x22), FormatNonce::new(0x23));
+    let node = NodeId::new(2);
     for runs in [&[71][..], &[71, 72], &[71, 72, 73]] {
         let anew = booted(2, 0x23, runs);
         let why = anew.judge(
@@ -204,7 +206,7 @@ fn a_store_that_was_formatted_anew_says_so_of_itself_at_each_of_its_boots() {
             &one().hello(&memory, NodeId::new(2)),
         );
         let why = why.map_err(|refused| refused.why);
-        assert_eq!(why, Err(Refusal::OwnFormattedAnew { heard, ours }));
+        assert_eq!(why, Err(Refusal::OwnFormattedAnew { node, heard, ours }));
     }
 }
 

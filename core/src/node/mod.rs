@@ -239,6 +239,13 @@ impl Node {
             }
             Input::LinkUp { peer } => self.on_link_up(peer, wall, out),
             Input::LinkDown { peer } => self.on_link_down(peer),
+            Input::Disowned => {
+                for index in (0..self.chains.len() as u32).map(ChainIndex) {
+                    self.with(index, wall, out, |chain, cx| {
+                        chain.stop(StopReason::StoreRegressed, cx);
+                    });
+                }
+            }
         }
         self.fire_suspicions(wall, out);
         self.settle(wall, out);

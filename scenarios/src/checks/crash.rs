@@ -48,7 +48,7 @@ impl Checks {
                 return Err(Violation::new(super::amnesia::ID, text));
             }
             track.harm.recounted = true;
-            track.set_back += 1;
+            track.set_back = (track.set_back.0 + 1, run.incarnation);
         }
         let harm = track.harm;
         recover::whole(step.machine.damage(), harm)?;

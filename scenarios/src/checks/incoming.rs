@@ -18,8 +18,8 @@ struct Peer {
     newest: (Incarnation, HeartbeatNumber),
     /// When, by the hearer's own clock.
     at: u64,
-    /// How often its store had been set back when this run first heard it.
-    set_back: Option<u32>,
+    /// How often its store had been set back when this run heard it, and its newest boot then.
+    before: Option<(u32, Incarnation)>,
     /// Per chain the number of the epoch that the peer claims to lead, and of the heartbeat that
     /// said so.
     claims: Vec<(HeartbeatNumber, Option<u64>)>,
@@ -46,7 +46,7 @@ impl PeerView {
     pub(super) fn restart(&mut self) {
         for peer in &mut self.peers {
             peer.newest = Default::default();
-            peer.set_back = None;
+            peer.before = None;
             peer.claims.fill(Default::default());
         }
     }
@@ -132,18 +132,21 @@ impl Checks {
         message: &Message,
         beat: &Heartbeat,
     ) {
-        let set_back = self.nodes[from.at()].set_back;
+        let (count, first) = self.nodes[from.at()].set_back;
         // A message counts only from a founding store, and only at the store that it is meant for
         // (`docs/decisions/peers.md`, which messages count).
         let track = &mut self.nodes[node.at()];
-        let known = &mut track.view_of_peers.peers[from.at()].set_back;
-        let before = *known.get_or_insert(set_back);
-        if self.says_hello && before != set_back {
+        let run = message.from.incarnation;
+        let before = track.view_of_peers.peers[from.at()]
+            .before
+            .replace((count, run));
+        // Whoever never heard a boot that the store forgot cannot know that it did.
+        let forgot = before.is_some_and(|(known, newest)| known != count && newest >= first);
+        if self.says_hello && forgot {
             track.misuse = amnesia::set_back(track.id, message.from.node).err();
         }
         let is_meant = track.run.is_some_and(|run| run.store == message.to);
         let is_founder = self.configs[0].store_of(message.from.node) == Some(message.from.store);
-        let run = message.from.incarnation;
         let at = now.instant.as_nanos();
         if !is_meant || !is_founder || !track.view_of_peers.on_heartbeat(from, run, beat, at) {
             return;

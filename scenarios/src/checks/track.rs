@@ -116,8 +116,9 @@ pub(super) struct NodeTrack {
     pub(super) wiped: bool,
     pub(super) budget: Budget,
     pub(super) view_of_peers: PeerView,
-    /// How often its store came back with fewer boots than it had counted.
-    pub(super) set_back: u32,
+    /// How often its store came back with fewer boots than it had counted, and the first that it
+    /// counted again then.
+    pub(super) set_back: (u32, Incarnation),
     /// What the next step reports.
     pub(super) misuse: Option<Violation>,
     /// The replica that is looked at next although no step names it.
@@ -136,7 +137,7 @@ impl NodeTrack {
             wiped: false,
             budget: Budget::new(config.limits().bandwidth_bytes_per_s, 0),
             view_of_peers: PeerView::new(nodes, chains.len()),
-            set_back: 0,
+            set_back: Default::default(),
             misuse: None,
             turn: 0,
         };

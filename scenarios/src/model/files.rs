@@ -4,6 +4,7 @@ use super::{node_id, store_id};
 use meshos_core::chain::recover::{Files, RecoverError, Recovered, recover};
 use meshos_core::chain::store::{self, FileOp, Identity};
 use meshos_core::config::Config;
+use meshos_core::hello::is_own;
 use meshos_core::id::{FormatNonce, RunNonce};
 use meshos_sim::disk::{self, Disk};
 use meshos_sim::machine;
@@ -25,6 +26,7 @@ pub(super) fn open(
     }
     let mut files: Files = files_of(boot.disk);
     match recover(&files, limits, run) {
+        Ok(recovered) if is_disowned(&recovered) => None,
         Ok(recovered) => Some((Vec::new(), recovered)),
         Err(RecoverError::Unformatted) => {
             let node = node_id(boot.node);
@@ -42,6 +44,14 @@ pub(super) fn open(
         }
         Err(RecoverError::Identity { .. }) => None,
     }
+}
+
+/// Whether a peer told an earlier run that the store is an older one.
+fn is_disowned(recovered: &Recovered) -> bool {
+    let node = recovered.identity.node;
+    let own = (recovered.format, &recovered.boots);
+    let heard = recovered.peers.of(node);
+    heard.is_some_and(|heard| is_own(node, own, heard).is_err())
 }
 
 /// The files of a disk as recovery wants them.

@@ -168,6 +168,10 @@ impl Host {
         let Some(links) = self.links.as_mut() else {
             return;
         };
+        if let Some(ops) = links.disowned(notice, self.me) {
+            keep(ops, out);
+            return self.feed(now, Input::Disowned, out);
+        }
         let (inputs, ops) = links.on_notice(notice);
         keep(ops, out);
         for input in inputs {

@@ -75,6 +75,19 @@ impl Links {
         }
     }
 
+    /// What `peer` said made this node refuse itself: its store is an older one than it had. What
+    /// is written down, for the next boot has to know it.
+    pub(super) fn disowned(&mut self, notice: &Notice, me: NodeIndex) -> Option<Vec<FileOp>> {
+        let News::Unfit { by, hello, .. } = &notice.news else {
+            return None;
+        };
+        let hello = Hello::decode(hello).ok().filter(|_| *by == me)?;
+        let refused = self.greeter.judge(&self.memory, &hello).err()?;
+        let heard = hello.heard.filter(|_| refused.disowns_itself())?;
+        self.memory.learn(node_id(me), heard);
+        Some(self.memory.write(&self.identity))
+    }
+
     /// What the core is told, and what is written down.
     pub(super) fn on_notice(&mut self, notice: &Notice) -> (Vec<Input>, Vec<FileOp>) {
         let (mut inputs, mut ops) = (Vec::new(), Vec::new());

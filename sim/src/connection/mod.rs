@@ -103,6 +103,8 @@ pub enum News {
         by: NodeIndex,
         /// Its reason.
         reason: Arc<str>,
+        /// What the other end said of itself.
+        hello: Arc<[u8]>,
     },
 }
 
@@ -134,7 +136,7 @@ impl fmt::Display for Notice {
             News::Broken(cause) => write!(f, " broken: {cause}"),
             News::Refused => write!(f, " refused: nobody listens"),
             News::Silent => write!(f, " not answered"),
-            News::Unfit { by, reason } => write!(f, " refused by {by}: {reason}"),
+            News::Unfit { by, reason, .. } => write!(f, " refused by {by}: {reason}"),
         }
     }
 }
@@ -158,7 +160,7 @@ impl Notice {
             News::Broken(cause) => 2 | (*cause as u64) << 8,
             News::Refused => 3,
             News::Silent => 4,
-            News::Unfit { by, reason } => {
+            News::Unfit { by, reason, .. } => {
                 5 ^ crate::digest::digest_bytes(reason.as_bytes()) << 8 ^ u64::from(by.0) << 3
             }
         };

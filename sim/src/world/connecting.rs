@@ -171,7 +171,8 @@ impl<M: Machine> World<M> {
         };
         let hello = dialler.hello(to);
         if let Err(reason) = host.judge(from, &hello) {
-            let news = News::Unfit { by: to, reason };
+            let by = to;
+            let news = News::Unfit { by, reason, hello };
             self.answer_dial(place, Happening::Turned(place, number, link(news.clone())));
             return self.tell_end(place, End::Accepted, news, hook);
         }
@@ -227,7 +228,8 @@ impl<M: Machine> World<M> {
         if let Err(reason) = dialler.judge(to, &hello) {
             self.retry(place);
             self.send_reset(place, End::Accepted);
-            let news = News::Unfit { by: from, reason };
+            let by = from;
+            let news = News::Unfit { by, reason, hello };
             return self.tell_end(place, End::Dialled, news, hook);
         }
         let stream = self.streams().at(place);

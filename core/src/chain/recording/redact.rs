@@ -17,6 +17,7 @@ pub fn redacted(event: &Event, mode: PayloadMode) -> Cow<'_, Event> {
         Input::Wake
         | Input::Done { .. }
         | Input::HandOver
+        | Input::Disowned
         | Input::PeerGone { .. }
         | Input::LinkUp { .. }
         | Input::LinkDown { .. } => None,

@@ -350,12 +350,13 @@ fn whoever_says_the_wrong_thing_is_refused_and_both_ends_know() {
     let mut world = World::new(setup);
     world.record_in(Trace::new(1_000));
     let log = run(&mut world, ms(1_000));
-    let unfit = News::Unfit {
-        by: B,
-        reason: "n0 is of another cluster".into(),
-    };
-    assert_eq!(news(&log, A, End::Dialled)[0].1, unfit);
-    assert_eq!(news(&log, B, End::Accepted)[0].1, unfit);
+    for (node, end) in [(A, End::Dialled), (B, End::Accepted)] {
+        let News::Unfit { by, reason, hello } = &news(&log, node, end)[0].1 else {
+            panic!("{node} hears of the refusal");
+        };
+        assert_eq!((*by, &**reason), (B, "n0 is of another cluster"));
+        assert!(!hello.is_empty(), "what was judged");
+    }
     assert!(!world.view().is_linked(A, B, 0));
     let lines = world.trace().expect("it is recorded").lines();
     let refused = "link to n1 refused by n1: n0 is of another cluster";
