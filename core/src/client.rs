@@ -105,8 +105,8 @@ pub enum Reason {
     /// The store is full.
     #[error("the store is full")]
     StoreFull,
-    /// This replica has stopped: its store failed, or it was wiped.
-    #[error("this replica has stopped: its store failed or was wiped")]
+    /// This replica has stopped, for a reason that its status names.
+    #[error("this replica has stopped; the status of its node says why")]
     Stopped,
     /// The node named is no voter, or not caught up.
     #[error("the node named is not a live, caught-up voter")]

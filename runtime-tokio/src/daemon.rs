@@ -9,13 +9,13 @@ use crate::net::{self, Backoff, Introduction, Links, Network, TcpTransport};
 use crate::recording::FileJournal;
 use crate::requests::PendingRequests;
 use crate::run_error::RunError;
-use crate::stop::{FINISH_MIN, Signals, asked_to_stop, cut_short, finish, join};
+use crate::stop::{FINISH_MIN, Signals, asked_to_stop, command, cut_short, finish, join};
 use crate::store::{Gauge, StoreThread};
 use crate::tasks::Tasks;
 use meshos_core::event::{Input, Seed};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Runs the node of `settings` until SIGTERM or SIGINT, and then until another node leads what
 /// it led, but not longer than `node.hand_over_ms`.
@@ -113,9 +113,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
 async fn stop_if_disowned(introduction: Arc<Introduction>, inbox: inbox::Sender) {
     let why = introduction.disowned().await;
     tracing::error!(%why, "this store is not the newest of this node, all its replicas stop");
-    while inbox.command(Input::Disowned) == Err(inbox::Refused::Full) {
-        sleep(Duration::from_millis(10)).await;
-    }
+    command(&inbox, Input::Disowned).await;
     std::future::pending::<()>().await;
 }
 

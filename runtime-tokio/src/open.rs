@@ -12,7 +12,7 @@ use meshos_core::chain::store::{
     FileOp, Founding, Identity, Layout, Named, Part, StoreLimits, format,
 };
 use meshos_core::event::Boot;
-use meshos_core::hello::{Refusal, is_own};
+use meshos_core::hello::{Refusal, check_owned};
 use meshos_core::id::{ClusterId, FormatNonce, Incarnation, RunNonce};
 use std::fs;
 use std::io;
@@ -289,13 +289,10 @@ pub fn find_store(
     if recovered.identity != *identity {
         return Err(foreign(path, recovered.identity, *identity));
     }
-    if let Some(heard) = recovered.peers.of(identity.node) {
-        let own = (recovered.format, &recovered.boots);
-        is_own(identity.node, own, heard).map_err(|why| OpenError::Disowned {
-            path: path.to_owned(),
-            why,
-        })?;
-    }
+    check_owned(&recovered).map_err(|why| OpenError::Disowned {
+        path: path.to_owned(),
+        why,
+    })?;
     Ok(Found {
         boot: recovered.boot,
         format: recovered.format,

@@ -43,14 +43,19 @@ async fn hand_over(
         "stopping, leadership is handed over"
     );
     let handing = async {
-        while inbox.command(Input::HandOver) == Err(Refused::Full) {
-            sleep(Duration::from_millis(10)).await;
-        }
+        command(inbox, Input::HandOver).await;
         // The sender lives in the pending requests, which outlives this.
         let _ = leading.wait_for(|chains| *chains == 0).await;
     };
     if timeout(patience, handing).await.is_err() {
         tracing::warn!("leadership could not be handed over in time");
+    }
+}
+
+/// Gives the node a command as soon as its inbox has room for it.
+pub(crate) async fn command(inbox: &Sender, input: Input) {
+    while inbox.command(input.clone()) == Err(Refused::Full) {
+        sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! A recorder of what happened, as structured lines; costs one branch per step when off.
 
-use crate::disk::{DiskError, FileOp};
+use crate::disk::FileOp;
+use crate::machine::{Input, Machine};
 use crate::node::NodeIndex;
 use crate::time::Instant;
 use core::fmt;
@@ -161,11 +162,26 @@ impl Trace {
     }
 }
 
-/// The answer of a disk as an event.
-pub(crate) fn stored(token: u64, result: Result<(), DiskError>) -> Event {
-    Event::Stored {
-        token,
-        error: result.err().map(|error| error.to_string()),
+impl Event {
+    /// What a machine is about to take in.
+    pub(crate) fn of_input<M: Machine>(input: &Input<M>) -> Self {
+        match input {
+            Input::Wake => Self::Wake {},
+            Input::Message { from, message } => Self::Receive {
+                from: *from,
+                message: format!("{message:?}"),
+            },
+            Input::Link(link) => Self::Link {
+                link: link.to_string(),
+            },
+            Input::Op(op) => Self::Op {
+                op: format!("{op:?}"),
+            },
+            Input::Disk { token, result } => Self::Stored {
+                token: *token,
+                error: result.err().map(|error| error.to_string()),
+            },
+        }
     }
 }
 

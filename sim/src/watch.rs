@@ -4,7 +4,7 @@ use crate::hook::Hook;
 use crate::machine::{Input, Machine};
 use crate::node::NodeIndex;
 use crate::time::Now;
-use crate::trace::{Event, Line, stored};
+use crate::trace::{Event, Line};
 use crate::world::View;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,20 +83,7 @@ pub(crate) struct Tap(pub(crate) Option<Arc<Tail>>);
 impl<M: Machine> Hook<M> for Tap {
     fn on_input(&mut self, view: View<'_, M>, node: NodeIndex, _: Now, input: &Input<M>) {
         let Some(tail) = &self.0 else { return };
-        let event = match input {
-            Input::Wake => Event::Wake {},
-            Input::Message { from, message } => Event::Receive {
-                from: *from,
-                message: format!("{message:?}"),
-            },
-            Input::Link(link) => Event::Link {
-                link: link.to_string(),
-            },
-            Input::Op(op) => Event::Op {
-                op: format!("{op:?}"),
-            },
-            Input::Disk { token, result } => stored(*token, *result),
-        };
+        let event = Event::of_input(input);
         tail.push(Line {
             at: view.at(),
             node: Some(node),

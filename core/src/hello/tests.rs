@@ -4,7 +4,7 @@ use crate::chain::recover::{Files, recover};
 use crate::chain::store::{FileOp, Identity, StoreLimits, format, peers_name};
 use crate::chain::vote::Place;
 use crate::config::{ChainDraft, Draft, Founder, Retention};
-use crate::id::{DeploymentId, RunNonce};
+use crate::id::{DeploymentId, Incarnation, RunNonce};
 use alloc::string::ToString;
 use core::mem::discriminant;
 

@@ -1,4 +1,5 @@
-//! What a leader keeps for a member that starts anew from a checkpoint (D18).
+//! What a leader keeps for a member that starts anew from a checkpoint: the floor waits for it
+//! (`docs/decisions/retention.md`).
 //!
 //! A checkpoint takes its time on the way, and retention goes on meanwhile: the entries behind the
 //! one that was sent would be gone when it is there, and the next one would take as long. So from

@@ -1,4 +1,5 @@
-//! What overtook what it follows: chunks that came too early, and how long such gaps last (D13c).
+//! What overtook what it follows: chunks that came too early, and how long such gaps last. A chunk is
+//! taken behind an equal predecessor only (`docs/decisions/quorum.md`).
 //!
 //! Messages travel on their own ways, so one that is missing may be lost or only late. What came
 //! too early waits for it, for it would have to be sent again otherwise; and it counts as lost

@@ -202,7 +202,7 @@ fn the_guide_says_what_to_do_about_everything_that_is_refused() {
         let mut rows = told.iter().filter(|row| row.len() >= 2);
         assert!(rows.any(|row| row[0].contains(what)), "{what}");
     };
-    let refusals = refusals("core/src/hello.rs");
+    let refusals = refusals("core/src/hello/refusal.rs");
     assert!(refusals.len() > 8, "{refusals:?}");
     refusals.iter().for_each(|word| named(word));
     for fault in [
@@ -227,7 +227,7 @@ fn what_the_guide_quotes_is_what_is_said() {
         "cli/session.rs",
     ]
     .map(|file| text(&format!("runtime-tokio/src/{file}")));
-    let core = ["hello.rs", "action.rs", "client.rs", "node/mod.rs"]
+    let core = ["hello/refusal.rs", "action.rs", "client.rs", "node/mod.rs"]
         .map(|file| text(&format!("core/src/{file}")));
     // A text that is long goes over several lines of its source.
     let said = sources.concat() + &core.concat();

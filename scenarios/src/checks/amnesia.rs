@@ -104,7 +104,7 @@ impl Votes {
     }
 }
 
-/// A store that is no member of the chain speaks about it.
+/// A store that is no member of the chain, or was told that it is an older one, speaks about it.
 ///
 /// # Errors
 /// Always, unless it says nothing that could count.
@@ -112,8 +112,9 @@ pub fn stranger(node: NodeId, counts: Counts) -> Result<(), Violation> {
     match counts {
         Counts::No => Ok(()),
         Counts::Yes => {
-            let text =
-                format!("node {node} speaks for a chain whose members do not list its store");
+            let text = format!(
+                "node {node} speaks for a chain whose members do not list its store as it is"
+            );
             Err(Violation::new(ID, text))
         }
     }

@@ -6,9 +6,11 @@
 use super::Checks;
 use super::amnesia;
 use super::no_disruption::Heard;
+use meshos_core::hello::Hello;
 use meshos_core::id::{HeartbeatNumber, Incarnation, NodeId};
 use meshos_core::message::{Body, ChainMessage, Heartbeat, Message, Purpose, ReplicaMessage};
 use meshos_core::replica::role::Role;
+use meshos_sim::connection::{News, Notice};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::{Instant, Now};
 
@@ -124,6 +126,23 @@ impl Checks {
         }
     }
 
+    /// A node whose store was set back hears of a boot that the store forgot: from now on it is a
+    /// stranger to its chains, and nothing that it says may count.
+    pub(super) fn on_notice(&mut self, node: NodeIndex, notice: &Notice) {
+        let track = &mut self.nodes[node.at()];
+        let (count, first) = track.set_back;
+        let News::Unfit { by, hello, .. } = &notice.news else {
+            return;
+        };
+        let heard = Hello::decode(hello).ok().and_then(|hello| hello.heard);
+        let is_told = heard.is_some_and(|heard| heard.incarnation >= first);
+        if *by == node && count > 0 && is_told {
+            for replica in &mut track.replicas {
+                replica.voter = None;
+            }
+        }
+    }
+
     fn on_heartbeat(
         &mut self,
         node: NodeIndex,
@@ -143,7 +162,7 @@ impl Checks {
         // Whoever never heard a boot that the store forgot cannot know that it did.
         let forgot = before.is_some_and(|(known, newest)| known != count && newest >= first);
         if self.says_hello && forgot {
-            track.misuse = amnesia::set_back(track.id, message.from.node).err();
+            track.noticed = amnesia::set_back(track.id, message.from.node).err();
         }
         let is_meant = track.run.is_some_and(|run| run.store == message.to);
         let is_founder = self.configs[0].store_of(message.from.node) == Some(message.from.store);

@@ -214,7 +214,7 @@ impl Checks {
         let (asked, when) = ((usize::from(op.chain), &*chain), (node, view));
         self.obligations.on_ask(asked, when, (op.ticket, &op.ask));
         let waiting = self.history.begin(op.ticket, attempt);
-        self.nodes[node.at()].misuse = conserved::begun(op.ticket, waiting).err();
+        self.nodes[node.at()].noticed = conserved::begun(op.ticket, waiting).err();
     }
 }
 
@@ -238,7 +238,8 @@ impl Hook<Host> for Checks {
     #[inline]
     fn on_input(&mut self, view: View<'_, Host>, node: NodeIndex, now: Now, input: &Input<Host>) {
         match input {
-            Input::Wake | Input::Link(_) | Input::Disk { .. } => {}
+            Input::Link(notice) => self.on_notice(node, notice),
+            Input::Wake | Input::Disk { .. } => {}
             Input::Message { from, message } => {
                 self.on_message(node, *from, (view.at(), now), &message.message);
             }

@@ -44,7 +44,7 @@ impl Checks {
         if !step.effects.is_empty() {
             self.check_effects(step, node)?;
         }
-        match self.nodes[at].misuse.take() {
+        match self.nodes[at].noticed.take() {
             Some(violation) => Err(violation),
             None => Ok(()),
         }

@@ -119,8 +119,8 @@ pub(super) struct NodeTrack {
     /// How often its store came back with fewer boots than it had counted, and the first that it
     /// counted again then.
     pub(super) set_back: (u32, Incarnation),
-    /// What the next step reports.
-    pub(super) misuse: Option<Violation>,
+    /// What broke when something came in: the next step reports it.
+    pub(super) noticed: Option<Violation>,
     /// The replica that is looked at next although no step names it.
     turn: usize,
 }
@@ -138,7 +138,7 @@ impl NodeTrack {
             budget: Budget::new(config.limits().bandwidth_bytes_per_s, 0),
             view_of_peers: PeerView::new(nodes, chains.len()),
             set_back: Default::default(),
-            misuse: None,
+            noticed: None,
             turn: 0,
         };
         track.format(chains);

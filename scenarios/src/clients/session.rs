@@ -234,14 +234,13 @@ impl Session {
             let number = self.next_number;
             self.next_number += 1;
             self.open.insert(number);
-            let again = false;
-            self.send(
-                Purpose::Append { number, again },
-                self.append(number),
-                at,
-                later,
-            );
+            self.send_append(number, false, at, later);
         }
+    }
+
+    fn send_append(&mut self, number: u64, again: bool, at: Instant, later: &mut Schedule<Host>) {
+        let purpose = Purpose::Append { number, again };
+        self.send(purpose, self.append(number), at, later);
     }
 
     pub(super) fn on_alarm(&mut self, alarm: Alarm, at: Instant, later: &mut Schedule<Host>) {
@@ -268,13 +267,7 @@ impl Session {
                 if self.client.is_some()
                     && behind.is_some_and(|behind| (1..WINDOW).contains(&behind))
                 {
-                    let again = true;
-                    self.send(
-                        Purpose::Append { number, again },
-                        self.append(number),
-                        at,
-                        later,
-                    );
+                    self.send_append(number, true, at, later);
                 }
             }
         }

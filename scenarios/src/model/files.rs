@@ -4,7 +4,7 @@ use super::{node_id, store_id};
 use meshos_core::chain::recover::{Files, RecoverError, Recovered, recover};
 use meshos_core::chain::store::{self, FileOp, Identity};
 use meshos_core::config::Config;
-use meshos_core::hello::is_own;
+use meshos_core::hello::check_owned;
 use meshos_core::id::{FormatNonce, RunNonce};
 use meshos_sim::disk::{self, Disk};
 use meshos_sim::machine;
@@ -26,7 +26,7 @@ pub(super) fn open(
     }
     let mut files: Files = files_of(boot.disk);
     match recover(&files, limits, run) {
-        Ok(recovered) if is_disowned(&recovered) => None,
+        Ok(recovered) if check_owned(&recovered).is_err() => None,
         Ok(recovered) => Some((Vec::new(), recovered)),
         Err(RecoverError::Unformatted) => {
             let node = node_id(boot.node);
@@ -44,14 +44,6 @@ pub(super) fn open(
         }
         Err(RecoverError::Identity { .. }) => None,
     }
-}
-
-/// Whether a peer told an earlier run that the store is an older one.
-fn is_disowned(recovered: &Recovered) -> bool {
-    let node = recovered.identity.node;
-    let own = (recovered.format, &recovered.boots);
-    let heard = recovered.peers.of(node);
-    heard.is_some_and(|heard| is_own(node, own, heard).is_err())
 }
 
 /// The files of a disk as recovery wants them.

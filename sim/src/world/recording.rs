@@ -45,20 +45,7 @@ impl<M: Machine> World<M> {
 
     #[cold]
     pub(super) fn record_input(&mut self, node: NodeIndex, input: &Input<M>) {
-        self.record(Some(node), || match input {
-            Input::Wake => Event::Wake {},
-            Input::Message { from, message } => Event::Receive {
-                from: *from,
-                message: format!("{message:?}"),
-            },
-            Input::Link(link) => Event::Link {
-                link: link.to_string(),
-            },
-            Input::Op(op) => Event::Op {
-                op: format!("{op:?}"),
-            },
-            Input::Disk { token, result } => trace::stored(*token, *result),
-        });
+        self.record(Some(node), || Event::of_input(input));
     }
 
     #[cold]

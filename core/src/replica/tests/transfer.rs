@@ -159,6 +159,22 @@ fn full_row(is_full: bool) -> RowState {
     }
 }
 
+/// The voters that are told to take over while both followers say so whether they are full.
+fn told_beside(
+    bench: &mut Bench,
+    is_full: [bool; 2],
+    heartbeats: u32,
+) -> Vec<(u64, Vec<u64>, u32)> {
+    let mut said = Vec::new();
+    for _ in 0..heartbeats {
+        bench.pass(Duration::from_millis(500));
+        bench.row(2, full_row(is_full[0]));
+        bench.row(3, full_row(is_full[1]));
+        said.extend(bench.act(|chain, cx| chain.consider_transfer(cx)));
+    }
+    targets(&said)
+}
+
 #[test]
 fn a_full_leader_hands_over_to_nobody_who_is_full_as_well() {
     let mut bench = Start::of(1, &[]).settled().leading();
@@ -168,36 +184,19 @@ fn a_full_leader_hands_over_to_nobody_who_is_full_as_well() {
     }
     bench.act(|chain, _| chain.on_seal_due());
     bench.done(Err(StoreError::Full));
-    let mut say = |is_full: [bool; 2], heartbeats: u32| {
-        let mut said = Vec::new();
-        for _ in 0..heartbeats {
-            bench.pass(Duration::from_millis(500));
-            bench.row(2, full_row(is_full[0]));
-            bench.row(3, full_row(is_full[1]));
-            said.extend(bench.act(|chain, cx| chain.consider_transfer(cx)));
-        }
-        targets(&said)
-    };
-    assert_eq!(say([true, true], 8), []);
-    assert_eq!(say([true, false], 1), [(3, Vec::new(), 0)]);
+    assert_eq!(told_beside(&mut bench, [true, true], 8), []);
+    assert_eq!(
+        told_beside(&mut bench, [true, false], 1),
+        [(3, Vec::new(), 0)]
+    );
 }
 
 /// It could not commit there either, and whoever cannot write its first entry answers no reads.
 #[test]
 fn a_stalled_leader_hands_over_to_nobody_who_is_full() {
     let mut bench = Start::of(1, &[]).settled().leading();
-    let mut say = |is_full: [bool; 2], heartbeats: u32| {
-        let mut said = Vec::new();
-        for _ in 0..heartbeats {
-            bench.pass(Duration::from_millis(500));
-            bench.row(2, full_row(is_full[0]));
-            bench.row(3, full_row(is_full[1]));
-            said.extend(bench.act(|chain, cx| chain.consider_transfer(cx)));
-        }
-        targets(&said)
-    };
-    assert_eq!(say([true, true], 60), []);
-    let turns = say([true, false], 60);
+    assert_eq!(told_beside(&mut bench, [true, true], 60), []);
+    let turns = told_beside(&mut bench, [true, false], 60);
     assert!(
         !turns.is_empty() && turns.iter().all(|(to, ..)| *to == 3),
         "{turns:?}"
