@@ -74,6 +74,8 @@ counts! {
     SuspicionRearmed,
     /// A replica sought election early, because the process of its leader was gone.
     EarlyElection,
+    /// A query ended in favour of another candidate's.
+    QueryGaveWay,
     /// The process of a peer was found gone.
     PeerGone,
     /// The same of an older run than the newest heard, or of no peer.

@@ -3,6 +3,7 @@
 use crate::inbox::{Refused, Sender};
 use crate::run_error::RunError;
 use meshos_core::event::Input;
+use rustix::process::Signal as Kind;
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -85,10 +86,13 @@ pub(crate) async fn join<F: Send + 'static>(
     }
 }
 
-/// The signals that ask a node to stop.
+/// The signals that ask a node to stop, and one that would kill it in silence.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// A file would grow past the limit of the process. Whoever handles that signal gets an error
+    /// from the write instead, which a store takes for a lack of space.
+    _file_limit: Signal,
 }
 
 impl Signals {
@@ -96,6 +100,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_limit: signal(SignalKind::from_raw(Kind::XFSZ.as_raw()))?,
         })
     }
 
@@ -111,7 +116,7 @@ impl Signals {
 mod tests {
     use super::*;
     use crate::inbox::{Capacity, inbox};
-    use rustix::process::{Signal as Sent, getpid, kill_process};
+    use rustix::process::{getpid, kill_process};
     use std::sync::mpsc;
     use tokio::sync::watch;
     use tokio::time::Instant;
@@ -128,9 +133,9 @@ mod tests {
         let mut stopping = Box::pin(asked_to_stop(&mut signals, &sender, leads, FOR_EVER));
         let a_while = Duration::from_millis(100);
         assert!(timeout(a_while, &mut stopping).await.is_err(), "not asked");
-        kill_process(getpid(), Sent::TERM).unwrap();
+        kill_process(getpid(), Kind::TERM).unwrap();
         assert!(timeout(a_while, &mut stopping).await.is_err(), "it leads");
-        kill_process(getpid(), Sent::TERM).unwrap();
+        kill_process(getpid(), Kind::TERM).unwrap();
         let within = Duration::from_secs(60);
         timeout(within, stopping)
             .await
@@ -143,7 +148,7 @@ mod tests {
         assert!(timeout(FINISH_MIN * 2, &mut cut).await.is_err());
         assert!(began.elapsed() >= FINISH_MIN);
         tokio::time::resume();
-        kill_process(getpid(), Sent::TERM).unwrap();
+        kill_process(getpid(), Kind::TERM).unwrap();
         timeout(within, cut).await.expect("it cuts the stop short");
     }
 

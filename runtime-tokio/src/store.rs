@@ -185,7 +185,7 @@ impl<F: Files> StoreExecutor<F> {
             if let Some(undo) = undo
                 && undo.iter().all(|op| perform(&mut self.files, op).is_ok())
             {
-                tracing::warn!(%chain, "no space left on the store");
+                tracing::warn!(%chain, %error, "no space left on the store");
                 return Err(StoreError::Full);
             }
             tracing::error!(%chain, %error, "the store failed, the replica stops");
@@ -235,11 +235,11 @@ fn payload_bytes(entries: &[Arc<Entry>]) -> u64 {
     payloads.sum()
 }
 
-/// Whether an operation failed for lack of space.
+/// Whether an operation failed for lack of space, a limit on the size of files included.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
 

@@ -215,6 +215,7 @@ impl Chain {
                 let granted = self.would_vote(from.node, &request, cx);
                 if granted {
                     self.hold_early_back(cx);
+                    self.give_way(from.node, &request, cx);
                 }
                 granted
             }
@@ -260,6 +261,28 @@ impl Chain {
         let mine = self.log.durable();
         let complete = (request.last_epoch.n, request.tail) >= (mine.epoch.n, mine.end);
         free && complete && !self.is_held_by_leader(request, cx)
+    }
+
+    /// Ends the own query in favour of one that it would vote for: of two with equal logs, that of
+    /// the higher id. Two that went on would each keep its vote from the other.
+    fn give_way(&mut self, candidate: NodeId, request: &VoteRequest, cx: &mut StepContext<'_>) {
+        let is_query = |campaign: &&Campaign| {
+            campaign.round == Round::Pre && campaign.purpose == Purpose::Silence
+        };
+        let Some(campaign) = self.campaign.as_ref().filter(is_query) else {
+            return;
+        };
+        let mine = self.log.durable();
+        let is_equal = (request.last_epoch.n, request.tail) == (mine.epoch.n, mine.end);
+        if is_equal && candidate < self.me.node {
+            return;
+        }
+        cx.count(Count::QueryGaveWay);
+        if campaign.is_early {
+            return self.on_early_refused(cx);
+        }
+        cx.deadlines.disarm(self.index, Timer::Round);
+        self.on_round_due(cx);
     }
 
     fn is_held_by_leader(&self, request: &VoteRequest, cx: &StepContext<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! What is said to somebody who made a mistake, or whose machine did.
 
-use super::common::{Cluster, meshosd, run, wait_for};
+use super::common::{Cluster, Setup, meshosd, run, wait_for};
 use meshos_core::id::ChainId;
 use std::fs;
 use std::process::{Command, Output};
@@ -241,4 +241,38 @@ fn a_new_cluster_makes_its_directory_and_the_version_names_the_commit() {
     if let Some(head) = head {
         assert!(version.contains(head.trim()), "{version}");
     }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_no_space_and_kills_no_node() {
+    let mut cluster = Cluster::with(Setup {
+        before: |id| match id {
+            3 => ["sh", "-c", "ulimit -f 100; exec \"$0\" \"$@\""]
+                .map(str::to_owned)
+                .to_vec(),
+            _ => Vec::new(),
+        },
+        ..Setup::default()
+    });
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    run([
+        "chain",
+        "append",
+        "--chain",
+        "orders",
+        "--payload-bytes",
+        "10000",
+        "--count",
+        "30",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain(cluster.endpoints()));
+    wait_for("the full store", || {
+        let status = cluster.status(3)?;
+        let told = cluster.log(3).contains("File too large");
+        (status["store_full"] == true && told).then_some(())
+    });
+    assert!(cluster.stop(3).success());
 }

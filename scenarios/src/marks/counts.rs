@@ -33,6 +33,7 @@ pub(super) fn reach(count: Count) {
         Count::StalledLeader => reached!("leader without progress handed over"),
         Count::ForwardEnded => reached!("forward ended with its leadership"),
         Count::ReadAskedAgain => reached!("read asked again of the next leader"),
+        Count::QueryGaveWay => reached!("query gave way to another candidate's"),
         Count::EarlyElection => reached!("early election after a process was gone"),
         Count::WrongCluster
         | Count::WrongStore

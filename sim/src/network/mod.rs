@@ -29,6 +29,9 @@ pub struct Link {
     pub weather: Weather,
     /// How long a message waits at least for those before it.
     pub queued: Duration,
+    /// How long what has left takes to arrive, which in a run with connections is longer than the
+    /// weather says while something is sent again.
+    pub in_flight: Duration,
 }
 
 /// The hot part of one directed link.
@@ -140,6 +143,7 @@ impl Network {
                 is_filtered: link.flags & FILTERED != 0 && self.filters.iter().any(named),
                 weather,
                 queued: Duration::from_millis(leaves).max(delay),
+                in_flight: delay,
             };
         }
         Link {
@@ -147,6 +151,7 @@ impl Network {
             is_filtered: link.flags & FILTERED != 0 && self.filters.iter().any(named),
             weather,
             queued: Instant::from_nanos(busy).since(now),
+            in_flight: Duration::ZERO,
         }
     }
 

@@ -152,6 +152,42 @@ fn a_candidate_asks_for_votes_only_with_its_own_on_disk() {
 }
 
 #[test]
+fn of_two_overlapping_queries_one_gives_way() {
+    let gives_way = |me: u64, from: u64, last: u64, tail: u64| {
+        let mut bench = Start::of(me, &[1]).settled();
+        bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+        let asked = led(2, from);
+        let said = bench.hear(from, 1, request(Round::Pre, asked, last, tail));
+        let granted = bench.said(from, reply(Round::Pre, asked, true));
+        assert!(said.contains(&granted), "{said:?}");
+        let timer = |timer| bench.deadlines.armed(bench.chain.index, timer);
+        let ended = bench.chain.role() == Role::Replica;
+        assert_eq!(timer(Timer::Round).is_none(), ended);
+        assert_eq!(timer(Timer::Election).is_some(), ended);
+        ended
+    };
+    assert!(gives_way(1, 3, 1, 1), "the other has the higher id");
+    assert!(!gives_way(3, 1, 1, 1), "its own id is the higher one");
+    assert!(gives_way(3, 1, 1, 2), "the other has the longer log");
+}
+
+#[test]
+fn a_binding_round_and_a_transfer_give_no_way() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.act(|chain, cx| chain.campaign(Purpose::Transfer, cx));
+    bench.hear(3, 1, request(Round::Pre, led(2, 3), 1, 1));
+    assert_eq!(bench.chain.role(), Role::Candidate);
+    let mut granted = reply(Round::Pre, led(2, 1), true);
+    if let ReplicaMessage::VoteReply { attempt: of, .. } = &mut granted {
+        *of = attempt(1);
+    }
+    bench.hear(2, 1, granted);
+    bench.hear(3, 2, request(Round::Pre, led(3, 3), 1, 1));
+    assert_eq!(bench.chain.role(), Role::Candidate);
+    assert_eq!(bench.chain.epoch().n, 2);
+}
+
+#[test]
 fn a_round_lasts_as_long_as_others_have_to_answer_it() {
     let mut bench = Start::of(1, &[1]).settled();
     let round = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Timer::Round);

@@ -74,11 +74,13 @@ impl Ground {
         for one in view.nodes() {
             for two in (one.0 + 1..self.nodes as u16).map(NodeIndex) {
                 let links = [view.link(one, two), view.link(two, one)];
-                let carries = links.iter().all(carries)
-                    && links.iter().map(latency).sum::<Duration>() < self.heartbeat;
-                let queued: Duration = links.iter().map(|link| link.queued).sum();
                 let trip: Duration = links.iter().map(latency).sum();
-                let works = carries && trip + queued < self.heartbeat;
+                let queued: Duration = links.iter().map(|link| link.queued).sum();
+                let arrives = |link: &Link| latency(link).max(link.in_flight);
+                let is_calm = links.iter().all(is_calm);
+                let carries =
+                    is_calm && links.iter().map(arrives).sum::<Duration>() < self.heartbeat;
+                let works = is_calm && trip + queued < self.heartbeat;
                 let place = one.at() * self.nodes + two.at();
                 note(&mut self.carries[place], carries, at);
                 if note(&mut self.works[place], works, at) {
@@ -255,7 +257,7 @@ fn note(slot: &mut Option<Instant>, holds: bool, at: Instant) -> bool {
 }
 
 /// Whether whatever is sent on a link arrives.
-fn carries(link: &Link) -> bool {
+fn is_calm(link: &Link) -> bool {
     let weather = &link.weather;
     link.is_connected && !link.is_filtered && weather.loss_ppm == 0 && weather.corrupt_ppm == 0
 }
