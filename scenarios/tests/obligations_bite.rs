@@ -6,12 +6,14 @@ use meshos_core::client::{Answer, Reason};
 use meshos_core::config::Retention;
 use meshos_core::id::NodeId;
 use meshos_scenarios::checks::obligations::commits_go_on::{self, Asking, CommitsGoOn};
+use meshos_scenarios::checks::obligations::fails_over::{self, Died, FailsOver};
 use meshos_scenarios::checks::obligations::fair_share::{self, FairShare, Share};
 use meshos_scenarios::checks::obligations::leader_again_now::{self, LeaderAgain};
 use meshos_scenarios::checks::obligations::level::{self, Bulk, Level, Speed};
 use meshos_scenarios::checks::obligations::pinned_leads::{self, PinnedLeads};
 use meshos_scenarios::checks::obligations::reads_answer::{self, Read, ReadsAnswer};
 use meshos_scenarios::checks::obligations::retains::{self, Ages, Kept, Retains};
+use meshos_scenarios::checks::obligations::steps_down::{self, StepsDown};
 use meshos_scenarios::checks::obligations::transfer_ends::{self, TransferEnds, Wish, Word};
 use meshos_scenarios::checks::obligations::{Facts, Majority, allowed};
 use meshos_sim::machine::NodeIndex;
@@ -138,6 +140,60 @@ fn transferred_is_said_only_of_who_led() {
     let wish = transfers.answered(7).expect("it was asked for");
     assert_eq!(transfers.transferred(wish, true), Ok(()));
     bites(transfers.transferred(wish, false), transfer_ends::ID);
+}
+
+#[test]
+fn fails_over() {
+    let mut chains = FailsOver::default();
+    let died = |leader| Died {
+        leader: NodeIndex(leader),
+        n: 3,
+    };
+    chains.tell((0, NodeIndex(0)), died(2), at(900));
+    chains.die(0, died(2), at(1_000));
+    chains.tell((0, NodeIndex(0)), died(2), at(1_010));
+    chains.tell((0, NodeIndex(1)), died(2), at(1_010));
+    assert_eq!(chains.heirs(0), None, "one made its attempt before");
+    let mut chains = FailsOver::default();
+    chains.die(0, died(2), at(1_000));
+    chains.tell((0, NodeIndex(0)), died(2), at(1_010));
+    chains.tell((0, NodeIndex(1)), died(1), at(1_020));
+    assert_eq!(chains.heirs(0), None, "they were told of different leaders");
+    let mut chains = FailsOver::default();
+    chains.die(0, died(2), at(1_000));
+    chains.tell((0, NodeIndex(0)), died(2), at(1_010));
+    chains.tell((0, NodeIndex(1)), died(2), at(1_020));
+    let heirs = chains.heirs(0).expect("both were told");
+    assert_eq!(
+        (heirs.since, heirs.apart),
+        (at(1_020), Duration::from_millis(10))
+    );
+    assert_eq!(chains.hold(0, heirs, facts(2_020)), Ok(()));
+    bites(chains.hold(0, heirs, facts(2_021)), fails_over::ID);
+    chains.led(0);
+    assert_eq!(chains.heirs(0), None);
+}
+
+#[test]
+fn steps_down() {
+    let mut leaders = StepsDown::default();
+    let (leadership, late) = ((0, 3, NodeIndex(2)), Duration::from_secs(1));
+    assert_eq!(
+        leaders.hold(leadership, (at(1_000), late), facts(5_000)),
+        Ok(())
+    );
+    assert_eq!(leaders.cut_off(0).collect::<Vec<_>>(), [leadership]);
+    // Who was heard again in between may go on.
+    assert_eq!(
+        leaders.hold(leadership, (at(2_000), late), facts(6_000)),
+        Ok(())
+    );
+    bites(
+        leaders.hold(leadership, (at(2_000), late), facts(6_001)),
+        steps_down::ID,
+    );
+    leaders.end(leadership);
+    assert_eq!(leaders.cut_off(0).count(), 0);
 }
 
 #[test]

@@ -6,13 +6,15 @@
 use super::Checks;
 use super::amnesia;
 use super::no_disruption::Heard;
+use crate::model::Host;
 use meshos_core::hello::Hello;
 use meshos_core::id::{HeartbeatNumber, Incarnation, NodeId};
 use meshos_core::message::{Body, ChainMessage, Heartbeat, Message, Purpose, ReplicaMessage};
 use meshos_core::replica::role::Role;
-use meshos_sim::connection::{News, Notice};
+use meshos_sim::connection::{End, News, Notice};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::{Instant, Now};
+use meshos_sim::world::View;
 
 /// What one node has heard of one peer.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,8 @@ struct Peer {
     newest: (Incarnation, HeartbeatNumber),
     /// When, by the hearer's own clock.
     at: u64,
+    /// Whether a connection to it broke since the hearer was last refused there.
+    broke: bool,
     /// How often its store had been set back when this run heard it, and its newest boot then.
     before: Option<(u32, Incarnation)>,
     /// Per chain the number of the epoch that the peer claims to lead, and of the heartbeat that
@@ -49,6 +53,7 @@ impl PeerView {
         for peer in &mut self.peers {
             peer.newest = Default::default();
             peer.before = None;
+            peer.broke = false;
             peer.claims.fill(Default::default());
         }
     }
@@ -126,9 +131,28 @@ impl Checks {
         }
     }
 
+    /// What a node learns of a connection.
+    pub(super) fn on_notice(&mut self, view: View<'_, Host>, node: NodeIndex, notice: &Notice) {
+        self.on_disowned(node, notice);
+        let (track, peer) = (&mut self.nodes[node.at()], notice.peer);
+        let broke = &mut track.view_of_peers.peers[peer.at()].broke;
+        match &notice.news {
+            News::Broken(_) if notice.end == End::Dialled => *broke = true,
+            News::Refused if core::mem::take(broke) => {
+                let pair = (node, peer);
+                track.noticed = self.obligations.on_gone(view, pair, &self.chains).err();
+            }
+            News::Up { .. }
+            | News::Broken(_)
+            | News::Refused
+            | News::Silent
+            | News::Unfit { .. } => {}
+        }
+    }
+
     /// A node whose store was set back hears of a boot that the store forgot: from now on it is a
     /// stranger to its chains, and nothing that it says may count.
-    pub(super) fn on_notice(&mut self, node: NodeIndex, notice: &Notice) {
+    fn on_disowned(&mut self, node: NodeIndex, notice: &Notice) {
         let track = &mut self.nodes[node.at()];
         let (count, first) = track.set_back;
         let News::Unfit { by, hello, .. } = &notice.news else {

@@ -238,7 +238,7 @@ impl Hook<Host> for Checks {
     #[inline]
     fn on_input(&mut self, view: View<'_, Host>, node: NodeIndex, now: Now, input: &Input<Host>) {
         match input {
-            Input::Link(notice) => self.on_notice(node, notice),
+            Input::Link(notice) => self.on_notice(view, node, notice),
             Input::Wake | Input::Disk { .. } => {}
             Input::Message { from, message } => {
                 self.on_message(node, *from, (view.at(), now), &message.message);
@@ -289,7 +289,7 @@ impl Hook<Host> for Checks {
         died: &Host,
         _: &mut Schedule<Host>,
     ) -> Result<(), Violation> {
-        self.obligations.crashed(view, &self.chains, died);
+        self.obligations.crashed((node, died), view, &self.chains);
         self.crashed(view, node, died)
             .map_err(|violation| violation.at_node(node))
     }

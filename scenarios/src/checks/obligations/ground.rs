@@ -32,6 +32,8 @@ pub(in crate::checks) struct Ground {
     works: Vec<Option<Instant>>,
     /// Since when everything arrives at last, for each pair of nodes.
     carries: Vec<Option<Instant>>,
+    /// The same: since when one of them cannot hear the other.
+    severed: Vec<Option<Instant>>,
     /// Nodes that were told to hand over and stop.
     leaving: Vec<bool>,
 }
@@ -55,6 +57,7 @@ impl Ground {
             fit: vec![None; nodes],
             works: vec![None; nodes * nodes],
             carries: vec![None; nodes * nodes],
+            severed: vec![None; nodes * nodes],
             leaving: vec![false; nodes],
         }
     }
@@ -83,6 +86,10 @@ impl Ground {
                 let works = is_calm && trip + queued < self.heartbeat;
                 let place = one.at() * self.nodes + two.at();
                 note(&mut self.carries[place], carries, at);
+                let is_there = |node: NodeIndex| view.is_up(node) && !view.is_paused(node);
+                let is_open = view.is_connected(one, two) && view.is_connected(two, one);
+                let is_severed = !is_open || !is_there(one) || !is_there(two);
+                note(&mut self.severed[place], is_severed, at);
                 if note(&mut self.works[place], works, at) {
                     broken.extend([one, two]);
                 }
@@ -137,6 +144,16 @@ impl Ground {
     /// Since when whatever two nodes send each other arrives at last, both being fit.
     pub(super) fn carries(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
         self.both((&self.fit, &self.carries), one, two)
+    }
+
+    /// Since when a node is awake.
+    pub(super) fn awake(&self, node: NodeIndex) -> Option<Instant> {
+        self.awake[node.at()]
+    }
+
+    /// Since when one of two nodes cannot hear the other, or nobody is there to hear.
+    pub(super) fn severed(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
+        self.severed[one.min(two).at() * self.nodes + one.max(two).at()]
     }
 
     fn both(

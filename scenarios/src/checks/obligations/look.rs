@@ -67,6 +67,8 @@ impl Obligations {
         self.known.count_streams(&scenes);
         for scene in scenes {
             self.look_at_leader(&scene)?;
+            self.look_at_fail_over(&scene)?;
+            self.look_at_step_down(&scene)?;
             self.look_at_commits(&scene)?;
             self.look_at_transfers(&scene)?;
             self.look_at_pin(&scene)?;

@@ -6,17 +6,20 @@
 //! another one. Everything is looked at a few times a second and whenever a fault was applied.
 
 pub mod commits_go_on;
+pub mod fails_over;
 pub mod fair_share;
 pub(super) mod ground;
 pub mod leader_again_now;
 pub mod level;
 mod look;
 mod look_bulk;
+mod look_lost;
 mod look_reads;
 mod missing;
 pub mod pinned_leads;
 pub mod reads_answer;
 pub mod retains;
+pub mod steps_down;
 pub mod transfer_ends;
 
 pub use ground::Majority;
@@ -25,6 +28,7 @@ use super::is_refused;
 use super::track::ChainTrack;
 use crate::model::{Ask, Freshness, Host, node_id, node_index};
 use commits_go_on::{Asking, CommitsGoOn};
+use fails_over::FailsOver;
 use fair_share::FairShare;
 use ground::Ground;
 use leader_again_now::LeaderAgain;
@@ -48,6 +52,7 @@ use retains::{Ages, Retains};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use steps_down::StepsDown;
 use transfer_ends::{TransferEnds, Wish, Word};
 
 /// What a bound depends on.
@@ -136,6 +141,8 @@ struct Known {
 pub(super) struct Obligations {
     known: Known,
     leader_again: LeaderAgain,
+    fails_over: FailsOver,
+    steps_down: StepsDown,
     commits: CommitsGoOn,
     transfers: TransferEnds,
     pinned: PinnedLeads,
@@ -201,6 +208,8 @@ impl Obligations {
         let request = Duration::from_millis(requests.min().unwrap_or_default());
         Self {
             leader_again: LeaderAgain::new(duties.len()),
+            fails_over: FailsOver::default(),
+            steps_down: StepsDown::default(),
             commits: CommitsGoOn::new(duties.len()),
             transfers: TransferEnds::default(),
             pinned: PinnedLeads::new(duties.len(), pin),
@@ -254,8 +263,14 @@ impl Obligations {
     }
 
     /// A node crashed.
-    pub(super) fn crashed(&mut self, view: View<'_, Host>, chains: &[ChainTrack], died: &Host) {
+    pub(super) fn crashed(
+        &mut self,
+        (node, died): (NodeIndex, &Host),
+        view: View<'_, Host>,
+        chains: &[ChainTrack],
+    ) {
         self.known.ground.look(view);
+        self.note_death(node, died, chains, view.at());
         self.unseated(view.at(), chains, Some(died));
     }
 

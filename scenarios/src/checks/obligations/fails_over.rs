@@ -1,0 +1,127 @@
+//! *fails-over*: of three voters the two that were told that the process of their leader is gone
+//! have another one within two heartbeats: they need not wait for its silence.
+
+use super::{Facts, names};
+use meshos_sim::check::obligation::Monitor;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::time::Instant;
+use meshos_sim::violation::Violation;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Id of the property.
+pub const ID: &str = "fails-over";
+
+/// Who led a chain when its process ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Died {
+    /// The leader.
+    pub leader: NodeIndex,
+    /// The number of its epoch.
+    pub n: u64,
+}
+
+/// What a voter was told.
+#[derive(Copy, Clone, Debug)]
+struct Told {
+    leader: NodeIndex,
+    n: u64,
+    at: Instant,
+}
+
+/// Two voters that were told of the same death.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Heirs {
+    /// Who died.
+    pub died: Died,
+    /// Who was told.
+    pub voters: [NodeIndex; 2],
+    /// When the second one was told.
+    pub since: Instant,
+    /// How much earlier the first one was.
+    pub apart: Duration,
+}
+
+/// Which chains owe another leader.
+#[derive(Clone, Debug)]
+pub struct FailsOver {
+    owed: Monitor<usize>,
+    /// Whom the last process that died while it led each chain belonged to, and when it did.
+    died: BTreeMap<usize, (Died, Instant)>,
+    told: BTreeMap<(usize, NodeIndex), Told>,
+}
+
+impl Default for FailsOver {
+    fn default() -> Self {
+        Self {
+            owed: Monitor::new(ID),
+            died: BTreeMap::new(),
+            told: BTreeMap::new(),
+        }
+    }
+}
+
+impl FailsOver {
+    /// A process ended that led `chain`.
+    pub fn die(&mut self, chain: usize, died: Died, at: Instant) {
+        self.died.insert(chain, (died, at));
+    }
+
+    /// `voter`, which follows `leader` in epoch `n`, is told that its process is gone. It makes
+    /// one early attempt in an epoch, so only the first time counts.
+    pub fn tell(&mut self, (chain, voter): (usize, NodeIndex), told: Died, at: Instant) {
+        let Died { leader, n } = told;
+        let before = self.told.get(&(chain, voter));
+        if before.is_none_or(|before| before.n < n) {
+            self.told.insert((chain, voter), Told { leader, n, at });
+        }
+    }
+
+    /// The two voters of `chain` that were told that the process which led it last is gone.
+    pub fn heirs(&self, chain: usize) -> Option<Heirs> {
+        let (died, at) = *self.died.get(&chain)?;
+        let of_chain = (chain, NodeIndex(0))..(chain + 1, NodeIndex(0));
+        let mut told = self
+            .told
+            .range(of_chain)
+            .filter(|(_, told)| (told.leader, told.n) == (died.leader, died.n) && told.at >= at);
+        let (one, two) = (told.next()?, told.next()?);
+        let (first, second) = (one.1.at.min(two.1.at), one.1.at.max(two.1.at));
+        Some(Heirs {
+            died,
+            voters: [one.0.1, two.0.1],
+            since: second,
+            apart: second.since(first),
+        })
+    }
+
+    /// Another one leads `chain`.
+    pub fn led(&mut self, chain: usize) {
+        self.died.remove(&chain);
+        self.owed.meet(&chain);
+    }
+
+    /// Nothing can be asked of `chain` after this death.
+    pub fn release(&mut self, chain: usize) {
+        self.died.remove(&chain);
+        self.owed.release(&chain);
+    }
+
+    /// Nobody leads `chain` yet.
+    ///
+    /// # Errors
+    /// That has been so for too long.
+    pub fn hold(&mut self, chain: usize, heirs: Heirs, facts: Facts<'_>) -> Result<(), Violation> {
+        self.owed.hold(chain, heirs.since, facts.heartbeat * 2);
+        let tell = |_: &usize| {
+            format!(
+                "{} were told that {}, which led chain {:?}, is gone, hear each other at once, \
+                 and neither leads",
+                names(&heirs.voters),
+                names(&[heirs.died.leader]),
+                facts.chain
+            )
+        };
+        self.owed.judge(facts.at, tell)
+    }
+}

@@ -1,0 +1,172 @@
+//! What every look asks of leaders that died or are cut off.
+
+use super::fails_over::{Died, Heirs};
+use super::ground::Ground;
+use super::look::Scene;
+use super::steps_down::Leadership;
+use super::{Known, Obligations};
+use crate::checks::track::ChainTrack;
+use crate::model::{Host, node_id};
+use meshos_core::replica::Chain;
+use meshos_core::replica::role::Role;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::time::Instant;
+use meshos_sim::violation::Violation;
+use meshos_sim::world::View;
+use std::time::Duration;
+
+/// More chains than this may have to wait for each other's rounds of votes.
+const CHAINS_MAX: usize = 16;
+/// The longest that a message takes that left in earlier weather.
+const LATE: Duration = Duration::from_secs(1);
+
+impl Obligations {
+    /// A process ended.
+    pub(super) fn note_death(
+        &mut self,
+        node: NodeIndex,
+        died: &Host,
+        chains: &[ChainTrack],
+        at: Instant,
+    ) {
+        let Some(running) = died.node() else { return };
+        for (place, track) in chains.iter().enumerate() {
+            let leads = |chain: &&Chain| chain.role() == Role::Leader;
+            if let Some(chain) = running.chain(track.id).filter(leads) {
+                let n = chain.epoch().n;
+                self.fails_over.die(place, Died { leader: node, n }, at);
+            }
+        }
+    }
+
+    /// A node is told that the process of `peer` is gone.
+    pub(in crate::checks) fn on_gone(
+        &mut self,
+        view: View<'_, Host>,
+        (node, peer): (NodeIndex, NodeIndex),
+        chains: &[ChainTrack],
+    ) -> Result<(), Violation> {
+        let Some(running) = view.node(node).and_then(Host::node) else {
+            return Ok(());
+        };
+        for (place, track) in chains.iter().enumerate() {
+            let follows = |chain: &&Chain| {
+                chain.role() == Role::Replica && chain.leader() == Some(node_id(peer))
+            };
+            if let Some(chain) = running.chain(track.id).filter(follows) {
+                let n = chain.epoch().n;
+                self.fails_over
+                    .tell((place, node), Died { leader: peer, n }, view.at());
+                let scene = self.known.scene(view, place, track);
+                self.look_at_fail_over(&scene)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn look_at_fail_over(&mut self, scene: &Scene<'_>) -> Result<(), Violation> {
+        let Some(heirs) = self.fails_over.heirs(scene.place) else {
+            return Ok(());
+        };
+        let leads = |chain: &&Chain| chain.role() == Role::Leader && chain.epoch().n > heirs.died.n;
+        if scene.replicas.iter().flatten().any(leads) {
+            self.fails_over.led(scene.place);
+            return Ok(());
+        }
+        if !self.known.may_inherit(scene, heirs) {
+            self.fails_over.release(scene.place);
+            return Ok(());
+        }
+        let facts = self.known.facts(scene, &heirs.voters);
+        self.fails_over.hold(scene.place, heirs, facts)
+    }
+
+    pub(super) fn look_at_step_down(&mut self, scene: &Scene<'_>) -> Result<(), Violation> {
+        let known = &self.known;
+        let voters = &known.duties[scene.place].voters;
+        let cut_off = voters
+            .iter()
+            .zip(&scene.replicas)
+            .filter_map(|(&node, replica)| {
+                let leads =
+                    |chain: &&Chain| chain.role() == Role::Leader && chain.fault().is_none();
+                let chain = replica.filter(|chain| leads(chain))?;
+                let since = known.cut_off_since(scene.place, node)?;
+                Some(((scene.place, chain.epoch().n, node), since))
+            });
+        let cut_off: Vec<(Leadership, Instant)> = cut_off.collect();
+        for before in self.steps_down.cut_off(scene.place).collect::<Vec<_>>() {
+            if cut_off.iter().any(|(leadership, _)| *leadership == before) {
+                continue;
+            }
+            let (_, n, node) = before;
+            let place = voters.iter().position(|voter| *voter == node);
+            let replica = place.and_then(|voter| scene.replicas[voter]);
+            let claims = |chain: &Chain| chain.role() == Role::Leader && chain.epoch().n == n;
+            match replica.is_some_and(|chain| !claims(chain)) {
+                true => self.steps_down.end(before),
+                false => self.steps_down.release(before),
+            }
+        }
+        for (leadership, since) in cut_off {
+            let facts = known.facts(scene, &[leadership.2]);
+            let late = known.late(scene, leadership.2);
+            self.steps_down.hold(leadership, (since, late), facts)?;
+        }
+        Ok(())
+    }
+}
+
+impl Known {
+    /// Whether two voters that were told of a death can elect one of them at once: nothing was
+    /// wrong with them and between them for a while before, they are quick, and the dead one has
+    /// not come back. Those that were told apart may have made their attempts apart.
+    fn may_inherit(&self, scene: &Scene<'_>, heirs: Heirs) -> bool {
+        let duty = &self.duties[scene.place];
+        let [one, two] = heirs.voters;
+        let is_long = |since: Option<Instant>| {
+            since.is_some_and(|since| since.after(self.heartbeat * 4) <= heirs.since)
+        };
+        let is_ready = |node: &NodeIndex| {
+            let voter = duty.voters.iter().position(|voter| voter == node);
+            voter.is_some_and(|voter| {
+                let is_free = |chain: &Chain| !chain.is_resetting();
+                is_long(duty.sound[voter]) && scene.replicas[voter].is_some_and(is_free)
+            })
+        };
+        let trips = Ground::trip(scene.view, one, two) + Ground::trip(scene.view, two, one);
+        self.duties.len() <= CHAINS_MAX
+            && duty.voters.len() == 3
+            && !scene.view.is_up(heirs.died.leader)
+            && heirs.apart * 16 <= self.heartbeat
+            && heirs.voters.iter().all(is_ready)
+            && is_long(self.ground.works(one, two))
+            && trips * 8 < self.heartbeat
+            && self.ground.pace(scene.view, &heirs.voters) == 1
+    }
+
+    /// Since when fewer than M voters of a chain, itself included, can hear a node and answer it.
+    fn cut_off_since(&self, place: usize, node: NodeIndex) -> Option<Instant> {
+        let duty = &self.duties[place];
+        let awake = self.ground.awake(node)?;
+        let others = duty.voters.iter().filter(|other| **other != node);
+        let mut severed: Vec<Instant> = others
+            .filter_map(|other| self.ground.severed(node, *other))
+            .collect();
+        severed.sort_unstable();
+        let enough = duty.voters.len() - duty.majority;
+        severed.get(enough).map(|since| awake.max(*since))
+    }
+
+    /// How long what was said before may take to a node.
+    fn late(&self, scene: &Scene<'_>, node: NodeIndex) -> Duration {
+        let voters = self.duties[scene.place].voters.iter();
+        let others = voters.filter(|other| **other != node);
+        let trip = |other: &NodeIndex| {
+            let links = [scene.view.link(node, *other), scene.view.link(*other, node)];
+            let queued: Duration = links.iter().map(|link| link.queued).sum();
+            queued + Ground::trip(scene.view, node, *other)
+        };
+        others.map(trip).max().unwrap_or_default().max(LATE)
+    }
+}
