@@ -21,6 +21,8 @@ pub enum Measure {
     EntryBytes,
     /// Bytes of payload that one read answers with, when it answers with more than one entry.
     ReadBytes,
+    /// Bytes of one file with entries of a chain.
+    SegmentBytes,
 }
 
 /// `found` of `what` were seen.
@@ -38,6 +40,12 @@ pub fn observe(what: Measure, found: u64, limits: &Limits) -> Result<(), Violati
         Measure::Uncommitted => limits.uncommitted_max.saturating_add(UNCOMMITTED_SLACK),
         Measure::EntryBytes => limits.entry_bytes_max,
         Measure::ReadBytes => limits.read_bytes_max,
+        // A batch that is larger than that gets a file of its own, and one message or one turn of
+        // a leader, which is no larger, fills it.
+        Measure::SegmentBytes => limits
+            .segment_bytes_max
+            .max(limits.message_bytes_max.max(limits.batch_bytes_max))
+            .saturating_add(SEGMENT_SLACK),
     };
     if found <= u64::from(limit) {
         return Ok(());
@@ -46,5 +54,7 @@ pub fn observe(what: Measure, found: u64, limits: &Limits) -> Result<(), Violati
     Err(Violation::new(ID, text))
 }
 
+/// Heads of records, and the batch that ends a segment.
+const SEGMENT_SLACK: u32 = 4_096;
 /// Entries that leaderships began with and never committed.
 const UNCOMMITTED_SLACK: u32 = 1_024;

@@ -40,6 +40,7 @@ pub mod vote_once;
 
 use crate::history::{Asked, History, Invocation};
 use crate::model::{Ask, Host, node_id};
+use bounded::Measure;
 use meshos_core::config::Config;
 use meshos_core::count::Count;
 use meshos_core::hello::Terms;
@@ -279,7 +280,8 @@ impl Hook<Host> for Checks {
             return Ok(());
         }
         later.alarm(view.at().after(obligations::LOOK), tag);
-        self.obligations.look(view, &self.chains)
+        self.obligations.look(view, &self.chains)?;
+        self.look_at_segments(view)
     }
 
     fn on_crash(
@@ -311,6 +313,20 @@ impl Hook<Host> for Checks {
 }
 
 impl Checks {
+    fn look_at_segments(&self, view: View<'_, Host>) -> Result<(), Violation> {
+        for node in view.nodes() {
+            let limits = self.config(node).limits();
+            for (name, bytes) in view.disk(node).files() {
+                if name.contains(".segment-") {
+                    let length = bytes.len() as u64;
+                    bounded::observe(Measure::SegmentBytes, length, limits)
+                        .map_err(|violation| violation.at_node(node))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The sealed bytes of a node, as long as the other copies of what they hold are whole.
     fn sealed(&self, view: View<'_, Host>, node: NodeIndex) -> Vec<Flippable> {
         // The layout runs ahead of a disk that has something to do.
