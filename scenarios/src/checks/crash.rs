@@ -51,7 +51,13 @@ impl Checks {
             track.set_back = (track.set_back.0 + 1, run.incarnation);
         }
         let harm = track.harm;
-        recover::whole(step.machine.damage(), harm)?;
+        let found = step.machine.damage();
+        recover::whole(found, harm)?;
+        if found.iter().any(recover::in_two_places) {
+            let files = files_of(step.view.disk(step.node));
+            let again = recover::again(&files);
+            recover::mended(found, &again, harm)?;
+        }
         let is_first = track.last.is_none();
         track.run = Some(run);
         track.last = Some(run);

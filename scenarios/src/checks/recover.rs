@@ -4,9 +4,9 @@
 
 use meshos_core::action::StopReason;
 use meshos_core::chain::entry::EntryHash;
-use meshos_core::chain::recover::Damage;
-use meshos_core::chain::store::{Named, Part};
-use meshos_core::id::Seq;
+use meshos_core::chain::recover::{Damage, Files, recover};
+use meshos_core::chain::store::{Named, Part, StoreLimits};
+use meshos_core::id::{RunNonce, Seq};
 use meshos_sim::violation::Violation;
 
 /// Id of the property.
@@ -51,6 +51,38 @@ pub fn whole(damage: &[Damage], harm: Harm) -> Result<(), Violation> {
             Err(Violation::new(ID, text))
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+/// What a boot found `before` in files that stand in two places, and what is there `now`, before
+/// the first step.
+///
+/// # Errors
+/// Damage is still there, although the disk does what it is told: the next bad bit, in the other
+/// place, would cost what both hold.
+pub fn mended(before: &[Damage], now: &[Damage], harm: Harm) -> Result<(), Violation> {
+    if harm.unsynced || harm.lost {
+        return Ok(());
+    }
+    let is_left = |damage: &&Damage| in_two_places(damage) && before.contains(damage);
+    match now.iter().find(is_left) {
+        Some(damage) => broken(format!("a boot leaves damage that it found: {damage}")),
+        None => Ok(()),
+    }
+}
+
+/// What a boot would find damaged in these files.
+pub fn again(files: &Files) -> Vec<Damage> {
+    let recovered = recover(files, &StoreLimits::default(), RunNonce::new(0));
+    recovered.map_or(Vec::new(), |recovered| recovered.damage)
+}
+
+/// Whether a file is one of two that hold the same.
+pub fn in_two_places(damage: &Damage) -> bool {
+    match Named::of(&damage.file) {
+        Some(Named::Identity(_) | Named::Peers(_)) => true,
+        Some(Named::Chain { part, .. }) => matches!(part, Part::Vote(_) | Part::Checkpoint(_)),
+        None => false,
     }
 }
 

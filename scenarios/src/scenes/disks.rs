@@ -332,8 +332,9 @@ fn unreadable_files(plan: &mut Plan, draw: Draw) {
     plan.cfg.clients[0].interval_ms = draw.of("interval").within(50..=200);
     let node = node(draw.of("victim"), plan.nodes);
     let chain = meshos_core::id::ChainId::of(&plan.cfg.chains[0].name);
-    let file = match draw.of("file").below(3) {
+    let file = match draw.of("file").below(4) {
         0 => "identity.a".to_owned(),
+        3 => "peers.a".to_owned(),
         1 => format!("{chain}-0.checkpoint.a"),
         _ => format!("{chain}-0.segment-00000001"),
     };

@@ -195,6 +195,9 @@ fn recover_bites() {
     recover::whole(&segment, flipped).expect("a flip did it");
     let place = [damage("identity.a")];
     recover::whole(&place, Harm::default()).expect("one of two places may be torn");
+    bites(recover::mended(&place, &place, flipped), id);
+    recover::mended(&place, &[], flipped).expect("it was written anew");
+    recover::mended(&segment, &segment, flipped).expect("peers repair it");
     recover::stopped(StopReason::ReplicaLost, aimed).expect("both places may be hit");
     bites(recover::stopped(StopReason::ReplicaLost, flipped), id);
     bites(recover::stopped(StopReason::StoreRegressed, flipped), id);
