@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::control;
 use crate::driver::Driver;
 use crate::inbox;
-use crate::net::{self, Backoff, Introduction, Links, Network, TcpTransport};
+use crate::net::{self, Acceptor, Backoff, Introduction, Links, Network, TcpTransport};
 use crate::recording::FileJournal;
 use crate::requests::PendingRequests;
 use crate::run_error::RunError;
@@ -13,7 +13,9 @@ use crate::stop::{FINISH_MIN, Signals, asked_to_stop, command, cut_short, finish
 use crate::store::{Gauge, StoreThread};
 use crate::tasks::Tasks;
 use meshos_core::event::{Input, Seed};
+use meshos_core::node::Node;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -39,14 +41,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     } = booted;
     let incarnation = node.me().incarnation;
 
-    let table = &settings.file.recording;
-    let (journal, recorder) = match (&table.path, table.payload.mode()) {
-        (Some(path), Some(payloads)) => {
-            let (journal, thread) = FileJournal::start(path, payloads, table, &node)?;
-            (journal, Some(thread))
-        }
-        (None, _) | (_, None) => (FileJournal::none(), None),
-    };
+    let (journal, recorder) = record(&settings, &node)?;
     let (sender, receiver) = inbox::inbox(inbox::Capacity::default());
     let mut tasks = Tasks::default();
     let gauge = Gauge::default();
@@ -56,11 +51,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let introduction = Introduction::new(greeter, settings.identity, peers, Some(store.keeper()));
     let introduction = Arc::new(introduction);
     let network = network(&settings, Arc::clone(&introduction), links.clone());
-    let acceptor = net::listen(&settings.listen, network.clone(), sender.clone()).await;
-    let acceptor = acceptor.map_err(|source| RunError::Listen {
-        address: settings.listen.clone(),
-        source,
-    })?;
+    let acceptor = listen(&settings, network.clone(), sender.clone()).await?;
     let requests = PendingRequests::new(sender.clone(), &node, gauge, links);
     let leading = requests.leading();
     let socket = &settings.file.node.control;
@@ -80,8 +71,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
         node, now, receiver, clock, transport, store, requests, journal,
     );
     let mut driving = tokio::spawn(driver.run());
-    let identity = &settings.identity;
-    let (node, cluster) = (identity.node, identity.cluster.get());
+    let (node, cluster) = (settings.identity.node, settings.identity.cluster.get());
     tracing::info!(%node, %incarnation, cluster = format!("{cluster:032x}"), "node is up");
 
     let patience = Duration::from_millis(settings.file.node.hand_over_ms);
@@ -94,9 +84,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     if let Some(part) = ended {
         // The event that stopped it may still wait to be written, and is the one to look at.
         driving.abort();
-        if let Some(thread) = recorder {
-            let _ = timeout(FINISH_MIN, join(thread, "recording")).await;
-        }
+        write_down(recorder).await;
         return Err(RunError::Ended(part));
     }
     sender.close();
@@ -107,6 +95,40 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     tasks.shutdown().await;
     tracing::info!(%node, "node is down");
     Ok(())
+}
+
+/// The journal of what the node is fed, and the thread that writes it down if anything does.
+fn record(
+    settings: &Settings,
+    node: &Node,
+) -> Result<(FileJournal, Option<JoinHandle<()>>), RunError> {
+    let table = &settings.file.recording;
+    Ok(match (&table.path, table.payload.mode()) {
+        (Some(path), Some(payloads)) => {
+            let (journal, thread) = FileJournal::start(path, payloads, table, node)?;
+            (journal, Some(thread))
+        }
+        (None, _) | (_, None) => (FileJournal::none(), None),
+    })
+}
+
+async fn listen(
+    settings: &Settings,
+    network: Network,
+    inbox: inbox::Sender,
+) -> Result<Acceptor, RunError> {
+    let acceptor = net::listen(&settings.listen, network, inbox).await;
+    acceptor.map_err(|source| RunError::Listen {
+        address: settings.listen.clone(),
+        source,
+    })
+}
+
+/// Gives the recording the time to write what it has.
+async fn write_down(recorder: Option<JoinHandle<()>>) {
+    if let Some(thread) = recorder {
+        let _ = timeout(FINISH_MIN, join(thread, "recording")).await;
+    }
 }
 
 /// Stops every replica once a peer tells that the store is an older one: the node stays, to say so.

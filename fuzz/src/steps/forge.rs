@@ -173,39 +173,19 @@ impl World {
         chain: ChainId,
         epoch: Epoch,
     ) -> ReplicaMessage {
-        let held = self.nodes[to].chain(chain);
-        let end = held.map_or(Seq::ZERO, |chain| chain.log().end());
-        let at = source.seq(end);
-        let tip = held.and_then(|chain| chain.log().position_at(at));
-        let since = tip.unwrap_or(LogPosition {
-            end: at,
-            epoch,
-            hash: EntryHash(1),
-        });
+        let (since, end) = self.position(source, to, chain, epoch);
         let attempt = self.live_attempt(source, to, chain);
         match source.below(17) {
             0 => ReplicaMessage::VoteRequest {
-                round: if source.byte() < 128 {
-                    Round::Pre
-                } else {
-                    Round::Real
-                },
-                purpose: if source.byte() < 128 {
-                    Purpose::Silence
-                } else {
-                    Purpose::Transfer
-                },
+                round: source.either(Round::Pre, Round::Real),
+                purpose: source.either(Purpose::Silence, Purpose::Transfer),
                 asked: near_epoch(source, epoch),
                 last_epoch: near_epoch(source, since.epoch),
                 tail: source.seq(end),
                 attempt,
             },
             1 => ReplicaMessage::VoteReply {
-                round: if source.byte() < 128 {
-                    Round::Pre
-                } else {
-                    Round::Real
-                },
+                round: source.either(Round::Pre, Round::Real),
                 asked: near_epoch(source, epoch),
                 granted: source.byte() < 200,
                 attempt,
@@ -256,6 +236,26 @@ impl World {
                 entries: entries(source, since, epoch),
             },
         }
+    }
+
+    /// A position near the end of a log, as that log knows it if it does, and that end.
+    fn position(
+        &self,
+        source: &mut Source<'_>,
+        to: usize,
+        chain: ChainId,
+        epoch: Epoch,
+    ) -> (LogPosition, Seq) {
+        let held = self.nodes[to].chain(chain);
+        let end = held.map_or(Seq::ZERO, |chain| chain.log().end());
+        let at = source.seq(end);
+        let known = held.and_then(|chain| chain.log().position_at(at));
+        let made_up = LogPosition {
+            end: at,
+            epoch,
+            hash: EntryHash(1),
+        };
+        (known.unwrap_or(made_up), end)
     }
 
     /// A checkpoint at a floor that may be linked to anything.

@@ -25,6 +25,10 @@ impl Source<'_> {
         first
     }
 
+    pub(super) fn either<T>(&mut self, one: T, other: T) -> T {
+        if self.byte() < 128 { one } else { other }
+    }
+
     pub(super) fn below(&mut self, end: usize) -> usize {
         usize::from(self.byte()) % end.max(1)
     }

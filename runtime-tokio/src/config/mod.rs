@@ -130,34 +130,8 @@ impl Settings {
             let file = path.to_owned();
             ConfigError::Genesis { file, source }
         })?;
-        let contradiction = |key: &str, found: String, expected: String| {
-            let (file, key) = (path.to_owned(), key.to_owned());
-            ConfigError::Contradiction {
-                file,
-                key,
-                found,
-                expected,
-            }
-        };
-        for (index, entry) in file.cluster.nodes.iter().enumerate() {
-            let key = format!("cluster.nodes[{index}].address");
-            if !is_address(&entry.address) {
-                let expected = ADDRESS.to_owned();
-                return Err(contradiction(&key, entry.address.clone(), expected));
-            }
-            let before = &file.cluster.nodes[..index];
-            if let Some(twin) = before.iter().find(|other| other.address == entry.address) {
-                let expected = format!("another address than that of node {}", twin.id);
-                return Err(contradiction(&key, entry.address.clone(), expected));
-            }
-        }
-        if let Some(listen) = file.node.listen.as_ref().filter(|text| !is_address(text)) {
-            return Err(contradiction(
-                "node.listen",
-                listen.clone(),
-                ADDRESS.to_owned(),
-            ));
-        }
+        addresses(path, &file)?;
+        let contradiction = |key: &str, found, expected| contradiction(path, key, found, expected);
         let node = NodeId::new(file.node.id);
         let Some(store) = core.store_of(node) else {
             let expected = "the id of one of cluster.nodes".to_owned();
@@ -268,6 +242,39 @@ const ADDRESS: &str = "host:port, the port from 1 to 65535";
 fn is_address(text: &str) -> bool {
     let parts = text.rsplit_once(':');
     parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
+}
+
+fn contradiction(path: &Path, key: &str, found: String, expected: String) -> ConfigError {
+    let (file, key) = (path.to_owned(), key.to_owned());
+    ConfigError::Contradiction {
+        file,
+        key,
+        found,
+        expected,
+    }
+}
+
+/// Whether everybody has an address of its own.
+fn addresses(path: &Path, file: &ConfigFile) -> Result<(), ConfigError> {
+    for (index, entry) in file.cluster.nodes.iter().enumerate() {
+        let key = format!("cluster.nodes[{index}].address");
+        if !is_address(&entry.address) {
+            let found = entry.address.clone();
+            return Err(contradiction(path, &key, found, ADDRESS.to_owned()));
+        }
+        let before = &file.cluster.nodes[..index];
+        if let Some(twin) = before.iter().find(|other| other.address == entry.address) {
+            let expected = format!("another address than that of node {}", twin.id);
+            return Err(contradiction(path, &key, entry.address.clone(), expected));
+        }
+    }
+    match file.node.listen.as_ref().filter(|text| !is_address(text)) {
+        Some(listen) => {
+            let (key, expected) = ("node.listen", ADDRESS.to_owned());
+            Err(contradiction(path, key, listen.clone(), expected))
+        }
+        None => Ok(()),
+    }
 }
 
 fn parse_file(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {

@@ -4,7 +4,7 @@ use super::amnesia::{self, Counts};
 use super::bounded::{self, Measure};
 use super::promise_order::{self, Said};
 use super::stale_prefix::Shows;
-use super::track::NodeTrack;
+use super::track::{NodeTrack, ReplicaTrack};
 use super::{
     Checks, conserved, durable_tail, instance, no_disruption, refusals, role_table, stale_prefix,
     step,
@@ -165,16 +165,7 @@ impl Checks {
         match &message.content {
             ReplicaMessage::Pull { since, durable, .. } => {
                 let replica = &mut self.nodes[step.node.at()].replicas[place];
-                promise_order::observe(Said::Acknowledged, n, &replica.replica_state)?;
-                let Some(durable) = durable else {
-                    return Ok(());
-                };
-                durable_tail::leaving(*durable, &replica.replica_state)?;
-                let acknowledged = since.end.min(*durable);
-                if since.end <= replica.replica_state.verified {
-                    replica.promises.acknowledge(n, acknowledged);
-                }
-                Ok(())
+                check_pull(replica, n, since.end, *durable)
             }
             ReplicaMessage::Chunk { entries, .. } | ReplicaMessage::Fetched { entries, .. } => {
                 if !entries.is_empty() {
@@ -209,8 +200,7 @@ impl Checks {
             // A leader that cannot commit names those that could not either, and hands over
             // without waiting for a target to be level.
             ReplicaMessage::TransferNow { tried, .. } if !tried.is_empty() => {
-                let track = self.nodes[step.node.at()].replicas[place].chain;
-                self.chains[track].causes.transfer = true;
+                self.chains[chain].causes.transfer = true;
                 Ok(())
             }
             ReplicaMessage::TransferNow { .. } => {
@@ -412,6 +402,24 @@ impl Checks {
             .binary_search_by_key(&chain, |replica| self.chains[replica.chain].id)
             .ok()
     }
+}
+
+/// A replica acknowledges what it stored, as far as it is the leader's.
+fn check_pull(
+    replica: &mut ReplicaTrack,
+    n: u64,
+    since: Seq,
+    durable: Option<Seq>,
+) -> Result<(), Violation> {
+    promise_order::observe(Said::Acknowledged, n, &replica.replica_state)?;
+    let Some(durable) = durable else {
+        return Ok(());
+    };
+    durable_tail::leaving(durable, &replica.replica_state)?;
+    if since <= replica.replica_state.verified {
+        replica.promises.acknowledge(n, since.min(durable));
+    }
+    Ok(())
 }
 
 /// About what an entry costs in a message besides its payload.

@@ -4,7 +4,7 @@ use meshos_core::chain::entry::{Entry, LogPosition};
 use meshos_core::message::{
     Body, ChainMessage, Confirm, ForwardAsk, Heartbeat, ReplicaMessage, Row,
 };
-use std::fmt::{self, Formatter};
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 /// Says what a message says.
@@ -73,27 +73,8 @@ fn say_confirms(word: &str, confirms: &[Confirm], f: &mut Formatter<'_>) -> fmt:
 
 fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
     match &message.content {
-        ReplicaMessage::VoteRequest {
-            round,
-            purpose,
-            asked,
-            last_epoch,
-            tail,
-            ..
-        } => {
-            write!(
-                f,
-                "{round:?} vote? {asked} log ({last_epoch}, {tail}) {purpose:?}"
-            )?;
-        }
-        ReplicaMessage::VoteReply {
-            round,
-            asked,
-            granted,
-            ..
-        } => {
-            let word = if *granted { "granted" } else { "refused" };
-            write!(f, "{round:?} vote {asked} {word}")?;
+        vote @ (ReplicaMessage::VoteRequest { .. } | ReplicaMessage::VoteReply { .. }) => {
+            say_vote(vote, f)?;
         }
         ReplicaMessage::Pull {
             since,
@@ -101,12 +82,12 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             attempt,
             number,
         } => {
-            write!(f, "pull {number} stream {} from ", attempt.number)?;
-            say_tip(since, f)?;
-            match durable {
-                Some(end) => write!(f, " durable {end}")?,
-                None => f.write_str(" durable none")?,
-            }
+            let durable = durable.map_or("none".to_owned(), |end| end.to_string());
+            let (stream, tip) = (attempt.number, Tip(since));
+            write!(
+                f,
+                "pull {number} stream {stream} from {tip} durable {durable}"
+            )?;
         }
         ReplicaMessage::Chunk {
             attempt,
@@ -115,9 +96,11 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             commit,
             floor,
         } => {
-            write!(f, "chunk stream {} ", attempt.number)?;
-            say_entries(since, entries, f)?;
-            write!(f, " commit {commit} floor {floor}")?;
+            let (stream, entries) = (attempt.number, Entries(since, entries));
+            write!(
+                f,
+                "chunk stream {stream} {entries} commit {commit} floor {floor}"
+            )?;
         }
         ReplicaMessage::Conflict {
             attempt,
@@ -126,12 +109,11 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             hint_epoch,
             differs,
         } => {
-            let stream = attempt.number;
             let kind = if *differs { "conflict" } else { "damage" };
+            let (stream, end) = (attempt.number, failed.end);
             write!(
                 f,
-                "{kind} stream {stream} at {} hint {hint} of {hint_epoch}",
-                failed.end
+                "{kind} stream {stream} at {end} hint {hint} of {hint_epoch}"
             )?;
         }
         ReplicaMessage::InstallSnapshot {
@@ -141,36 +123,65 @@ fn say_chain(message: &ChainMessage, f: &mut Formatter<'_>) -> fmt::Result {
             part,
             ..
         } => {
-            write!(f, "reset floor ")?;
-            say_tip(floor, f)?;
-            write!(f, " bytes {offset}+{} of {length}", part.len())?;
+            let (tip, bytes) = (Tip(floor), part.len());
+            write!(f, "reset floor {tip} bytes {offset}+{bytes} of {length}")?;
         }
         ReplicaMessage::Outdated => f.write_str("outdated")?,
         ReplicaMessage::Regressed { acknowledged } => write!(f, "regressed below {acknowledged}")?,
         ReplicaMessage::TransferNow { .. } => f.write_str("transfer now")?,
         ReplicaMessage::Fetch { from, end, .. } => write!(f, "fetch {from}..{end}")?,
         ReplicaMessage::SnapshotRequest { offset, .. } => write!(f, "parts from {offset}")?,
-        ReplicaMessage::CatchUp { since, .. } => {
-            f.write_str("catch up from ")?;
-            say_tip(since, f)?;
-        }
+        ReplicaMessage::CatchUp { since, .. } => write!(f, "catch up from {}", Tip(since))?,
         ReplicaMessage::Fetched { since, entries, .. } => {
-            f.write_str("fetched ")?;
-            say_entries(since, entries, f)?;
+            write!(f, "fetched {}", Entries(since, entries))?;
         }
     }
     write!(f, " in {}", message.epoch)
 }
 
-fn say_tip(tip: &LogPosition, f: &mut Formatter<'_>) -> fmt::Result {
-    write!(f, "{} behind {}", tip.end, tip.epoch)
+fn say_vote(vote: &ReplicaMessage, f: &mut Formatter<'_>) -> fmt::Result {
+    if let ReplicaMessage::VoteRequest {
+        round,
+        purpose,
+        asked,
+        last_epoch,
+        tail,
+        ..
+    } = vote
+    {
+        write!(f, "{round:?} vote? {asked} ")?;
+        write!(f, "log ({last_epoch}, {tail}) {purpose:?}")?;
+    }
+    if let ReplicaMessage::VoteReply {
+        round,
+        asked,
+        granted,
+        ..
+    } = vote
+    {
+        let word = if *granted { "granted" } else { "refused" };
+        write!(f, "{round:?} vote {asked} {word}")?;
+    }
+    Ok(())
 }
 
-fn say_entries(since: &LogPosition, entries: &[Arc<Entry>], f: &mut Formatter<'_>) -> fmt::Result {
-    say_tip(since, f)?;
-    write!(f, " + {} entries", entries.len())?;
-    match entries.last() {
-        Some(last) => write!(f, " to {}", last.epoch),
-        None => Ok(()),
+struct Tip<'a>(&'a LogPosition);
+
+impl Display for Tip<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} behind {}", self.0.end, self.0.epoch)
+    }
+}
+
+struct Entries<'a>(&'a LogPosition, &'a [Arc<Entry>]);
+
+impl Display for Entries<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(since, entries) = self;
+        write!(f, "{} + {} entries", Tip(since), entries.len())?;
+        match entries.last() {
+            Some(last) => write!(f, " to {}", last.epoch),
+            None => Ok(()),
+        }
     }
 }

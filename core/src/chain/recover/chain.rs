@@ -51,15 +51,8 @@ impl ChainFiles<'_> {
             return self.lost(None, parts, vote.map(|(_, vote)| vote));
         };
         let sources = self.sources(&kept, parts);
-        let bounds = Bounds {
-            chain: self.chain,
-            generation: self.generation,
-            floor: kept.checkpoint.floor.end,
-            segment_first: kept.segment_first,
-            segment_bytes_max: self.limits.segment_bytes_max,
-        };
         let mut in_log = Vec::new();
-        let log = match log::read(bounds, &sources, &mut in_log) {
+        let log = match log::read(self.bounds(&kept), &sources, &mut in_log) {
             Ok(log) => log,
             Err(misplaced) => {
                 damage.append(&mut in_log);
@@ -109,6 +102,16 @@ impl ChainFiles<'_> {
         let stale = stale.chain(parts.drafts.iter().cloned());
         repairs.extend(stale.map(|file| FileOp::Remove { file }));
         self.recovered(kept, vote, layout, slots, repairs)
+    }
+
+    fn bounds(&self, kept: &Kept) -> Bounds {
+        Bounds {
+            chain: self.chain,
+            generation: self.generation,
+            floor: kept.checkpoint.floor.end,
+            segment_first: kept.segment_first,
+            segment_bytes_max: self.limits.segment_bytes_max,
+        }
     }
 
     fn recovered(

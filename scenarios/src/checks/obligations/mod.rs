@@ -36,7 +36,7 @@ use level::Level;
 use meshos_core::bandwidth::Class;
 use meshos_core::chain::entry::LogPosition;
 use meshos_core::client::{Answer, Reason};
-use meshos_core::config::{Config, Limits, Retention, Timing};
+use meshos_core::config::{ChainDraft, Config, Limits, Retention, Timing};
 use meshos_core::id::{NodeId, Seq};
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
@@ -136,6 +136,75 @@ struct Known {
     duties: Vec<Duty>,
 }
 
+impl Duty {
+    fn new(draft: &ChainDraft, chain: &ChainTrack) -> Self {
+        let voters = chain.founding.voters.iter();
+        let voters: Vec<_> = voters.map(|member| node_index(member.node)).collect();
+        Self {
+            name: draft.name.clone(),
+            majority: chain.founding.majority(),
+            pinned: draft.leader_pinned.map(node_index),
+            sound: vec![None; voters.len()],
+            asking: vec![Asking::default(); voters.len()],
+            following: vec![None; voters.len()],
+            committed: VecDeque::new(),
+            ends: VecDeque::new(),
+            leader_end: None,
+            class: draft.class,
+            retention: draft.retention,
+            floors: vec![Seq::ZERO; voters.len()],
+            ages: Ages::default(),
+            voters,
+        }
+    }
+}
+
+impl Known {
+    fn new(configs: &[Arc<Config>], chains: &[ChainTrack]) -> Self {
+        let drafts = configs[0].chains().iter().zip(chains);
+        let duties: Vec<_> = drafts
+            .map(|(draft, chain)| Duty::new(draft, chain))
+            .collect();
+        // The shortest heartbeat judges what is in time for everybody, the longest sets the pace.
+        let heartbeats = || configs.iter().map(|config| config.heartbeat());
+        let shortest = heartbeats().min().unwrap_or_default();
+        let heartbeat = heartbeats().max().unwrap_or_default();
+        let limits = || configs.iter().map(|config| config.limits());
+        let bandwidth = limits().map(|limits| limits.bandwidth_bytes_per_s).min();
+        let entry = limits().map(|limits| limits.entry_bytes_max).min();
+        let messages = || limits().map(|limits| limits.message_bytes_max);
+        let rows = |limits: &Limits| {
+            let fit = wire::items_max(limits.message_bytes_max);
+            fit.min(limits.rows_max as usize)
+        };
+        let rows = limits().map(rows).min();
+        let requests = configs.iter().map(|config| config.timing().request_ms);
+        let request = Duration::from_millis(requests.min().unwrap_or_default());
+        Self {
+            heartbeat,
+            bandwidth: bandwidth.unwrap_or_default(),
+            patience: longest(configs, |timing| timing.patience_ms),
+            background_patience: longest(configs, |timing| timing.background_patience_ms),
+            entry_bytes_max: entry.unwrap_or_default(),
+            message_bytes: (
+                messages().min().unwrap_or_default(),
+                messages().max().unwrap_or_default(),
+            ),
+            pages: duties.len().div_ceil(rows.unwrap_or(1).max(1)) as u32,
+            reads_in_time: request >= heartbeat * 8,
+            wall_ms: 0,
+            refused: (0..configs.len() as u16)
+                .map(|node| is_refused(configs, NodeIndex(node)))
+                .collect(),
+            skewed: vec![false; configs.len()],
+            streams: vec![0; configs.len()],
+            classes: vec![[false; 3]; configs.len()],
+            ground: Ground::new(configs.len() as u16, shortest),
+            duties,
+        }
+    }
+}
+
 /// All obligations of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Obligations {
@@ -166,79 +235,21 @@ pub(super) const NAMESPACE: u64 = 0x0b << 56;
 
 impl Obligations {
     pub(super) fn new(configs: &[Arc<Config>], chains: &[ChainTrack]) -> Self {
-        let config = &configs[0];
-        let duties = config.chains().iter().zip(chains);
-        let duties: Vec<_> = duties
-            .map(|(draft, chain)| {
-                let voters = chain.founding.voters.iter();
-                let voters: Vec<_> = voters.map(|member| node_index(member.node)).collect();
-                Duty {
-                    name: draft.name.clone(),
-                    majority: chain.founding.majority(),
-                    pinned: draft.leader_pinned.map(node_index),
-                    sound: vec![None; voters.len()],
-                    asking: vec![Asking::default(); voters.len()],
-                    following: vec![None; voters.len()],
-                    committed: VecDeque::new(),
-                    ends: VecDeque::new(),
-                    leader_end: None,
-                    class: draft.class,
-                    retention: draft.retention,
-                    floors: vec![Seq::ZERO; voters.len()],
-                    ages: Ages::default(),
-                    voters,
-                }
-            })
-            .collect();
-        // The shortest heartbeat judges what is in time for everybody, the longest sets the pace.
-        let heartbeats = || configs.iter().map(|config| config.heartbeat());
-        let shortest = heartbeats().min().unwrap_or_default();
-        let heartbeat = heartbeats().max().unwrap_or_default();
-        let limits = || configs.iter().map(|config| config.limits());
+        let known = Known::new(configs, chains);
+        let count = known.duties.len();
         let pin = longest(configs, |timing| timing.pin_ms);
-        let bandwidth = limits().map(|limits| limits.bandwidth_bytes_per_s).min();
-        let entry = limits().map(|limits| limits.entry_bytes_max).min();
-        let messages = || limits().map(|limits| limits.message_bytes_max);
-        let rows = |limits: &Limits| {
-            let fit = wire::items_max(limits.message_bytes_max);
-            fit.min(limits.rows_max as usize)
-        };
-        let rows = limits().map(rows).min();
-        let requests = configs.iter().map(|config| config.timing().request_ms);
-        let request = Duration::from_millis(requests.min().unwrap_or_default());
         Self {
-            leader_again: LeaderAgain::new(duties.len()),
+            leader_again: LeaderAgain::new(count),
             fails_over: FailsOver::default(),
             steps_down: StepsDown::default(),
-            commits: CommitsGoOn::new(duties.len()),
+            commits: CommitsGoOn::new(count),
             transfers: TransferEnds::default(),
-            pinned: PinnedLeads::new(duties.len(), pin),
+            pinned: PinnedLeads::new(count, pin),
             level: Level::default(),
             shares: FairShare::default(),
             retains: Retains::default(),
             reads: ReadsAnswer::default(),
-            known: Known {
-                heartbeat,
-                bandwidth: bandwidth.unwrap_or_default(),
-                patience: longest(configs, |timing| timing.patience_ms),
-                background_patience: longest(configs, |timing| timing.background_patience_ms),
-                entry_bytes_max: entry.unwrap_or_default(),
-                message_bytes: (
-                    messages().min().unwrap_or_default(),
-                    messages().max().unwrap_or_default(),
-                ),
-                pages: duties.len().div_ceil(rows.unwrap_or(1).max(1)) as u32,
-                reads_in_time: request >= heartbeat * 8,
-                wall_ms: 0,
-                refused: (0..configs.len() as u16)
-                    .map(|node| is_refused(configs, NodeIndex(node)))
-                    .collect(),
-                skewed: vec![false; configs.len()],
-                streams: vec![0; configs.len()],
-                classes: vec![[false; 3]; configs.len()],
-                ground: Ground::new(configs.len() as u16, shortest),
-                duties,
-            },
+            known,
         }
     }
 
