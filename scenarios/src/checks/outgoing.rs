@@ -15,7 +15,7 @@ use meshos_core::chain::entry::Entry;
 use meshos_core::client::{Answer, Reason};
 use meshos_core::id::{ChainId, NodeId, Seq};
 use meshos_core::message::{
-    Body, ChainMessage, Confirm, Heartbeat, Message, ReplicaMessage, Round,
+    Body, ChainMessage, Confirm, Heartbeat, Lane, Message, ReplicaMessage, Round,
 };
 use meshos_core::node::Node;
 use meshos_core::wire;
@@ -78,7 +78,7 @@ impl Checks {
                 if !matches!(chain.content, ReplicaMessage::Fetch { .. }) {
                     self.stirred = step.view.at();
                 }
-                self.check_content(step, to, chain)
+                self.check_content(step, to, (message.lane(), chain))
             }
             Body::Confirmed(confirms) => {
                 self.stirred = step.view.at();
@@ -148,7 +148,7 @@ impl Checks {
         &mut self,
         step: &Step<'_, Host>,
         to: NodeId,
-        message: &ChainMessage,
+        (lane, message): (Lane, &ChainMessage),
     ) -> Result<(), Violation> {
         let track = &self.nodes[step.node.at()];
         let me = track.id;
@@ -171,11 +171,11 @@ impl Checks {
                 if !entries.is_empty() {
                     self.obligations.on_served(chain, to);
                 }
-                self.spend(step, bytes_of(entries))
+                self.spend(step, lane, bytes_of(entries))
             }
             ReplicaMessage::InstallSnapshot { part, .. } => {
                 self.obligations.on_served(chain, to);
-                self.spend(step, part.len() as u64)
+                self.spend(step, lane, part.len() as u64)
             }
             ReplicaMessage::VoteRequest {
                 round: Round::Real,
@@ -213,7 +213,11 @@ impl Checks {
     }
 
     /// That much of entries or of a checkpoint leaves the node.
-    fn spend(&mut self, step: &Step<'_, Host>, bytes: u64) -> Result<(), Violation> {
+    fn spend(&mut self, step: &Step<'_, Host>, lane: Lane, bytes: u64) -> Result<(), Violation> {
+        if lane == Lane::Control {
+            let limits = self.config(step.node).limits();
+            bounded::observe(Measure::ControlBytes, bytes, limits)?;
+        }
         let now = step.now.instant.as_nanos();
         self.nodes[step.node.at()].budget.observe(bytes, now)
     }
