@@ -4,12 +4,13 @@
 use meshos_core::chain::entry::LogPosition;
 use meshos_core::client::{Answer, Reason};
 use meshos_core::config::Retention;
-use meshos_core::id::NodeId;
+use meshos_core::id::{NodeId, Seq};
 use meshos_scenarios::checks::obligations::commits_go_on::{self, Asking, CommitsGoOn};
 use meshos_scenarios::checks::obligations::fails_over::{self, Died, FailsOver};
 use meshos_scenarios::checks::obligations::fair_share::{self, FairShare, Share};
 use meshos_scenarios::checks::obligations::leader_again_now::{self, LeaderAgain};
 use meshos_scenarios::checks::obligations::level::{self, Bulk, Level, Speed};
+use meshos_scenarios::checks::obligations::one_checkpoint::{self, OneCheckpoint, Sent};
 use meshos_scenarios::checks::obligations::pinned_leads::{self, PinnedLeads};
 use meshos_scenarios::checks::obligations::reads_answer::{self, Read, ReadsAnswer};
 use meshos_scenarios::checks::obligations::retains::{self, Ages, Kept, Retains};
@@ -168,10 +169,46 @@ fn fails_over() {
         (heirs.since, heirs.apart),
         (at(1_020), Duration::from_millis(10))
     );
-    assert_eq!(chains.hold(0, heirs, facts(2_020)), Ok(()));
-    bites(chains.hold(0, heirs, facts(2_021)), fails_over::ID);
+    assert_eq!(
+        chains.hold(0, (heirs, Duration::ZERO), facts(1_895)),
+        Ok(())
+    );
+    bites(
+        chains.hold(0, (heirs, Duration::ZERO), facts(1_896)),
+        fails_over::ID,
+    );
     chains.led(0);
     assert_eq!(chains.heirs(0), None);
+}
+
+#[test]
+fn one_checkpoint() {
+    let mut members = OneCheckpoint::default();
+    let stream = (0, NodeIndex(2));
+    let sent = |floor| Sent {
+        leader: NodeIndex(0),
+        n: 3,
+        floor: Seq::new(floor),
+        begins: true,
+    };
+    assert_eq!(members.send(stream, sent(10), at(1_000), true), Ok(()));
+    assert_eq!(members.send(stream, sent(10), at(2_000), true), Ok(()));
+    assert_eq!(members.sent(stream), Some(sent(10)));
+    bites(
+        members.send(stream, sent(20), at(3_000), true),
+        one_checkpoint::ID,
+    );
+    let late = members.send(stream, sent(20), at(61_000), true);
+    assert_eq!(late, Ok(()), "it is not waited for any longer");
+    members.near(stream);
+    assert_eq!(members.send(stream, sent(30), at(62_000), true), Ok(()));
+    members.release(stream);
+    assert_eq!(members.send(stream, sent(40), at(63_000), false), Ok(()));
+    assert_eq!(
+        members.sent(stream),
+        None,
+        "not everybody works with the leader"
+    );
 }
 
 #[test]

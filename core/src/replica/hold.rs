@@ -67,9 +67,10 @@ impl Chain {
         lead.is_some_and(|lead| !lead.holds.members.is_empty())
     }
 
-    /// How far the floor may rise: to the positions of the members that it waits for, in steps of
-    /// a quarter of what is retained, for each step writes a checkpoint.
-    pub(super) fn held_at(&mut self, cx: &StepContext<'_>) -> Option<Seq> {
+    /// How far the floor may rise, which retention wants at `wanted`: to the positions of the
+    /// members that it waits for, in steps of a quarter of what is retained, for each step writes
+    /// a checkpoint.
+    pub(super) fn held_at(&mut self, wanted: Seq, cx: &StepContext<'_>) -> Option<Seq> {
         if !self.is_held() {
             return None;
         }
@@ -87,8 +88,10 @@ impl Chain {
             if progress != hold.progress {
                 (hold.progress, hold.moved) = (progress, cx.now);
             }
-            // Once it is in the younger half retention does not reach it any more.
-            let is_near = acked >= floor && end.distance(acked) * 2 <= end.distance(floor);
+            // In the younger half, and not passed by what is dropped once the floor waits no more,
+            // it is not reached by retention again.
+            let is_near =
+                acked >= floor.max(wanted) && end.distance(acked) * 2 <= end.distance(floor);
             let is_stuck = cx.now.since(hold.moved) > PATIENCE;
             if is_near || is_stuck {
                 return false;

@@ -56,20 +56,20 @@ impl Chain {
 
     /// Raises the floor as far as the policy asks and commit allows.
     fn decide_floor(&mut self, cx: &mut StepContext<'_>) {
-        let held = self.held_at(cx);
-        let Some(lead) = &self.lead else { return };
-        if held.is_some_and(|held| held <= lead.floor) {
-            return;
-        }
         let (by_room, by_age) = (
             self.floor_by_count().max(self.floor_by_size()),
             self.floor_by_age(cx),
         );
+        let wanted = by_room.max(by_age).min(self.commit);
+        let held = self.held_at(wanted, cx);
+        let Some(lead) = &self.lead else { return };
+        if held.is_some_and(|held| held <= lead.floor) {
+            return;
+        }
         if by_age > by_room.max(lead.floor) {
             cx.count(Count::Expired);
         }
-        let floor = by_room.max(by_age).min(self.commit);
-        let floor = held.map_or(floor, |held| floor.min(held));
+        let floor = held.map_or(wanted, |held| wanted.min(held));
         if let Some(lead) = &mut self.lead {
             lead.floor = lead.floor.max(floor);
         }

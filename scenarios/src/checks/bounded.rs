@@ -21,6 +21,8 @@ pub enum Measure {
     EntryBytes,
     /// Bytes of payload that one read answers with, when it answers with more than one entry.
     ReadBytes,
+    /// Requests of a chain that wait at a node which does not lead it.
+    Requests,
     /// Bytes of entries or of a checkpoint before which heartbeats would have to wait.
     ControlBytes,
     /// Bytes of one file with entries of a chain.
@@ -42,6 +44,7 @@ pub fn observe(what: Measure, found: u64, limits: &Limits) -> Result<(), Violati
         Measure::Uncommitted => limits.uncommitted_max.saturating_add(UNCOMMITTED_SLACK),
         Measure::EntryBytes => limits.entry_bytes_max,
         Measure::ReadBytes => limits.read_bytes_max,
+        Measure::Requests => limits.requests_max,
         Measure::ControlBytes => 0,
         // A batch that is larger than that gets a file of its own, and one message or one turn of
         // a leader, which is no larger, fills it.

@@ -33,17 +33,23 @@ pub mod replica_state;
 pub mod role_table;
 pub mod stale_prefix;
 mod step;
+pub mod table_folds;
 pub mod touched;
 mod track;
+pub mod transfer_needed;
 pub mod truth;
 pub mod vote_once;
 
 use crate::history::{Asked, History, Invocation};
 use crate::model::{Ask, Host, node_id};
 use bounded::Measure;
+use meshos_core::chain::clients::ClientLimits;
 use meshos_core::config::Config;
 use meshos_core::count::Count;
 use meshos_core::hello::Terms;
+use meshos_core::id::Seq;
+use meshos_core::replica::Chain;
+use meshos_core::replica::role::Role;
 use meshos_sim::check::Outcome;
 use meshos_sim::disk::Disk;
 use meshos_sim::fault::Fault;
@@ -54,6 +60,7 @@ use meshos_sim::time::{Instant, Now};
 use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
 use obligations::Obligations;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use track::{ChainTrack, NodeTrack};
 
@@ -78,6 +85,8 @@ pub struct Checks {
     quiet: bool,
     /// Whether messages follow a hello.
     says_hello: bool,
+    /// Counts looks.
+    turn: usize,
 }
 
 impl Checks {
@@ -112,6 +121,7 @@ impl Checks {
             stirred: Instant::ZERO,
             quiet: false,
             says_hello: false,
+            turn: 0,
         }
     }
 
@@ -281,7 +291,9 @@ impl Hook<Host> for Checks {
         }
         later.alarm(view.at().after(obligations::LOOK), tag);
         self.obligations.look(view, &self.chains)?;
-        self.look_at_segments(view)
+        self.look_at_segments(view)?;
+        self.look_at_requests(view)?;
+        self.look_at_tables(view)
     }
 
     fn on_crash(
@@ -323,6 +335,59 @@ impl Checks {
                         .map_err(|violation| violation.at_node(node))?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What a node that does not lead has not answered yet waits for the leader.
+    fn look_at_requests(&self, view: View<'_, Host>) -> Result<(), Violation> {
+        let mut counts = BTreeMap::new();
+        for (_, attempt) in self.history.open() {
+            *counts.entry((attempt.node, attempt.chain)).or_insert(0) += 1;
+        }
+        for ((node, chain), count) in counts {
+            let Some(running) = view.node(node).and_then(Host::node) else {
+                continue;
+            };
+            let id = self.chains[usize::from(chain)].id;
+            let role = running.chain(id).map(Chain::role);
+            if role.is_some_and(|role| role != Role::Leader) {
+                let limits = self.config(node).limits();
+                bounded::observe(Measure::Requests, count, limits)
+                    .map_err(|violation| violation.at_node(node))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds one log of each node anew, another one at each look.
+    fn look_at_tables(&mut self, view: View<'_, Host>) -> Result<(), Violation> {
+        self.turn = self.turn.wrapping_add(1);
+        for node in view.nodes() {
+            let Some(running) = view.node(node).and_then(Host::node) else {
+                continue;
+            };
+            let chains = running.chains();
+            let Some(chain) = chains.get(self.turn % chains.len().max(1)) else {
+                continue;
+            };
+            let limits = self.config(node).limits();
+            let limits = ClientLimits {
+                clients_max: limits.clients_max,
+                window: limits.client_window,
+            };
+            let log = chain.log();
+            // One with unknown entries has gaps in its table, and does not lead.
+            if log.unknown() > 0 {
+                continue;
+            }
+            let positions = (log.floor().get()..log.end().get()).map(Seq::new);
+            let entries = positions
+                .filter_map(|seq| log.entry(seq))
+                .map(AsRef::as_ref);
+            let clients = log.checkpoint().clients.clone();
+            table_folds::observe(clients, entries, log.clients(), limits)
+                .map_err(|violation| violation.at_node(node))?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::amnesia::{self, Counts};
 use super::bounded::{self, Measure};
+use super::obligations::one_checkpoint::Sent;
 use super::promise_order::{self, Said};
 use super::stale_prefix::Shows;
 use super::track::{NodeTrack, ReplicaTrack};
@@ -18,6 +19,7 @@ use meshos_core::message::{
     Body, ChainMessage, Confirm, Heartbeat, Lane, Message, ReplicaMessage, Round,
 };
 use meshos_core::node::Node;
+use meshos_core::replica::role::Role;
 use meshos_core::wire;
 use meshos_sim::hook::{Cause, Step};
 use meshos_sim::machine::{Effect, NodeIndex};
@@ -164,6 +166,10 @@ impl Checks {
         let n = message.epoch.n;
         match &message.content {
             ReplicaMessage::Pull { since, durable, .. } => {
+                if let Some(has) = durable {
+                    let (track, member) = (&self.chains[chain], (step.node, *has));
+                    self.obligations.on_pull(step.view, (chain, track), member);
+                }
                 let replica = &mut self.nodes[step.node.at()].replicas[place];
                 check_pull(replica, n, since.end, *durable)
             }
@@ -173,7 +179,24 @@ impl Checks {
                 }
                 self.spend(step, lane, bytes_of(entries))
             }
-            ReplicaMessage::InstallSnapshot { part, .. } => {
+            ReplicaMessage::InstallSnapshot {
+                part,
+                floor,
+                offset,
+                ..
+            } => {
+                let state = &self.nodes[step.node.at()].replicas[place].replica_state;
+                let is_last = state.floor == *floor && step.view.batches(step.node) == 0;
+                if state.role == Role::Leader && state.epoch.n == n {
+                    let sent = Sent {
+                        leader: step.node,
+                        n,
+                        floor: floor.end,
+                        begins: *offset == 0 && is_last,
+                    };
+                    self.obligations
+                        .on_checkpoint((chain, to), sent, step.view.at())?;
+                }
                 self.obligations.on_served(chain, to);
                 self.spend(step, lane, part.len() as u64)
             }
@@ -201,7 +224,9 @@ impl Checks {
             // without waiting for a target to be level.
             ReplicaMessage::TransferNow { tried, .. } if !tried.is_empty() => {
                 self.chains[chain].causes.transfer = true;
-                Ok(())
+                let window = self.config(step.node).suspicion();
+                let leading = &mut self.nodes[step.node.at()].replicas[place].leading;
+                leading.hand_over((n, to), step.view.at(), window)
             }
             ReplicaMessage::TransferNow { .. } => {
                 let tip = self.nodes[step.node.at()].replicas[place].replica_state.tip;

@@ -113,6 +113,7 @@ impl Checks {
         }
         changed_log(state, replica, (&before, &after), chain)?;
         if after.commit > before.commit {
+            replica.leading.commit(step.view.at());
             committed(state, &self.configs, chain, &after)?;
         }
         commit_stable::kept(&state.truth, &before, &after)?;

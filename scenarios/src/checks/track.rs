@@ -12,6 +12,7 @@ use super::refusals::Causes;
 use super::replica_state::ReplicaState;
 use super::stale_prefix::Shown;
 use super::touched;
+use super::transfer_needed::Leading;
 use super::truth::Truth;
 use super::vote_once::Promises;
 use meshos_core::chain::entry::{LogPosition, Membership};
@@ -98,6 +99,7 @@ pub(super) struct ReplicaTrack {
     pub(super) role: Role,
     pub(super) promises: Promises,
     pub(super) shown: Shown,
+    pub(super) leading: Leading,
 }
 
 /// One node.
@@ -166,6 +168,7 @@ impl NodeTrack {
                 role: Role::Idle,
                 promises: Promises::default(),
                 shown: Shown::default(),
+                leading: Leading::default(),
             })
             .collect();
     }

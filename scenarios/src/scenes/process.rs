@@ -1,6 +1,6 @@
 //! Processes stop, pause and come back, in time or far behind.
 
-use super::parts::{crash, leave_out, ms, node, target_fault};
+use super::parts::{connect, crash, leave_out, ms, node, target_fault};
 use super::scene::Scene;
 use crate::cfg::{FaultKind, Plan, Target};
 use meshos_core::config::Retention;
@@ -57,6 +57,10 @@ fn leader_crash(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("leader-crash");
     plan.cfg.clients[0].interval_ms = draw.of("interval").within(20..=200);
     plan.disk_us.1 = *draw.of("disk").pick(&[2_000, 20_000, 100_000]);
+    // Its host resets what the process held, so that its peers know at once.
+    if draw.of("resets").chance(600_000) {
+        connect(plan, draw.of("connections"));
+    }
     let mut at = draw.of("first").within(2_500..=4_500);
     for number in 0..draw.of("count").within(1..=3) {
         let draw = draw.nth(number);

@@ -45,6 +45,7 @@ fn bounded_bites() {
         (Measure::Uncommitted, limits.uncommitted_max + 1_024),
         (Measure::EntryBytes, limits.entry_bytes_max),
         (Measure::ReadBytes, limits.read_bytes_max),
+        (Measure::Requests, limits.requests_max),
         (Measure::ControlBytes, 0),
         (Measure::SegmentBytes, limits.segment_bytes_max + 4_096),
     ];

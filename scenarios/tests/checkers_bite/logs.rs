@@ -2,7 +2,8 @@
 
 use super::*;
 use meshos_core::action::StopReason;
-use meshos_core::chain::entry::{Entry, EntryHash, LogPosition};
+use meshos_core::chain::clients::{ClientLimits, Clients};
+use meshos_core::chain::entry::{Entry, EntryHash, EntryKind, LogPosition};
 use meshos_core::chain::payload::Payload;
 use meshos_core::chain::record;
 use meshos_core::chain::recover::Damage;
@@ -13,10 +14,13 @@ use meshos_scenarios::checks::bounded::Measure;
 use meshos_scenarios::checks::durable_tail::Found;
 use meshos_scenarios::checks::recover::{Harm, Seen};
 use meshos_scenarios::checks::replica_state::ReplicaState;
+use meshos_scenarios::checks::transfer_needed::Leading;
 use meshos_scenarios::checks::truth::Truth;
 use meshos_scenarios::checks::vote_once::Promises;
 use meshos_scenarios::checks::*;
+use meshos_sim::time::Instant;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A payload hash that says nothing of the bytes is seen.
 #[test]
@@ -240,4 +244,44 @@ fn gap_free_bites() {
         gap_free::contiguous(Seq::ZERO, Seq::new(3), [None].into_iter()),
         id,
     );
+}
+
+#[test]
+fn table_folds_bites() {
+    let limits = ClientLimits {
+        clients_max: 8,
+        window: 4,
+    };
+    let opened = Entry {
+        kind: EntryKind::OpenClient,
+        ..(*entry(LogPosition::default(), 1, "", None)).clone()
+    };
+    let entries = || std::iter::once(&opened);
+    let mut table = Clients::default();
+    bites(
+        table_folds::observe(Clients::default(), entries(), &table, limits),
+        table_folds::ID,
+    );
+    table.apply(&opened, limits);
+    table_folds::observe(Clients::default(), entries(), &table, limits).expect("it is folded");
+}
+
+#[test]
+fn transfer_needed_bites() {
+    let (at, window) = (Instant::from_millis, Duration::from_millis(1_500));
+    let mut leading = Leading::default();
+    leading
+        .hand_over((3, ONE), at(1_000), window)
+        .expect("nothing was committed");
+    leading.commit(at(1_500));
+    leading
+        .hand_over((3, ONE), at(2_000), window)
+        .expect("the word is repeated");
+    bites(
+        leading.hand_over((3, TWO), at(2_999), window),
+        transfer_needed::ID,
+    );
+    leading
+        .hand_over((4, TWO), at(3_000), window)
+        .expect("that was long ago");
 }

@@ -282,6 +282,16 @@ fn the_floor_waits_for_a_member_that_was_sent_a_checkpoint() {
     assert_eq!(floor_after(&mut bench, 8, 4), Some(32), "it is level");
 }
 
+/// What was kept for it is dropped at once when the floor waits no more.
+#[test]
+fn the_floor_does_not_pass_a_member_that_is_near() {
+    let mut bench = waited_for();
+    assert_eq!(floor_after(&mut bench, 20, 2), None);
+    let pull = bench.pull(20, 20, 2);
+    assert_eq!(floor_of(bench.hear(3, 1, pull).last()), Some(20));
+    assert!(bench.chain.is_held());
+}
+
 #[test]
 fn the_floor_waits_for_nobody_who_comes_no_nearer() {
     let mut bench = waited_for();

@@ -1,5 +1,5 @@
 //! *fails-over*: of three voters the two that were told that the process of their leader is gone
-//! have another one within two heartbeats: they need not wait for its silence.
+//! have another one in less than two heartbeats: they need not wait for its silence.
 
 use super::{Facts, names};
 use meshos_sim::check::obligation::Monitor;
@@ -107,12 +107,19 @@ impl FailsOver {
         self.owed.release(&chain);
     }
 
-    /// Nobody leads `chain` yet.
+    /// Nobody leads `chain` yet; `trips` is how long a message there and one back take, each with
+    /// its sync.
     ///
     /// # Errors
     /// That has been so for too long.
-    pub fn hold(&mut self, chain: usize, heirs: Heirs, facts: Facts<'_>) -> Result<(), Violation> {
-        self.owed.hold(chain, heirs.since, facts.heartbeat * 2);
+    pub fn hold(
+        &mut self,
+        chain: usize,
+        (heirs, trips): (Heirs, Duration),
+        facts: Facts<'_>,
+    ) -> Result<(), Violation> {
+        let bound = facts.heartbeat * 7 / 4 + trips * 4;
+        self.owed.hold(chain, heirs.since, bound);
         let tell = |_: &usize| {
             format!(
                 "{} were told that {}, which led chain {:?}, is gone, hear each other at once, \

@@ -37,6 +37,13 @@ impl<'a> Scene<'a> {
         Some((leader, self.replicas[leader]?))
     }
 
+    /// The running replica of a node.
+    pub(super) fn replica(&self, known: &Known, node: NodeIndex) -> Option<&'a Chain> {
+        let voters = &known.duties[self.place].voters;
+        let place = voters.iter().position(|voter| *voter == node)?;
+        self.replicas[place]
+    }
+
     /// Whether a replica holds the committed prefix that ends at `tip`. What lies below its floor
     /// it holds by its checkpoint, though that can no longer be told entry by entry.
     pub(super) fn is_level(&self, voter: usize, tip: LogPosition) -> bool {
@@ -75,6 +82,7 @@ impl Obligations {
             self.look_at_level(&scene)?;
             self.look_at_shares(&scene)?;
             self.look_at_retention(&scene)?;
+            self.look_at_checkpoints(&scene);
             self.look_at_reads(&scene)?;
             self.known.duties[scene.place].remember(&scene);
         }

@@ -78,7 +78,8 @@ impl Obligations {
             return Ok(());
         }
         let facts = self.known.facts(scene, &heirs.voters);
-        self.fails_over.hold(scene.place, heirs, facts)
+        let trips = trips(scene, heirs);
+        self.fails_over.hold(scene.place, (heirs, trips), facts)
     }
 
     pub(super) fn look_at_step_down(&mut self, scene: &Scene<'_>) -> Result<(), Violation> {
@@ -117,6 +118,12 @@ impl Obligations {
     }
 }
 
+/// One trip in each direction, with the syncs at both ends.
+fn trips(scene: &Scene<'_>, heirs: Heirs) -> Duration {
+    let [one, two] = heirs.voters;
+    Ground::trip(scene.view, one, two) + Ground::trip(scene.view, two, one)
+}
+
 impl Known {
     /// Whether two voters that were told of a death can elect one of them at once: nothing was
     /// wrong with them and between them for a while before, they are quick, and the dead one has
@@ -125,7 +132,7 @@ impl Known {
         let duty = &self.duties[scene.place];
         let [one, two] = heirs.voters;
         let is_long = |since: Option<Instant>| {
-            since.is_some_and(|since| since.after(self.heartbeat * 4) <= heirs.since)
+            since.is_some_and(|since| since.after(self.heartbeat * 2) <= heirs.since)
         };
         let is_ready = |node: &NodeIndex| {
             let voter = duty.voters.iter().position(|voter| voter == node);
@@ -134,14 +141,13 @@ impl Known {
                 is_long(duty.sound[voter]) && scene.replicas[voter].is_some_and(is_free)
             })
         };
-        let trips = Ground::trip(scene.view, one, two) + Ground::trip(scene.view, two, one);
         self.duties.len() <= CHAINS_MAX
             && duty.voters.len() == 3
             && !scene.view.is_up(heirs.died.leader)
-            && heirs.apart * 16 <= self.heartbeat
+            && heirs.apart * 8 <= self.heartbeat
             && heirs.voters.iter().all(is_ready)
             && is_long(self.ground.works(one, two))
-            && trips * 8 < self.heartbeat
+            && trips(scene, heirs) * 2 < self.heartbeat
             && self.ground.pace(scene.view, &heirs.voters) == 1
     }
 

@@ -12,10 +12,12 @@ pub(super) mod ground;
 pub mod leader_again_now;
 pub mod level;
 mod look;
+mod look_anew;
 mod look_bulk;
 mod look_lost;
 mod look_reads;
 mod missing;
+pub mod one_checkpoint;
 pub mod pinned_leads;
 pub mod reads_answer;
 pub mod retains;
@@ -46,6 +48,7 @@ use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
+use one_checkpoint::OneCheckpoint;
 use pinned_leads::PinnedLeads;
 use reads_answer::ReadsAnswer;
 use retains::{Ages, Retains};
@@ -218,6 +221,7 @@ pub(super) struct Obligations {
     level: Level,
     shares: FairShare,
     retains: Retains,
+    checkpoints: OneCheckpoint,
     reads: ReadsAnswer,
 }
 
@@ -248,6 +252,7 @@ impl Obligations {
             level: Level::default(),
             shares: FairShare::default(),
             retains: Retains::default(),
+            checkpoints: OneCheckpoint::default(),
             reads: ReadsAnswer::default(),
             known,
         }
