@@ -274,12 +274,13 @@ impl Liveness {
 
     /// Takes the driver's word that the process of `peer` is gone: it counts as lost until it is
     /// heard again. Returns whether it does: the word is ignored for no peer, for one that was
-    /// not heard yet, and for another run than the newest heard.
+    /// not heard yet, and for an earlier run than the newest heard. A later one that is gone has
+    /// ended all before it.
     pub fn on_gone(&mut self, id: NodeId, incarnation: Incarnation) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else {
             return false;
         };
-        if peer.incarnation() != Some(incarnation) {
+        if peer.incarnation().is_none_or(|heard| incarnation < heard) {
             return false;
         }
         peer.suspect();

@@ -61,7 +61,9 @@ pub fn whole(damage: &[Damage], harm: Harm) -> Result<(), Violation> {
 /// Damage is still there, although the disk does what it is told: the next bad bit, in the other
 /// place, would cost what both hold.
 pub fn mended(before: &[Damage], now: &[Damage], harm: Harm) -> Result<(), Violation> {
-    if harm.unsynced || harm.lost {
+    // A first write that a crash tore is there to be written again, and holds nothing yet.
+    let is_torn = !(harm.flipped || harm.aimed || harm.unreadable);
+    if harm.unsynced || harm.lost || is_torn {
         return Ok(());
     }
     let is_left = |damage: &&Damage| in_two_places(damage) && before.contains(damage);

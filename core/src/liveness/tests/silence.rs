@@ -118,7 +118,6 @@ fn a_peer_that_is_gone_is_suspected_until_it_is_heard() {
     a.on_heartbeat(B, run(2), &heartbeat(1), at(100));
     a.on_heartbeat(C, run(1), &heartbeat(1), at(200));
     assert!(!a.on_gone(B, run(1)), "an earlier run");
-    assert!(!a.on_gone(B, run(3)), "a run that was never heard");
     assert!(!a.on_gone(NodeId::new(9), run(1)), "a stranger");
     assert!(!a.is_suspected(B));
     assert!(a.on_gone(B, run(2)));
@@ -136,6 +135,11 @@ fn a_peer_that_is_gone_is_suspected_until_it_is_heard() {
     );
     assert!(!a.is_suspected(B));
     assert!(!a.on_gone(B, run(2)), "the run before the present one");
+    assert!(
+        a.on_gone(B, run(4)),
+        "a later run, which ended the present one"
+    );
+    assert!(a.is_suspected(B));
 }
 
 #[test]
