@@ -21,14 +21,6 @@ pub struct Died {
     pub n: u64,
 }
 
-/// What a voter was told.
-#[derive(Copy, Clone, Debug)]
-struct Told {
-    leader: NodeIndex,
-    n: u64,
-    at: Instant,
-}
-
 /// Two voters that were told of the same death.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Heirs {
@@ -48,7 +40,8 @@ pub struct FailsOver {
     owed: Monitor<usize>,
     /// Whom the last process that died while it led each chain belonged to, and when it did.
     died: BTreeMap<usize, (Died, Instant)>,
-    told: BTreeMap<(usize, NodeIndex), Told>,
+    /// Of whose death each voter was told last, and when.
+    told: BTreeMap<(usize, NodeIndex), (Died, Instant)>,
 }
 
 impl Default for FailsOver {
@@ -67,13 +60,12 @@ impl FailsOver {
         self.died.insert(chain, (died, at));
     }
 
-    /// `voter`, which follows `leader` in epoch `n`, is told that its process is gone. It makes
-    /// one early attempt in an epoch, so only the first time counts.
+    /// `voter` is told that the process of the leader that it follows is gone. It makes one early
+    /// attempt in an epoch, so only the first time counts.
     pub fn tell(&mut self, (chain, voter): (usize, NodeIndex), told: Died, at: Instant) {
-        let Died { leader, n } = told;
         let before = self.told.get(&(chain, voter));
-        if before.is_none_or(|before| before.n < n) {
-            self.told.insert((chain, voter), Told { leader, n, at });
+        if before.is_none_or(|(before, _)| before.n < told.n) {
+            self.told.insert((chain, voter), (told, at));
         }
     }
 
@@ -81,15 +73,15 @@ impl FailsOver {
     pub fn heirs(&self, chain: usize) -> Option<Heirs> {
         let (died, at) = *self.died.get(&chain)?;
         let of_chain = (chain, NodeIndex(0))..(chain + 1, NodeIndex(0));
-        let mut told = self
-            .told
-            .range(of_chain)
-            .filter(|(_, told)| (told.leader, told.n) == (died.leader, died.n) && told.at >= at);
+        let told = self.told.range(of_chain);
+        let mut told = told
+            .filter(|(_, (of, when))| *of == died && *when >= at)
+            .map(|((_, voter), (_, when))| (*voter, *when));
         let (one, two) = (told.next()?, told.next()?);
-        let (first, second) = (one.1.at.min(two.1.at), one.1.at.max(two.1.at));
+        let (first, second) = (one.1.min(two.1), one.1.max(two.1));
         Some(Heirs {
             died,
-            voters: [one.0.1, two.0.1],
+            voters: [one.0, two.0],
             since: second,
             apart: second.since(first),
         })

@@ -32,7 +32,7 @@ pub(in crate::checks) struct Ground {
     works: Vec<Option<Instant>>,
     /// Since when everything arrives at last, for each pair of nodes.
     carries: Vec<Option<Instant>>,
-    /// The same: since when one of them cannot hear the other.
+    /// Since when one node of each pair cannot hear the other, or is not there to hear.
     severed: Vec<Option<Instant>>,
     /// Nodes that were told to hand over and stop.
     leaving: Vec<bool>,
@@ -146,7 +146,12 @@ impl Ground {
         self.both((&self.fit, &self.carries), one, two)
     }
 
-    /// Since when a node is awake.
+    /// Since when a node is fit: awake, with space on its disk.
+    pub(super) fn fit(&self, node: NodeIndex) -> Option<Instant> {
+        self.fit[node.at()]
+    }
+
+    /// Since when a node is awake: it runs and is not paused, and its clocks and disk keep time.
     pub(super) fn awake(&self, node: NodeIndex) -> Option<Instant> {
         self.awake[node.at()]
     }

@@ -4,7 +4,7 @@ use super::look::Scene;
 use super::one_checkpoint::{Sent, Stream};
 use super::{Known, Obligations};
 use crate::checks::track::ChainTrack;
-use crate::model::Host;
+use crate::model::{Host, node_index};
 use meshos_core::id::{NodeId, Seq};
 use meshos_core::replica::Chain;
 use meshos_sim::machine::NodeIndex;
@@ -28,7 +28,7 @@ impl Obligations {
         sent: Sent,
         at: Instant,
     ) -> Result<(), Violation> {
-        let stream = (chain, crate::model::node_index(member));
+        let stream = (chain, node_index(member));
         let is_calm = self.known.is_calm(stream, sent.leader, at);
         self.checkpoints.send(stream, sent, at, is_calm)
     }
@@ -90,7 +90,7 @@ impl Known {
                 false => (self.heartbeat * 2, RETRIED),
             };
             let works = self.ground.works(leader, *voter);
-            let fit = self.ground.works(*voter, *voter);
+            let fit = self.ground.fit(*voter);
             works.is_some_and(|since| since.after(heard) <= at)
                 && fit.is_some_and(|since| since.after(has_space) <= at)
         };
