@@ -10,6 +10,7 @@ use meshos_scenarios::checks::obligations::fails_over::{self, Died, FailsOver};
 use meshos_scenarios::checks::obligations::fair_share::{self, FairShare, Share};
 use meshos_scenarios::checks::obligations::leader_again_now::{self, LeaderAgain};
 use meshos_scenarios::checks::obligations::level::{self, Bulk, Level, Speed};
+use meshos_scenarios::checks::obligations::mends::{self, Damage, Mends};
 use meshos_scenarios::checks::obligations::one_checkpoint::{self, OneCheckpoint, Sent};
 use meshos_scenarios::checks::obligations::pinned_leads::{self, PinnedLeads};
 use meshos_scenarios::checks::obligations::reads_answer::{self, Read, ReadsAnswer};
@@ -231,6 +232,32 @@ fn steps_down() {
     );
     leaders.end(leadership);
     assert_eq!(leaders.cut_off(0).count(), 0);
+}
+
+#[test]
+fn mends() {
+    let mut replicas = Mends::default();
+    let (replica, waits) = ((0, NodeIndex(2)), (Duration::from_secs(1), 2));
+    let damage = Damage {
+        since: at(1_000),
+        helper: NodeIndex(1),
+        unknown: 3,
+    };
+    // Eight heartbeats for each of two peers and for the helper, and what the entries take.
+    let mut hold = |damage, now| replicas.hold(replica, damage, waits, facts(now));
+    assert_eq!(hold(damage, 14_000), Ok(()));
+    bites(hold(damage, 14_001), mends::ID);
+    replicas.mend(replica);
+    assert_eq!(replicas.damage(replica), None);
+    let damage = Damage {
+        since: at(20_000),
+        unknown: 1,
+        ..damage
+    };
+    assert_eq!(replicas.hold(replica, damage, waits, facts(33_000)), Ok(()));
+    assert_eq!(replicas.damage(replica), Some(damage));
+    replicas.release(replica);
+    assert_eq!(replicas.hold(replica, damage, waits, facts(33_000)), Ok(()));
 }
 
 #[test]

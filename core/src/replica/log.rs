@@ -314,8 +314,8 @@ impl Log {
         entries.into()
     }
 
-    /// Known entries up to `end`, as many as follow each other without an unknown one and fit
-    /// `bytes_max` of payload, but none below `from`; one in any case.
+    /// Known entries up to `end` that follow a known position, as many as fit `bytes_max` of
+    /// payload, but none below `from`; one in any case, if there is one.
     pub(crate) fn read_back(&self, from: Seq, end: Seq, bytes_max: u64) -> Arc<[Arc<Entry>]> {
         let from = from.max(self.floor());
         let end = end.min(self.end());
@@ -328,6 +328,9 @@ impl Log {
                 break;
             }
             start = entry.seq;
+        }
+        if self.position_at(start).is_none() {
+            start = start.next();
         }
         self.read(start, end, u64::MAX)
     }

@@ -20,6 +20,8 @@ pub(super) struct Repair {
     asked: Option<Attempt>,
     /// Who was asked last.
     turn: Option<NodeId>,
+    /// Where the run begins, or began, that everybody is asked for.
+    run: Seq,
     /// How long to wait: everybody is asked before a wait becomes longer.
     patience: Patience,
     receiving: Option<SnapshotReceive>,
@@ -28,8 +30,9 @@ pub(super) struct Repair {
 }
 
 impl Chain {
-    /// Asks the next member in turn for the first unknown entries, a heartbeat after the one before
-    /// as long as some were not asked.
+    /// Asks the next member in turn for a run of unknown entries, a heartbeat after the one before
+    /// as long as some were not asked. Then it is the next run's turn: nobody may have this one,
+    /// and what others have may prove it, or a checkpoint in its place.
     pub(super) fn ask_repair(&mut self, cx: &mut StepContext<'_>) {
         // A checkpoint that comes from the leader takes the place of all entries.
         if self.log.unknown() == 0 || self.follow.receiving.is_some() {
@@ -39,22 +42,23 @@ impl Chain {
             return;
         }
         self.await_repair(cx);
-        let Some(first) = self.log.first_unknown(self.log.floor()) else {
-            return;
-        };
         let Some(next) = self.next_live_peer(self.repair.turn, cx) else {
             return;
         };
         let attempt = cx.attempt();
         self.repair.asked = Some(attempt);
-        if self
-            .repair
-            .turn
-            .replace(next)
-            .is_some_and(|last| next <= last)
-        {
+        // The circle begins behind this node.
+        let place = |node: NodeId| (node <= self.me.node, node);
+        let last = self.repair.turn.replace(next);
+        if last.is_some_and(|last| place(next) <= place(last)) {
             self.repair.patience.ask_again();
+            self.repair.run = self.unknown_end(self.repair.run);
         }
+        let run = self.log.first_unknown(self.repair.run);
+        let Some(first) = run.or_else(|| self.log.first_unknown(self.log.floor())) else {
+            return;
+        };
+        self.repair.run = first;
         let end = self.unknown_end(first);
         let content = ReplicaMessage::Fetch {
             from: first,
@@ -176,8 +180,13 @@ impl Chain {
         self.await_repair(cx);
     }
 
-    /// A peer's checkpoint that may take the place of our prefix now.
-    pub(super) fn repairing_checkpoint(&mut self) -> Option<Arc<Checkpoint>> {
+    /// A peer's checkpoint that may take the place of our prefix now. A floor is at or below the
+    /// commit of its member, so where our log holds the floor's position its prefix is committed:
+    /// nobody else might be left who could say so.
+    pub(super) fn repairing_checkpoint(
+        &mut self,
+        cx: &mut StepContext<'_>,
+    ) -> Option<Arc<Checkpoint>> {
         let floor = self.repair.checkpoint.as_ref()?.floor;
         let first = self.log.first_unknown(self.log.floor())?;
         // The entry before the floor may itself be unknown; then the one behind it names it.
@@ -188,12 +197,13 @@ impl Chain {
                 .entry(floor.end)
                 .is_some_and(|next| next.follows(floor.hash)),
         };
-        let is_safe = floor.end <= self.commit && floor.end <= self.log.durable().end;
-        if first < floor.end && is_ours && is_safe {
-            self.repair.checkpoint.take()
-        } else {
-            None
+        if first >= floor.end || !is_ours || floor.end > self.log.durable().end {
+            return None;
         }
+        if floor.end > self.commit {
+            self.raise_commit(floor.end, cx);
+        }
+        self.repair.checkpoint.take()
     }
 
     /// Puts proven entries in the place of unknown ones, here and in the store.

@@ -188,7 +188,7 @@ impl Chain {
 
     /// The checkpoint that has to become durable before the prefix goes.
     pub(super) fn due_checkpoint(&mut self, cx: &mut StepContext<'_>) -> Option<Arc<Checkpoint>> {
-        if let Some(checkpoint) = self.repairing_checkpoint() {
+        if let Some(checkpoint) = self.repairing_checkpoint(cx) {
             return Some(checkpoint);
         }
         if self.due_floor() <= self.log.floor() {

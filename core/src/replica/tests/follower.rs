@@ -1,7 +1,7 @@
 //! Pulls, chunks, conflicts, resets and repairs at a follower.
 
-use super::bench::{Bench, Start, attempt, behind, chunk, entry, leads, log, row_of};
-use crate::action::{Action, StopReason};
+use super::bench::{Bench, Start, attempt, behind, chunk, entry, leads, log, note, row_of};
+use crate::action::{Action, Note, StopReason};
 use crate::chain::entry::{EntryKind, Membership};
 use crate::chain::order::{Checkpoint, Order};
 use crate::count::Count;
@@ -101,10 +101,7 @@ fn a_checkpoint_is_installed_before_anything_else_is_said_of_the_log() {
     let floor = Seq::new(3);
     assert_eq!(
         said,
-        [
-            super::bench::note(crate::action::Note::Commit { end: floor }),
-            bench.said(2, pull)
-        ]
+        [note(Note::Commit { end: floor }), bench.said(2, pull)]
     );
     let chain = &bench.chain;
     assert_eq!(
@@ -312,6 +309,39 @@ fn every_live_peer_is_asked_in_turn_for_unknown_entries() {
         bench.deadlines.disarm(bench.chain.index, Timer::Repair);
     }
     assert_eq!(asked, [3, 1, 3, 1]);
+}
+
+#[test]
+fn the_next_run_of_unknown_entries_is_asked_for_when_everybody_was_asked_in_vain() {
+    let mut bench = Start::of(2, &[1, 1, 1, 1]).unknown(&[0, 2]).build();
+    let mut asked = Vec::new();
+    for _ in 0..6 {
+        for action in bench.settle() {
+            if let Action::Send { message, .. } = action
+                && let Body::Chain(message) = &message.body
+                && let ReplicaMessage::Fetch { from, end, .. } = message.content
+            {
+                asked.push((from.get(), end.get()));
+            }
+        }
+        bench.deadlines.disarm(bench.chain.index, Timer::Repair);
+    }
+    let (first, next) = ((0, 1), (2, 3));
+    assert_eq!(asked, [first, first, next, next, first, first]);
+}
+
+#[test]
+fn a_peers_checkpoint_commits_the_prefix_that_it_replaces() {
+    let mut bench = Start::of(1, &[1, 1, 1]).unknown(&[0]).settled();
+    // A floor that is no position of this log proves nothing.
+    let other = checkpoint(&bench, &[1, 2]);
+    assert_eq!(bench.hear(3, 1, reset(&bench, &other)), []);
+    assert_eq!(bench.chain.commit(), Seq::ZERO);
+    let shared = checkpoint(&bench, &[1, 1]);
+    let said = bench.hear(3, 1, reset(&bench, &shared));
+    assert_eq!(bench.chain.commit(), Seq::new(2));
+    let kept = bench.ordered(Order::Retain(Arc::new(shared)));
+    assert_eq!(said, [note(Note::Commit { end: Seq::new(2) }), kept]);
 }
 
 /// The leader says that what a pull from `failed` named is not its own, but its entry `hint`

@@ -295,3 +295,20 @@ fn whoever_sought_election_in_between_asks_anew() {
     let said = bench.act(|chain, cx| chain.on_round_due(cx));
     assert_eq!(said.last(), Some(&bench.said(3, catch_up(&bench))));
 }
+
+#[test]
+fn of_a_run_that_is_damaged_here_too_what_follows_a_known_entry_is_given() {
+    let entries = log(&[1, 1, 1, 1]);
+    let mut bench = Start::of(2, &[1, 1, 1, 1]).unknown(&[1]).settled();
+    let asked = ReplicaMessage::Fetch {
+        from: Seq::ZERO,
+        end: Seq::new(4),
+        attempt: attempt(7),
+    };
+    let given = ReplicaMessage::Fetched {
+        attempt: attempt(7),
+        since: behind(&entries[2]),
+        entries: entries[3..].into(),
+    };
+    assert_eq!(bench.hear(1, 1, asked), [bench.said(1, given)]);
+}

@@ -83,6 +83,7 @@ impl Obligations {
             self.look_at_shares(&scene)?;
             self.look_at_retention(&scene)?;
             self.look_at_checkpoints(&scene);
+            self.look_at_damage(&scene)?;
             self.look_at_reads(&scene)?;
             self.known.duties[scene.place].remember(&scene);
         }
@@ -187,7 +188,7 @@ impl Known {
         let replicas: Vec<Option<&Chain>> = duty.voters.iter().map(of).collect();
         for (voter, replica) in replicas.iter().enumerate() {
             let node = duty.voters[voter];
-            let is_founding = view.store(node) == 1 && !self.refused[node.at()];
+            let is_founding = is_founding(view, &self.refused, node);
             let is_sound = |chain: &Chain| chain.fault().is_none() && chain.log().unknown() == 0;
             match is_founding && replica.is_some_and(is_sound) {
                 true => {
@@ -261,6 +262,11 @@ impl Known {
             strangers: self.ground.strangers(scene.view, &duty.voters, members),
         }
     }
+}
+
+/// Whether a node runs the store that the chain was founded with, and most others hear it.
+pub(super) fn is_founding(view: View<'_, Host>, refused: &[bool], node: NodeIndex) -> bool {
+    view.store(node) == 1 && !refused[node.at()]
 }
 
 fn members(majority: Option<&Majority>) -> &[NodeIndex] {

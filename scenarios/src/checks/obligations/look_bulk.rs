@@ -219,13 +219,13 @@ impl Known {
         Some(sound.max(carries))
     }
 
-    fn class_count(&self, node: NodeIndex) -> u64 {
+    pub(super) fn class_count(&self, node: NodeIndex) -> u64 {
         let used = self.classes[node.at()].iter().filter(|used| **used);
         used.count() as u64
     }
 
     /// What `bytes` for one follower mean to its leader, which has others to serve as well.
-    fn bulk(&self, leader: NodeIndex, bytes: u64) -> Bulk {
+    pub(super) fn bulk(&self, leader: NodeIndex, bytes: u64) -> Bulk {
         let message = u64::from(self.message_bytes.0 / 2).max(1);
         Bulk {
             bytes,
@@ -234,7 +234,7 @@ impl Known {
         }
     }
 
-    fn speed(&self, scene: &Scene<'_>, (leader, node): (NodeIndex, NodeIndex)) -> Speed {
+    pub(super) fn speed(&self, scene: &Scene<'_>, (leader, node): (NodeIndex, NodeIndex)) -> Speed {
         let per_ms = scene.view.link(leader, node).weather.bytes_per_ms;
         let classes = self.class_count(leader).max(1);
         Speed {

@@ -14,8 +14,10 @@ pub mod level;
 mod look;
 mod look_anew;
 mod look_bulk;
+mod look_damaged;
 mod look_lost;
 mod look_reads;
+pub mod mends;
 mod missing;
 pub mod one_checkpoint;
 pub mod pinned_leads;
@@ -35,6 +37,7 @@ use fair_share::FairShare;
 use ground::Ground;
 use leader_again_now::LeaderAgain;
 use level::Level;
+use mends::Mends;
 use meshos_core::bandwidth::Class;
 use meshos_core::chain::entry::LogPosition;
 use meshos_core::client::{Answer, Reason};
@@ -222,6 +225,7 @@ pub(super) struct Obligations {
     shares: FairShare,
     retains: Retains,
     checkpoints: OneCheckpoint,
+    mends: Mends,
     reads: ReadsAnswer,
 }
 
@@ -253,6 +257,7 @@ impl Obligations {
             shares: FairShare::default(),
             retains: Retains::default(),
             checkpoints: OneCheckpoint::default(),
+            mends: Mends::default(),
             reads: ReadsAnswer::default(),
             known,
         }
