@@ -256,6 +256,11 @@ impl Chain {
         self.follow.reset.is_some() || self.writer.is_resetting()
     }
 
+    /// Whether entries that were unknown are known again and not in the store yet.
+    pub fn is_repairing(&self) -> bool {
+        self.writer.is_repairing()
+    }
+
     /// Builds what is due from the present state before the turns of bulk, and says who wants one.
     pub(crate) fn settle_first(&mut self, cx: &mut StepContext<'_>) {
         if self.fault.is_none() {

@@ -103,6 +103,12 @@ impl Writer {
         matches!(self.under_way, Some((_, Write::Reset(_))))
     }
 
+    /// Whether repaired entries are not in the store yet.
+    pub(super) fn is_repairing(&self) -> bool {
+        let is_repair = |(_, write): &(OpNumber, Write)| matches!(write, Write::Repair(_));
+        !self.repairs.is_empty() || self.under_way.as_ref().is_some_and(is_repair)
+    }
+
     pub(super) fn is_appending(&self) -> bool {
         matches!(self.under_way, Some((_, Write::Append { .. })))
     }

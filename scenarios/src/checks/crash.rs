@@ -29,6 +29,7 @@ impl Checks {
     ) -> Result<(), Violation> {
         let track = &mut self.nodes[node.at()];
         track.run = None;
+        track.harm.flipped_since_boot = false;
         let store = view.store(node);
         if track.store != store {
             track.store = store;
@@ -154,6 +155,7 @@ impl Checks {
         if let Fault::Flip { node, .. } | Fault::FlipAt { node, .. } = fault {
             let harm = &mut self.nodes[node.at()].harm;
             harm.flipped = true;
+            harm.flipped_since_boot = true;
             harm.aimed |= matches!(fault, Fault::FlipAt { .. });
         }
         if let Fault::DiskLoseWrite { node, .. }
@@ -237,8 +239,9 @@ fn slots(
             Slot::Unknown => None,
         };
         if seq < before.durable.end {
-            // What is known of a run that died while it repaired its store is what it found.
-            if let Some(log) = log {
+            // What is known of a run that died while it repaired its store is what it found, and
+            // what it had not written yet.
+            if let Some(log) = log.filter(|_| found.is_some() || !before.repairing) {
                 let was = log.entry(seq).map(|entry| entry.hash);
                 recover::slot(seq, was, found, harm)?;
             }

@@ -17,6 +17,8 @@ pub const ID: &str = "recover";
 pub struct Harm {
     /// Bits were flipped.
     pub flipped: bool,
+    /// The same since its node booted, and found what had been flipped before.
+    pub flipped_since_boot: bool,
     /// A sync failed.
     pub unsynced: bool,
     /// The plan named bytes to flip: of all copies, if it likes.
@@ -91,7 +93,7 @@ pub fn in_two_places(damage: &Damage) -> bool {
 /// One recovered position that had been durable: what was there, and what is found.
 ///
 /// # Errors
-/// It is wrong, or it is lost without any harm done to the disk.
+/// It is wrong, or it is lost without any harm done to the disk since it was read or repaired.
 pub fn slot(
     seq: Seq,
     was: Option<EntryHash>,
@@ -102,8 +104,8 @@ pub fn slot(
         (Some(was), Some(found)) if was != found => {
             broken(format!("entry {seq} is another one after a crash"))
         }
-        (Some(_), None) if !harm.flipped => broken(format!(
-            "entry {seq} is unknown after a crash, and no bit had flipped"
+        (Some(_), None) if !harm.flipped_since_boot => broken(format!(
+            "entry {seq} is unknown after a crash, and no bit had flipped in that run"
         )),
         (Some(_) | None, Some(_) | None) => Ok(()),
     }

@@ -24,6 +24,8 @@ pub struct ReplicaState {
     pub fault: Option<StopReason>,
     /// Whether a checkpoint replaces its log.
     pub resetting: bool,
+    /// Whether repaired entries are not in its store yet.
+    pub repairing: bool,
     /// Cuts and resets so far in this run.
     pub truncations: u64,
     /// Unknown entries.
@@ -54,6 +56,7 @@ impl ReplicaState {
             leader: chain.leader(),
             fault: chain.fault(),
             resetting: chain.is_resetting(),
+            repairing: chain.is_repairing(),
             truncations: log.truncations(),
             unknown: log.unknown(),
             floor: log.checkpoint().floor,

@@ -205,7 +205,12 @@ fn recover_bites() {
     recover::stopped(StopReason::ReplicaLost, aimed).expect("both places may be hit");
     bites(recover::stopped(StopReason::ReplicaLost, flipped), id);
     bites(recover::stopped(StopReason::StoreRegressed, flipped), id);
-    recover::slot(seq, hash(1), None, flipped).expect("a flip may hide it");
+    let hidden = Harm {
+        flipped_since_boot: true,
+        ..flipped
+    };
+    recover::slot(seq, hash(1), None, hidden).expect("a flip may hide it");
+    bites(recover::slot(seq, hash(1), None, flipped), id);
     bites(recover::slot(seq, hash(1), hash(2), flipped), id);
     bites(recover::slot(seq, hash(1), None, Harm::default()), id);
     bites(recover::beyond(seq, Seen::Nowhere), id);
