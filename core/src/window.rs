@@ -255,7 +255,8 @@ impl Windows {
     pub(crate) fn overdue_at(&self, peer: NodeId, attempt: Attempt) -> Option<Instant> {
         let window = self.peers.get(&peer)?;
         let (_, oldest) = window.oldest(attempt)?;
-        let wait = window.needs(oldest.queued, self.heartbeat) * 2;
+        // Round trips of one link differ, and the one that is known is the shortest.
+        let wait = window.needs(oldest.queued, self.heartbeat) * 2 + self.heartbeat / 16;
         Some(oldest.at.after(wait.min(window.patience(self.heartbeat))))
     }
 }

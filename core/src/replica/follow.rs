@@ -119,7 +119,12 @@ impl Chain {
         let Some(since) = self.log.position_at(self.follow.next) else {
             return;
         };
-        let attempt = *self.follow.stream.get_or_insert_with(|| cx.attempt());
+        let attempt = self.follow.stream.unwrap_or_else(|| {
+            // Of a new stream nothing was seen yet, so nothing of it is missing.
+            self.follow.seen = self.follow.next;
+            cx.attempt()
+        });
+        self.follow.stream = Some(attempt);
         self.follow.reported = Some(acknowledged);
         let number = self.follow.number.advance();
         let content = ReplicaMessage::Pull {
@@ -202,7 +207,6 @@ impl Chain {
 
     fn ask_anew(&mut self) {
         self.follow.stream = None;
-        self.follow.seen = self.follow.next;
         self.follow.patience.ask_again();
     }
 

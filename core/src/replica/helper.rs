@@ -14,6 +14,8 @@ use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{Attempt, NodeId, Seq};
 use crate::message::ReplicaMessage;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// Who helps this follower to catch up.
@@ -24,6 +26,8 @@ pub(super) struct Help {
     failed: Option<NodeId>,
     /// Whether that was since the leader was last asked in vain: one is enough.
     is_leaders_turn: bool,
+    /// What overtook what it follows, as in the stream of a leader.
+    early: BTreeMap<Seq, (LogPosition, Entries)>,
 }
 
 #[derive(Copy, Clone, Debug, Hash, Serialize, Deserialize)]
@@ -40,6 +44,27 @@ struct Asked {
 impl Help {
     pub(super) fn is_under_way(&self) -> bool {
         self.asked.is_some()
+    }
+
+    /// Leaves the payload bytes out.
+    pub(super) fn redact(&mut self) {
+        for (_, entries) in self.early.values_mut() {
+            let redacted = entries.iter().map(|entry| Arc::new(entry.redacted()));
+            *entries = redacted.collect();
+        }
+    }
+
+    /// Keeps entries until what they follow comes; no more messages than may be under way.
+    fn keep(&mut self, since: LogPosition, entries: &Entries, count_max: u32) {
+        if self.early.len() < count_max as usize {
+            self.early.insert(since.end, (since, entries.clone()));
+        }
+    }
+
+    /// The first of them that follow something before `end`.
+    fn next(&mut self, end: Seq) -> Option<(LogPosition, Entries)> {
+        let first = self.early.first_entry()?;
+        (*first.key() <= end).then(|| first.remove())
     }
 
     /// The leader did not answer either: everybody is worth another try.
@@ -140,6 +165,7 @@ impl Chain {
     /// The leader is asked on from what may be its own.
     pub(super) fn end_help(&mut self) {
         self.follow.help.asked = None;
+        self.follow.help.early.clear();
         self.follow.stream = None;
         self.follow.next = self.follow.shared.min(self.log.end());
         self.follow.seen = self.follow.next;
@@ -199,6 +225,10 @@ impl Chain {
         }
         if self.log.position_at(since.end) != Some(since) {
             cx.count(Count::ChunkGap);
+            if is_helper && since.end > self.log.end() {
+                let count_max = cx.config.limits().chunks_in_flight_max;
+                self.follow.help.keep(since, entries, count_max);
+            }
             return self.expect_help(cx);
         }
         match self.extend(since, entries, cx) {
@@ -210,15 +240,28 @@ impl Chain {
             }
             Some(0) => {}
             Some(_) => {
+                self.extend_early(cx);
                 // What follows something here is committed, so everything here is.
                 self.follow.shared = self.log.end();
                 if !self.follow.help.is_under_way() {
-                    // It came late: the leader goes on from what is here, and sends nothing twice.
-                    self.end_help();
+                    // It came late: the leader goes on from what is here. Under another request it
+                    // would send again what it has on its way.
+                    self.follow.next = self.log.end();
+                    self.pull_again();
                 }
             }
         }
         self.expect_help(cx);
+    }
+
+    /// What came too early may follow now.
+    fn extend_early(&mut self, cx: &mut StepContext<'_>) {
+        while let Some((since, entries)) = self.follow.help.next(self.log.end()) {
+            if self.log.position_at(since.end) == Some(since) {
+                cx.count(Count::ChunkEarly);
+                self.extend(since, &entries, cx);
+            }
+        }
     }
 
     /// Appends those of sound entries that are not here yet, and tells how many; `None` if they are

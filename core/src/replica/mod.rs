@@ -364,6 +364,7 @@ impl Chain {
         self.log.redact();
         self.writer.redact();
         self.follow.overtaken.redact();
+        self.follow.help.redact();
     }
 }
 

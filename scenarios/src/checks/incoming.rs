@@ -6,6 +6,7 @@
 use super::Checks;
 use super::amnesia;
 use super::no_disruption::Heard;
+use super::outgoing::bulk_of;
 use crate::model::Host;
 use meshos_core::hello::Hello;
 use meshos_core::id::{HeartbeatNumber, Incarnation, NodeId};
@@ -117,6 +118,7 @@ impl Checks {
                     }
                 );
                 self.on_transfer(node, at, chain);
+                self.on_bulk((from, node), at, chain);
             }
             Body::Confirm(_) | Body::Confirmed(_) | Body::Forward(_) | Body::Forwarded { .. } => {}
         }
@@ -128,6 +130,16 @@ impl Checks {
         {
             self.obligations
                 .on_heard((chain, message.epoch.n), target, at);
+        }
+    }
+
+    fn on_bulk(&mut self, (from, to): (NodeIndex, NodeIndex), at: Instant, message: &ChainMessage) {
+        if let Some(bulk) = bulk_of(&message.content)
+            && let Ok(chain) = self
+                .chains
+                .binary_search_by_key(&message.chain, |chain| chain.id)
+        {
+            self.sent.arrive((from, to, chain), &bulk, at);
         }
     }
 

@@ -31,6 +31,7 @@ pub mod recover;
 pub mod refusals;
 pub mod replica_state;
 pub mod role_table;
+pub mod sent_once;
 pub mod stale_prefix;
 mod step;
 pub mod table_folds;
@@ -60,6 +61,7 @@ use meshos_sim::time::{Instant, Now};
 use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
 use obligations::Obligations;
+use sent_once::SentOnce;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use track::{ChainTrack, NodeTrack};
@@ -75,6 +77,7 @@ pub struct Checks {
     chains: Vec<ChainTrack>,
     history: History,
     obligations: Obligations,
+    sent: SentOnce,
     /// Whether the last request for a vote that came in names silence as its reason.
     consents_to_silence: bool,
     /// When a node last took in an operation.
@@ -116,6 +119,7 @@ impl Checks {
             configs,
             chains,
             history: History::default(),
+            sent: SentOnce::default(),
             consents_to_silence: false,
             asked: Instant::ZERO,
             stirred: Instant::ZERO,

@@ -2,8 +2,10 @@
 
 use super::amnesia::{self, Counts};
 use super::bounded::{self, Measure};
+use super::obligations::ground::arrives_within;
 use super::obligations::one_checkpoint::Sent;
 use super::promise_order::{self, Said};
+use super::sent_once::{Bulk, Kind, Leaves};
 use super::stale_prefix::Shows;
 use super::track::{NodeTrack, ReplicaTrack};
 use super::{
@@ -11,8 +13,8 @@ use super::{
     step,
 };
 use crate::history::{Asked, Invocation};
-use crate::model::{Freshness, Host, Output, wire_size};
-use meshos_core::chain::entry::Entry;
+use crate::model::{Freshness, Host, Output, node_id, node_index, wire_size};
+use meshos_core::chain::entry::{Entry, LogPosition};
 use meshos_core::client::{Answer, Reason};
 use meshos_core::id::{ChainId, NodeId, Seq};
 use meshos_core::message::{
@@ -35,7 +37,7 @@ impl Checks {
         for effect in step.effects {
             match effect {
                 Effect::Send { to, message } => {
-                    let to = crate::model::node_id(*to);
+                    let to = node_id(*to);
                     self.check_message(step, node, to, &message.message)?;
                 }
                 Effect::Broadcast { .. } | Effect::Disk { .. } => self.stirred = step.view.at(),
@@ -95,7 +97,7 @@ impl Checks {
 
     /// Whether a peer runs on the store that messages to it name.
     fn listens(&self, peer: NodeId) -> bool {
-        let track = &self.nodes[crate::model::node_index(peer).at()];
+        let track = &self.nodes[node_index(peer).at()];
         track.run.is_some() && !track.wiped
     }
 
@@ -164,6 +166,7 @@ impl Checks {
             return amnesia::stranger(me, counts(&message.content));
         };
         let n = message.epoch.n;
+        self.check_bulk(step, node_index(to), (chain, message))?;
         match &message.content {
             ReplicaMessage::Pull { since, durable, .. } => {
                 if let Some(has) = durable {
@@ -235,6 +238,26 @@ impl Checks {
                 Ok(())
             }
         }
+    }
+
+    /// Bulk is not sent again for nothing.
+    fn check_bulk(
+        &mut self,
+        step: &Step<'_, Host>,
+        to: NodeIndex,
+        (chain, message): (usize, &ChainMessage),
+    ) -> Result<(), Violation> {
+        let Some(bulk) = bulk_of(&message.content) else {
+            return Ok(());
+        };
+        let (view, from) = (step.view, step.node);
+        let leaves = Leaves {
+            at: view.at(),
+            due: view.at().after(arrives_within(view, from, to)),
+            calm: self.obligations.calm(view, (from, to)),
+            life: (message.epoch.n, view.run(from), view.run(to)),
+        };
+        self.sent.send((from, to, chain), bulk, leaves)
     }
 
     /// That much of entries or of a checkpoint leaves the node.
@@ -478,5 +501,43 @@ fn counts(content: &ReplicaMessage) -> Counts {
         | ReplicaMessage::Fetch { .. }
         | ReplicaMessage::CatchUp { .. }
         | ReplicaMessage::SnapshotRequest { .. } => Counts::No,
+    }
+}
+
+/// What a message carries of entries or of a checkpoint.
+pub(super) fn bulk_of(content: &ReplicaMessage) -> Option<Bulk> {
+    let entries = |kind, since: &LogPosition, count: usize| {
+        let start = since.end.get();
+        let range = start..start + count as u64;
+        (count > 0).then_some(Bulk { kind, range })
+    };
+    match content {
+        ReplicaMessage::Chunk {
+            since, entries: of, ..
+        } => entries(Kind::Entries, since, of.len()),
+        ReplicaMessage::Fetched {
+            since, entries: of, ..
+        } => entries(Kind::Help, since, of.len()),
+        ReplicaMessage::InstallSnapshot {
+            floor,
+            offset,
+            part,
+            ..
+        } => {
+            let start = u64::from(*offset);
+            let range = start..start + part.len() as u64;
+            let kind = Kind::Checkpoint(floor.end);
+            Some(Bulk { kind, range })
+        }
+        ReplicaMessage::VoteRequest { .. }
+        | ReplicaMessage::VoteReply { .. }
+        | ReplicaMessage::Pull { .. }
+        | ReplicaMessage::Conflict { .. }
+        | ReplicaMessage::Outdated
+        | ReplicaMessage::Regressed { .. }
+        | ReplicaMessage::TransferNow { .. }
+        | ReplicaMessage::Fetch { .. }
+        | ReplicaMessage::CatchUp { .. }
+        | ReplicaMessage::SnapshotRequest { .. } => None,
     }
 }

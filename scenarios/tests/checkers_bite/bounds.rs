@@ -11,6 +11,7 @@ use meshos_scenarios::checks::liveness::Member;
 use meshos_scenarios::checks::payload_blind::Shape;
 use meshos_scenarios::checks::rate_limits::Budget;
 use meshos_scenarios::checks::replica_state::ReplicaState;
+use meshos_scenarios::checks::sent_once::{Bulk, Kind, Leaves, SentOnce};
 use meshos_scenarios::checks::*;
 use meshos_scenarios::history::{Asked, History, Invocation};
 use meshos_sim::machine::NodeIndex;
@@ -54,6 +55,46 @@ fn bounded_bites() {
         bounded::observe(what, found, &limits).expect("the limit itself is allowed");
         bites(bounded::observe(what, found + 1, &limits), bounded::ID);
     }
+}
+
+#[test]
+fn sent_once_bites() {
+    let way = (NodeIndex(0), NodeIndex(1), 0);
+    let bulk = |range| Bulk {
+        kind: Kind::Entries,
+        range,
+    };
+    let leaves = |ms: u64, n| {
+        let at = Instant::from_nanos(ms * 1_000_000);
+        Leaves {
+            at,
+            due: at.after(Duration::from_millis(10)),
+            calm: Some(Instant::ZERO),
+            life: (n, 1, 1),
+        }
+    };
+    let mut sent = SentOnce::default();
+    let mut send = |range, ms| sent.send(way, bulk(range), leaves(ms, 1));
+    send(4..6, 0).expect("the first copy");
+    send(6..7, 1).expect("what follows it");
+    send(4..5, 5).expect("the sender may be wrong once");
+    send(5..7, 5).expect("and goes on from there");
+    bites(send(4..7, 9), sent_once::ID);
+    // Where a copy is late, the epoch is another one, or something may be lost, there is a reason.
+    let mut late = SentOnce::default();
+    for ms in [0, 5, 11] {
+        late.send(way, bulk(4..6), leaves(ms, 1)).expect("late");
+    }
+    late.send(way, bulk(4..6), leaves(12, 2))
+        .expect("another epoch");
+    late.arrive(way, &bulk(4..6), Instant::from_nanos(13_000_000));
+    let rough = Leaves {
+        calm: None,
+        ..leaves(14, 2)
+    };
+    late.send(way, bulk(4..6), rough).expect("perhaps lost");
+    late.send(way, bulk(4..6), leaves(15, 2))
+        .expect("the first one since");
 }
 
 #[test]

@@ -173,9 +173,10 @@ fn a_helper_of_which_something_was_lost_is_asked_again() {
     assert!(due < Some(bench.now.after(Duration::from_millis(20))));
     let said = bench.act(|chain, cx| chain.on_pull_due(cx));
     assert_eq!(said, [bench.said(3, catch_up(&bench))]);
-    // Nor is what was only late waited for a second time.
+    // Nor is what was only late waited for a second time, and what overtook it is not lost.
     bench.hear(3, 2, late);
-    assert_eq!(bench.chain.log().tip(), behind(&entries[2]));
+    assert_eq!(bench.chain.log().tip(), behind(&entries[3]));
+    assert_eq!(bench.count(Count::ChunkEarly), 1);
 }
 
 #[test]

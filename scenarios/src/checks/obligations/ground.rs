@@ -146,6 +146,27 @@ impl Ground {
         self.both((&self.fit, &self.carries), one, two)
     }
 
+    /// Since when two nodes work with each other and what they said before has arrived, provided
+    /// that now what one of them asks, stores and answers takes the other a sixteenth of a
+    /// heartbeat at most.
+    pub(super) fn calm(
+        &self,
+        view: View<'_, Host>,
+        (one, two): (NodeIndex, NodeIndex),
+    ) -> Option<Instant> {
+        let since = self.works(one, two)?.max(self.carries(one, two)?);
+        let trip: Duration = [(one, two), (two, one)]
+            .into_iter()
+            .map(|(from, to)| arrives_within(view, from, to))
+            .sum();
+        let sync = |node| {
+            let disk = view.medium(node);
+            disk.queued.max(Duration::from_micros(disk.us_max))
+        };
+        let is_prompt = (trip + sync(one).max(sync(two))) * 16 <= self.heartbeat;
+        is_prompt.then(|| since.after(self.heartbeat * 2))
+    }
+
     /// Since when a node is fit: awake, with space on its disk.
     pub(super) fn fit(&self, node: NodeIndex) -> Option<Instant> {
         self.fit[node.at()]
@@ -282,6 +303,16 @@ fn note(slot: &mut Option<Instant>, holds: bool, at: Instant) -> bool {
 fn is_calm(link: &Link) -> bool {
     let weather = &link.weather;
     link.is_connected && !link.is_filtered && weather.loss_ppm == 0 && weather.corrupt_ppm == 0
+}
+
+/// How long what leaves now takes at most, as the link is.
+pub(in crate::checks) fn arrives_within(
+    view: View<'_, Host>,
+    from: NodeIndex,
+    to: NodeIndex,
+) -> Duration {
+    let link = view.link(from, to);
+    latency(&link).max(link.in_flight) + link.queued
 }
 
 /// The longest time that a link takes for a small message.

@@ -383,6 +383,15 @@ impl Obligations {
         self.shares.serve(chain, node_index(follower));
     }
 
+    /// Since when two nodes answer each other as soon as anybody may expect.
+    pub(super) fn calm(
+        &self,
+        view: View<'_, Host>,
+        pair: (NodeIndex, NodeIndex),
+    ) -> Option<Instant> {
+        self.known.ground.calm(view, pair)
+    }
+
     /// A request ends.
     pub(super) fn on_answer(
         &mut self,

@@ -1,0 +1,134 @@
+//! *sent-once*: entries and parts of checkpoints that were neither lost nor late are not sent a third
+//! time.
+//!
+//! They are what fills links, so whoever sends them again has to have a reason. A sender knows its
+//! links by what they did lately and may be wrong once, so each position may go out once more than
+//! needed. Only where a sender goes back is looked at, for it sends again all that follows there.
+
+use meshos_core::id::Seq;
+use meshos_sim::machine::NodeIndex;
+use meshos_sim::time::Instant;
+use meshos_sim::violation::Violation;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+/// Id of the property.
+pub const ID: &str = "sent-once";
+
+/// What a message carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bulk {
+    /// Of which kind it is.
+    pub kind: Kind,
+    /// Positions of entries, or bytes of a checkpoint.
+    pub range: Range<u64>,
+}
+
+/// Kinds of bulk.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Entries that a leader has to a follower.
+    Entries,
+    /// Entries that a member asked anybody for.
+    Help,
+    /// A part of the checkpoint at this floor.
+    Checkpoint(Seq),
+}
+
+/// Who sends to whom, and in which chain.
+pub type Way = (NodeIndex, NodeIndex, usize);
+
+/// When a message leaves, and over what.
+#[derive(Copy, Clone, Debug)]
+pub struct Leaves {
+    /// True time.
+    pub at: Instant,
+    /// When it is there at the latest, as the link is now.
+    pub due: Instant,
+    /// Since when nothing that the two send each other is lost or much later than others; `None`
+    /// when it may be.
+    pub calm: Option<Instant>,
+    /// The number of the sender's epoch, and the runs of both: another one knows nothing of what
+    /// was sent before.
+    pub life: (u64, u64, u64),
+}
+
+/// A message that left.
+#[derive(Clone, Debug)]
+struct Copied {
+    bulk: Bulk,
+    leaves: Leaves,
+    arrived: Option<Instant>,
+}
+
+impl Copied {
+    fn is_late(&self, now: Instant) -> bool {
+        self.arrived.unwrap_or(now) > self.leaves.due
+    }
+}
+
+/// What was sent lately.
+#[derive(Clone, Debug, Default)]
+pub struct SentOnce {
+    ways: BTreeMap<Way, VecDeque<Copied>>,
+}
+
+impl SentOnce {
+    /// Bulk leaves.
+    ///
+    /// # Errors
+    /// It begins with what was sent twice before, while nothing was lost or late.
+    pub fn send(&mut self, way: Way, bulk: Bulk, leaves: Leaves) -> Result<(), Violation> {
+        let copies = self.ways.entry(way).or_default();
+        let Some(calm) = leaves.calm else {
+            copies.clear();
+            return Ok(());
+        };
+        copies.retain(|copy| copy.leaves.at >= calm && copy.leaves.life == leaves.life);
+        let of_kind = || copies.iter().filter(|copy| copy.bulk.kind == bulk.kind);
+        let goes_on = of_kind()
+            .next_back()
+            .is_none_or(|last| last.bulk.range.end == bulk.range.start);
+        let before = of_kind().filter(|copy| copy.bulk.range.contains(&bulk.range.start));
+        let before: Vec<_> = before.collect();
+        let is_late = before.iter().any(|copy| copy.is_late(leaves.at));
+        let result = match before.first() {
+            Some(first) if before.len() >= COPIES_MAX && !goes_on && !is_late => {
+                let text = format!(
+                    "{} sends {} of {:?} from {} on for the {}. time, the first one left at {}, \
+                     and nothing was lost or late",
+                    way.0,
+                    way.1,
+                    bulk.kind,
+                    bulk.range.start,
+                    before.len() + 1,
+                    first.leaves.at
+                );
+                Err(Violation::new(ID, text))
+            }
+            Some(_) | None => Ok(()),
+        };
+        if copies.len() >= KEPT_MAX {
+            copies.pop_front();
+        }
+        copies.push_back(Copied {
+            bulk,
+            leaves,
+            arrived: None,
+        });
+        result
+    }
+
+    /// Bulk arrives.
+    pub fn arrive(&mut self, way: Way, bulk: &Bulk, at: Instant) {
+        let copies = self.ways.get_mut(&way).into_iter().flatten();
+        for copy in copies.filter(|copy| copy.bulk == *bulk) {
+            copy.arrived.get_or_insert(at);
+        }
+    }
+}
+
+/// How often the same may leave.
+const COPIES_MAX: usize = 2;
+/// Messages of one way that are looked back at.
+const KEPT_MAX: usize = 256;
