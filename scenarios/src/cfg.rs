@@ -235,6 +235,9 @@ pub enum FaultKind {
     Crash,
     /// It crashes at a drawn file operation that comes soon, and restarts.
     CrashAtPersist,
+    /// It crashes, restarts, and crashes again within a few milliseconds, perhaps before anybody
+    /// heard of that run; then it restarts.
+    CrashTwice,
     /// It hears itself out and hands leadership over, then crashes, and restarts.
     ShutDown,
     /// It stops running.

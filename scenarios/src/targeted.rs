@@ -63,6 +63,12 @@ impl TargetedFaults {
         let span = Span { now, end, until };
         match targeted.kind {
             FaultKind::Crash => later.crash(now, node, unsynced, end),
+            FaultKind::CrashTwice => {
+                let soon = Duration::from_millis(draw.of("soon").within(1..=60));
+                let again = now.after(soon * 2).min(until);
+                later.crash(now, node, unsynced, now.after(soon));
+                later.crash(again, node, unsynced, end.max(again));
+            }
             FaultKind::CrashAtPersist => {
                 let op = draw.of("op").within(1..=24);
                 let fault = Fault::CrashAtPersist {

@@ -231,6 +231,13 @@ fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
     let order = draw.of("order").shuffled((0..plan.nodes).map(NodeIndex));
     let most = usize::from((plan.nodes - 1) / 2);
     plan.cfg.limits.segment_bytes_max = *draw.of("segment").pick(&[4_096, 1 << 20]);
+    // Where little is whole, a run of unknown entries comes back in many messages.
+    let is_wide = plan.cfg.flips == Flips::Minority && draw.of("wide").chance(500_000);
+    if is_wide {
+        let limits = &mut plan.cfg.limits;
+        limits.entry_bytes_max = 256;
+        limits.message_bytes_max = limits.entry_bytes_max + 1_024;
+    }
     if draw.of("alone").chance(250_000) {
         return damaged_alone(plan, draw.of("meet"), &order);
     }
@@ -242,7 +249,10 @@ fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
             Flips::Striped => node(draw.of("node"), plan.nodes),
         };
         let at = draw.of("at").within(3_500..=9_000);
-        let bits = *draw.of("bits").pick(&[1, 1, 2, 8]);
+        let bits = match is_wide {
+            true => *draw.of("bits").pick(&[8, 100, 1_000]),
+            false => *draw.of("bits").pick(&[1, 1, 2, 8]),
+        };
         plan.fault(ms(at), Fault::Flip { node, bits });
         let boot = at + draw.of("boot").within(1..=700);
         crash(
@@ -251,6 +261,11 @@ fn corrupt_bytes(plan: &mut Plan, draw: Draw) {
             (boot, boot + draw.of("down").within(1..=200)),
             Unsynced::Drawn,
         );
+        let again = boot + draw.of("again").within(400..=1_500);
+        if is_wide && again + 100 < plan.safety_ms {
+            // What was repaired is read once more.
+            crash(plan, node, (again, again + 100), Unsynced::Drawn);
+        }
     }
 }
 

@@ -78,7 +78,9 @@ fn leader_crash(plan: &mut Plan, draw: Draw) {
             plan,
             at,
             Target::Leader,
-            FaultKind::Crash,
+            *draw
+                .of("kind")
+                .pick(&[FaultKind::Crash, FaultKind::Crash, FaultKind::CrashTwice]),
             draw.of("down").within(10..=4_000),
         );
         at += draw.of("between").within(500..=4_000);

@@ -125,17 +125,23 @@ fn fill(
         .map(|batch| (batch.tip.end, batch.tip.hash))
         .collect();
     let mut link = None;
+    let mut next: Option<&Stored> = None;
     for (index, slot) in slots.iter_mut().enumerate().rev() {
         let seq = Seq::new(floor.get() + index as u64);
         let named = link.or_else(|| heads.get(&seq.next()).copied());
-        *slot = slot.filter(|stored| named.is_none_or(|hash| stored.entry.hash == hash));
-        if slot.is_none()
-            && let Some(hash) = named
-        {
-            let candidates = repaired.get(&seq);
-            *slot = candidates
-                .and_then(|stored| stored.iter().find(|stored| stored.entry.hash == hash));
+        // A record that was written while the entry before was unknown names none, but the hash of
+        // its entry is of that one's, too.
+        let is_named = |stored: &Stored| match (named, next) {
+            (Some(hash), _) => Some(stored.entry.hash == hash),
+            (None, Some(next)) => Some(next.entry.follows(stored.entry.hash)),
+            (None, None) => None,
+        };
+        *slot = slot.filter(|stored| is_named(stored) != Some(false));
+        if slot.is_none() {
+            let mut candidates = repaired.get(&seq).into_iter().flatten();
+            *slot = candidates.find(|stored| is_named(stored) == Some(true));
         }
+        next = *slot;
         link = slot.and_then(|stored| stored.previous);
         if let Some(stored) = slot {
             marks[index].link = Some((stored.entry.epoch, stored.entry.hash));

@@ -294,6 +294,31 @@ fn repairs_are_kept() {
     assert_eq!(boot(&mut disk).boot.images[0], model.image());
 }
 
+/// A run is repaired from its end, so of none of its records the entry before is known when it is
+/// written.
+#[test]
+fn repairs_of_a_run_are_kept_where_no_segment_before_the_last_is_left() {
+    let (mut disk, _, model) = play(&long());
+    let files = disk.files();
+    let segments = files.iter().filter(|(name, _)| name.contains("segment"));
+    let segments: Vec<_> = segments.collect();
+    let (_, before) = segments.split_last().expect("there are segments");
+    for (name, bytes) in before {
+        (0..bytes.len()).for_each(|at| disk.flip(name, at, 3));
+    }
+    let mut recovered = boot(&mut disk);
+    let lost = unknown(&recovered.boot.images[0]);
+    assert!(lost.len() > 8, "{lost:?}");
+    for index in lost.into_iter().rev() {
+        let order = Order::Repair(Arc::from([model.entries[index].clone()]));
+        disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
+    }
+    for _ in 0..2 {
+        recovered = boot(&mut disk);
+        assert_eq!(recovered.boot.images[0], model.image());
+    }
+}
+
 #[test]
 fn a_repair_that_the_log_does_not_name_is_ignored() {
     let (mut disk, layout, model) = play(&long());
