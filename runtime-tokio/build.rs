@@ -1,12 +1,16 @@
-//! Tells the program which commit it is built from, where that is known.
+//! Tells a program which commit it is built from, where that is known; `meshos-dst` has the same
+//! script, for a recording names the build that alone is sure to replay it.
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
     println!(
-        "cargo:rustc-env=MESHOSD_COMMIT={}",
+        "cargo:rerun-if-changed={}/../runtime-tokio/build.rs",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    println!(
+        "cargo:rustc-env=BUILD_COMMIT={}",
         commit().unwrap_or_default()
     );
 }

@@ -24,6 +24,9 @@ use std::thread::JoinHandle;
 /// Most pieces that wait for the disk.
 const WAITING_MAX: usize = 256;
 
+/// What recordings name as their author: only the same commit is sure to replay them.
+const BUILD: &str = concat!("meshosd ", env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT"));
+
 /// Why a run cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
@@ -204,7 +207,7 @@ impl FileJournal {
         fs::create_dir_all(path).map_err(failed)?;
         let run = node.me();
         let settings = Settings {
-            build: format!("meshosd {}", env!("CARGO_PKG_VERSION")),
+            build: BUILD.to_owned(),
             run,
             payloads,
             file_bytes_max: table.rotate_bytes,

@@ -18,7 +18,10 @@ use meshos_sim::machines::rally::Rally;
 
 /// Everything that `meshos-dst` knows.
 pub fn program() -> Program {
-    let program = Program::new("meshos-dst", env!("CARGO_PKG_VERSION")).marks(marks::all());
+    let version = concat!(env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT"));
+    let program = Program::new("meshos-dst", version)
+        .build(env!("CARGO_PKG_VERSION"))
+        .marks(marks::all());
     let program = program.recordings(recordings::NodeRecordings);
     let program = workloads::all()
         .into_iter()

@@ -1,5 +1,6 @@
 //! Replays what `meshosd` recorded: the same events, fed to the core of this build.
 
+use meshos_core::chain::record::Unreadable;
 use meshos_core::chain::recording::{file_name, parse_name, runs};
 use meshos_core::chain::recover::Files;
 use meshos_core::id::Incarnation;
@@ -18,7 +19,7 @@ pub struct NodeRecordings;
 impl Recordings for NodeRecordings {
     fn replay(&self, directory: &Path) -> Result<Replayed, String> {
         let files = read(directory)?;
-        let mut steps = 0;
+        let (mut steps, mut states) = (0, 0);
         let mut notes = Vec::new();
         for run in runs(&files) {
             // A node that stops by an assertion is a way to differ, too.
@@ -31,6 +32,7 @@ impl Recordings for NodeRecordings {
                 }
             };
             steps += report.steps;
+            states += report.states;
             match &report.verdict {
                 Verdict::Identical => notes.push(note(&report)),
                 Verdict::Differs(_) => {
@@ -42,10 +44,21 @@ impl Recordings for NodeRecordings {
                     let mut error = format!("{}: {damage}", directory.display());
                     if !report.build.is_empty() {
                         error += &format!(" (recorded by build {})", report.build);
+                        // What is whole and means nothing here means something to who wrote it.
+                        if matches!(damage.fault, Unreadable::Body { .. }) {
+                            error += "; replay it with the meshos-dst of that commit";
+                        }
                     }
                     return Err(error);
                 }
             }
+        }
+        if steps + states == 0 {
+            let last = files.keys().next_back().expect("there are files");
+            return Err(format!(
+                "{}: nothing to compare, expected an image of a node and at least one step",
+                directory.join(&**last).display()
+            ));
         }
         Ok(Replayed::Identical { steps, notes })
     }
@@ -85,7 +98,7 @@ fn read(directory: &Path) -> Result<Files, String> {
         let example = file_name(Incarnation::new(1), 1);
         let directory = directory.display();
         return Err(format!(
-            "{directory}: found no recording, expected files such as {example}"
+            "{directory}: found neither a plan (*.toml) nor a recording (files such as {example})"
         ));
     }
     Ok(files)

@@ -44,6 +44,28 @@ fn every_command_of_the_simulator_works() {
 }
 
 #[test]
+fn the_version_names_the_commit() {
+    let output = |program: &str, words: &[&str]| {
+        let output = Command::new(program)
+            .args(words)
+            .current_dir(root())
+            .output();
+        let output = output.ok().filter(|output| output.status.success());
+        output.map(|output| String::from_utf8(output.stdout).expect("text"))
+    };
+    let simulator = env!("CARGO_BIN_EXE_meshos-dst");
+    let version = output(simulator, &["--version"]).expect("it runs");
+    let package = env!("CARGO_PKG_VERSION");
+    assert!(
+        version.starts_with(&format!("meshos-dst {package}")),
+        "{version}"
+    );
+    if let Some(head) = output("git", &["rev-parse", "--short=12", "HEAD"]) {
+        assert!(version.contains(head.trim()), "{version}");
+    }
+}
+
+#[test]
 fn the_two_commands_are_those_of_ci() {
     let commands = commands();
     let ci = std::fs::read_to_string(root().join(".ci/run")).expect("there is a CI script");

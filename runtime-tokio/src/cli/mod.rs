@@ -59,7 +59,7 @@ struct Cli {
 }
 
 /// The version, and the commit where it was known when this was built.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("MESHOSD_COMMIT"));
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT"));
 
 #[derive(Debug, Args)]
 struct Shown {

@@ -97,6 +97,7 @@ fn torment(payload: &str, count: usize, kills: usize) {
     let stores = (1..=3).map(|id| cluster.store(id));
     let verify = ["chain".into(), "verify".into()];
     run(verify.into_iter().chain(stores));
+    let version = run(["--version"]);
     for id in 1..=3 {
         let reports = replay_all(&read_files(&cluster.recording(id)).unwrap());
         assert_eq!(
@@ -107,6 +108,7 @@ fn torment(payload: &str, count: usize, kills: usize) {
         for report in &reports {
             assert!(report.is_identical(), "{report}");
             assert!(report.steps > 0, "{report}");
+            assert_eq!(report.build, version.trim());
         }
         assert!(
             reports.last().unwrap().has_end,

@@ -104,7 +104,7 @@ pub(super) struct Patience {
 
 #[derive(Debug, Args)]
 pub(super) struct Replay {
-    /// Plan files, or directories of recordings
+    /// Plan files, directories of plans or of recordings
     #[arg(value_name = "PATH", required = true)]
     pub(super) paths: Vec<PathBuf>,
     /// Fail when the digest in a plan differs, too
@@ -202,11 +202,16 @@ impl FromStr for Span {
             "h" => Some(3_600_000),
             _ => None,
         };
-        let number: Option<u64> = number.parse().ok().filter(|number| *number > 0);
+        let number: Option<u64> = number.parse().ok();
         let span = ms
             .zip(number)
             .and_then(|(ms, number)| number.checked_mul(ms));
-        let span = span.map(|ms| Self(Duration::from_millis(ms)));
-        span.ok_or_else(|| format!("found `{text}`, expected a time such as 500ms, 60s or 5m"))
+        match span {
+            Some(0) => Err(format!("found `{text}`, expected a time above zero")),
+            Some(ms) => Ok(Self(Duration::from_millis(ms))),
+            None => Err(format!(
+                "found `{text}`, expected a time such as 500ms, 60s or 5m"
+            )),
+        }
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn bench(program: &Program, console: &mut Console, args: &Bench) -> R
         "rounds": args.rounds,
         "clock": measured,
         "workloads": documents,
-    }))?;
+    }));
     match stop.load(Ordering::Relaxed) {
         true => Err(Stop::Incomplete),
         false => Ok(()),

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 /// cannot be written for another reason, such as a full disk, is a failure of the command.
 pub(super) struct Console {
     tables: Box<dyn Write>,
-    /// The first write that failed.
-    failed: Option<io::Error>,
+    /// Why the first write that failed did.
+    failed: Option<String>,
     json: Option<PathBuf>,
     color: bool,
 }
@@ -85,7 +85,8 @@ impl Console {
         if let Err(error) = written
             && error.kind() != io::ErrorKind::BrokenPipe
         {
-            self.failed.get_or_insert(error);
+            let problem = format!("the result cannot be written: {error}");
+            self.failed.get_or_insert(problem);
         }
     }
 
@@ -93,10 +94,7 @@ impl Console {
     pub(super) fn finish(mut self) -> Result<(), String> {
         let flushed = self.tables.flush();
         self.keep(flushed);
-        match self.failed {
-            None => Ok(()),
-            Some(error) => Err(format!("the result cannot be written: {error}")),
-        }
+        self.failed.map_or(Ok(()), Err)
     }
 
     /// Prints a line in one look.
@@ -139,20 +137,51 @@ impl Console {
         self.json.is_some()
     }
 
-    /// Writes the document where `--json` says, if it says so.
-    pub(super) fn json(&mut self, document: &Value) -> Result<(), String> {
-        let Some(target) = &self.json else {
-            return Ok(());
-        };
-        let text = format!("{document:#}\n");
-        if target == Path::new("-") {
-            let mut stdout = io::stdout();
-            let written = stdout.write_all(text.as_bytes());
-            self.keep(written.and_then(|()| stdout.flush()));
-            return Ok(());
-        }
-        write_file(target, &text)
+    /// The file of the document, if it goes to one.
+    pub(super) fn json_file(&self) -> Option<&Path> {
+        self.json.as_deref().filter(|file| *file != Path::new("-"))
     }
+
+    /// Writes the document where `--json` says, if it says so.
+    pub(super) fn json(&mut self, document: &Value) {
+        let text = format!("{document:#}\n");
+        match self.json.take() {
+            None => {}
+            Some(file) if file != Path::new("-") => self.file(&file, &text),
+            Some(_) => {
+                let mut stdout = io::stdout();
+                let written = stdout.write_all(text.as_bytes());
+                self.keep(written.and_then(|()| stdout.flush()));
+            }
+        }
+    }
+
+    /// Writes a result into a file.
+    pub(super) fn file(&mut self, path: &Path, text: &str) {
+        if let Err(problem) = write_file(path, text) {
+            self.failed.get_or_insert(problem);
+        }
+    }
+}
+
+/// Says before long work whether its result can go into a file, and leaves the file as it is.
+pub(super) fn check_writable(path: &Path) -> Result<(), String> {
+    let kind = fs::metadata(path).map(|metadata| metadata.file_type());
+    if let Ok(kind) = &kind
+        && !kind.is_file()
+        && !kind.is_dir()
+    {
+        // Whoever reads a pipe would see its end when this closes it.
+        return Ok(());
+    }
+    let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let mut open = fs::OpenOptions::new();
+    let opened = parent.and_then(|()| open.append(true).create(true).open(path));
+    let left = opened.and_then(|_| match kind {
+        Ok(_) => Ok(()),
+        Err(_) => fs::remove_file(path),
+    });
+    left.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Writes a file and the directories above it.

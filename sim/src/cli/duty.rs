@@ -30,16 +30,23 @@ pub(super) fn idle(total: &Tallies) -> Vec<(&'static str, &'static str)> {
         .collect()
 }
 
-/// One line for each scenario and one for their sum; nothing where no property has a monitor.
-pub(super) fn print(console: &mut Console, outcome: &Outcome) {
-    let total = total(outcome);
+/// One line for each scenario and one for their sum; nothing where no property has a monitor. What
+/// was never armed says something of a full sweep only.
+pub(super) fn print(console: &mut Console, outcome: &Outcome, full: bool) {
+    let mut total = total(outcome);
+    total.retain(|_, tally| full || tally.armed > 0);
     if total.is_empty() {
         return;
     }
     let mut head = vec!["armed/met"];
     head.extend(total.keys());
     let owing = outcome.scenarios.iter();
-    let owing = owing.filter(|tally| !tally.obligations.is_empty());
+    let owing = owing.filter(|tally| {
+        let mut shown = total
+            .keys()
+            .filter_map(|property| tally.obligations.get(property));
+        shown.any(|own| full || own.armed > 0)
+    });
     let mut rows: Vec<_> = owing
         .map(|tally| row(&tally.scenario, &total, &tally.obligations))
         .collect();

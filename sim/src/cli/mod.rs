@@ -12,6 +12,7 @@ mod generate;
 mod interrupt;
 mod junit;
 mod list;
+mod names;
 mod present;
 mod progress;
 mod replay;
@@ -144,13 +145,15 @@ impl Program {
             .iter()
             .find(|scenario| scenario.name() == name);
         found.ok_or_else(|| {
-            let names: Vec<_> = self
-                .scenarios
-                .iter()
-                .map(|scenario| scenario.name())
-                .collect();
-            let names = names.join(", ");
-            Stop::Unusable(format!("found scenario `{name}`, expected one of: {names}"))
+            let names = self.scenarios.iter().map(|scenario| scenario.name());
+            let similar = names::similar(name, names).join(", ");
+            let similar = match similar.is_empty() {
+                true => String::new(),
+                false => format!("; similar: {similar}"),
+            };
+            Stop::Unusable(format!(
+                "no scenario is called `{name}`{similar}; see `list`"
+            ))
         })
     }
 }
@@ -217,14 +220,12 @@ fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
             2
         }
     };
-    match console.finish() {
-        // A violation outweighs what could not be said of it.
-        Err(problem) if status != 1 => {
-            complain(&problem);
-            2
-        }
-        Err(_) | Ok(()) => status,
-    }
+    let Err(problem) = console.finish() else {
+        return status;
+    };
+    complain(&problem);
+    // A violation outweighs what could not be said of it.
+    if status == 1 { 1 } else { 2 }
 }
 
 fn parse(program: &Program, words: &[OsString]) -> Result<Line, clap::Error> {

@@ -25,6 +25,8 @@ pub(super) struct Case {
     /// Where its plan is, or why it could not be written.
     pub(super) plan: Result<PathBuf, String>,
     pub(super) reproduce: String,
+    /// The command that shows the whole trace, where that is another one.
+    pub(super) whole: Option<String>,
     pub(super) trace: Vec<Line>,
 }
 
@@ -66,21 +68,27 @@ pub(super) fn case(
     };
     let plan = write_file(&plan, &scenario.text(seed, expect)).map(|()| plan);
     let called = program.called();
-    let reproduce = match &plan {
+    let again = if twice { " --twice" } else { "" };
+    let (reproduce, whole) = match &plan {
         // A plan that cannot be run shows when it is made.
         _ if finding.property == PLAN => {
-            format!("{called} run {} --seeds {seed}..={seed}", scenario.name())
+            let reproduce = format!("run {} --seeds {seed}..={seed}", scenario.name());
+            (reproduce, None)
         }
-        Ok(plan) => format!("{called} replay {}", plan.display()),
-        Err(_) => format!("{called} trace {} --seed {seed}", scenario.name()),
+        Ok(plan) => {
+            let plan = plan.display();
+            (format!("replay {plan}"), Some(format!("trace {plan}")))
+        }
+        Err(_) => (format!("trace {} --seed {seed}", scenario.name()), None),
     };
-    let reproduce = reproduce + if twice { " --twice" } else { "" };
+    let typed = |words: String| format!("{called} {words}{again}");
     Case {
         scenario: scenario.name().to_owned(),
         seed,
         finding,
         count,
-        reproduce,
+        reproduce: typed(reproduce),
+        whole: whole.map(typed),
         plan,
         trace,
     }
@@ -115,6 +123,12 @@ impl Case {
             "  again    {}",
             console.paint(Look::Strong, &self.reproduce)
         ));
+        if let Some(whole) = &self.whole {
+            console.line(format!(
+                "  all of it  {}",
+                console.paint(Look::Strong, whole)
+            ));
+        }
     }
 
     pub(super) fn json(&self) -> Value {

@@ -16,7 +16,8 @@ pub trait Recordings: Send + Sync {
     /// Feeds the recording in `directory` to the code and compares everything it orders.
     ///
     /// # Errors
-    /// The directory is no recording, in words that name the file and the problem.
+    /// The directory is no recording, or nothing in it could be compared, in words that name the
+    /// file and the problem.
     fn replay(&self, directory: &Path) -> Result<Replayed, String>;
 }
 
@@ -55,17 +56,30 @@ pub(super) fn replay(program: &Program, console: &mut Console, args: &Replay) ->
             // The others are judged all the same.
             Err(Stop::Unusable(problem)) => {
                 let path = path.display().to_string();
-                documents.push(json!({ "path": path, "ok": false, "problem": problem }));
+                let said = beside(&path, &problem);
+                documents.push(json!({ "path": path, "ok": false, "problem": said }));
                 unusable.push(problem);
             }
             Err(stop @ (Stop::Violated | Stop::Incomplete)) => return Err(stop),
         }
     }
-    console.json(&json!({ "format": 1, "command": "replay", "replays": documents }))?;
+    console.json(&json!({ "format": 1, "command": "replay", "replays": documents }));
     match unusable.is_empty() {
         false => Err(Stop::Unusable(unusable.join("\n"))),
         true if held => Ok(()),
         true => Err(Stop::Violated),
+    }
+}
+
+/// A problem for a reader who is told the path beside it.
+fn beside(path: &str, problem: &str) -> String {
+    match problem
+        .strip_prefix(path)
+        .and_then(|rest| rest.strip_prefix(':'))
+    {
+        Some(rest) if rest.starts_with(' ') => rest.trim_start().to_owned(),
+        Some(rest) => format!("line {rest}"),
+        None => problem.to_owned(),
     }
 }
 
@@ -86,11 +100,7 @@ fn plans_in(path: &Path) -> Vec<PathBuf> {
 
 fn recording(program: &Program, console: &mut Console, path: &Path) -> Result<(bool, Value), Stop> {
     let Some(recordings) = &program.recordings else {
-        let name = program.name;
-        let problem = format!(
-            "{}: found a directory; {name} replays only plans",
-            path.display()
-        );
+        let problem = format!("{}: found no plan (*.toml)", path.display());
         return Err(Stop::Unusable(problem));
     };
     let replayed = recordings.replay(path)?;

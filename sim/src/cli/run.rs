@@ -1,7 +1,7 @@
 //! `run`: a sweep and its result.
 
 use super::args::{RunArgs, SeedBase};
-use super::console::{Console, Look};
+use super::console::{Console, Look, check_writable};
 use super::present::{Case, case};
 use super::progress::Meter;
 use super::sweep::Sweep;
@@ -24,6 +24,10 @@ pub(super) fn run(program: &Program, console: &mut Console, args: &RunArgs) -> R
     options.fail_max = args.max_fail;
     options.directory = Some(args.out.clone());
     options.stuck_after = args.patience.stuck_after.0;
+    let files = console.json_file().into_iter().chain(args.junit.as_deref());
+    for file in files {
+        check_writable(file)?;
+    }
     let mut meter = Meter::new(!console.paint(Look::Good, "").is_empty());
     let outcome = sweep(&scenarios, &options, &interrupt::flag(), &mut |progress| {
         meter.show(progress);
@@ -43,9 +47,9 @@ pub(super) fn run(program: &Program, console: &mut Console, args: &RunArgs) -> R
         full,
     };
     result.print(console);
-    console.json(&result.json())?;
+    console.json(&result.json());
     if let Some(path) = &args.junit {
-        super::console::write_file(path, &junit::render(program.name, &result))?;
+        console.file(path, &junit::render(program.name, &result));
     }
     result.judge()
 }

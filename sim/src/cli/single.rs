@@ -36,7 +36,7 @@ pub(super) fn digest(program: &Program, console: &mut Console, args: &Digest) ->
         "seed": seed,
         "digest": digest,
         "violation": outcome.finding.as_ref().map(finding_json),
-    }))?;
+    }));
     outcome.judge(console)
 }
 
@@ -56,10 +56,17 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
             let problem = format!("the trace of scenario {} needs --seed N", args.what);
             return Err(Stop::Unusable(problem));
         }
-        (Err(unknown), Some(_)) => return Err(unknown),
-        (Err(unknown), None) if !Path::new(&args.what).exists() => return Err(unknown),
-        (Err(_), None) => {
+        (Err(unknown), _) if !looks_like_a_file(&args.what) => return Err(unknown),
+        (Err(_), seed) => {
             let file = PathBuf::from(&args.what);
+            if file.is_dir() {
+                let problem = "expected one plan file; `replay` takes directories";
+                return Err(Stop::Unusable(format!("{}: {problem}", args.what)));
+            }
+            if seed.is_some() && file.exists() {
+                let problem = "a plan has its own seed: leave out --seed";
+                return Err(Stop::Unusable(format!("{}: {problem}", args.what)));
+            }
             let (scenario, text) = load(program, &file)?;
             let name = scenario.name().to_owned();
             let run = move |watch: &Watch| {
@@ -78,13 +85,18 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
             "digest": outcome.digest.map(|digest| format!("{digest:016x}")),
             "violation": outcome.finding.as_ref().map(finding_json),
             "lines": outcome.trace,
-        }))?;
+        }));
     } else {
         for line in &outcome.trace {
             console.line(line);
         }
     }
     outcome.judge(console)
+}
+
+/// Whether a word that is no scenario means a plan, though there may be no such file.
+fn looks_like_a_file(word: &str) -> bool {
+    word.contains('/') || word.ends_with(".toml") || Path::new(word).exists()
 }
 
 /// Reads the plan in `file` and finds its scenario.

@@ -114,11 +114,12 @@ impl Sweep<'_> {
     }
 
     fn print_marks(&self, console: &mut Console) {
-        if self.full {
-            for (scenario, mark) in self.missing_all() {
-                let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
-                console.painted(Look::Bad, format!("{of}never reached: {mark}"));
-            }
+        if !self.full {
+            return;
+        }
+        for (scenario, mark) in self.missing_all() {
+            let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
+            console.painted(Look::Bad, format!("{of}never reached: {mark}"));
         }
         let scenarios = self.scenarios.iter().flat_map(|scenario| scenario.marks());
         let dormant: BTreeMap<_, _> = scenarios
@@ -131,19 +132,23 @@ impl Sweep<'_> {
     }
 
     fn print_obligations(&self, console: &mut Console) {
-        duty::print(console, &self.outcome);
+        duty::print(console, &self.outcome, self.full);
         if self.full {
             for (property, why) in self.idle() {
                 console.painted(Look::Bad, format!("obligation {why}: {property}"));
             }
             return;
         }
-        let (marks, duties) = (self.missing_all().count(), self.idle().len());
-        if marks + duties > 0 {
-            let text = format!(
-                "not seen: {marks} required states, {duties} obligations armed and met; only a full \
-                 sweep has to"
-            );
+        let unseen = [
+            ("required states not reached", self.missing_all().count()),
+            ("obligations never armed or never met", self.idle().len()),
+        ];
+        let unseen = unseen.iter().filter(|(_, count)| *count > 0);
+        let unseen: Vec<_> = unseen
+            .map(|(what, count)| format!("{what}: {count}"))
+            .collect();
+        if !unseen.is_empty() {
+            let text = format!("{}; that fails only a full sweep", unseen.join(", "));
             console.painted(Look::Dim, text);
         }
     }

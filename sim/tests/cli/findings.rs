@@ -17,9 +17,11 @@ fn a_violation_is_told_with_all_that_is_needed_and_its_plan_replays() {
         "2 found it; 3 is the smallest",
         "wake",
         "sim-tryout replay failures/breaks-3-few-ticks.toml",
+        "sim-tryout trace failures/breaks-3-few-ticks.toml",
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }
+    tryout.expect(1, "trace failures/breaks-3-few-ticks.toml");
     let (out, _) = tryout.expect(0, "replay failures/breaks-3-few-ticks.toml --strict");
     assert!(
         out.contains("as expected") && out.contains("violates few-ticks"),
@@ -56,6 +58,7 @@ fn a_violation_whose_plan_cannot_be_written_is_told_all_the_same() {
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }
+    assert!(!out.contains("all of it"), "{out}");
     let run = tryout.json(1, "run breaks --seeds 10");
     let violation = &run["scenarios"][0]["violations"][0];
     assert_eq!(

@@ -90,18 +90,29 @@ fn unusable_arguments_and_files_exit_2() {
         ),
         ("run --jobs 0", "0 is not in 1..=65535"),
         ("run --budget 5", "expected a time such as 500ms"),
+        ("run --budget 0s", "`0s`, expected a time above zero"),
         ("run --mutant x", "unexpected argument '--mutant'"),
         ("digest ping-pong", "--seed <N>"),
         (
             "digest other --seed 1",
-            "found scenario `other`, expected one of: ping-pong",
+            "no scenario is called `other`; see `list`",
         ),
+        (
+            "digest undecidde --seed 1",
+            "no scenario is called `undecidde`; similar: undecided; see `list`",
+        ),
+        ("trace p --seed 1", "; similar: ping-pong, panics, loops; "),
         ("trace ping-pong", "needs --seed N"),
-        ("trace nothing.toml", "found scenario `nothing.toml`"),
+        ("trace nothing.toml", "error: nothing.toml: No such file"),
+        ("trace empty", "empty: expected one plan file"),
+        (
+            "trace stranger.toml --seed 3",
+            "stranger.toml: a plan has its own seed: leave out --seed",
+        ),
         ("replay nothing.toml", "nothing.toml: No such file"),
         (
             "replay stranger.toml",
-            "stranger.toml: found scenario `other`, expected one of",
+            "stranger.toml: no scenario is called `other`; see `list`",
         ),
         (
             "replay broken.toml",
@@ -121,6 +132,29 @@ fn unusable_arguments_and_files_exit_2() {
     for (words, part) in cases {
         let (_, err) = tryout.expect(2, words);
         assert!(err.contains(part), "{words}\n{err}");
+    }
+    let replays = tryout.json(2, "replay nothing.toml broken.toml");
+    let problem = |index: usize| replays["replays"][index]["problem"].as_str();
+    let told = problem(0).expect("text");
+    assert!(told.starts_with("No such file"), "{told}");
+    let told = problem(1).expect("text");
+    assert!(told.starts_with("line 3: sede: "), "{told}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_stops_a_sweep_before_it_begins_and_hides_no_violation() {
+    let tryout = Tryout::new("unwritable");
+    fs::write(tryout.path("file"), "").expect("writable");
+    for target in ["--json=file/run.json", "--junit file/junit.xml"] {
+        let (out, err) = tryout.expect(2, &format!("run breaks --seeds 10 {target}"));
+        assert!(err.contains("error: file/"), "{err}");
+        assert!(!format!("{out}{err}").contains("violation"), "{out}{err}");
+    }
+    // A device takes what it is given, or says only then that it does not.
+    for target in ["--json=/dev/full", "--junit /dev/full"] {
+        let (_, err) = tryout.expect(1, &format!("run breaks --seeds 10 {target}"));
+        assert!(err.contains("error: /dev/full: "), "{err}");
+        tryout.expect(2, &format!("run ping-pong --seeds 10 {target}"));
     }
 }
 
