@@ -76,8 +76,10 @@ pub enum StopReason {
     /// A write or a sync failed (R14).
     #[error("a write or sync failed")]
     StoreBroken,
-    /// Neither place of the vote record is readable (D13e).
-    #[error("the vote record is lost; the replica counts as wiped")]
+    /// Neither place of the vote record is readable, or neither of the checkpoint (D13e, D18).
+    #[error(
+        "its vote record or its checkpoint is lost in both places; the replica counts as wiped"
+    )]
     ReplicaLost,
     /// A leader found the durable tail below what was acknowledged, or recovery found the log to
     /// end below what was stored as committed: what had been durable is lost.

@@ -124,6 +124,8 @@ impl Node {
         };
         if heard.restarted {
             self.windows.clear(run.node);
+            // Whatever the run before it led has no leader any more.
+            self.on_leader_gone(run.node, wall, out);
         }
         if heard.recovered {
             tracing::info!(peer = %run.node, "peer is heard again");
@@ -160,6 +162,11 @@ impl Node {
             return self.counters.add(Count::PeerGoneIgnored);
         }
         self.counters.add(Count::PeerGone);
+        self.on_leader_gone(node, wall, out);
+    }
+
+    /// The run of a peer has ended that led the chains in which it is followed.
+    fn on_leader_gone(&mut self, node: NodeId, wall: Wall, out: &mut Actions) {
         for at in 0..self.chains.len() {
             if self.chains[at].leader() == Some(node) {
                 self.with(ChainIndex(at as u32), wall, out, Chain::on_leader_gone);

@@ -22,7 +22,7 @@ pub(super) struct Repair {
     turn: Option<NodeId>,
     /// Where the run begins, or began, that everybody is asked for.
     run: Seq,
-    /// How long to wait: everybody is asked before a wait becomes longer.
+    /// How long to wait: everybody is asked for every run before a wait becomes longer.
     patience: Patience,
     receiving: Option<SnapshotReceive>,
     /// A peer's checkpoint that makes the unknown entries below its floor needless.
@@ -50,12 +50,15 @@ impl Chain {
         // The circle begins behind this node.
         let place = |node: NodeId| (node <= self.me.node, node);
         let last = self.repair.turn.replace(next);
-        if last.is_some_and(|last| place(next) <= place(last)) {
-            self.repair.patience.ask_again();
+        let is_round = last.is_some_and(|last| place(next) <= place(last));
+        if is_round {
             self.repair.run = self.unknown_end(self.repair.run);
         }
-        let run = self.log.first_unknown(self.repair.run);
-        let Some(first) = run.or_else(|| self.log.first_unknown(self.log.floor())) else {
+        let behind = self.log.first_unknown(self.repair.run);
+        if is_round && behind.is_none() {
+            self.repair.patience.ask_again();
+        }
+        let Some(first) = behind.or_else(|| self.log.first_unknown(self.log.floor())) else {
             return;
         };
         self.repair.run = first;

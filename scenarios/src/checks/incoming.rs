@@ -59,25 +59,26 @@ impl PeerView {
         }
     }
 
-    /// Takes in a heartbeat unless it is stale; whether its rows count, as far as nothing newer is
-    /// known.
+    /// Takes in a heartbeat unless it is stale. Tells whether its rows count, as far as nothing
+    /// newer is known, and whether it shows that an earlier run that was heard has ended.
     fn on_heartbeat(
         &mut self,
         from: NodeIndex,
         run: Incarnation,
         beat: &Heartbeat,
         at: u64,
-    ) -> bool {
+    ) -> (bool, bool) {
         let peer = &mut self.peers[from.at()];
+        let before = peer.newest.0;
         if (run, beat.number) <= peer.newest {
-            return run == peer.newest.0;
+            return (run == before, false);
         }
-        if run > peer.newest.0 {
+        if run > before {
             peer.claims.fill(Default::default());
         }
         peer.newest = (run, beat.number);
         peer.at = at;
-        true
+        (true, run > before && before > Incarnation::default())
     }
 
     /// The run of a peer that was heard last.
@@ -104,11 +105,12 @@ impl Checks {
         &mut self,
         node: NodeIndex,
         from: NodeIndex,
-        (at, now): (Instant, Now),
+        (view, now): (View<'_, Host>, Now),
         message: &Message,
     ) {
+        let at = view.at();
         match &message.body {
-            Body::Heartbeat(beat) => self.on_heartbeat(node, from, now, message, beat),
+            Body::Heartbeat(beat) => self.on_heartbeat(node, from, (view, now), message, beat),
             Body::Chain(chain) => {
                 self.consents_to_silence = matches!(
                     chain.content,
@@ -183,7 +185,7 @@ impl Checks {
         &mut self,
         node: NodeIndex,
         from: NodeIndex,
-        now: Now,
+        (view, now): (View<'_, Host>, Now),
         message: &Message,
         beat: &Heartbeat,
     ) {
@@ -203,7 +205,18 @@ impl Checks {
         let is_meant = track.run.is_some_and(|run| run.store == message.to);
         let is_founder = self.configs[0].store_of(message.from.node) == Some(message.from.store);
         let at = now.instant.as_nanos();
-        if !is_meant || !is_founder || !track.view_of_peers.on_heartbeat(from, run, beat, at) {
+        if !is_meant || !is_founder {
+            return;
+        }
+        let (counts, is_later) = track.view_of_peers.on_heartbeat(from, run, beat, at);
+        if is_later {
+            let told = self
+                .obligations
+                .on_gone(view, (node, from), &self.chains)
+                .err();
+            track.noticed = told.or(track.noticed.take());
+        }
+        if !counts {
             return;
         }
         for row in &beat.rows {

@@ -256,7 +256,7 @@ impl Hook<Host> for Checks {
             Input::Link(notice) => self.on_notice(view, node, notice),
             Input::Wake | Input::Disk { .. } => {}
             Input::Message { from, message } => {
-                self.on_message(node, *from, (view.at(), now), &message.message);
+                self.on_message(node, *from, (view, now), &message.message);
             }
             Input::Op(op) => self.on_op(view, node, op),
         }

@@ -1,4 +1,4 @@
-//! *fails-over*: of three voters the two that were told that the process of their leader is gone
+//! *fails-over*: of three voters the two that know that the process of their leader is gone
 //! have another one in less than two heartbeats: they need not wait for its silence.
 
 use super::{Facts, names};

@@ -51,7 +51,9 @@ impl Obligations {
                 unknown,
             };
             let facts = self.known.facts(scene, &[helper, node]);
-            let waits = (self.known.mending(scene, helper, node), voters as u32 - 1);
+            let runs = scene.replicas[voter].map_or(0, |chain| runs(chain.log()).count());
+            let asked = u32::try_from(runs * (voters - 1)).unwrap_or(u32::MAX);
+            let waits = (self.known.mending(scene, helper, node), asked);
             self.mends.hold(replica, damage, waits, facts)?;
         }
         Ok(())
@@ -108,21 +110,23 @@ impl Known {
     }
 }
 
-/// Whether `helper` holds what proves itself in the place of some unknown entry of `damaged`.
-fn can_mend(helper: &Log, damaged: &Log) -> bool {
-    let mut from = damaged.floor();
-    while let Some(first) = damaged.first_unknown(from) {
-        let is_unknown = |seq: Seq| damaged.slot(seq) == Some(&Slot::Unknown);
-        let mut end = first;
-        while is_unknown(end) {
+/// The ends of the runs of unknown entries.
+fn runs(log: &Log) -> impl Iterator<Item = Seq> {
+    let mut from = log.floor();
+    core::iter::from_fn(move || {
+        let mut end = log.first_unknown(from)?;
+        while log.slot(end) == Some(&Slot::Unknown) {
             end = end.next();
         }
-        if gives_last(helper, damaged, end) || gives_checkpoint(helper, damaged, end) {
-            return true;
-        }
         from = end;
-    }
-    false
+        Some(end)
+    })
+}
+
+/// Whether `helper` holds what proves itself in the place of some unknown entry of `damaged`.
+fn can_mend(helper: &Log, damaged: &Log) -> bool {
+    runs(damaged)
+        .any(|end| gives_last(helper, damaged, end) || gives_checkpoint(helper, damaged, end))
 }
 
 /// Whether it holds the last entry of a run and knows what is before: what follows the run here

@@ -39,7 +39,7 @@ impl Obligations {
         }
     }
 
-    /// A node is told that the process of `peer` is gone.
+    /// A node is told that the process of `peer` is gone, or hears a later one in its place.
     pub(in crate::checks) fn on_gone(
         &mut self,
         view: View<'_, Host>,
@@ -126,8 +126,7 @@ fn trips(scene: &Scene<'_>, heirs: Heirs) -> Duration {
 
 impl Known {
     /// Whether two voters that were told of a death can elect one of them at once: nothing was
-    /// wrong with them and between them for a while before, they are quick, and the dead one has
-    /// not come back. Those that were told apart may have made their attempts apart.
+    /// wrong with them and between them for a while before, they are quick. Those that were told apart may have made their attempts apart.
     fn may_inherit(&self, scene: &Scene<'_>, heirs: Heirs) -> bool {
         let duty = &self.duties[scene.place];
         let [one, two] = heirs.voters;
@@ -143,7 +142,6 @@ impl Known {
         };
         self.duties.len() <= CHAINS_MAX
             && duty.voters.len() == 3
-            && !scene.view.is_up(heirs.died.leader)
             && heirs.apart * 8 <= self.heartbeat
             && heirs.voters.iter().all(is_ready)
             && is_long(self.ground.works(one, two))

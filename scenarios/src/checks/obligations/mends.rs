@@ -60,8 +60,8 @@ impl Mends {
         self.owed.release(&replica);
     }
 
-    /// Its helper could mend it; what it gives takes `crossing`, and each of the `peers` may be
-    /// asked before, with the longest wait for each.
+    /// Its helper could mend it; what it gives takes `crossing`, and so many questions may be
+    /// `asked` before, with the longest wait for each: one of each peer for each run.
     ///
     /// # Errors
     /// It has been able to for too long.
@@ -69,11 +69,12 @@ impl Mends {
         &mut self,
         replica: Damaged,
         damage: Damage,
-        (crossing, peers): (Duration, u32),
+        (crossing, asked): (Duration, u32),
         facts: Facts<'_>,
     ) -> Result<(), Violation> {
         self.damaged.insert(replica, damage);
-        let bound = (facts.heartbeat * 8 * (peers + 1) + crossing) * facts.pace;
+        let bound =
+            ((facts.heartbeat * 8).saturating_mul(asked.saturating_add(1)) + crossing) * facts.pace;
         self.owed.hold(replica, damage.since, bound);
         let damaged = &self.damaged;
         let tell = |replica: &Damaged| {
