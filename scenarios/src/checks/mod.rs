@@ -35,6 +35,7 @@ pub mod sent_once;
 pub mod stale_prefix;
 mod step;
 pub mod table_folds;
+pub mod told_at_once;
 pub mod touched;
 mod track;
 pub mod transfer_needed;
@@ -78,6 +79,8 @@ pub struct Checks {
     history: History,
     obligations: Obligations,
     sent: SentOnce,
+    /// The replicas that turned in this step, by place.
+    turned: Vec<usize>,
     /// Whether the last request for a vote that came in names silence as its reason.
     consents_to_silence: bool,
     /// When a node last took in an operation.
@@ -120,6 +123,7 @@ impl Checks {
             chains,
             history: History::default(),
             sent: SentOnce::default(),
+            turned: Vec::new(),
             consents_to_silence: false,
             asked: Instant::ZERO,
             stirred: Instant::ZERO,

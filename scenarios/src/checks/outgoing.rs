@@ -7,6 +7,7 @@ use super::obligations::one_checkpoint::Sent;
 use super::promise_order::{self, Said};
 use super::sent_once::{Bulk, Kind, Leaves};
 use super::stale_prefix::Shows;
+use super::told_at_once::{self, Standing};
 use super::track::{NodeTrack, ReplicaTrack};
 use super::{
     Checks, conserved, durable_tail, instance, no_disruption, refusals, role_table, stale_prefix,
@@ -124,6 +125,35 @@ impl Checks {
             role_table::row(state, replica_state.role, replica_state.epoch, ends)?;
             if let Some(durable) = state.durable {
                 durable_tail::leaving(durable, replica_state)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replicas turned in this step.
+    #[cold]
+    pub(super) fn check_told(
+        &mut self,
+        step: &Step<'_, Host>,
+        node: &Node,
+    ) -> Result<(), Violation> {
+        let limits = self.config(step.node).limits();
+        let rows_max = wire::items_max(limits.message_bytes_max).min(limits.rows_max as usize);
+        let turned = core::mem::take(&mut self.turned);
+        // Where rows do not fit one message some of them wait for the next one.
+        let fits = node.chains().len() <= rows_max;
+        for place in turned.into_iter().filter(|_| fits) {
+            let replica = &self.nodes[step.node.at()].replicas[place];
+            if replica.voter.is_none() {
+                continue;
+            }
+            let (state, now) = (&self.chains[replica.chain], &replica.replica_state);
+            for voter in &state.founding.voters {
+                let to = node_index(voter.node);
+                if to != step.node {
+                    let now = (now.role, now.epoch.n);
+                    told_at_once::observe(now, voter.node, told(step, to, state.id))?;
+                }
             }
         }
         Ok(())
@@ -540,4 +570,19 @@ pub(super) fn bulk_of(content: &ReplicaMessage) -> Option<Bulk> {
         | ReplicaMessage::CatchUp { .. }
         | ReplicaMessage::SnapshotRequest { .. } => None,
     }
+}
+
+/// The last role in an epoch that a step tells a node of a chain.
+fn told(step: &Step<'_, Host>, to: NodeIndex, chain: ChainId) -> Option<Standing> {
+    let beat = |effect: &Effect<Host>| match effect {
+        Effect::Send { to: at, message } if *at == to => match &message.message.body {
+            Body::Heartbeat(beat) => {
+                let row = beat.rows.iter().find(|row| row.chain == chain)?;
+                row.state.map(|state| (state.role, state.epoch.n))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    step.effects.iter().filter_map(beat).last()
 }

@@ -44,6 +44,9 @@ impl Checks {
         if !step.effects.is_empty() {
             self.check_effects(step, node)?;
         }
+        if !self.turned.is_empty() {
+            self.check_told(step, node)?;
+        }
         match self.nodes[at].noticed.take() {
             Some(violation) => Err(violation),
             None => Ok(()),
@@ -91,6 +94,9 @@ impl Checks {
         let state = &mut self.chains[replica.chain];
         let before = core::mem::replace(&mut replica.replica_state, after);
         role_table::reported(replica.role, after.role)?;
+        if (before.role, before.epoch.n) != (after.role, after.epoch.n) && after.fault.is_none() {
+            self.turned.push(place);
+        }
         replica.promises.observe(&before, &after)?;
         if after.voted != before.voted || after.epoch.n != before.epoch.n {
             let in_message = matches!(step.cause, Cause::Message { .. });

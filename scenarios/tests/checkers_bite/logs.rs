@@ -272,6 +272,15 @@ fn table_folds_bites() {
 }
 
 #[test]
+fn told_at_once_bites() {
+    let (now, voter) = ((Role::Leader, 3), NodeId::new(2));
+    told_at_once::observe(now, voter, Some(now)).expect("it is said");
+    bites(told_at_once::observe(now, voter, None), told_at_once::ID);
+    let before = Some((Role::Candidate, 3));
+    bites(told_at_once::observe(now, voter, before), told_at_once::ID);
+}
+
+#[test]
 fn transfer_needed_bites() {
     let (at, window) = (Instant::from_millis, Duration::from_millis(1_500));
     let mut leading = Leading::default();
