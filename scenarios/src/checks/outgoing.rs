@@ -574,15 +574,16 @@ pub(super) fn bulk_of(content: &ReplicaMessage) -> Option<Bulk> {
 
 /// The last role in an epoch that a step tells a node of a chain.
 fn told(step: &Step<'_, Host>, to: NodeIndex, chain: ChainId) -> Option<Standing> {
-    let beat = |effect: &Effect<Host>| match effect {
-        Effect::Send { to: at, message } if *at == to => match &message.message.body {
-            Body::Heartbeat(beat) => {
-                let row = beat.rows.iter().find(|row| row.chain == chain)?;
-                row.state.map(|state| (state.role, state.epoch.n))
-            }
-            _ => None,
-        },
-        _ => None,
+    let beat = |effect: &Effect<Host>| {
+        if let Effect::Send { to: at, message } = effect
+            && *at == to
+            && let Body::Heartbeat(beat) = &message.message.body
+        {
+            let row = beat.rows.iter().find(|row| row.chain == chain)?;
+            row.state.map(|state| (state.role, state.epoch.n))
+        } else {
+            None
+        }
     };
-    step.effects.iter().filter_map(beat).last()
+    step.effects.iter().rev().find_map(beat)
 }
