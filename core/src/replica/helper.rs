@@ -54,10 +54,12 @@ impl Help {
         }
     }
 
-    /// Keeps entries until what they follow comes; no more messages than may be under way.
+    /// Keeps entries until what they follow comes; no more messages than may be under way, and
+    /// those that are wanted first.
     fn keep(&mut self, since: LogPosition, entries: &Entries, count_max: u32) {
-        if self.early.len() < count_max as usize {
-            self.early.insert(since.end, (since, entries.clone()));
+        self.early.insert(since.end, (since, entries.clone()));
+        while self.early.len() > count_max as usize {
+            self.early.pop_last();
         }
     }
 

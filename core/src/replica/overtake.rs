@@ -52,10 +52,12 @@ struct Gap {
 }
 
 impl Overtaken {
-    /// Keeps a chunk until what it follows comes; no more of them than may be under way.
+    /// Keeps a chunk until what it follows comes; no more of them than may be under way, and those
+    /// that are wanted first: an earlier request may have left some that lie far behind.
     pub(super) fn keep(&mut self, chunk: Chunk, count_max: u32) {
-        if self.early.len() < count_max as usize {
-            self.early.insert(chunk.since.end, chunk);
+        self.early.insert(chunk.since.end, chunk);
+        while self.early.len() > count_max as usize {
+            self.early.pop_last();
         }
     }
 

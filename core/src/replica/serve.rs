@@ -119,7 +119,10 @@ impl Chain {
         cx: &mut StepContext<'_>,
     ) {
         if end <= self.log.floor() {
-            return self.send_snapshot(asker, attempt, from, cx);
+            if self.may_hold_floor(asker.node, cx) {
+                self.send_snapshot(asker, attempt, from, cx);
+            }
+            return;
         }
         if let Some(Errand::Repair {
             from: first,
@@ -143,6 +146,14 @@ impl Chain {
             is_missing: false,
         };
         self.serving.ask(asker.node, errand, cx);
+    }
+
+    /// Whether the floor may be a position of a peer's log, as far as the peer said: to any other
+    /// one the checkpoint proves nothing, and it would be sent again with every question.
+    fn may_hold_floor(&self, peer: NodeId, cx: &StepContext<'_>) -> bool {
+        let row = cx.liveness.row(peer, self.id, self.generation);
+        let said = row.and_then(|row| row.state);
+        said.is_none_or(|said| said.durable >= Some(self.log.floor()))
     }
 
     /// A member that lags asks for what follows its log, or acknowledges what came. Only
