@@ -76,7 +76,8 @@ pub enum StopReason {
     /// A write or a sync failed (R14).
     #[error("a write or sync failed")]
     StoreBroken,
-    /// Neither place of the vote record is readable, or neither of the checkpoint (D13e, D18).
+    /// Neither place of the vote record is readable, or neither of the checkpoint
+    /// (`docs/decisions/quorum.md` on the vote record, `docs/decisions/store-format.md` on both).
     #[error(
         "its vote record or its checkpoint is lost in both places; the replica counts as wiped"
     )]

@@ -266,17 +266,14 @@ impl Chain {
     /// Ends the own query in favour of one that it would vote for: of two with equal logs, that of
     /// the higher id. Two that went on would each keep its vote from the other.
     fn give_way(&mut self, candidate: NodeId, request: &VoteRequest, cx: &mut StepContext<'_>) {
-        let is_query = |campaign: &Campaign| {
+        let is_query = |campaign: &&mut Campaign| {
             campaign.round == Round::Pre && campaign.purpose == Purpose::Silence
         };
-        if !self.campaign.as_ref().is_some_and(is_query) {
-            return;
-        }
-        let mine = self.log.durable();
-        let is_equal = (request.last_epoch.n, request.tail) == (mine.epoch.n, mine.end);
-        let Some(campaign) = &mut self.campaign else {
+        let Some(campaign) = self.campaign.as_mut().filter(is_query) else {
             return;
         };
+        let mine = self.log.durable();
+        let is_equal = (request.last_epoch.n, request.tail) == (mine.epoch.n, mine.end);
         if is_equal && candidate < self.me.node {
             // It may have begun to bind itself, and asking again would depose it as it wins.
             campaign.may_repeat = false;

@@ -5,6 +5,7 @@
 //! to the leader by it. Once the lag is short the leader is asked from the end of the log on; it
 //! compares that end and resends nothing that is there.
 
+use super::overtake::Early;
 use super::patience::Patience;
 use super::role::Role;
 use super::{Chain, Entries, StepContext};
@@ -14,8 +15,6 @@ use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{Attempt, NodeId, Seq};
 use crate::message::ReplicaMessage;
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// Who helps this follower to catch up.
@@ -27,7 +26,7 @@ pub(super) struct Help {
     /// Whether that was since the leader was last asked in vain: one is enough.
     is_leaders_turn: bool,
     /// What overtook what it follows, as in the stream of a leader.
-    early: BTreeMap<Seq, (LogPosition, Entries)>,
+    early: Early<(LogPosition, Entries)>,
 }
 
 #[derive(Copy, Clone, Debug, Hash, Serialize, Deserialize)]
@@ -48,25 +47,7 @@ impl Help {
 
     /// Leaves the payload bytes out.
     pub(super) fn redact(&mut self) {
-        for (_, entries) in self.early.values_mut() {
-            let redacted = entries.iter().map(|entry| Arc::new(entry.redacted()));
-            *entries = redacted.collect();
-        }
-    }
-
-    /// Keeps entries until what they follow comes; no more messages than may be under way, and
-    /// those that are wanted first.
-    fn keep(&mut self, since: LogPosition, entries: &Entries, count_max: u32) {
-        self.early.insert(since.end, (since, entries.clone()));
-        while self.early.len() > count_max as usize {
-            self.early.pop_last();
-        }
-    }
-
-    /// The first of them that follow something before `end`.
-    fn next(&mut self, end: Seq) -> Option<(LogPosition, Entries)> {
-        let first = self.early.first_entry()?;
-        (*first.key() <= end).then(|| first.remove())
+        self.early.redact(|(_, entries)| entries);
     }
 
     /// The leader did not answer either: everybody is worth another try.
@@ -229,7 +210,8 @@ impl Chain {
             cx.count(Count::ChunkGap);
             if is_helper && since.end > self.log.end() {
                 let count_max = cx.config.limits().chunks_in_flight_max;
-                self.follow.help.keep(since, entries, count_max);
+                let early = (since, entries.clone());
+                self.follow.help.early.keep(since.end, early, count_max);
             }
             return self.expect_help(cx);
         }
@@ -258,7 +240,7 @@ impl Chain {
 
     /// What came too early may follow now.
     fn extend_early(&mut self, cx: &mut StepContext<'_>) {
-        while let Some((since, entries)) = self.follow.help.next(self.log.end()) {
+        while let Some((since, entries)) = self.follow.help.early.next(self.log.end()) {
             if self.log.position_at(since.end) == Some(since) {
                 cx.count(Count::ChunkEarly);
                 self.extend(since, &entries, cx);

@@ -33,10 +33,50 @@ impl Chunk {
     }
 }
 
+/// Messages with entries that came too early, by the position that they follow.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) struct Early<T>(BTreeMap<Seq, T>);
+
+impl<T> Default for Early<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> Early<T> {
+    /// Keeps a message until what it follows comes; no more of them than may be under way, and
+    /// those that are wanted first: an earlier request may have left some that lie far behind.
+    pub(super) fn keep(&mut self, since: Seq, message: T, count_max: u32) {
+        self.0.insert(since, message);
+        while self.0.len() > count_max as usize {
+            self.0.pop_last();
+        }
+    }
+
+    /// The first one that follows something before `end`.
+    pub(super) fn next(&mut self, end: Seq) -> Option<T> {
+        let first = self.0.first_entry()?;
+        (*first.key() <= end).then(|| first.remove())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Leaves the payload bytes out of the entries that `of` finds in each message.
+    pub(super) fn redact(&mut self, of: impl Fn(&mut T) -> &mut Entries) {
+        for message in self.0.values_mut() {
+            let entries = of(message);
+            let redacted = entries.iter().map(|entry| Arc::new(entry.redacted()));
+            *entries = redacted.collect();
+        }
+    }
+}
+
 /// Chunks that came too early, and the gap before them.
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Overtaken {
-    early: BTreeMap<Seq, Chunk>,
+    early: Early<Chunk>,
     gap: Option<Gap>,
     /// How long the longest gap lasted that closed by itself.
     lasted: Duration,
@@ -52,19 +92,14 @@ struct Gap {
 }
 
 impl Overtaken {
-    /// Keeps a chunk until what it follows comes; no more of them than may be under way, and those
-    /// that are wanted first: an earlier request may have left some that lie far behind.
+    /// Keeps a chunk until what it follows comes.
     pub(super) fn keep(&mut self, chunk: Chunk, count_max: u32) {
-        self.early.insert(chunk.since.end, chunk);
-        while self.early.len() > count_max as usize {
-            self.early.pop_last();
-        }
+        self.early.keep(chunk.since.end, chunk, count_max);
     }
 
     /// The first one that follows something before `end`.
     pub(super) fn next(&mut self, end: Seq) -> Option<Chunk> {
-        let first = self.early.first_entry()?;
-        (*first.key() <= end).then(|| first.remove())
+        self.early.next(end)
     }
 
     /// Nothing of an older epoch or leader is waited for.
@@ -114,10 +149,7 @@ impl Overtaken {
 
     /// Leaves the payload bytes out.
     pub(super) fn redact(&mut self) {
-        for chunk in self.early.values_mut() {
-            let redacted = chunk.entries.iter().map(|entry| Arc::new(entry.redacted()));
-            chunk.entries = redacted.collect();
-        }
+        self.early.redact(|chunk| &mut chunk.entries);
     }
 }
 
