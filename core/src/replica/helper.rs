@@ -211,7 +211,8 @@ impl Chain {
             if is_helper && since.end > self.log.end() {
                 let count_max = cx.config.limits().chunks_in_flight_max;
                 let early = (since, entries.clone());
-                self.follow.help.early.keep(since.end, early, count_max);
+                let range = since.end..last.seq.next();
+                self.follow.help.early.keep(range, early, count_max);
             }
             return self.expect_help(cx);
         }

@@ -12,6 +12,7 @@ use crate::id::{Attempt, Seq};
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use core::ops::Range;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -33,9 +34,10 @@ impl Chunk {
     }
 }
 
-/// Messages with entries that came too early, by the position that they follow.
+/// Messages with entries that came too early, by the position that they follow, each with the end of
+/// its entries.
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
-pub(super) struct Early<T>(BTreeMap<Seq, T>);
+pub(super) struct Early<T>(BTreeMap<Seq, (Seq, T)>);
 
 impl<T> Default for Early<T> {
     fn default() -> Self {
@@ -44,19 +46,38 @@ impl<T> Default for Early<T> {
 }
 
 impl<T> Early<T> {
-    /// Keeps a message until what it follows comes; no more of them than may be under way, and
-    /// those that are wanted first: an earlier request may have left some that lie far behind.
-    pub(super) fn keep(&mut self, since: Seq, message: T, count_max: u32) {
-        self.0.insert(since, message);
-        while self.0.len() > count_max as usize {
-            self.0.pop_last();
+    /// Keeps a message with the entries of a range until what it follows comes; no more of them than
+    /// may be under way, and those that are wanted first: an earlier request may have left some that
+    /// lie far behind.
+    pub(super) fn keep(&mut self, range: Range<Seq>, message: T, count_max: u32) {
+        let is_longer = |kept: &(Seq, T)| kept.0 < range.end;
+        if self.0.get(&range.start).is_none_or(is_longer) {
+            self.0.insert(range.start, (range.end, message));
         }
+        while self.0.len() > count_max as usize {
+            match self.needless() {
+                Some(since) => self.0.remove(&since),
+                None => self.0.pop_last().map(|(_, message)| message),
+            };
+        }
+    }
+
+    /// A message whose entries the ones before and behind it have, too: answers to two requests cut
+    /// the same entries in other places.
+    fn needless(&self) -> Option<Seq> {
+        let ranges = || self.0.iter().map(|(&since, &(end, _))| (since, end));
+        let next = ranges().skip(2).map(|(since, _)| Some(since)).chain([None]);
+        let mut neighbours = ranges().zip(ranges().skip(1)).zip(next);
+        neighbours.find_map(|((before, (since, end)), next)| {
+            let wanted = next.map_or(end, |next| next.min(end));
+            (before.1 >= wanted).then_some(since)
+        })
     }
 
     /// The first one that follows something before `end`.
     pub(super) fn next(&mut self, end: Seq) -> Option<T> {
         let first = self.0.first_entry()?;
-        (*first.key() <= end).then(|| first.remove())
+        (*first.key() <= end).then(|| first.remove().1)
     }
 
     pub(super) fn clear(&mut self) {
@@ -65,7 +86,7 @@ impl<T> Early<T> {
 
     /// Leaves the payload bytes out of the entries that `of` finds in each message.
     pub(super) fn redact(&mut self, of: impl Fn(&mut T) -> &mut Entries) {
-        for message in self.0.values_mut() {
+        for (_, message) in self.0.values_mut() {
             let entries = of(message);
             let redacted = entries.iter().map(|entry| Arc::new(entry.redacted()));
             *entries = redacted.collect();
@@ -94,7 +115,8 @@ struct Gap {
 impl Overtaken {
     /// Keeps a chunk until what it follows comes.
     pub(super) fn keep(&mut self, chunk: Chunk, count_max: u32) {
-        self.early.keep(chunk.since.end, chunk, count_max);
+        self.early
+            .keep(chunk.since.end..chunk.end(), chunk, count_max);
     }
 
     /// The first one that follows something before `end`.

@@ -63,6 +63,7 @@ impl Checks {
         track.run = Some(run);
         track.last = Some(run);
         track.view_of_peers.restart();
+        track.told_up.fill(None);
         let rate = self.configs[step.node.at()].limits().bandwidth_bytes_per_s;
         track.budget = super::rate_limits::Budget::new(rate, step.now.instant.as_nanos());
         for (place, chain) in node.chains().iter().enumerate() {

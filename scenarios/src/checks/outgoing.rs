@@ -3,12 +3,13 @@
 use super::amnesia::{self, Counts};
 use super::bounded::{self, Measure};
 use super::obligations::ground::arrives_within;
+use super::obligations::look_damaged;
 use super::obligations::one_checkpoint::Sent;
 use super::promise_order::{self, Said};
 use super::sent_once::{Bulk, Kind, Leaves};
 use super::stale_prefix::Shows;
 use super::told_at_once::{self, Standing};
-use super::track::{NodeTrack, ReplicaTrack};
+use super::track::{ChainTrack, NodeTrack, ReplicaTrack};
 use super::{
     Checks, conserved, durable_tail, instance, no_disruption, refusals, role_table, stale_prefix,
     step,
@@ -159,6 +160,27 @@ impl Checks {
         Ok(())
     }
 
+    /// Something happened to a connection with `peer`.
+    pub(super) fn check_greeting(
+        &mut self,
+        step: &Step<'_, Host>,
+        peer: NodeIndex,
+    ) -> Result<(), Violation> {
+        let told = step.machine.told_up(peer);
+        let before = core::mem::replace(&mut self.nodes[step.node.at()].told_up[peer.at()], told);
+        let (me, voter) = (node_id(step.node), node_id(peer));
+        let shares = |chain: &ChainTrack| chain.voter(me).and(chain.voter(voter)).is_some();
+        let is_anew = (before, told) == (Some(false), Some(true));
+        if !is_anew || !self.chains.iter().any(shares) {
+            return Ok(());
+        }
+        let is_greeting = |effect: &Effect<Host>| {
+            matches!(effect, Effect::Send { to, message }
+                if *to == peer && matches!(message.message.body, Body::Heartbeat(_)))
+        };
+        told_at_once::greeting(voter, step.effects.iter().any(is_greeting))
+    }
+
     fn check_confirmed(
         &mut self,
         step: &Step<'_, Host>,
@@ -281,6 +303,10 @@ impl Checks {
             return Ok(());
         };
         let (view, from) = (step.view, step.node);
+        let is_other = || look_damaged::is_other_entry(view, to, message);
+        if bulk.kind == Kind::Help && is_other() {
+            return Ok(());
+        }
         let leaves = Leaves {
             at: view.at(),
             due: view.at().after(arrives_within(view, from, to)),

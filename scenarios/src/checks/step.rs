@@ -47,6 +47,9 @@ impl Checks {
         if !self.turned.is_empty() {
             self.check_told(step, node)?;
         }
+        if let Cause::Link { peer } = step.cause {
+            self.check_greeting(step, peer)?;
+        }
         match self.nodes[at].noticed.take() {
             Some(violation) => Err(violation),
             None => Ok(()),

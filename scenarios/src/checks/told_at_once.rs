@@ -1,5 +1,6 @@
 //! *told-at-once*: whoever changes its role or its epoch says so to every other voter in the same
-//! step, and does not wait for the next heartbeat: elections and claims would take that long.
+//! step, and does not wait for the next heartbeat: elections and claims would take that long. So does
+//! whoever has a way to a peer anew, for that one may have missed several.
 
 use meshos_core::id::NodeId;
 use meshos_core::replica::role::Role;
@@ -22,4 +23,18 @@ pub fn observe(now: Standing, voter: NodeId, told: Option<Standing>) -> Result<(
     let (role, n) = now;
     let text = format!("a replica turns {role:?} in epoch {n} and tells node {voter} {told:?}");
     Err(Violation::new(ID, text))
+}
+
+/// The way to `peer` is there anew, and `is_greeted` is whether a heartbeat leaves for it in that step.
+///
+/// # Errors
+/// None does.
+pub fn greeting(peer: NodeId, is_greeted: bool) -> Result<(), Violation> {
+    match is_greeted {
+        true => Ok(()),
+        false => {
+            let text = format!("node {peer} can be reached again, and is sent no heartbeat");
+            Err(Violation::new(ID, text))
+        }
+    }
 }

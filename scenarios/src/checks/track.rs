@@ -121,6 +121,8 @@ pub(super) struct NodeTrack {
     /// How often its store came back with fewer boots than it had counted, and the first that it
     /// counted again then.
     pub(super) set_back: (u32, Incarnation),
+    /// Which peers can be reached, as far as its core was told; by index.
+    pub(super) told_up: Vec<Option<bool>>,
     /// What broke when something came in: the next step reports it.
     pub(super) noticed: Option<Violation>,
     /// The replica that is looked at next although no step names it.
@@ -140,6 +142,7 @@ impl NodeTrack {
             budget: Budget::new(config.limits().bandwidth_bytes_per_s, 0),
             view_of_peers: PeerView::new(nodes, chains.len()),
             set_back: Default::default(),
+            told_up: vec![None; usize::from(nodes)],
             noticed: None,
             turn: 0,
         };

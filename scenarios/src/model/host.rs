@@ -112,6 +112,11 @@ impl Host {
         }
     }
 
+    /// Whether its core was told last that a peer can be reached; `None` if nothing was said yet.
+    pub fn told_up(&self, peer: NodeIndex) -> Option<bool> {
+        self.links.as_ref()?.told(peer)
+    }
+
     /// Where the files of its chains are, if it runs.
     pub fn layout(&self) -> Option<&Layout> {
         match &self.state {
@@ -165,6 +170,7 @@ impl Host {
     }
 
     fn on_notice(&mut self, notice: &Notice, now: Now, out: &mut Outbox<Self>) {
+        let is_running = self.node().is_some();
         let Some(links) = self.links.as_mut() else {
             return;
         };
@@ -172,7 +178,7 @@ impl Host {
             keep(ops, out);
             return self.feed(now, Input::Disowned, out);
         }
-        let (inputs, ops) = links.on_notice(notice);
+        let (inputs, ops) = links.on_notice(notice, is_running);
         keep(ops, out);
         for input in inputs {
             self.feed(now, input, out);

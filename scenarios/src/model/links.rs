@@ -88,8 +88,18 @@ impl Links {
         Some(self.memory.write(&self.identity))
     }
 
-    /// What the core is told, and what is written down.
-    pub(super) fn on_notice(&mut self, notice: &Notice) -> (Vec<Input>, Vec<FileOp>) {
+    /// What the core was told last of the way to a peer: whether it is there.
+    pub(super) fn told(&self, peer: NodeIndex) -> Option<bool> {
+        self.peers.get(&peer)?.told
+    }
+
+    /// What the core is told, if it runs, and what is written down. A later notice tells what it
+    /// missed: whoever is not reached is dialled again and again.
+    pub(super) fn on_notice(
+        &mut self,
+        notice: &Notice,
+        is_running: bool,
+    ) -> (Vec<Input>, Vec<FileOp>) {
         let (mut inputs, mut ops) = (Vec::new(), Vec::new());
         let node: NodeId = node_id(notice.peer);
         let peer = self.peers.entry(notice.peer).or_default();
@@ -126,7 +136,8 @@ impl Links {
         }
         let is_up = peer.up.iter().all(|up| *up);
         let is_down = !is_up && !matches!(notice.news, News::Up { .. });
-        if (is_up || is_down) && peer.told.replace(is_up) != Some(is_up) {
+        let is_news = is_running && (is_up || is_down);
+        if is_news && peer.told.replace(is_up) != Some(is_up) {
             inputs.push(match is_up {
                 true => Input::LinkUp { peer: node },
                 false => Input::LinkDown { peer: node },

@@ -5,14 +5,18 @@ use super::look::{self, Scene};
 use super::mends::Damage;
 use super::missing::{checkpoint_bytes, cost};
 use super::{Known, Obligations};
+use crate::model::Host;
 use meshos_core::bandwidth::Class;
+use meshos_core::chain::entry::Entry;
 use meshos_core::chain::order::Slot;
 use meshos_core::id::Seq;
+use meshos_core::message::{ChainMessage, ReplicaMessage};
 use meshos_core::replica::Chain;
 use meshos_core::replica::log::Log;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
+use meshos_sim::world::View;
 use std::time::Duration;
 
 impl Obligations {
@@ -110,6 +114,38 @@ impl Known {
     }
 }
 
+/// Whether entries that a member is given are others than those that are unknown to it. Neither side
+/// can know that before: the asker has no hash of what it lacks, and their giver may have cut them
+/// when it is asked again.
+pub(in crate::checks) fn is_other_entry(
+    view: View<'_, Host>,
+    asker: NodeIndex,
+    message: &ChainMessage,
+) -> bool {
+    let ReplicaMessage::Fetched { entries, .. } = &message.content else {
+        return false;
+    };
+    let chain = view.node(asker).and_then(Host::node);
+    let log = chain
+        .and_then(|node| node.chain(message.chain))
+        .map(Chain::log);
+    let is_other = |log: &Log, entry: &Entry| {
+        let end = entry.seq.next();
+        let is_run_end =
+            log.slot(entry.seq) == Some(&Slot::Unknown) && log.slot(end) != Some(&Slot::Unknown);
+        is_run_end && !is_named(log, end, entry)
+    };
+    log.is_some_and(|log| entries.iter().any(|entry| is_other(log, entry)))
+}
+
+/// Whether what follows a run that ends there names this entry.
+fn is_named(damaged: &Log, end: Seq, entry: &Entry) -> bool {
+    match damaged.entry(end) {
+        Some(next) => next.follows(entry.hash),
+        None => end == damaged.end() && damaged.tip().hash == entry.hash,
+    }
+}
+
 /// The ends of the runs of unknown entries.
 fn runs(log: &Log) -> impl Iterator<Item = Seq> {
     let mut from = log.floor();
@@ -138,11 +174,7 @@ fn gives_last(helper: &Log, damaged: &Log, end: Seq) -> bool {
     let Some(entry) = helper.entry(last) else {
         return false;
     };
-    let is_named = match damaged.entry(end) {
-        Some(next) => next.follows(entry.hash),
-        None => end == damaged.end() && damaged.tip().hash == entry.hash,
-    };
-    is_named && helper.position_at(last).is_some()
+    is_named(damaged, end, entry) && helper.position_at(last).is_some()
 }
 
 /// Whether a run lies below its floor, which is a position of the damaged log.

@@ -14,7 +14,7 @@ pub mod level;
 mod look;
 mod look_anew;
 mod look_bulk;
-mod look_damaged;
+pub(super) mod look_damaged;
 mod look_lost;
 mod look_reads;
 pub mod mends;
