@@ -6,6 +6,7 @@ mod elect;
 mod follower;
 mod helper;
 mod leader;
+mod overtake;
 mod resend;
 mod retain;
 mod snapshot;

@@ -84,29 +84,18 @@ impl SentOnce {
             copies.clear();
             return Ok(());
         };
-        copies.retain(|copy| copy.leaves.at >= calm && copy.leaves.life == leaves.life);
-        let of_kind = || copies.iter().filter(|copy| copy.bulk.kind == bulk.kind);
-        let goes_on = of_kind()
-            .next_back()
-            .is_none_or(|last| last.bulk.range.end == bulk.range.start);
-        let before = of_kind().filter(|copy| copy.bulk.range.contains(&bulk.range.start));
-        let before: Vec<_> = before.collect();
-        let is_late = before.iter().any(|copy| copy.is_late(leaves.at));
-        let result = match before.first() {
-            Some(first) if before.len() >= COPIES_MAX && !goes_on && !is_late => {
-                let text = format!(
-                    "{} sends {} of {:?} from {} on for the {}. time, the first one left at {}, \
-                     and nothing was lost or late",
-                    way.0,
-                    way.1,
-                    bulk.kind,
-                    bulk.range.start,
-                    before.len() + 1,
-                    first.leaves.at
-                );
-                Err(Violation::new(ID, text))
-            }
-            Some(_) | None => Ok(()),
+        if copies
+            .back()
+            .is_some_and(|copy| copy.leaves.life != leaves.life)
+        {
+            copies.clear();
+        }
+        while copies.front().is_some_and(|copy| copy.leaves.at < calm) {
+            copies.pop_front();
+        }
+        let result = match goes_on(copies, &bulk) {
+            true => Ok(()),
+            false => goes_back(copies, way, &bulk, leaves.at),
         };
         if copies.len() >= KEPT_MAX {
             copies.pop_front();
@@ -128,7 +117,43 @@ impl SentOnce {
     }
 }
 
+/// Whether bulk follows what left last of its kind, if anything did.
+fn goes_on(copies: &VecDeque<Copied>, bulk: &Bulk) -> bool {
+    let last = copies.iter().rev().find(|copy| copy.bulk.kind == bulk.kind);
+    last.is_none_or(|last| last.bulk.range.end == bulk.range.start)
+}
+
+/// Bulk does not follow what left last.
+fn goes_back(
+    copies: &VecDeque<Copied>,
+    way: Way,
+    bulk: &Bulk,
+    now: Instant,
+) -> Result<(), Violation> {
+    let is_same =
+        |copy: &&Copied| copy.bulk.kind == bulk.kind && copy.bulk.range.contains(&bulk.range.start);
+    let before = || copies.iter().filter(is_same);
+    let Some(first) = before().next() else {
+        return Ok(());
+    };
+    let count = before().count();
+    if count < COPIES_MAX || before().any(|copy| copy.is_late(now)) {
+        return Ok(());
+    }
+    let text = format!(
+        "{} sends {} of {:?} from {} on for the {}. time, the first one left at {}, and nothing was \
+         lost or late",
+        way.0,
+        way.1,
+        bulk.kind,
+        bulk.range.start,
+        count + 1,
+        first.leaves.at
+    );
+    Err(Violation::new(ID, text))
+}
+
 /// How often the same may leave.
 const COPIES_MAX: usize = 2;
 /// Messages of one way that are looked back at.
-const KEPT_MAX: usize = 256;
+const KEPT_MAX: usize = 64;

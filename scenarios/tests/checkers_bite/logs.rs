@@ -278,6 +278,8 @@ fn told_at_once_bites() {
     bites(told_at_once::observe(now, voter, None), told_at_once::ID);
     let before = Some((Role::Candidate, 3));
     bites(told_at_once::observe(now, voter, before), told_at_once::ID);
+    told_at_once::greeting(voter, true).expect("a heartbeat leaves");
+    bites(told_at_once::greeting(voter, false), told_at_once::ID);
 }
 
 #[test]
