@@ -2,8 +2,8 @@
 //!
 //! It stands beside the ordinary election timer, which it does not move, and asks for votes by
 //! the same predicate, so it adds no way to be elected. The voters that notice the same loss draw
-//! apart; whoever has just granted a query holds its own attempt back, for two that overlap
-//! would each keep the other from a majority.
+//! apart, and whoever has just granted a query holds its own attempts back: two that overlap would
+//! each keep the other from a majority.
 
 use super::role::Role;
 use super::{Chain, StepContext};
@@ -66,13 +66,5 @@ impl Chain {
         let delay = cx.rng.span(heartbeat / 8, heartbeat * 3 / 8);
         cx.deadlines
             .arm(self.index, Timer::Early, cx.now.after(delay));
-    }
-
-    /// A query was granted: its candidate gets the time to win.
-    pub(super) fn hold_early_back(&mut self, cx: &mut StepContext<'_>) {
-        if let Some(at) = cx.deadlines.armed(self.index, Timer::Early) {
-            let later = cx.now.after(cx.config.heartbeat() / 4);
-            cx.deadlines.arm(self.index, Timer::Early, at.max(later));
-        }
     }
 }

@@ -214,7 +214,7 @@ impl Chain {
             Round::Pre => {
                 let granted = self.would_vote(from.node, &request, cx);
                 if granted {
-                    self.hold_early_back(cx);
+                    self.hold_back(cx);
                     self.give_way(from.node, &request, cx);
                 }
                 granted
@@ -261,6 +261,16 @@ impl Chain {
         let mine = self.log.durable();
         let complete = (request.last_epoch.n, request.tail) >= (mine.epoch.n, mine.end);
         free && complete && !self.is_held_by_leader(request, cx)
+    }
+
+    /// A query was granted: its candidate gets the time to win, whatever the own attempt is for.
+    fn hold_back(&mut self, cx: &mut StepContext<'_>) {
+        let later = cx.now.after(cx.config.heartbeat() / 4);
+        for timer in [Timer::Early, Timer::Election] {
+            if let Some(at) = cx.deadlines.armed(self.index, timer) {
+                cx.deadlines.arm(self.index, timer, at.max(later));
+            }
+        }
     }
 
     /// Ends the own query in favour of one that it would vote for: of two with equal logs, that of

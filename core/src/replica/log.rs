@@ -315,10 +315,13 @@ impl Log {
     }
 
     /// Known entries up to `end` that follow a known position, as many as fit `bytes_max` of
-    /// payload, but none below `from`; one in any case, if there is one.
+    /// payload, but none below `from`; one in any case, if there is one. None if this log ends
+    /// before `end`: without the last one nothing proves the others to who asks.
     pub(crate) fn read_back(&self, from: Seq, end: Seq, bytes_max: u64) -> Arc<[Arc<Entry>]> {
         let from = from.max(self.floor());
-        let end = end.min(self.end());
+        if end > self.end() {
+            return Arc::from([]);
+        }
         let (mut start, mut bytes) = (end, 0);
         while start > from
             && let Some(entry) = start.before().and_then(|last| self.entry(last))

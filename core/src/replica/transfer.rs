@@ -187,7 +187,9 @@ impl Chain {
         cx: &mut StepContext<'_>,
     ) {
         self.stall = Stall::told(tried, pause_ms);
-        if self.pinned == Some(self.me.node) {
+        // The pinned leader gets its turn now, or had it and could not commit.
+        let has_turn = |pinned: NodeId| pinned == self.me.node || tried.contains(&pinned);
+        if self.pinned.is_some_and(has_turn) {
             self.pin_tried = Some(cx.now);
         }
         if self.may_campaign(cx) {

@@ -151,6 +151,18 @@ fn who_leads_next_knows_who_led_in_vain() {
     assert_eq!(bench.chain.stall.pause_ms(), 12_000);
 }
 
+#[test]
+fn who_follows_a_pinned_leader_that_could_not_commit_does_not_hand_back_at_once() {
+    let told = |tried: &[u64]| {
+        let mut bench = Start::of(2, &[1]).settled().following(1, 2);
+        bench.chain.pinned = Some(NodeId::new(1));
+        bench.hear(1, 2, now(tried, 0));
+        bench.chain.pin_tried.is_some()
+    };
+    assert!(told(&[1, 2]), "the pinned leader had its turn");
+    assert!(!told(&[]), "it gave leadership away for another reason");
+}
+
 /// A row of a follower that says whether its store is full.
 fn full_row(is_full: bool) -> RowState {
     RowState {

@@ -134,7 +134,7 @@ impl Obligations {
                 continue;
             };
             let leads = |chain: &Chain| chain.role() == Role::Leader && chain.epoch().n > n;
-            if scene.replicas[voter].is_some_and(leads) {
+            if scene.chain.leaders.has_led(n, node_id(target)) {
                 self.transfers.end(transfer);
                 continue;
             }
