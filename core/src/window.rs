@@ -37,6 +37,9 @@ struct Window {
     base: Option<Duration>,
     /// The round trip of the message that was acknowledged last.
     took: Duration,
+    /// The round trip of the last one of which there was one copy, and the bytes that were under way
+    /// with it.
+    pace: (Duration, u64),
     /// Bytes acknowledged so far.
     delivered: u64,
     in_flight: u64,
@@ -50,6 +53,8 @@ struct Window {
     sent: u64,
     /// Since when an answer that was sent again is under way.
     again: Option<(Attempt, Instant)>,
+    /// How often something was sent again since a first copy was acknowledged.
+    in_vain: u32,
 }
 
 /// One message under way.
@@ -68,6 +73,13 @@ struct Flight {
     is_alone: bool,
     /// When it was there at the latest, though not yet acknowledged.
     arrived: Option<Instant>,
+}
+
+impl Flight {
+    /// Whether it was sent before.
+    fn is_copy(&self) -> bool {
+        self.first < self.at
+    }
 }
 
 impl Windows {
@@ -183,6 +195,9 @@ impl Windows {
         }
         if let Some(flight) = last {
             window.again.take_if(|(again, _)| *again == attempt);
+            if !flight.is_copy() {
+                window.in_vain = 0;
+            }
             if !is_late {
                 window.learn(&flight, now, heartbeat);
             }
@@ -220,6 +235,7 @@ impl Windows {
         };
         if let Some((_, oldest)) = window.oldest(attempt) {
             window.again = Some((attempt, oldest.first));
+            window.in_vain = window.in_vain.saturating_add(1);
             window.halve();
         }
         while let Some((key, _)) = window.oldest(attempt) {
@@ -234,13 +250,17 @@ impl Windows {
             window.leaving.clear();
             window.in_flight = 0;
             window.again = None;
+            window.in_vain = 0;
         }
     }
 
-    /// Whether fewer than `max` messages that answer `attempt` are under way.
+    /// Whether fewer than `max` messages that answer `attempt` are under way, and no copy: while one
+    /// is it goes alone, for if it comes in vain, too, all behind it would have to leave once more.
     pub(crate) fn is_open(&self, peer: NodeId, attempt: Attempt, max: usize) -> bool {
         self.peers.get(&peer).is_none_or(|window| {
-            window.flights.len() < max || window.of(attempt).take(max).count() < max
+            let oldest = window.oldest(attempt);
+            let is_copied = oldest.is_some_and(|(_, flight)| flight.is_copy());
+            !is_copied && (window.flights.len() < max || window.of(attempt).take(max).count() < max)
         })
     }
 
@@ -255,9 +275,12 @@ impl Windows {
     pub(crate) fn overdue_at(&self, peer: NodeId, attempt: Attempt) -> Option<Instant> {
         let window = self.peers.get(&peer)?;
         let (_, oldest) = window.oldest(attempt)?;
-        // Round trips of one link differ, and the one that is known is the shortest.
+        // Round trips of one link differ, and the one that is known is the shortest. Where copies
+        // were sent in vain the link may carry much less than was thought.
+        let patience = window.patience(self.heartbeat);
         let wait = window.needs(oldest.queued, self.heartbeat) * 2 + self.heartbeat / 16;
-        Some(oldest.at.after(wait.min(window.patience(self.heartbeat))))
+        let longer = wait.saturating_mul(1 << window.in_vain.min(IN_VAIN_MAX));
+        Some(oldest.at.after(longer.min(patience)))
     }
 }
 
@@ -268,6 +291,7 @@ impl Window {
             brake: u64::MAX,
             base: None,
             took: Duration::ZERO,
+            pace: (Duration::ZERO, SMALLEST),
             delivered: 0,
             in_flight: 0,
             flights: BTreeMap::new(),
@@ -275,6 +299,7 @@ impl Window {
             looked: Instant::ZERO,
             sent: 0,
             again: None,
+            in_vain: 0,
         }
     }
 
@@ -301,7 +326,9 @@ impl Window {
     fn learn(&mut self, flight: &Flight, now: Instant, heartbeat: Duration) {
         let there = flight.arrived.unwrap_or(now);
         let mut took = there.since(flight.first).max(Duration::from_nanos(1));
-        if flight.first < flight.at {
+        if !flight.is_copy() {
+            self.pace = (took, flight.queued.max(SMALLEST / 8));
+        } else {
             // Which of several copies arrived is not known. A link that is that slow shows it again
             // with the next ones; one that lost the first copy does not.
             let needs = self.needs(flight.queued, heartbeat);
@@ -342,8 +369,15 @@ impl Window {
     /// How long the last of so many bytes takes to be acknowledged.
     fn needs(&self, bytes: u64, heartbeat: Duration) -> Duration {
         let nanos = heartbeat.as_nanos().saturating_mul(u128::from(bytes)) / u128::from(self.size);
-        let queue = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        self.base.unwrap_or(heartbeat / 4).saturating_add(queue)
+        let queue = duration(nanos);
+        let by_size = self.base.unwrap_or(heartbeat / 4).saturating_add(queue);
+        if self.size > SMALLEST {
+            return by_size;
+        }
+        // The link may carry less than the smallest window says.
+        let (took, queued) = self.pace;
+        let by_pace = took.as_nanos().saturating_mul(u128::from(bytes)) / u128::from(queued);
+        by_size.max(duration(by_pace))
     }
 
     /// The longest wait for anything.
@@ -372,11 +406,17 @@ impl Window {
     }
 }
 
+fn duration(nanos: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
 /// The window of a peer of which nothing is known.
 const START: u64 = 128 << 10;
 /// No window is smaller.
 const SMALLEST: u64 = 8 << 10;
 /// No window is larger: more than the longest and fastest links hold.
 const LARGEST: u64 = 1 << 30;
+/// How often a wait is doubled at most.
+const IN_VAIN_MAX: u32 = 16;
 /// How much one acknowledgement may enlarge a window, or a round trip of which it is not sure.
 const GROWTH: u32 = 4;

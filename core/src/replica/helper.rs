@@ -145,13 +145,19 @@ impl Chain {
         }
     }
 
-    /// The leader is asked on from what may be its own.
+    /// The leader is asked on from what may be its own. If nothing came, what it has on its way
+    /// for an earlier question is still wanted: under a new one it would send that again, and over
+    /// a slow link never in time.
     pub(super) fn end_help(&mut self) {
         self.follow.help.asked = None;
         self.follow.help.early.clear();
-        self.follow.stream = None;
-        self.follow.next = self.follow.shared.min(self.log.end());
-        self.follow.seen = self.follow.next;
+        self.follow.reported = None;
+        let next = self.follow.shared.min(self.log.end());
+        if next != self.follow.next {
+            self.follow.stream = None;
+            self.follow.next = next;
+            self.follow.seen = next;
+        }
     }
 
     fn give_up_help(&mut self) {

@@ -24,6 +24,7 @@ pub(super) struct SnapshotReceive {
     floor: LogPosition,
     checkpoint: EntryHash,
     length: u32,
+    /// What came, by where it begins; no byte of it twice.
     parts: BTreeMap<u32, Vec<u8>>,
     received: u32,
     /// What was asked for last: the rest from where, under which request.
@@ -41,6 +42,26 @@ impl SnapshotReceive {
             end += part.len() as u32;
         }
         end
+    }
+
+    /// Takes what is new of a part. What is sent again is cut in other places, for the window is
+    /// another one by then.
+    fn insert(&mut self, offset: u32, part: &[u8]) {
+        let (mut at, end) = (offset, offset + part.len() as u32);
+        while at < end {
+            let before = self.parts.range(..=at).next_back();
+            let here = before.map_or(0, |(&from, part)| from + part.len() as u32);
+            if here > at {
+                at = here;
+                continue;
+            }
+            let behind = self.parts.range(at..).next();
+            let until = behind.map_or(end, |(&from, _)| from.min(end));
+            let new = &part[(at - offset) as usize..(until - offset) as usize];
+            self.parts.insert(at, new.to_vec());
+            self.received += until - at;
+            at = until;
+        }
     }
 
     /// The position that it starts from.
@@ -344,7 +365,12 @@ impl Chain {
         let mut receiving = self.follow.receiving.take();
         self.follow.reset = self.take_part(from, &mut receiving, content, cx);
         self.follow.receiving = receiving;
-        self.follow.patience.answered(cx.now);
+        if self.follow.receiving.is_none() && self.follow.reset.is_none() {
+            // All of it came and is not sound: a new stream asks for what was seen and not taken.
+            self.follow.seen = self.follow.seen.max(floor.end);
+        } else {
+            self.follow.patience.answered(cx.now);
+        }
         self.expect_progress(cx);
     }
 
@@ -413,10 +439,7 @@ fn gather(
         });
     }
     let whole = receiving.as_mut()?;
-    if !part.is_empty() && !whole.parts.contains_key(&offset) {
-        whole.parts.insert(offset, part.to_vec());
-        whole.received = whole.received.saturating_add(part.len() as u32);
-    }
+    whole.insert(offset, part);
     if whole.received < whole.length {
         return None;
     }

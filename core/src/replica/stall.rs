@@ -50,8 +50,8 @@ pub(super) struct Progress {
     /// When some of it last moved.
     since: Instant,
     commit: Seq,
-    /// The match of each voter, in the order of the config.
-    matches: Vec<Seq>,
+    /// The match of each voter, in the order of the config, and how much it has of a checkpoint.
+    matches: Vec<(Seq, u32)>,
 }
 
 impl Chain {
@@ -72,7 +72,7 @@ impl Chain {
             let bar = commit.max(lead.first);
             let moves = |last: &Progress| {
                 let mut pairs = last.matches.iter().zip(&matches);
-                last.commit < commit || pairs.any(|(last, now)| *last <= bar && now > last)
+                last.commit < commit || pairs.any(|(last, now)| last.0 <= bar && now > last)
             };
             let since = match &lead.progress {
                 Some(last) if !moves(last) => last.since,
@@ -94,11 +94,11 @@ impl Chain {
         }
     }
 
-    fn matches(&self, lead: &Lead) -> Vec<Seq> {
+    fn matches(&self, lead: &Lead) -> Vec<(Seq, u32)> {
         let voters = &self.log.membership().voters;
         let of = |node: NodeId| match lead.followers.get(&node) {
-            Some(follower) => follower.acked,
-            None => self.log.durable().end,
+            Some(follower) => (follower.acked, self.serving.snapshot_held(node)),
+            None => (self.log.durable().end, 0),
         };
         voters.iter().map(|voter| of(voter.node)).collect()
     }

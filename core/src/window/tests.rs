@@ -226,6 +226,45 @@ fn what_is_overdue_depends_on_what_is_before_it() {
     assert!(windows.is_open(PEER, attempt(1), 1));
 }
 
+#[test]
+fn what_a_very_slow_link_carries_is_not_overdue() {
+    // 2 KB/s are far less than the smallest window says.
+    let mut link = Link::new(2, 1000, 750);
+    link.carry(200_000_000);
+    for _ in 0..100 {
+        link.fill();
+        let (arrives, _) = *link.under_way.front().expect("something is under way");
+        let is_overdue = link.windows.is_overdue(PEER, attempt(1), at(arrives));
+        assert!(!is_overdue, "{} us", arrives - link.now);
+        link.carry(arrives - link.now);
+    }
+}
+
+#[test]
+fn each_copy_in_vain_doubles_the_wait_until_a_first_one_arrives() {
+    let mut windows = windows();
+    let overdue = |windows: &mut Windows, end, now| {
+        windows.sent(PEER, attempt(1), (end, 100), at(now));
+        let due = windows.overdue_at(PEER, attempt(1)).expect("under way");
+        due.since(at(now))
+    };
+    windows.sent(PEER, attempt(1), (1, 100), at(0));
+    windows.acknowledge(PEER, attempt(1), (1, false), at(1_000));
+    let once = overdue(&mut windows, 2, 10_000);
+    windows.send_again(PEER, attempt(1));
+    let twice = overdue(&mut windows, 2, 50_000);
+    windows.send_again(PEER, attempt(1));
+    let thrice = overdue(&mut windows, 2, 200_000);
+    assert!(twice >= once * 2 && thrice >= twice * 2);
+    windows.acknowledge(PEER, attempt(1), (2, false), at(201_000));
+    assert!(
+        overdue(&mut windows, 3, 210_000) >= thrice,
+        "which copy it was is not known"
+    );
+    windows.acknowledge(PEER, attempt(1), (3, false), at(211_000));
+    assert!(overdue(&mut windows, 4, 220_000) < twice);
+}
+
 proptest! {
     /// Whatever is said of whatever was sent, what is under way is the sum of what was not said.
     #[test]

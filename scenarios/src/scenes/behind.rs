@@ -2,13 +2,13 @@
 
 use super::parts::{away, crash, ms, node, strike};
 use super::scene::Scene;
-use crate::cfg::{FaultKind, Plan, Target};
+use crate::cfg::{ClientCfg, FaultKind, Plan, Target};
 use crate::model::{Ask, Op};
 use meshos_core::config::Retention;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
-use meshos_sim::weather::Weather;
+use meshos_sim::weather::{LinkWeather, Weather};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
@@ -31,6 +31,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "nodes come back far behind a leader with little bandwidth, and others help",
         marks: &["entries of another member than the leader appended"],
         fill: far_behind,
+    },
+    Scene {
+        name: "slow-checkpoint",
+        about: "a checkpoint that takes seconds crosses a slow link to a node that was away",
+        marks: &[],
+        fill: slow_checkpoint,
     },
 ];
 
@@ -130,6 +136,54 @@ fn in_parts(plan: &mut Plan, draw: Draw) {
     let (from, to, weather) = (None, None, Some(weather));
     plan.fault(ms(0), Fault::Weather { from, to, weather });
     plan.liveness_ms = 30_000;
+}
+
+/// Many requests are remembered, so checkpoints are large, and messages of the usual size take longer
+/// than heartbeats on a link of a few kilobytes a second.
+fn slow_checkpoint(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("slow-checkpoint");
+    let victim = node(draw.of("victim"), plan.nodes);
+    let others = (0..plan.nodes)
+        .map(NodeIndex)
+        .filter(|node| *node != victim);
+    let weather = Weather {
+        bytes_per_ms: *draw.of("bytes").pick(&[4, 10, 15, 50]),
+        ..Weather::latency_us(1_000, 2_000)
+    };
+    plan.matrix = vec![LinkWeather {
+        from: others.collect(),
+        to: vec![victim],
+        weather,
+    }];
+    plan.cfg.chains[0].retention.entries_max = Some(40);
+    plan.cfg.limits.lag_max = *draw.of("lag").pick(&[16, 1_024]);
+    let client = &mut plan.cfg.clients[0];
+    client.sessions = *draw.of("sessions").pick(&[30, 100, 300]);
+    (client.count, client.interval_ms, client.start_ms) = (5, 300, 2_500);
+    (client.bytes, client.reads_ppm) = ((0, 8), 0);
+    plan.cfg.clients.push(ClientCfg {
+        start_ms: 4_000,
+        interval_ms: 500,
+        count: 40,
+        bytes: (0, 8),
+        ..ClientCfg::default()
+    });
+    let back = draw.of("back").within(6_000..=9_000);
+    away(plan, draw.of("how"), victim, (2_000, back));
+    if draw.of("leader").chance(500_000) {
+        // Whoever leads next may need the one that is behind.
+        let kinds = [FaultKind::Crash, FaultKind::Isolate];
+        let at = back - 1_500..=back + 500;
+        strike(
+            plan,
+            draw.of("strike"),
+            Target::Leader,
+            &kinds,
+            at,
+            500..=3_000,
+        );
+    }
+    plan.liveness_ms = 120_000;
 }
 
 fn far_behind(plan: &mut Plan, draw: Draw) {
