@@ -72,6 +72,11 @@ impl Ledger {
             self.make_room();
             self.asked.push_back(key);
         }
+        // When a request that was forgotten was asked first is not known.
+        let horizon = match self.stands(key) {
+            true => Seq::ZERO,
+            false => horizon,
+        };
         let request = self.requests.entry(key).or_insert(Request {
             horizon,
             invoked,
@@ -79,6 +84,15 @@ impl Ledger {
         });
         request.open += 1;
         request.attempts += 1;
+    }
+
+    /// Whether a request is committed already, as far as its client's numbers tell.
+    fn stands(&self, key: Key) -> bool {
+        let Key::Request { client, number } = key else {
+            return false;
+        };
+        let numbers = self.clients.get(&client);
+        numbers.is_some_and(|of| number <= of.low || of.recent.contains_key(&number))
     }
 
     /// Forgets the oldest request that is not open, if there are too many.

@@ -127,6 +127,28 @@ fn ack_kept_bites() {
 }
 
 #[test]
+fn a_request_that_was_forgotten_is_not_judged_by_when_it_is_repeated() {
+    let (mut ledger, key) = ledger();
+    let numbered = entry(LogPosition::default(), 1, "payload!", Some((9, 1)));
+    ledger.commit(&numbered).expect("it was asked");
+    ledger.leave_open(key);
+    for number in 0..10_000 {
+        let other = Key::Request { client: 8, number };
+        ledger.begin(other, 0, Seq::new(5));
+        ledger.leave_open(other);
+    }
+    assert_eq!(ledger.horizon(key), None, "it is forgotten");
+    ledger.begin(key, 0, Seq::new(7));
+    assert_eq!(ledger.horizon(key), Some(Seq::ZERO));
+    let fresh = Key::Request {
+        client: 9,
+        number: 2,
+    };
+    ledger.begin(fresh, 0, Seq::new(7));
+    assert_eq!(ledger.horizon(fresh), Some(Seq::new(7)));
+}
+
+#[test]
 fn linearizable_bites() {
     let id = linearizable::ID;
     let mut order = Order::default();
