@@ -327,7 +327,7 @@ impl Window {
         let there = flight.arrived.unwrap_or(now);
         let mut took = there.since(flight.first).max(Duration::from_nanos(1));
         if !flight.is_copy() {
-            self.pace = (took, flight.queued.max(SMALLEST / 8));
+            self.pace = (took, flight.queued.max(SMALLEST));
         } else {
             // Which of several copies arrived is not known. A link that is that slow shows it again
             // with the next ones; one that lost the first copy does not.

@@ -237,6 +237,13 @@ impl Chain {
     ) {
         let node = asker.node;
         let kept = self.serving.snapshots.remove(&node);
+        let lead = self.lead.as_ref();
+        let follower = lead.and_then(|lead| lead.followers.get(&node));
+        let stream = follower.and_then(|follower| follower.stream.as_ref());
+        if kept.is_none() && stream.is_some_and(|stream| stream.attempt > attempt) {
+            // It has all of that checkpoint by now, or wants it no more.
+            return cx.count(Count::StaleAnswer);
+        }
         if let Some(snapshot) = &kept
             && snapshot.attempt > attempt
         {
