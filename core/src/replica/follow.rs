@@ -27,7 +27,7 @@ pub(super) struct Follow {
     /// conflict or a checkpoint does not.
     pub(super) stream: Option<Attempt>,
     /// What the last pull acknowledged.
-    pub(super) reported: Option<Seq>,
+    reported: Option<Seq>,
     /// Whether it was said again because a chunk brought nothing.
     is_repeated: bool,
     /// End of the furthest chunk of the stream that was seen, taken or not.

@@ -151,7 +151,7 @@ impl Chain {
     pub(super) fn end_help(&mut self) {
         self.follow.help.asked = None;
         self.follow.help.early.clear();
-        self.follow.reported = None;
+        self.pull_again();
         let next = self.follow.shared.min(self.log.end());
         if next != self.follow.next {
             self.follow.stream = None;

@@ -156,4 +156,4 @@ fn goes_back(
 /// How often the same may leave.
 const COPIES_MAX: usize = 2;
 /// Messages of one way that are looked back at.
-const KEPT_MAX: usize = 64;
+const KEPT_MAX: usize = 256;
