@@ -7,6 +7,7 @@
 
 pub mod ack_kept;
 pub mod amnesia;
+mod answers;
 pub mod bounded;
 pub mod commit_stable;
 pub mod config_safe;
