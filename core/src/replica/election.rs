@@ -214,8 +214,9 @@ impl Chain {
             Round::Pre => {
                 let granted = self.would_vote(from.node, &request, cx);
                 if granted {
-                    self.hold_back(cx);
+                    // What the own query leaves behind is held back, too.
                     self.give_way(from.node, &request, cx);
+                    self.hold_back(cx);
                 }
                 granted
             }
@@ -307,7 +308,12 @@ impl Chain {
         }
         self.voted = Some(candidate.node);
         self.owed = Some(OwedVote { candidate, attempt });
-        // A voter gives its candidate the time to win before it seeks election itself.
+        // A voter gives its candidate the time to win before it seeks election itself; a query in
+        // the next epoch that is under way would depose it as it wins.
+        if self.role == Role::Candidate {
+            cx.deadlines.disarm(self.index, Timer::Round);
+            self.on_round_due(cx);
+        }
         let at = cx.now.after(cx.election_delay());
         cx.deadlines.arm(self.index, Timer::Election, at);
     }

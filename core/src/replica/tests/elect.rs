@@ -172,6 +172,37 @@ fn of_two_overlapping_queries_one_gives_way() {
 }
 
 #[test]
+fn an_early_query_that_gave_way_is_repeated_when_the_other_had_its_time() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let heartbeat = bench.config.heartbeat();
+    bench.act(|chain, cx| chain.on_leader_gone(cx));
+    bench.act(|chain, cx| chain.campaign_early(cx));
+    bench.hear(3, 1, request(Round::Pre, led(2, 3), 1, 1));
+    assert_eq!(bench.chain.role(), Role::Replica);
+    let again = bench.deadlines.armed(bench.chain.index, Timer::Early);
+    assert!(again.is_some_and(|at| at >= bench.now.after(heartbeat / 4)));
+}
+
+#[test]
+fn a_candidate_that_votes_for_another_ends_its_own_query() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let (other, mine) = (led(2, 3), led(3, 1));
+    bench.act(|chain, _| chain.enter(other, None));
+    bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+    bench.hear(3, 1, request(Round::Real, other, 1, 1));
+    assert_eq!(bench.chain.role(), Role::Replica);
+    let armed = |timer| bench.deadlines.armed(bench.chain.index, timer);
+    assert!(armed(Timer::Round).is_none() && armed(Timer::Election).is_some());
+    let mut granted = reply(Round::Pre, mine, true);
+    if let ReplicaMessage::VoteReply { attempt: of, .. } = &mut granted {
+        *of = attempt(1);
+    }
+    let late = bench.hear(2, 2, granted);
+    assert!(late.is_empty(), "{late:?}");
+    assert_eq!(bench.chain.epoch(), other);
+}
+
+#[test]
 fn a_binding_round_and_a_transfer_give_no_way() {
     let mut bench = Start::of(1, &[1]).settled();
     bench.act(|chain, cx| chain.campaign(Purpose::Transfer, cx));

@@ -55,8 +55,9 @@ impl Default for FailsOver {
 }
 
 impl FailsOver {
-    /// A process ended that led `chain`.
+    /// A process ended that led `chain`: whoever was owed before led, and be it for a moment.
     pub fn die(&mut self, chain: usize, died: Died, at: Instant) {
+        self.owed.meet(&chain);
         self.died.insert(chain, (died, at));
     }
 

@@ -68,8 +68,8 @@ impl Obligations {
         let Some(heirs) = self.fails_over.heirs(scene.place) else {
             return Ok(());
         };
-        let leads = |chain: &&Chain| chain.role() == Role::Leader && chain.epoch().n > heirs.died.n;
-        if scene.replicas.iter().flatten().any(leads) {
+        // Also a leadership that began and ended between two looks.
+        if scene.chain.leaders.last() > heirs.died.n {
             self.fails_over.led(scene.place);
             return Ok(());
         }
