@@ -229,16 +229,17 @@ impl Reader<'_> {
     }
 
     /// A segment that starts before the end of what was read replaces it from there on: a cut
-    /// made it, or an earlier boot that copied the unsealed part, and it is complete. One that
-    /// starts right there replaces what cannot be read behind it: nothing in between is missing. That
-    /// may be the head of a batch that was copied, torn since, or one that was damaged in its place:
-    /// nothing tells them apart, and nothing is lost with either.
+    /// made it, or an earlier boot that copied the unsealed part, and it is complete. What cannot
+    /// be read behind the last record that stays is replaced with the rest, for nothing in between
+    /// is missing. That may be the head of a batch that was copied, torn since, or one that was
+    /// damaged in its place: nothing tells them apart, and nothing is lost with either.
     fn turn_back(&mut self, segment: u64, end: Seq) {
-        if self.next == Some(end) {
+        let next = self.next.unwrap_or(self.bounds.floor.min(end));
+        if next == end {
             let torn = self.damaged.map(|torn| (torn, segment));
             self.log.replaced.extend(torn);
         }
-        if self.next.is_none_or(|next| end >= next) {
+        if end >= next {
             return;
         }
         let log = &mut self.log;
@@ -248,16 +249,45 @@ impl Reader<'_> {
         let kept = log.batches.partition_point(|batch| batch.tip.end <= end);
         let head = log.batches.get(kept).map(|batch| batch.spot);
         log.batches.truncate(kept);
-        let first = entry.into_iter().chain(head).min();
-        log.replaced.extend(first.map(|first| (first, segment)));
         log.gaps.retain_mut(|gap| {
             gap.lost.end = gap.lost.end.min(end);
             gap.lost.start < gap.lost.end
         });
+        let first = entry.into_iter().chain(head).min();
+        let behind = self.kept_until(end).into_iter();
+        let from = behind.chain(first).min();
+        self.log.replaced.extend(from.map(|from| (from, segment)));
         self.next = Some(end);
         self.skipped = 0;
         self.lost = 0;
         self.damaged = None;
+    }
+
+    /// Where what was read and is kept ends, if it reaches position `end`.
+    fn kept_until(&self, end: Seq) -> Option<Spot> {
+        let Log {
+            found,
+            batches,
+            gaps,
+            ..
+        } = &self.log;
+        if found.is_empty() && batches.is_empty() && gaps.is_empty() {
+            return Some(Spot {
+                segment: self.bounds.segment_first,
+                offset: 0,
+            });
+        }
+        let entry = found.last().filter(|found| found.tip().end == end);
+        let entry = entry.map(|found| Spot {
+            offset: found.spot.offset + found.length,
+            ..found.spot
+        });
+        let head = batches.last().filter(|batch| batch.tip.end == end);
+        let head = head.map(|batch| Spot {
+            offset: batch.end,
+            ..batch.spot
+        });
+        entry.max(head)
     }
 
     fn batch(

@@ -5,14 +5,15 @@ use super::history::{
     FORMAT, GENERATION, LIMITS, Model, RUN, Step, chain, founding, identity, steps,
 };
 use crate::chain::order::{Image, Order, Slot};
-use crate::chain::recover::recover;
+use crate::chain::recover::{Damage, Recovered, recover};
 use crate::chain::store::{FileOp, Layout, format};
 use proptest::prelude::*;
 use std::vec::Vec;
 
 /// What may become of a disk whose last operation is not synced.
 fn crashes(disk: &Disk, salt: u64) -> Vec<Crash> {
-    let mixed = (1..4).map(|turn| Crash::Mixed(salt.wrapping_mul(0x9e37_79b9) ^ turn << 32));
+    let bits = |turn: u64| salt.wrapping_mul(0x9e37_79b9) ^ turn << 32;
+    let mixed = (1..4).flat_map(|turn| [Crash::Mixed(bits(turn)), Crash::Ragged(bits(turn))]);
     let plain = [
         Crash::Lost,
         Crash::Kept,
@@ -30,6 +31,7 @@ fn crashes(disk: &Disk, salt: u64) -> Vec<Crash> {
 fn boot(disk: &Disk, allowed: &[Image], is_thorough: bool) -> (Disk, Layout, Image) {
     let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
     let image = recovered.boot.images[0].clone();
+    assert_sound(&recovered);
     assert!(
         allowed.contains(&image),
         "recovered {image:#?}\nallowed {allowed:#?}\ndamage {:?}",
@@ -46,6 +48,13 @@ fn boot(disk: &Disk, allowed: &[Image], is_thorough: bool) -> (Disk, Layout, Ima
     // From here on the replica may speak: what it was started with is what it keeps.
     again(&booted, core::slice::from_ref(&image), 99);
     (booted.crashed(Crash::Lost), recovered.layout, image)
+}
+
+/// A crash leaves torn ends and what was replaced, and nothing in a log that counts as damaged.
+fn assert_sound(recovered: &Recovered) {
+    let is_log = |damage: &&Damage| damage.file.contains("segment");
+    let damage = recovered.damage.iter().find(is_log);
+    assert_eq!(damage, None, "nobody did any harm");
 }
 
 /// Nothing is left but what the layout knows.
@@ -76,10 +85,12 @@ fn again(disk: &Disk, allowed: &[Image], salt: u64) {
         Crash::LastName,
         mixed,
     ];
-    for crash in plain.into_iter().chain(torn) {
+    let ragged = (1..4).map(|turn| Crash::Ragged(salt.wrapping_mul(0x51ab) ^ turn << 32));
+    for crash in plain.into_iter().chain(torn).chain(ragged) {
         let disk = disk.crashed(crash);
         let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
         let image = &recovered.boot.images[0];
+        assert_sound(&recovered);
         assert!(
             allowed.contains(image),
             "after a second crash ({crash:?}) {image:#?}\nallowed {allowed:#?}\ndamage {:?}",

@@ -25,6 +25,9 @@ pub(super) enum Crash {
     LastName,
     /// Each operation, in turn, as the bits say.
     Mixed(u64),
+    /// Of every file the last operation in part, its head or its end behind zeros, and names, in
+    /// turn, as the bits say.
+    Ragged(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -224,7 +227,7 @@ impl Disk {
         let keep_names = match crash {
             Crash::Lost | Crash::Nameless => Some(false),
             Crash::Kept | Crash::Head(_) | Crash::Tail(_) | Crash::Empty => Some(true),
-            Crash::Mixed(_) | Crash::LastName => None,
+            Crash::Mixed(_) | Crash::Ragged(_) | Crash::LastName => None,
         };
         let changes = core::mem::take(&mut disk.name_changes);
         let last = changes.len().saturating_sub(1);
@@ -237,7 +240,8 @@ impl Disk {
                 | Crash::Tail(_)
                 | Crash::Nameless
                 | Crash::Empty
-                | Crash::Mixed(_) => keep_names.unwrap_or_else(|| draw(&mut bits)),
+                | Crash::Mixed(_)
+                | Crash::Ragged(_) => keep_names.unwrap_or_else(|| draw(&mut bits)),
             };
             if survives {
                 change.apply(&mut disk.durable);
@@ -270,6 +274,17 @@ impl Node {
             }
             Crash::Head(_) | Crash::Tail(_) => {}
             Crash::Mixed(_) => changes.retain(|_| draw(bits)),
+            Crash::Ragged(_) => {
+                let last = changes.pop().and_then(|last| {
+                    draw(bits);
+                    let byte = (*bits >> 8) as usize % last.size().max(1);
+                    match draw(bits) {
+                        true => last.part(byte, usize::MAX),
+                        false => last.part(0, byte),
+                    }
+                });
+                changes.extend(last);
+            }
         }
         changes
             .iter()
@@ -280,7 +295,7 @@ impl Node {
 impl Crash {
     fn bits(self) -> u64 {
         match self {
-            Self::Mixed(bits) => bits | 1,
+            Self::Mixed(bits) | Self::Ragged(bits) => bits | 1,
             Self::Lost
             | Self::Kept
             | Self::Head(_)
