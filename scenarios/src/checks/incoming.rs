@@ -120,7 +120,7 @@ impl Checks {
                     }
                 );
                 self.on_transfer(node, at, chain);
-                self.on_bulk((from, node), at, chain);
+                self.on_bulk((from, node), view, chain);
             }
             Body::Confirm(_) | Body::Confirmed(_) | Body::Forward(_) | Body::Forwarded { .. } => {}
         }
@@ -135,13 +135,27 @@ impl Checks {
         }
     }
 
-    fn on_bulk(&mut self, (from, to): (NodeIndex, NodeIndex), at: Instant, message: &ChainMessage) {
-        if let Some(bulk) = bulk_of(&message.content)
-            && let Ok(chain) = self
-                .chains
-                .binary_search_by_key(&message.chain, |chain| chain.id)
-        {
-            self.sent.arrive((from, to, chain), &bulk, at);
+    fn on_bulk(
+        &mut self,
+        (from, to): (NodeIndex, NodeIndex),
+        view: View<'_, Host>,
+        message: &ChainMessage,
+    ) {
+        let Some(bulk) = bulk_of(&message.content) else {
+            return;
+        };
+        let ids = &self.chains;
+        let Ok(chain) = ids.binary_search_by_key(&message.chain, |chain| chain.id) else {
+            return;
+        };
+        let way = (from, to, chain);
+        let receiver = view.node(to).and_then(Host::node);
+        let receiver = receiver.and_then(|node| node.chain(message.chain));
+        match receiver.map(|chain| chain.role()) {
+            Some(Role::Candidate) => self.sent.decline(way, &bulk),
+            Some(Role::Idle | Role::Replica | Role::Leader) | None => {
+                self.sent.arrive(way, &bulk, view.at());
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! They are what fills links, so whoever sends them again has to have a reason. A sender knows its
 //! links by what they did lately and may be wrong once, so each position may go out once more than
-//! needed. Only where a sender goes back is looked at, for it sends again all that follows there.
+//! needed. Whoever seeks leadership takes nothing of its leader, so what reaches it counts as lost. Only where a sender goes back is looked at, for it sends again all that follows there.
 
 use meshos_core::id::Seq;
 use meshos_sim::machine::NodeIndex;
@@ -113,6 +113,13 @@ impl SentOnce {
         let copies = self.ways.get_mut(&way).into_iter().flatten();
         for copy in copies.filter(|copy| copy.bulk == *bulk) {
             copy.arrived.get_or_insert(at);
+        }
+    }
+
+    /// Bulk arrives at a node that cannot take it now.
+    pub fn decline(&mut self, way: Way, bulk: &Bulk) {
+        if let Some(copies) = self.ways.get_mut(&way) {
+            copies.retain(|copy| copy.bulk != *bulk);
         }
     }
 }

@@ -95,6 +95,11 @@ fn sent_once_bites() {
     late.send(way, bulk(4..6), rough).expect("perhaps lost");
     late.send(way, bulk(4..6), leaves(15, 2))
         .expect("the first one since");
+    late.send(way, bulk(4..6), leaves(16, 2))
+        .expect("the second one");
+    late.decline(way, &bulk(4..6));
+    late.send(way, bulk(4..6), leaves(17, 2))
+        .expect("what was declined is wanted again");
 }
 
 #[test]
