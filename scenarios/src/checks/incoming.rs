@@ -154,7 +154,7 @@ impl Checks {
         match receiver.map(|chain| chain.role()) {
             Some(Role::Candidate) => self.sent.decline(way, &bulk),
             Some(Role::Idle | Role::Replica | Role::Leader) | None => {
-                self.sent.arrive(way, &bulk, view.at());
+                self.sent.arrive(way, bulk, view.at());
             }
         }
     }

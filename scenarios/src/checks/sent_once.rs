@@ -58,19 +58,28 @@ pub struct Leaves {
 struct Copied {
     bulk: Bulk,
     leaves: Leaves,
-    arrived: Option<Instant>,
 }
 
-impl Copied {
-    fn is_late(&self, now: Instant) -> bool {
-        self.arrived.unwrap_or(now) > self.leaves.due
+/// What was sent one way lately, and what arrived there.
+#[derive(Clone, Debug, Default)]
+struct Past {
+    copies: VecDeque<Copied>,
+    arrived: VecDeque<(Bulk, Instant)>,
+}
+
+impl Past {
+    /// Whether a message took too long, or has until `now`.
+    fn is_late(&self, copy: &Copied, now: Instant) -> bool {
+        let is_first = |(bulk, at): &&(Bulk, Instant)| *bulk == copy.bulk && *at >= copy.leaves.at;
+        let arrived = self.arrived.iter().find(is_first);
+        arrived.map_or(now, |(_, at)| *at) > copy.leaves.due
     }
 }
 
 /// What was sent lately.
 #[derive(Clone, Debug, Default)]
 pub struct SentOnce {
-    ways: BTreeMap<Way, VecDeque<Copied>>,
+    ways: BTreeMap<Way, Past>,
 }
 
 impl SentOnce {
@@ -79,7 +88,8 @@ impl SentOnce {
     /// # Errors
     /// It begins with what was sent twice before, while nothing was lost or late.
     pub fn send(&mut self, way: Way, bulk: Bulk, leaves: Leaves) -> Result<(), Violation> {
-        let copies = self.ways.entry(way).or_default();
+        let past = self.ways.entry(way).or_default();
+        let copies = &mut past.copies;
         let Some(calm) = leaves.calm else {
             copies.clear();
             return Ok(());
@@ -95,33 +105,33 @@ impl SentOnce {
         }
         let result = match goes_on(copies, &bulk) {
             true => Ok(()),
-            false => goes_back(copies, way, &bulk, leaves.at),
+            false => goes_back(past, way, &bulk, leaves.at),
         };
-        if copies.len() >= KEPT_MAX {
-            copies.pop_front();
-        }
-        copies.push_back(Copied {
-            bulk,
-            leaves,
-            arrived: None,
-        });
+        keep(&mut past.copies, Copied { bulk, leaves });
         result
     }
 
     /// Bulk arrives.
-    pub fn arrive(&mut self, way: Way, bulk: &Bulk, at: Instant) {
-        let copies = self.ways.get_mut(&way).into_iter().flatten();
-        for copy in copies.filter(|copy| copy.bulk == *bulk) {
-            copy.arrived.get_or_insert(at);
+    pub fn arrive(&mut self, way: Way, bulk: Bulk, at: Instant) {
+        if let Some(past) = self.ways.get_mut(&way) {
+            keep(&mut past.arrived, (bulk, at));
         }
     }
 
     /// Bulk arrives at a node that cannot take it now.
     pub fn decline(&mut self, way: Way, bulk: &Bulk) {
-        if let Some(copies) = self.ways.get_mut(&way) {
-            copies.retain(|copy| copy.bulk != *bulk);
+        if let Some(past) = self.ways.get_mut(&way) {
+            past.copies.retain(|copy| copy.bulk != *bulk);
         }
     }
+}
+
+/// Keeps the newest.
+fn keep<T>(all: &mut VecDeque<T>, one: T) {
+    if all.len() >= KEPT_MAX {
+        all.pop_front();
+    }
+    all.push_back(one);
 }
 
 /// Whether bulk follows what left last of its kind, if anything did.
@@ -131,20 +141,15 @@ fn goes_on(copies: &VecDeque<Copied>, bulk: &Bulk) -> bool {
 }
 
 /// Bulk does not follow what left last.
-fn goes_back(
-    copies: &VecDeque<Copied>,
-    way: Way,
-    bulk: &Bulk,
-    now: Instant,
-) -> Result<(), Violation> {
+fn goes_back(past: &Past, way: Way, bulk: &Bulk, now: Instant) -> Result<(), Violation> {
     let is_same =
         |copy: &&Copied| copy.bulk.kind == bulk.kind && copy.bulk.range.contains(&bulk.range.start);
-    let before = || copies.iter().filter(is_same);
+    let before = || past.copies.iter().filter(is_same);
     let Some(first) = before().next() else {
         return Ok(());
     };
     let count = before().count();
-    if count < COPIES_MAX || before().any(|copy| copy.is_late(now)) {
+    if count < COPIES_MAX || before().any(|copy| past.is_late(copy, now)) {
         return Ok(());
     }
     let text = format!(

@@ -87,7 +87,7 @@ fn sent_once_bites() {
     }
     late.send(way, bulk(4..6), leaves(12, 2))
         .expect("another epoch");
-    late.arrive(way, &bulk(4..6), Instant::from_nanos(13_000_000));
+    late.arrive(way, bulk(4..6), Instant::from_nanos(13_000_000));
     let rough = Leaves {
         calm: None,
         ..leaves(14, 2)
