@@ -5,12 +5,14 @@
 //! inside a run everything stays generic.
 
 use crate::marks::Mark;
-use crate::plan::{Expect, FileError, Plan};
+use crate::plan::{Expect, FileError, Plan, written};
+use crate::quiet;
 use crate::report::{Finding, Report};
 use crate::run::{run_seed, run_watched};
 use crate::scenario::{PlanOf, Scenario};
 use crate::watch::Watch;
 use std::path::Path;
+use toml::Table;
 
 /// A scenario whose types are hidden; every [`Scenario`] is one.
 pub trait AnyScenario: Send + Sync {
@@ -43,8 +45,21 @@ pub trait AnyScenario: Send + Sync {
     /// The text is not a plan of this scenario.
     fn check_text(&self, file: &Path, text: &str) -> Result<Expect, FileError>;
 
-    /// The plan of `seed` as text, with what is expected of it.
-    fn text(&self, seed: u64, expect: Expect) -> String;
+    /// The plan of `seed` as a table, without what is so by default; `None` where its generator
+    /// panics.
+    fn table(&self, seed: u64) -> Option<Table>;
+
+    /// Reads a plan from its text, as a table without what is so by default.
+    ///
+    /// # Errors
+    /// The text is not a plan of this scenario.
+    fn read_table(&self, file: &Path, text: &str) -> Result<Table, FileError>;
+
+    /// Runs a plan from a table; `None` if it is no plan of this scenario.
+    fn run_table(&self, table: &Table, watch: &Watch) -> Option<Report>;
+
+    /// The plans that the scenario holds for simpler than the one in a table.
+    fn simpler(&self, table: &Table) -> Vec<Table>;
 }
 
 impl<S: Scenario> AnyScenario for S {
@@ -79,11 +94,33 @@ impl<S: Scenario> AnyScenario for S {
         Plan::read(self, file, text).map(|plan: PlanOf<S>| plan.expect)
     }
 
-    fn text(&self, seed: u64, expect: Expect) -> String {
-        let mut plan = self.plan(seed);
-        plan.expect = expect;
-        plan.to_text()
+    fn table(&self, seed: u64) -> Option<Table> {
+        quiet::catch(|| self.plan(seed).to_brief_table()).ok()
     }
+
+    fn read_table(&self, file: &Path, text: &str) -> Result<Table, FileError> {
+        let plan: PlanOf<S> = Plan::read(self, file, text)?;
+        Ok(plan.to_brief_table())
+    }
+
+    fn run_table(&self, table: &Table, watch: &Watch) -> Option<Report> {
+        let plan: PlanOf<S> = Plan::of_table(table)?;
+        self.check(&plan).ok()?;
+        Some(run_watched(self, &plan, watch))
+    }
+
+    fn simpler(&self, table: &Table) -> Vec<Table> {
+        let plan: Option<PlanOf<S>> = Plan::of_table(table);
+        let simpler = plan.map_or_else(Vec::new, |plan| Scenario::simpler(self, &plan));
+        simpler.iter().map(Plan::to_brief_table).collect()
+    }
+}
+
+/// The text of a plan in a table, with what is expected of it.
+pub(crate) fn plan_text(mut plan: Table, expect: &Expect) -> String {
+    let expect = Table::try_from(expect).unwrap_or_default();
+    plan.insert("expect".to_owned(), expect.into());
+    written(&plan)
 }
 
 /// What a run was expected to find and did not, in words; `None` when it went as expected.

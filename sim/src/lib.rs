@@ -37,6 +37,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 mod session;
+mod shrink;
 mod slab;
 pub mod storm;
 pub mod swarm;

@@ -21,12 +21,26 @@ pub struct Finding {
     pub node: Option<NodeIndex>,
     /// Simulated time.
     pub at: Instant,
+    /// In which part of the run.
+    pub found: Found,
     /// What was seen.
     pub message: String,
     /// The input that the node was working on when it panicked.
     pub input: Option<Box<str>>,
     /// The stack of a panic, if it was asked for.
     pub backtrace: Option<Box<str>>,
+}
+
+/// The part of a run in which something was found.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Found {
+    /// While it ran: the time is that of the step or the alarm.
+    #[default]
+    Running,
+    /// At its end, by a cluster that did not converge in time.
+    Converging,
+    /// After its end, in the whole history.
+    Finished,
 }
 
 /// The checked code panicked.
@@ -75,6 +89,7 @@ impl Finding {
             site: String::new(),
             node: None,
             at: Instant::ZERO,
+            found: Found::default(),
             message: message.into(),
             input: None,
             backtrace: None,

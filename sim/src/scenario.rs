@@ -82,6 +82,18 @@ pub trait Scenario: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Plans that are simpler to read than `plan` and might break the same property, the simplest
+    /// first. Operations, faults, nodes and single values need none: they are left out and made
+    /// smaller as it is. These are for what belongs together, such as a member of a chain and the
+    /// node that it is.
+    fn simpler(&self, plan: &PlanOf<Self>) -> Vec<PlanOf<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = plan;
+        Vec::new()
+    }
+
     /// Checks over the whole history, after the run.
     ///
     /// # Errors

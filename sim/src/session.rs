@@ -6,7 +6,7 @@ use crate::marks;
 use crate::node::NodeIndex;
 use crate::plan::{InvalidPlan, Plan};
 use crate::quiet::{self, Panic};
-use crate::report::{Finding, PANIC, PLAN, Report};
+use crate::report::{Finding, Found, PANIC, PLAN, Report};
 use crate::scenario::{NotChecked, PlanOf, Scenario};
 use crate::time::Instant;
 use crate::trace::Trace;
@@ -132,7 +132,11 @@ impl<S: Scenario> Session<'_, S> {
         let (scenario, plan) = (self.scenario, self.plan);
         let checked = plan.check().and_then(|()| scenario.check(plan));
         checked.map_err(|mistake| mistaken(&mistake))?;
-        let mut world = World::new(setup(scenario, plan));
+        let mut setup = setup(scenario, plan);
+        setup.steps_max = setup
+            .steps_max
+            .min(self.watch.steps_max.unwrap_or(u64::MAX));
+        let mut world = World::new(setup);
         if self.watch.trace_lines > 0 {
             let trace = Trace::new(self.watch.trace_lines);
             world.record_in(match self.watch.trace_states {
@@ -155,7 +159,10 @@ impl<S: Scenario> Session<'_, S> {
         };
         if let (Some(world), Some((_, hook))) = (&self.world, &mut self.hook) {
             let finished = scenario.finish(plan, world, hook, not_checked);
-            finished.map_err(|violation| finding(violation, world.now()))?;
+            finished.map_err(|violation| Finding {
+                found: Found::Finished,
+                ..finding(violation, world.now())
+            })?;
         }
         Ok(converged_after)
     }
@@ -219,6 +226,7 @@ impl<S: Scenario> Session<'_, S> {
                     return Err(Finding {
                         site: format!("{}:{}", blocked.site.file(), blocked.site.line()),
                         at: world.now(),
+                        found: Found::Converging,
                         ..Finding::new(blocked.property, message)
                     });
                 }

@@ -21,6 +21,8 @@ pub struct Watch {
     pub trace_lines: usize,
     /// Whether the trace has the hash of a machine's state after each of its steps.
     pub trace_states: bool,
+    /// Steps after which the run ends, if its plan allows more.
+    pub steps_max: Option<u64>,
     /// Whether a plan that holds is run once more and has to do the same things.
     pub twice: bool,
     /// Whether a panic brings its stack along.

@@ -45,6 +45,8 @@ pub(super) enum Verb {
     Digest(Digest),
     /// Print what happened in one run
     Trace(Trace),
+    /// Find a smaller plan that breaks the same property
+    Shrink(Shrink),
     /// Measure fixed workloads against their yardsticks
     Bench(Bench),
     /// Write shell completions and manual pages
@@ -74,6 +76,12 @@ pub(super) struct RunArgs {
     /// Where plans of violations and the file of the seeds in flight go
     #[arg(long, value_name = "DIR", default_value = "failures")]
     pub(super) out: PathBuf,
+    /// Real time for making the plans of violations smaller, shared by all of them
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(super) shrink_for: Span,
+    /// Leave the plans of violations as the seeds give them
+    #[arg(long, conflicts_with = "shrink_for")]
+    pub(super) no_shrink: bool,
     /// Write a JUnit report with one case per scenario
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
@@ -139,6 +147,30 @@ pub(super) struct Trace {
     pub(super) seed: Option<u64>,
     #[command(flatten)]
     pub(super) asked: Asked,
+    #[command(flatten)]
+    pub(super) patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Shrink {
+    /// A scenario (with --seed), or a plan file
+    #[arg(value_name = "SCENARIO|PLAN")]
+    pub(super) what: String,
+    /// The seed, when a scenario is named
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
+    pub(super) seed: Option<u64>,
+    /// Take the same property at any line that finds it
+    #[arg(long)]
+    pub(super) any_site: bool,
+    /// Worker threads; all cores by default
+    #[arg(long, short, value_name = "J", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// Real time after which the smallest plan so far is taken
+    #[arg(long, value_name = "TIME")]
+    pub(super) budget: Option<Span>,
+    /// Where the smaller plan goes; by default beside the plan, or into `failures` for a seed
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
     #[command(flatten)]
     pub(super) patience: Patience,
 }

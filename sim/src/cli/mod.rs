@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod case;
 mod console;
 mod duty;
 mod generate;
@@ -17,6 +18,7 @@ mod present;
 mod progress;
 mod replay;
 mod run;
+mod shrink;
 mod single;
 mod sweep;
 
@@ -202,6 +204,7 @@ fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Replay(args) => replay::replay(&program, &mut console, &args),
         Verb::Digest(args) => single::digest(&program, &mut console, &args),
         Verb::Trace(args) => single::trace(&program, &mut console, &args),
+        Verb::Shrink(args) => shrink::shrink(&program, &mut console, &args),
         Verb::Bench(args) => bench::bench(&program, &mut console, &args),
         Verb::Generate(args) => generate::generate(&program, &mut console, &args),
     };

@@ -1,10 +1,11 @@
-//! How far a sweep is, on standard error: a bar on a terminal, a line now and then elsewhere.
+//! How far a sweep or a search for a smaller plan is, on standard error: a bar on a terminal, a line now and then elsewhere.
 
 use super::console::{grouped, per_second, seconds};
+use crate::shrink;
 use crate::sweep::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
@@ -48,6 +49,65 @@ impl Meter {
                     );
                 }
             }
+        }
+    }
+}
+
+/// Shows how small a plan has become, until it is dropped.
+pub(super) enum Gauge {
+    Bar(ProgressBar),
+    Lines { started: Instant, next: Duration },
+}
+
+impl Gauge {
+    pub(super) fn new(color: bool) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines {
+                started: Instant::now(),
+                next: HEARTBEAT,
+            };
+        }
+        let bar = ProgressBar::new_spinner();
+        let template = match color {
+            true => "  {spinner:.green} {msg}",
+            false => "  {spinner} {msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self::Bar(bar)
+    }
+
+    pub(super) fn show(&mut self, progress: &shrink::Progress) {
+        let shrink::Progress { pass, runs, size } = progress;
+        let message = || {
+            format!(
+                "{} faults, {} operations, {} nodes; {pass}, {} plans tried",
+                size.faults,
+                size.ops,
+                size.nodes,
+                grouped(*runs)
+            )
+        };
+        match self {
+            Self::Bar(bar) => {
+                bar.tick();
+                bar.set_message(message());
+            }
+            Self::Lines { started, next } if started.elapsed() >= *next => {
+                *next = started.elapsed() + HEARTBEAT;
+                let elapsed = seconds(started.elapsed(), 0);
+                let _ = writeln!(std::io::stderr(), "{elapsed}: {}", message());
+            }
+            Self::Lines { .. } => {}
+        }
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
         }
     }
 }

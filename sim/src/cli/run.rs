@@ -1,16 +1,19 @@
 //! `run`: a sweep and its result.
 
 use super::args::{RunArgs, SeedBase};
+use super::case::{Case, case};
 use super::console::{Console, Look, check_writable};
-use super::present::{Case, case};
 use super::progress::Meter;
+use super::shrink::jobs;
 use super::sweep::Sweep;
 use super::{Program, Stop, interrupt, junit};
 use crate::any::AnyScenario;
+use crate::shrink::Bounds;
 use crate::sweep::seeds::{Choice, Seeds};
 use crate::sweep::{End, Options, Outcome, sweep};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A sweep of fewer seeds only reports the marks that it did not see.
 const FULL: u64 = 100;
@@ -45,6 +48,7 @@ pub(super) fn run(program: &Program, console: &mut Console, args: &RunArgs) -> R
         outcome,
         cases,
         full,
+        shrinks: !args.no_shrink,
     };
     result.print(console);
     console.json(&result.json());
@@ -150,6 +154,8 @@ fn commit_base() -> Result<u64, Stop> {
     Ok(crate::swarm::Draw::new(0).of(commit.trim()).below(1 << 48))
 }
 
+/// The violations of a sweep, whose plans share the time for making them smaller: each gets its
+/// part of what those before it left.
 fn cases(
     program: &Program,
     scenarios: &[Arc<dyn AnyScenario>],
@@ -159,9 +165,17 @@ fn cases(
     let tallies = scenarios.iter().zip(&outcome.scenarios);
     let buckets = tallies
         .flat_map(|(scenario, tally)| tally.buckets.iter().map(move |bucket| (scenario, bucket)));
-    let cases = buckets.map(|(scenario, bucket)| {
-        let found = (bucket.seed, &bucket.finding, bucket.count);
-        case(program, scenario, found, args)
-    });
-    cases.collect()
+    let buckets: Vec<_> = buckets.collect();
+    let end = Instant::now().checked_add(args.shrink_for.0);
+    let mut cases = Vec::new();
+    for (index, (scenario, bucket)) in buckets.iter().enumerate() {
+        let now = Instant::now();
+        let left = end.map_or(args.shrink_for.0, |end| end.saturating_duration_since(now));
+        let deadline = now.checked_add(left / (buckets.len() - index) as u32);
+        let bounds = Bounds::new(jobs(args.jobs), deadline, interrupt::flag());
+        let is_wanted = !args.no_shrink && outcome.end != End::Interrupted && !bounds.is_spent();
+        let bounds = is_wanted.then_some(&bounds);
+        cases.push(case(program, scenario, bucket, args, bounds));
+    }
+    cases
 }

@@ -42,32 +42,15 @@ pub(super) fn digest(program: &Program, console: &mut Console, args: &Digest) ->
 
 pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> Result<(), Stop> {
     let (patience, watch) = (args.patience.stuck_after.0, watcher(args.asked, usize::MAX));
-    let known = program.find(&args.what);
-    let (scenario, outcome) = match (known, args.seed) {
-        (Ok(scenario), Some(seed)) => {
-            let scenario = Arc::clone(scenario);
+    let (scenario, outcome) = match source(program, &args.what, args.seed)? {
+        Source::Seed(scenario, seed) => {
             let name = scenario.name().to_owned();
             (
                 name,
                 attempt(patience, watch, move |watch| scenario.run_seed(seed, watch)),
             )
         }
-        (Ok(_), None) => {
-            let problem = format!("the trace of scenario {} needs --seed N", args.what);
-            return Err(Stop::Unusable(problem));
-        }
-        (Err(unknown), _) if !looks_like_a_file(&args.what) => return Err(unknown),
-        (Err(_), seed) => {
-            let file = PathBuf::from(&args.what);
-            if file.is_dir() {
-                let problem = "expected one plan file; `replay` takes directories";
-                return Err(Stop::Unusable(format!("{}: {problem}", args.what)));
-            }
-            if seed.is_some() && file.exists() {
-                let problem = "a plan has its own seed: leave out --seed";
-                return Err(Stop::Unusable(format!("{}: {problem}", args.what)));
-            }
-            let (scenario, text) = load(program, &file)?;
+        Source::File(scenario, file, text) => {
             let name = scenario.name().to_owned();
             let run = move |watch: &Watch| {
                 scenario
@@ -92,6 +75,36 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
         }
     }
     outcome.judge(console)
+}
+
+/// Where a plan comes from.
+pub(super) enum Source {
+    /// From a seed.
+    Seed(Arc<dyn AnyScenario>, u64),
+    /// From a file with this text.
+    File(Arc<dyn AnyScenario>, PathBuf, String),
+}
+
+/// The plan that `what` names: a scenario and a seed, or a file.
+pub(super) fn source(program: &Program, what: &str, seed: Option<u64>) -> Result<Source, Stop> {
+    match (program.find(what), seed) {
+        (Ok(scenario), Some(seed)) => Ok(Source::Seed(Arc::clone(scenario), seed)),
+        (Ok(_), None) => Err(Stop::Unusable(format!("scenario {what} needs --seed N"))),
+        (Err(unknown), _) if !looks_like_a_file(what) => Err(unknown),
+        (Err(_), seed) => {
+            let file = PathBuf::from(what);
+            if file.is_dir() {
+                let problem = "expected one plan file; `replay` takes directories";
+                return Err(Stop::Unusable(format!("{what}: {problem}")));
+            }
+            if seed.is_some() && file.exists() {
+                let problem = "a plan has its own seed: leave out --seed";
+                return Err(Stop::Unusable(format!("{what}: {problem}")));
+            }
+            let (scenario, text) = load(program, &file)?;
+            Ok(Source::File(scenario, file, text))
+        }
+    }
 }
 
 /// Whether a word that is no scenario means a plan, though there may be no such file.

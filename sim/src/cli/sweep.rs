@@ -1,7 +1,7 @@
 //! A sweep that ended, as tables and files tell it.
 
+use super::case::Case;
 use super::console::{Console, Look, grouped, per_second, seconds};
-use super::present::Case;
 use super::{Program, Stop, duty};
 use crate::any::AnyScenario;
 use crate::marks::Mark;
@@ -18,6 +18,8 @@ pub(super) struct Sweep<'a> {
     pub(super) outcome: Outcome,
     pub(super) cases: Vec<Case>,
     pub(super) full: bool,
+    /// Whether plans of violations were to be made smaller.
+    pub(super) shrinks: bool,
 }
 
 impl Sweep<'_> {
@@ -73,6 +75,15 @@ impl Sweep<'_> {
     pub(super) fn print(&self, console: &mut Console) {
         for case in &self.cases {
             case.print(console);
+        }
+        let late = self.cases.iter().filter(|case| case.is_as_found()).count();
+        if late > 0 && self.shrinks {
+            let text = format!(
+                "{late} of {} plans are as they were found: the time for smaller ones was spent, \
+                 or there are none; see `shrink`",
+                self.cases.len()
+            );
+            console.painted(Look::Dim, text);
         }
         if !self.cases.is_empty() {
             console.line("");

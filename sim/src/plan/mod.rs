@@ -8,6 +8,7 @@
 
 mod extremes;
 mod mistake;
+mod table;
 mod text;
 mod timed;
 
@@ -15,6 +16,7 @@ pub use extremes::assert_refuses_or_runs;
 pub use mistake::{InvalidPlan, MS_MAX, NODES_MAX};
 #[cfg(feature = "cli")]
 pub(crate) use text::scenario_of;
+pub(crate) use text::written;
 pub use text::{FileError, Place};
 pub use timed::{FaultAt, OpAt};
 

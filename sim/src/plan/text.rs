@@ -9,8 +9,8 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
 
 /// Why a file is not a plan.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -114,62 +114,39 @@ impl<Op: Serialize, Cfg: Serialize> Plan<Op, Cfg> {
     /// When an operation or the configuration has no form in TOML: a number beyond 63 bits, or
     /// a map whose keys are not strings.
     pub fn to_text(&self) -> String {
-        let mut out = String::new();
-        put(&mut out, "format", &self.format);
-        put(&mut out, "scenario", &self.scenario);
-        put(&mut out, "seed", &self.seed);
-        put(&mut out, "nodes", &self.nodes);
-        put(&mut out, "safety_ms", &self.safety_ms);
-        put(&mut out, "liveness_ms", &self.liveness_ms);
-        put(&mut out, "steps_max", &self.steps_max);
-        if !self.core.is_empty() {
-            put(&mut out, "core", &self.core);
-        }
-        if !self.keep.is_empty() {
-            put(&mut out, "keep", &self.keep);
-        }
-        put(&mut out, "weather", &self.weather);
-        put_lines(&mut out, "matrix", &self.matrix);
-        if let Some(connections) = &self.connections {
-            put(&mut out, "connections", connections);
-        }
-        if self.codec {
-            put(&mut out, "codec", &self.codec);
-        }
-        put(&mut out, "disk_us", &self.disk_us);
-        put(&mut out, "wall_ms", &self.wall_ms);
-        if !self.clock_ppm.is_empty() {
-            put(&mut out, "clock_ppm", &self.clock_ppm);
-        }
-        put(&mut out, "origin_ms_max", &self.origin_ms_max);
-        put(&mut out, "cfg", &self.cfg);
-        put_lines(&mut out, "ops", &self.ops);
-        put_lines(&mut out, "faults", &self.faults);
-        out.push_str("\n[expect]\n");
-        let Expect {
-            violates,
-            digest,
-            build,
-        } = &self.expect;
-        for (key, value) in [("violates", violates), ("digest", digest), ("build", build)] {
-            if let Some(value) = value {
-                put(&mut out, key, value);
-            }
-        }
-        out
+        written(&self.to_table())
     }
 }
 
-use super::Expect;
+/// Writes a plan, one line for each operation and fault, and its verdict last.
+pub(crate) fn written(plan: &Table) -> String {
+    let mut out = String::new();
+    for (key, value) in plan.iter().filter(|(key, _)| *key != "expect") {
+        let is_in_lines = LINES.contains(&&**key);
+        match value.as_array() {
+            Some(items) if items.is_empty() => {}
+            Some(items) if is_in_lines => put_lines(&mut out, key, items),
+            Some(_) | None if *value == Value::Boolean(false) => {}
+            Some(_) | None => put(&mut out, key, value),
+        }
+    }
+    out.push_str("\n[expect]\n");
+    let expect = plan.get("expect").and_then(Value::as_table);
+    expect
+        .into_iter()
+        .flatten()
+        .for_each(|(key, value)| put(&mut out, key, value));
+    out
+}
 
-fn put(out: &mut String, key: &str, value: &impl Serialize) {
+/// Lists with one line for each item.
+const LINES: [&str; 3] = ["matrix", "ops", "faults"];
+
+fn put(out: &mut String, key: &str, value: &Value) {
     let _ = writeln!(out, "{key} = {}", inline(value));
 }
 
-fn put_lines(out: &mut String, key: &str, items: &[impl Serialize]) {
-    if items.is_empty() {
-        return;
-    }
+fn put_lines(out: &mut String, key: &str, items: &[Value]) {
     let _ = writeln!(out, "\n{key} = [");
     for item in items {
         let _ = writeln!(out, "  {},", inline(item));
