@@ -100,11 +100,14 @@ pub(super) fn jobs(asked: Option<u16>) -> usize {
 }
 
 pub(super) fn shrink(program: &Program, console: &mut Console, args: &Shrink) -> Result<(), Stop> {
+    let what = match args.seed {
+        Some(seed) => format!("{} seed {seed}", args.what),
+        None => args.what.clone(),
+    };
     let (scenario, plan, file) = match source(program, &args.what, args.seed)? {
         Source::Seed(scenario, seed) => {
             let Some(plan) = scenario.table(seed) else {
-                let problem = format!("{} seed {seed}: its generator panics", args.what);
-                return Err(Stop::Unusable(problem));
+                return Err(Stop::Unusable(format!("{what}: its generator panics")));
             };
             (scenario, plan, None)
         }
@@ -126,7 +129,7 @@ pub(super) fn shrink(program: &Program, console: &mut Console, args: &Shrink) ->
     let begun = first.and_then(|report| Some((report.finding.clone()?, report)));
     let Some((finding, first)) = begun else {
         let problem = "breaks no property: there is nothing to shrink";
-        return Err(Stop::Unusable(format!("{} {problem}", args.what)));
+        return Err(Stop::Unusable(format!("{what} {problem}")));
     };
     trial.twice = finding.property == REPLAY;
     let (before, steps) = (Size::of(&plan), first.steps);
@@ -152,7 +155,7 @@ pub(super) fn shrink(program: &Program, console: &mut Console, args: &Shrink) ->
             "violates {}: its plan cannot be made smaller",
             finding.property
         );
-        return Err(Stop::Unusable(format!("{} {problem}", args.what)));
+        return Err(Stop::Unusable(format!("{what} {problem}")));
     };
     let small = shrunk.report.finding.clone().unwrap_or(finding);
     let out = args.out.clone().unwrap_or_else(|| match (&file, seed) {

@@ -7,6 +7,7 @@
 )]
 
 mod findings;
+mod shrinking;
 mod sweeps;
 
 use serde_json::Value;
@@ -123,7 +124,16 @@ fn unusable_arguments_and_files_exit_2() {
             "bench other",
             "no workload matches; there are: w1-5, w1-50, nothing",
         ),
-        ("shrink ping-pong", "unrecognized subcommand 'shrink'"),
+        ("serve ping-pong", "unrecognized subcommand 'serve'"),
+        ("shrink ping-pong", "scenario ping-pong needs --seed N"),
+        (
+            "shrink ping-pong --seed 1",
+            "ping-pong seed 1 breaks no property: there is nothing to shrink",
+        ),
+        (
+            "shrink loops --seed 3 --stuck-after 300ms",
+            "loops seed 3 violates step-returns: its plan cannot be made smaller",
+        ),
         (
             "run ping-pong --seeds 1 --json=empty",
             "empty: Is a directory",

@@ -1,10 +1,11 @@
 //! A machine that ticks, and in some seeds does what it must not.
 
-use meshos_sim::hook::{Hook, Schedule, Step};
+use meshos_sim::hook::{Cause, Hook, Schedule, Step};
 use meshos_sim::machine::{Boot, Input, Machine, Message, NodeIndex, Outbox};
 use meshos_sim::marks::Mark;
 use meshos_sim::plan::Nothing;
 use meshos_sim::scenario::{Blocked, NotChecked, PlanOf, Scenario};
+use meshos_sim::storm::Family;
 use meshos_sim::time::{Instant, Now};
 use meshos_sim::violation::Violation;
 use meshos_sim::world::World;
@@ -24,10 +25,11 @@ pub(crate) enum Defect {
     Unmarked,
     Undecided,
     Dawdles,
+    Crowds,
 }
 
 impl Defect {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Dawdles,
         Self::Breaks,
         Self::Panics,
@@ -37,6 +39,7 @@ impl Defect {
         Self::Flickers,
         Self::Unmarked,
         Self::Undecided,
+        Self::Crowds,
     ];
 }
 
@@ -48,6 +51,7 @@ pub(crate) struct Ticker {
     kind: Defect,
     bad: bool,
     ticks: u64,
+    run: u64,
     next: Instant,
 }
 
@@ -79,6 +83,7 @@ impl Machine for Ticker {
             kind: config.0,
             bad: config.1,
             ticks: 0,
+            run: boot.run,
             next: boot.now.instant,
         }
     }
@@ -107,7 +112,8 @@ impl Machine for Ticker {
             | Defect::Blocks
             | Defect::Unmarked
             | Defect::Undecided
-            | Defect::Dawdles => {}
+            | Defect::Dawdles
+            | Defect::Crowds => {}
         }
     }
 
@@ -129,6 +135,10 @@ impl Hook<Ticker> for Watcher {
         step: &Step<'_, Ticker>,
         _: &mut Schedule<Ticker>,
     ) -> Result<(), Violation> {
+        let (node, ticker) = (step.node, step.machine);
+        if self.0 == Defect::Crowds && step.cause == Cause::Op && ticker.bad && ticker.run > 1 {
+            return Err(Violation::new("hurried-again", "after a restart").at_node(node));
+        }
         match self.0 == Defect::Breaks && step.machine.bad && step.machine.ticks > 20 {
             true => Err(Violation::new("few-ticks", "more than 20").at_node(step.node)),
             false => Ok(()),
@@ -152,6 +162,7 @@ impl Scenario for Misfit {
             Defect::Unmarked => "unmarked",
             Defect::Undecided => "undecided",
             Defect::Dawdles => "dawdles",
+            Defect::Crowds => "crowds",
         }
     }
 
@@ -164,6 +175,15 @@ impl Scenario for Misfit {
         plan.safety_ms = 1_000;
         plan.liveness_ms = 500;
         plan.op(Instant::from_millis(5), 1, Op::Hurry { ticks: 2 });
+        if self.0 == Defect::Crowds {
+            plan.nodes = 5;
+            plan.safety_ms = 20_000;
+            plan.storm(&[Family::NETWORK, Family::PROCESS].concat());
+            for at in 0..200 {
+                let at_us = Instant::from_micros(97_003 * at);
+                plan.op(at_us, at as u16 % 5, Op::Hurry { ticks: at });
+            }
+        }
         plan
     }
 
@@ -216,7 +236,8 @@ impl Scenario for Misfit {
             | Defect::Blocks
             | Defect::Flickers
             | Defect::Undecided
-            | Defect::Dawdles => Vec::new(),
+            | Defect::Dawdles
+            | Defect::Crowds => Vec::new(),
         }
     }
 }
