@@ -47,6 +47,10 @@ pub(super) enum Verb {
     Trace(Trace),
     /// Find a smaller plan that breaks the same property
     Shrink(Shrink),
+    /// Write the plan of a seed
+    Plan(PlanArgs),
+    /// Keep the plan of a violation as a regression, which has to hold from now on
+    Accept(Accept),
     /// Measure fixed workloads against their yardsticks
     Bench(Bench),
     /// Write shell completions and manual pages
@@ -171,6 +175,36 @@ pub(super) struct Shrink {
     /// Where the smaller plan goes; by default beside the plan, or into `failures` for a seed
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// The scenario
+    pub(super) scenario: String,
+    /// The seed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
+    pub(super) seed: u64,
+    /// Where it goes; standard output by default
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Accept {
+    /// The plan of a violation
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// What broke, in one line; it becomes the first one of the file
+    #[arg(long, value_name = "LINE")]
+    pub(super) broke: String,
+    /// Name of the regression; by default from what broke
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Where regressions are kept
+    #[arg(long, value_name = "DIR")]
+    pub(super) into: Option<PathBuf>,
     #[command(flatten)]
     pub(super) patience: Patience,
 }

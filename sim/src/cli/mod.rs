@@ -4,6 +4,7 @@
 //! 1 a property was violated or a replay diverged, 2 the arguments or a file were unusable, 3 the
 //! sweep is incomplete.
 
+mod accept;
 mod args;
 mod bench;
 mod case;
@@ -44,6 +45,7 @@ pub struct Program {
     marks: Vec<Mark>,
     workloads: Vec<Workload>,
     recordings: Option<Arc<dyn Recordings>>,
+    regressions: PathBuf,
 }
 
 impl std::fmt::Debug for Program {
@@ -71,6 +73,7 @@ impl Program {
             marks: Vec::new(),
             workloads: crate::bench::w1::workloads(),
             recordings: None,
+            regressions: PathBuf::from("regressions"),
         }
     }
 
@@ -127,6 +130,14 @@ impl Program {
     #[must_use]
     pub fn recordings(mut self, recordings: impl Recordings + 'static) -> Self {
         self.recordings = Some(Arc::new(recordings));
+        self
+    }
+
+    /// Says where `accept` puts plans, seen from where the program is called; `regressions` if
+    /// nothing is said.
+    #[must_use]
+    pub fn regressions(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.regressions = directory.into();
         self
     }
 
@@ -205,6 +216,8 @@ fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Digest(args) => single::digest(&program, &mut console, &args),
         Verb::Trace(args) => single::trace(&program, &mut console, &args),
         Verb::Shrink(args) => shrink::shrink(&program, &mut console, &args),
+        Verb::Plan(args) => single::plan(&program, &mut console, &args),
+        Verb::Accept(args) => accept::accept(&program, &mut console, &args),
         Verb::Bench(args) => bench::bench(&program, &mut console, &args),
         Verb::Generate(args) => generate::generate(&program, &mut console, &args),
     };

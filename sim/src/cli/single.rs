@@ -1,11 +1,11 @@
-//! `digest` and `trace`: one run.
+//! `digest`, `trace` and `plan`: one run.
 
-use super::args::{Asked, Digest, Trace};
-use super::console::{Console, Look};
+use super::args::{Asked, Digest, PlanArgs, Trace};
+use super::console::{Console, Look, write_file};
 use super::present::{finding_json, print_finding};
 use super::{Program, Stop};
-use crate::any::AnyScenario;
-use crate::plan::scenario_of;
+use crate::any::{AnyScenario, plan_text};
+use crate::plan::{Expect, scenario_of};
 use crate::report::{Finding, Report};
 use crate::sweep::guard::{Guarded, guard};
 use crate::sweep::stuck_finding;
@@ -38,6 +38,28 @@ pub(super) fn digest(program: &Program, console: &mut Console, args: &Digest) ->
         "violation": outcome.finding.as_ref().map(finding_json),
     }));
     outcome.judge(console)
+}
+
+pub(super) fn plan(program: &Program, console: &mut Console, args: &PlanArgs) -> Result<(), Stop> {
+    let scenario = program.find(&args.scenario)?;
+    let Some(plan) = scenario.table(args.seed) else {
+        let problem = format!("{} seed {}: its generator panics", args.scenario, args.seed);
+        return Err(Stop::Unusable(problem));
+    };
+    let text = plan_text(plan.clone(), &Expect::default());
+    match &args.out {
+        Some(file) => write_file(file, &text)?,
+        None if console.wants_json() => {}
+        None => console.line(text.trim_end()),
+    }
+    console.json(&json!({
+        "format": 1,
+        "command": "plan",
+        "scenario": args.scenario,
+        "seed": args.seed,
+        "plan": plan,
+    }));
+    Ok(())
 }
 
 pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> Result<(), Stop> {

@@ -1,4 +1,4 @@
-//! Smaller plans.
+//! Plans written, made smaller, and kept.
 
 use super::Tryout;
 use std::fs;
@@ -64,4 +64,58 @@ fn a_cluster_that_does_not_converge_keeps_the_time_that_it_has() {
     let small = fs::read_to_string(tryout.path("small.toml")).expect("written");
     assert!(small.contains("liveness_ms = 500\n"), "{small}");
     assert!(events(&small).is_empty(), "{small}");
+}
+
+#[test]
+fn a_failure_becomes_a_regression_with_what_broke() {
+    let tryout = Tryout::new("accepted");
+    tryout.expect(1, "run breaks --seeds 3..=3");
+    let failure = "failures/breaks-3-few-ticks.toml";
+    let accept = |words: &[&str]| {
+        let mut command = tryout.command(&format!("accept {failure} --into kept"));
+        command.args(words).output().expect("it starts")
+    };
+    let refused = accept(&["--broke", " "]);
+    assert_eq!(refused.status.code(), Some(2));
+    let out = accept(&["--broke", "A machine ticked too often."]);
+    let told = String::from_utf8(out.stdout).expect("text");
+    assert_eq!(out.status.code(), Some(0), "{told}");
+    assert!(
+        told.contains("kept/a-machine-ticked-too-often.toml"),
+        "{told}"
+    );
+    assert!(
+        told.contains("red    until this is mended: few-ticks"),
+        "{told}"
+    );
+    assert!(!tryout.path(failure).exists(), "it moved");
+    let kept = tryout.path("kept/a-machine-ticked-too-often.toml");
+    let text = fs::read_to_string(&kept).expect("written");
+    assert!(
+        text.starts_with("# A machine ticked too often.\nformat = 1\n"),
+        "{text}"
+    );
+    assert!(!text.contains("violates"), "{text}");
+    tryout.expect(1, "replay kept");
+    // A second one does not take its place, and stays where it is.
+    tryout.expect(1, "run breaks --seeds 3..=3");
+    let again = accept(&["--broke", "A machine ticked too often."]);
+    let told = String::from_utf8(again.stderr).expect("text");
+    assert_eq!(again.status.code(), Some(2));
+    assert!(
+        told.contains("there is such a regression; see --name"),
+        "{told}"
+    );
+    assert!(tryout.path(failure).exists(), "it did not move");
+}
+
+#[test]
+fn the_plan_of_a_seed_runs_like_the_seed() {
+    let tryout = Tryout::new("plan");
+    let (text, _) = tryout.expect(0, "plan crowds --seed 23");
+    assert_eq!(events(&text).len(), 236, "{text}");
+    tryout.expect(0, "plan crowds --seed 23 --out seed.toml");
+    let of_plan = tryout.json(1, "trace seed.toml");
+    let of_seed = tryout.json(1, "trace crowds --seed 23");
+    assert_eq!(of_plan["digest"], of_seed["digest"]);
 }
