@@ -22,7 +22,9 @@ pub fn program() -> Program {
     let program = Program::new("meshos-dst", version)
         .build(env!("CARGO_PKG_VERSION"))
         .marks(marks::all());
-    let program = program.recordings(recordings::NodeRecordings);
+    let program = program
+        .recordings(recordings::NodeRecordings)
+        .regressions("scenarios/regressions");
     let program = workloads::all()
         .into_iter()
         .fold(program, Program::workload);

@@ -14,6 +14,7 @@ mod parts;
 mod process;
 mod scene;
 mod shapes;
+mod simpler;
 mod staying;
 mod swarm;
 

@@ -2,6 +2,7 @@
 //! same machines, the same clients and the same checks.
 
 use super::parts::connect;
+use super::simpler::simpler;
 use crate::cfg::{Cfg, ClientCfg, Plan};
 use crate::checks::Checks;
 use crate::checks::obligations::reads_answer;
@@ -58,6 +59,10 @@ impl Scenario for Scene {
 
     fn check(&self, plan: &Plan) -> Result<(), InvalidPlan> {
         invalid_plans::check(plan)
+    }
+
+    fn simpler(&self, plan: &Plan) -> Vec<Plan> {
+        simpler(plan)
     }
 
     fn config(&self, plan: &Plan, node: NodeIndex) -> HostConfig {
