@@ -88,33 +88,33 @@ impl Search<'_> {
         ) else {
             return;
         };
-        let finding = self.report.finding.as_ref();
-        let at_ms = finding.map_or(0, |finding| finding.at.as_nanos().div_ceil(1_000_000));
-        let is_step = finding.is_some_and(|finding| finding.found == Found::Running);
         let end = |safety_ms, liveness_ms| Edit::End {
             safety_ms,
             liveness_ms,
         };
+        let parts = |safety: u64| [safety / 8, safety / 4, safety / 2, safety - safety / 4];
         if self.goal.is_converging() {
-            let earlier = [8, 4, 2].map(|part| end(safety / part, liveness));
+            let earlier = parts(safety).map(|safety_ms| end(safety_ms, liveness));
             self.take_first(earlier.to_vec());
             return;
         }
-        let mut ends = Vec::new();
-        if is_step {
-            ends.push(end(safety.min(at_ms), at_ms.saturating_sub(safety)));
+        let finding = self.report.finding.as_ref();
+        let at_ms = finding.map_or(0, |finding| finding.at.as_nanos().div_ceil(1_000_000));
+        if finding.is_some_and(|finding| finding.found == Found::Running) {
+            // What is found in the liveness phase ends the run there, whatever its bound; a shorter
+            // one would ask a mended machine to converge in less time than it needs.
+            if at_ms <= safety {
+                self.take_first(vec![end(at_ms, 0), end(safety, 0)]);
+            }
+            return;
         }
-        ends.push(end(safety, 0));
-        if !is_step {
-            ends.extend([8, 4, 2].map(|part| end(safety / part, 0)));
-            ends.push(end(safety - safety / 4, 0));
-        }
-        while self.take_first(ends.clone()).is_some() && !is_step {
-            let Some(safety) = number(&self.plan, "safety_ms") else {
+        self.take_first(vec![end(safety, 0)]);
+        while let Some(safety) = number(&self.plan, "safety_ms") {
+            let liveness = number(&self.plan, "liveness_ms").unwrap_or_default();
+            let earlier = parts(safety).map(|safety_ms| end(safety_ms, liveness));
+            if self.take_first(earlier.to_vec()).is_none() {
                 return;
-            };
-            ends = [8, 4, 2].map(|part| end(safety / part, 0)).to_vec();
-            ends.push(end(safety - safety / 4, 0));
+            }
         }
     }
 

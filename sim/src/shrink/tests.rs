@@ -183,3 +183,22 @@ fn a_budget_that_is_spent_says_so() {
         "what was kept still breaks it"
     );
 }
+
+#[test]
+fn what_is_found_in_the_liveness_phase_keeps_its_length() {
+    let found_at = |seconds: u64| {
+        shrunk(1, plan(5, 5), move |_| {
+            Some(Finding {
+                at: crate::time::Instant::from_millis(seconds * 1_000),
+                ..Finding::new("level", "it waited too long")
+            })
+        })
+    };
+    let length =
+        |shrunk: &Shrunk, key: &str| shrunk.plan.get(key).and_then(toml::Value::as_integer);
+    let late = found_at(12);
+    assert_eq!(length(&late, "liveness_ms"), Some(5_000));
+    let early = found_at(3);
+    assert_eq!(length(&early, "liveness_ms"), Some(0));
+    assert_eq!(length(&early, "safety_ms"), Some(3_000));
+}
