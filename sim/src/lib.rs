@@ -37,6 +37,11 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 mod session;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "around runs, not inside: threads and real time"
+)]
 mod shrink;
 mod slab;
 pub mod storm;

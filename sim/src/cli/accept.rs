@@ -90,11 +90,13 @@ fn put_new(directory: &Path, path: &Path, text: &str) -> Result<(), String> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            format!("{}: there is such a regression; see --name", path.display())
-        }
-        _ => format!("{}: {error}", path.display()),
+    written.map_err(|error| {
+        let is_taken = error.kind() == std::io::ErrorKind::AlreadyExists;
+        let problem = match is_taken {
+            true => "there is such a regression; see --name".to_owned(),
+            false => error.to_string(),
+        };
+        format!("{}: {problem}", path.display())
     })
 }
 
