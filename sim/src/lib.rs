@@ -22,6 +22,7 @@ pub mod connection;
 mod digest;
 pub mod disk;
 pub mod draw;
+mod explain;
 pub mod fault;
 pub mod hook;
 pub mod machine;

@@ -64,8 +64,8 @@ pub fn first_violation<S: Scenario>(
 /// Runs `seeds` inside a plain `#[test]`, a share of them twice; see [`is_run_twice`].
 ///
 /// # Panics
-/// When a property breaks; the message has the seed, the property, the time and the end of the
-/// trace.
+/// When a property breaks; the message has the seed, the property, the time and the lines of the
+/// trace that led to it.
 #[track_caller]
 pub fn assert_holds<S: Scenario>(scenario: &S, seeds: impl IntoIterator<Item = u64>) {
     let Some((seed, report)) = first_violation(scenario, seeds) else {

@@ -125,6 +125,8 @@ pub struct Blocked {
     pub property: &'static str,
     /// The first obligation that is not met.
     pub obligation: String,
+    /// The node that does not meet it, if it is one.
+    pub node: Option<NodeIndex>,
     /// The line that found it.
     pub site: &'static Location<'static>,
 }
@@ -136,8 +138,16 @@ impl Blocked {
         Self {
             property,
             obligation: obligation.into(),
+            node: None,
             site: Location::caller(),
         }
+    }
+
+    /// The same, at `node`: the trace of a violation shows what led there.
+    #[must_use]
+    pub const fn at_node(mut self, node: NodeIndex) -> Self {
+        self.node = Some(node);
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! The play of one run: the safety phase, the recovery and the liveness phase of its plan.
 
 use crate::check::obligation;
+use crate::explain::window::{LOOK_BACK, is_gone, kept, selected};
 use crate::fault::{Fault, Unsynced};
 use crate::marks;
 use crate::node::NodeIndex;
@@ -9,7 +10,7 @@ use crate::quiet::{self, Panic};
 use crate::report::{Finding, Found, PANIC, PLAN, Report};
 use crate::scenario::{NotChecked, PlanOf, Scenario};
 use crate::time::Instant;
-use crate::trace::Trace;
+use crate::trace::{Line, Trace};
 use crate::violation::Violation;
 use crate::watch::{Tail, Tap, Watch};
 use crate::world::{Setup, World};
@@ -43,6 +44,10 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
     let obligations = obligation::take();
     let digest = |world: &World<S::Machine>| quiet::catch(|| world.digest()).unwrap_or(0);
     let trace = world.as_ref().and_then(World::trace);
+    let trace = trace.map_or_else(Vec::new, |trace| match &finding {
+        Some(finding) if is_gone(trace, finding.at) => lines_until(scenario, plan, watch, finding),
+        finding => kept(trace, finding.as_ref(), watch.trace_lines),
+    });
     let (faults_inert, inert) = world.as_ref().map_or((0, Vec::new()), World::faults_inert);
     let mut report = Report {
         finding,
@@ -56,7 +61,7 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
         inert,
         obligations,
         not_checked: not_checked.0,
-        trace: trace.map_or_else(Vec::new, |trace| trace.lines().cloned().collect()),
+        trace,
     };
     if let (Some(finding), Some(world)) = (&mut report.finding, &world)
         && finding.property == PANIC
@@ -70,6 +75,23 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
         };
     }
     report
+}
+
+/// The lines that led to a finding that is older than what the trace has kept: the run is made
+/// once more, until then.
+fn lines_until<S: Scenario>(
+    scenario: &S,
+    plan: &PlanOf<S>,
+    watch: &Watch,
+    finding: &Finding,
+) -> Vec<Line> {
+    let again = Watch {
+        until: Some(finding.at),
+        trace_lines: LOOK_BACK,
+        ..watch.clone()
+    };
+    let lines = run_once(scenario, plan, &again).trace;
+    selected(lines, finding, watch.trace_lines)
 }
 
 /// What a node was working on when a run of this plan panicked.
@@ -138,7 +160,7 @@ impl<S: Scenario> Session<'_, S> {
             .min(self.watch.steps_max.unwrap_or(u64::MAX));
         let mut world = World::new(setup);
         if self.watch.trace_lines > 0 {
-            let trace = Trace::new(self.watch.trace_lines);
+            let trace = Trace::new(self.watch.trace_lines.max(LOOK_BACK));
             world.record_in(match self.watch.trace_states {
                 true => trace.with_states(),
                 false => trace,
@@ -153,22 +175,31 @@ impl<S: Scenario> Session<'_, S> {
         self.world = Some(world);
         self.hook = Some((Tap(self.watch.tail.clone()), scenario.hook(plan)));
         self.advance(plan.safety())?;
+        if self.is_over(plan.safety()) {
+            return Ok(None);
+        }
         let converged_after = match plan.liveness_ms {
             0 => None,
-            _ => Some(self.converge()?),
+            _ => match self.converge()? {
+                None => return Ok(None),
+                converged_after => converged_after,
+            },
         };
         if let (Some(world), Some((_, hook))) = (&self.world, &mut self.hook) {
             let finished = scenario.finish(plan, world, hook, not_checked);
-            finished.map_err(|violation| Finding {
-                found: Found::Finished,
-                ..finding(violation, world.now())
-            })?;
+            finished.map_err(|violation| finished_finding(violation, world.now()))?;
         }
         Ok(converged_after)
     }
 
-    /// Runs everything up to `limit`.
+    /// Whether the watcher wants the run to end at `at` or before.
+    fn is_over(&self, at: Instant) -> bool {
+        self.watch.until.is_some_and(|until| until <= at)
+    }
+
+    /// Runs everything up to `limit`, or until the watcher has seen enough.
     fn advance(&mut self, limit: Instant) -> Result<(), Finding> {
+        let limit = self.watch.until.map_or(limit, |until| until.min(limit));
         let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) else {
             return Ok(());
         };
@@ -188,8 +219,9 @@ impl<S: Scenario> Session<'_, S> {
         }
     }
 
-    /// Heals the core but for what the plan keeps, takes the others down and waits until the scenario is content.
-    fn converge(&mut self) -> Result<Duration, Finding> {
+    /// Heals the core but for what the plan keeps, takes the others down and waits until the scenario is content,
+    /// or the watcher has seen enough.
+    fn converge(&mut self) -> Result<Option<Duration>, Finding> {
         let core = self.plan.core();
         if let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) {
             let others = (0..self.plan.nodes).map(NodeIndex);
@@ -214,10 +246,13 @@ impl<S: Scenario> Session<'_, S> {
             next = next.after(CONVERGED_EVERY).min(last);
             self.advance(next)?;
             let (Some(world), Some((_, hook))) = (&self.world, &self.hook) else {
-                return Ok(Duration::ZERO);
+                return Ok(None);
             };
+            if self.is_over(next) {
+                return Ok(None);
+            }
             match self.scenario.converged(self.plan, world, hook) {
-                Ok(()) => return Ok(next.since(healed)),
+                Ok(()) => return Ok(Some(next.since(healed))),
                 Err(_) if next < last => {}
                 Err(blocked) => {
                     let waited = self.plan.liveness_ms;
@@ -225,6 +260,7 @@ impl<S: Scenario> Session<'_, S> {
                         format!("{waited} ms after the faults ended: {}", blocked.obligation);
                     return Err(Finding {
                         site: format!("{}:{}", blocked.site.file(), blocked.site.line()),
+                        node: blocked.node,
                         at: world.now(),
                         found: Found::Converging,
                         ..Finding::new(blocked.property, message)
@@ -261,6 +297,19 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
     setup.origin_ms_max = *origin_ms_max;
     setup.steps_max = *steps_max;
     setup
+}
+
+/// The finding of a check of the whole history, which may know when it happened.
+fn finished_finding(violation: Violation, now: Instant) -> Finding {
+    let happened = match violation.at {
+        Instant::ZERO => now,
+        at => at.min(now),
+    };
+    Finding {
+        at: happened,
+        found: Found::Finished,
+        ..finding(violation, now)
+    }
 }
 
 fn finding(violation: Violation, now: Instant) -> Finding {

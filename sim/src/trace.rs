@@ -1,6 +1,7 @@
 //! A recorder of what happened, as structured lines; costs one branch per step when off.
 
 use crate::disk::FileOp;
+use crate::fault::Fault;
 use crate::machine::{Input, Machine};
 use crate::node::NodeIndex;
 use crate::time::Instant;
@@ -15,15 +16,27 @@ pub struct Trace {
     lines_max: usize,
     dropped: u64,
     states: bool,
+    /// The number of the message behind each handle; zero for one that was sent unseen.
+    numbers: Vec<u64>,
+    /// Messages that were sent so far.
+    sent: u64,
+    /// The message that was taken from its link last.
+    in_hand: Option<u64>,
 }
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
+    /// How many lines of the run came before it.
+    pub place: u64,
     /// True time.
     pub at: Instant,
     /// Where, if it happened to one node.
     pub node: Option<NodeIndex>,
+    /// Which message it is about, if it is about one: sending a message gives it the next number,
+    /// from 1, and whatever becomes of each of its copies has that number, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// What.
     #[serde(flatten)]
     pub event: Event,
@@ -105,6 +118,10 @@ pub enum Event {
     Fault {
         /// The fault.
         fault: String,
+        /// Its name in a plan.
+        kind: &'static str,
+        /// The nodes that it names; a fault that names none is about all of them.
+        nodes: Vec<NodeIndex>,
     },
     /// The node has stepped and its state hash is known; only where states were asked for.
     State {
@@ -126,6 +143,9 @@ impl Trace {
             lines_max,
             dropped: 0,
             states: false,
+            numbers: Vec::new(),
+            sent: 0,
+            in_hand: None,
         }
     }
 
@@ -152,17 +172,113 @@ impl Trace {
     }
 
     pub(crate) fn push(&mut self, at: Instant, node: Option<NodeIndex>, event: Event) {
+        self.push_about(None, at, node, event);
+    }
+
+    /// Adds a line about the message of that number.
+    pub(crate) fn push_about(
+        &mut self,
+        number: Option<u64>,
+        at: Instant,
+        node: Option<NodeIndex>,
+        event: Event,
+    ) {
+        let place = self.dropped + self.lines.len() as u64;
         if self.lines.len() >= self.lines_max {
             self.lines.pop_front();
             self.dropped += 1;
         }
         if self.lines_max > 0 {
-            self.lines.push_back(Line { at, node, event });
+            self.lines.push_back(Line {
+                place,
+                at,
+                node,
+                number,
+                event,
+            });
         }
+    }
+
+    /// Numbers the message that is sent next.
+    pub(crate) const fn number_next(&mut self) -> Option<u64> {
+        self.sent += 1;
+        Some(self.sent)
+    }
+
+    /// The message that was sent last is behind `handle` from now on.
+    pub(crate) fn sent_as(&mut self, handle: u32) {
+        self.set_number(handle, self.sent);
+    }
+
+    /// A copy of a message is behind a handle of its own.
+    pub(crate) fn copied(&mut self, handle: u32, copy: u32) {
+        let number = self.number_of(handle).unwrap_or(0);
+        self.set_number(copy, number);
+    }
+
+    fn set_number(&mut self, handle: u32, number: u64) {
+        let handle = handle as usize;
+        if self.numbers.len() <= handle {
+            self.numbers.resize(handle + 1, 0);
+        }
+        self.numbers[handle] = number;
+    }
+
+    /// The number of the message behind `handle`, unless it was sent before the trace began.
+    pub(crate) fn number_of(&self, handle: u32) -> Option<u64> {
+        let number = self.numbers.get(handle as usize).copied();
+        number.filter(|number| *number > 0)
+    }
+
+    /// The message behind `handle` is taken from its link: the next line is about it.
+    #[cold]
+    pub(crate) fn take_up(&mut self, handle: u32) {
+        self.in_hand = self.number_of(handle);
+    }
+
+    /// The number of the message that was taken from its link last.
+    pub(crate) const fn in_hand(&self) -> Option<u64> {
+        self.in_hand
     }
 }
 
 impl Event {
+    /// The names of all kinds of events, as [`Self::kind`] gives them.
+    pub const KINDS: [&'static str; 15] = [
+        "boot", "crash", "wake", "receive", "op", "link", "stored", "send", "lost", "persist",
+        "output", "refused", "fault", "state", "note",
+    ];
+
+    /// The name of what happened, as a trace in JSON has it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Boot { .. } => "boot",
+            Self::Crash {} => "crash",
+            Self::Wake {} => "wake",
+            Self::Receive { .. } => "receive",
+            Self::Op { .. } => "op",
+            Self::Link { .. } => "link",
+            Self::Stored { .. } => "stored",
+            Self::Send { .. } => "send",
+            Self::Lost { .. } => "lost",
+            Self::Persist { .. } => "persist",
+            Self::Output { .. } => "output",
+            Self::Refused { .. } => "refused",
+            Self::Fault { .. } => "fault",
+            Self::State { .. } => "state",
+            Self::Note { .. } => "note",
+        }
+    }
+
+    /// A fault as an event.
+    pub(crate) fn of_fault(fault: &Fault) -> Self {
+        Self::Fault {
+            fault: format!("{fault:?}"),
+            kind: fault.kind(),
+            nodes: fault.nodes().collect(),
+        }
+    }
+
     /// What a machine is about to take in.
     pub(crate) fn of_input<M: Machine>(input: &Input<M>) -> Self {
         match input {
@@ -245,7 +361,7 @@ impl fmt::Display for Event {
             Self::Persist { token, ops } => write!(f, "persist {token}: {}", ops.join(", ")),
             Self::Output { output } => write!(f, "output {output}"),
             Self::Refused { what } => write!(f, "refused {what}"),
-            Self::Fault { fault } => write!(f, "fault {fault}"),
+            Self::Fault { fault, .. } => write!(f, "fault {fault}"),
             Self::State { hash } => write!(f, "state {hash:016x}"),
             Self::Note { text } => write!(f, "note {text}"),
         }

@@ -97,6 +97,8 @@ mod tests {
     #[test]
     fn the_first_difference_is_told_with_its_time_and_node() {
         let line = |ms, event| Line {
+            place: 0,
+            number: None,
             at: Instant::from_millis(ms),
             node: Some(NodeIndex(2)),
             event,

@@ -12,7 +12,8 @@ pub struct Violation {
     pub property: Cow<'static, str>,
     /// The node it was noticed at, where there is one.
     pub node: Option<NodeIndex>,
-    /// True time of the step; the engine fills it in.
+    /// True time: the engine fills in that of the step. What a check of the whole history finds
+    /// happened when the check says, or at the end of the run.
     pub at: Instant,
     /// What was seen.
     pub detail: String,
@@ -54,6 +55,13 @@ impl Violation {
             Some(name) => name.to_owned(),
             None => format!("{}:{}", self.site.file(), self.site.line()),
         }
+    }
+
+    /// The same, which happened at `at`; for checks of the whole history.
+    #[must_use]
+    pub const fn happened(mut self, at: Instant) -> Self {
+        self.at = at;
+        self
     }
 
     /// The same, noticed at `node`.

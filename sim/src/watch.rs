@@ -3,7 +3,7 @@
 use crate::hook::Hook;
 use crate::machine::{Input, Machine};
 use crate::node::NodeIndex;
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::trace::{Event, Line};
 use crate::world::View;
 use std::collections::VecDeque;
@@ -17,8 +17,11 @@ pub struct Watch {
     pub pulse: Option<Arc<Pulse>>,
     /// Holds the last inputs, also of a step that never returns.
     pub tail: Option<Arc<Tail>>,
-    /// How many trace lines the report keeps; zero records none.
+    /// How many trace lines the report keeps: those that led to its finding, or the last ones
+    /// where it has none. Zero records none.
     pub trace_lines: usize,
+    /// When the run ends, without the checks of its end, if its plan does not end it before.
+    pub until: Option<Instant>,
     /// Whether the trace has the hash of a machine's state after each of its steps.
     pub trace_states: bool,
     /// Steps after which the run ends, if its plan allows more.
@@ -47,7 +50,8 @@ impl Pulse {
 /// The last inputs that machines were given.
 #[derive(Debug)]
 pub struct Tail {
-    lines: Mutex<VecDeque<Line>>,
+    /// The lines, and how many there were before the first one.
+    lines: Mutex<(VecDeque<Line>, u64)>,
     lines_max: usize,
 }
 
@@ -55,26 +59,32 @@ impl Tail {
     /// Keeps up to `lines_max` lines.
     pub const fn new(lines_max: usize) -> Self {
         Self {
-            lines: Mutex::new(VecDeque::new()),
+            lines: Mutex::new((VecDeque::new(), 0)),
             lines_max,
         }
     }
 
     /// The lines, oldest first.
     pub fn lines(&self) -> Vec<Line> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
+        let lines = self.lines.lock();
+        let lines = lines.unwrap_or_else(PoisonError::into_inner);
+        lines.0.iter().cloned().collect()
     }
 
-    fn push(&self, line: Line) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.push_back(line);
+    fn push(&self, at: Instant, node: NodeIndex, event: Event) {
+        let lines = self.lines.lock();
+        let mut lines = lines.unwrap_or_else(PoisonError::into_inner);
+        let (lines, dropped) = &mut *lines;
+        lines.push_back(Line {
+            place: *dropped + lines.len() as u64,
+            at,
+            node: Some(node),
+            number: None,
+            event,
+        });
         if lines.len() > self.lines_max {
             lines.pop_front();
+            *dropped += 1;
         }
     }
 }
@@ -86,10 +96,6 @@ impl<M: Machine> Hook<M> for Tap {
     fn on_input(&mut self, view: View<'_, M>, node: NodeIndex, _: Now, input: &Input<M>) {
         let Some(tail) = &self.0 else { return };
         let event = Event::of_input(input);
-        tail.push(Line {
-            at: view.at(),
-            node: Some(node),
-            event,
-        });
+        tail.push(view.at(), node, event);
     }
 }

@@ -88,7 +88,7 @@ pub fn settled(chain: &str, members: &[Member]) -> Result<(), Blocked> {
             "node {} of chain {chain:?} follows {:?} in epoch {}, not node {} in epoch {}",
             stray.node, stray.leader, stray.n, leader.node, leader.n
         );
-        return Err(Blocked::new(LEADER_AGAIN, text));
+        return Err(Blocked::new(LEADER_AGAIN, text).at_node(node_index(stray.node)));
     }
     for member in members {
         let (hash, end, durable, commit) = member.ends;
@@ -99,7 +99,7 @@ pub fn settled(chain: &str, members: &[Member]) -> Result<(), Blocked> {
                  {commit}, the leader's log ends at {leader_end}",
                 member.node
             );
-            return Err(Blocked::new(CAUGHT_UP, text));
+            return Err(Blocked::new(CAUGHT_UP, text).at_node(node_index(member.node)));
         }
         // What every other member has dropped nobody can repair: damage is repaired from peers
         // that still hold the entry (`docs/decisions/quorum.md`, sealing).
@@ -114,7 +114,7 @@ pub fn settled(chain: &str, members: &[Member]) -> Result<(), Blocked> {
                 "node {} of chain {chain:?} has not repaired entry {unknown}",
                 member.node
             );
-            return Err(Blocked::new(CAUGHT_UP, text));
+            return Err(Blocked::new(CAUGHT_UP, text).at_node(node_index(member.node)));
         }
     }
     Ok(())
@@ -163,7 +163,7 @@ pub(super) fn converged(
                     continue;
                 }
                 let text = format!("node {id} does not run");
-                return Err(Blocked::new(LEADER_AGAIN, text));
+                return Err(Blocked::new(LEADER_AGAIN, text).at_node(node));
             };
             match replica.fault() {
                 None => members.push(Member::of(id, replica)),
@@ -172,7 +172,7 @@ pub(super) fn converged(
                 }
                 Some(fault @ (StopReason::StoreRegressed | StopReason::Contradicted)) => {
                     let text = format!("node {id} stopped: {fault}");
-                    return Err(Blocked::new(LEADER_AGAIN, text));
+                    return Err(Blocked::new(LEADER_AGAIN, text).at_node(node));
                 }
             }
         }
@@ -226,7 +226,7 @@ fn answered(checks: &Checks, view: View<'_, Host>, core: &[NodeIndex]) -> Result
                 attempt.asked,
                 waited / 1_000_000
             );
-            return Err(Blocked::new(conserved::ID, text));
+            return Err(Blocked::new(conserved::ID, text).at_node(attempt.node));
         }
     }
     Ok(())

@@ -195,7 +195,7 @@ impl Case {
                 before.faults, after.faults, before.ops, after.ops, before.nodes, after.nodes
             ));
         }
-        print_trace(console, &self.trace);
+        print_trace(console, &self.trace, finding);
         if let Err(problem) = &self.plan {
             console.painted(Look::Warning, format!("  no plan  {problem}"));
         }

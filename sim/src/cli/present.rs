@@ -1,6 +1,7 @@
 //! A finding as people and programs read it.
 
 use super::console::{Console, Look};
+use crate::explain::window;
 use crate::report::{Finding, STUCK};
 use crate::trace::Line;
 use serde_json::{Value, json};
@@ -30,16 +31,21 @@ pub(super) fn print_finding(console: &mut Console, finding: &Finding) {
     }
 }
 
-/// Prints the end of a trace.
-pub(super) fn print_trace(console: &mut Console, trace: &[Line]) {
+/// Prints the lines that led to a finding, and marks its own; dots stand for lines in between that
+/// are left out.
+pub(super) fn print_trace(console: &mut Console, trace: &[Line], finding: &Finding) {
+    let found = window::place(trace, finding);
+    let mut next = trace.first().map_or(0, |line| line.place);
     for (index, line) in trace.iter().enumerate() {
-        let label = if index == 0 {
-            "  trace    "
-        } else {
-            "           "
+        let label = if index == 0 { "trace" } else { "" };
+        let (mark, look) = match (found == Some(index), line.place == next) {
+            (true, _) => (">", Look::Strong),
+            (false, true) => ("", Look::Dim),
+            (false, false) => (":", Look::Dim),
         };
-        let text = console.paint(Look::Dim, line);
-        console.line(format!("{label}{text}"));
+        let text = console.paint(look, line);
+        console.line(format!("  {label:<7}{mark:<2}{text}"));
+        next = line.place + 1;
     }
 }
 

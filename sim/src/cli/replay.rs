@@ -163,7 +163,7 @@ fn plan(
     console.line(format!("{word}  {}: {what}", path.display()));
     if let Some(finding) = &attempt.finding {
         print_finding(console, finding);
-        print_trace(console, &attempt.trace);
+        print_trace(console, &attempt.trace, finding);
     }
     print_inert(console, &attempt);
     for reason in &attempt.not_checked {

@@ -204,7 +204,12 @@ impl<M: Machine> World<M> {
     fn discard_parked(&mut self, node: NodeIndex) {
         for waited in core::mem::take(&mut self.hosts[node.at()].drive.parked) {
             match waited {
-                Parked::Message(_, handle) => drop(self.take_letter(handle)),
+                Parked::Message(tie, handle) => {
+                    let message = self.take_letter(handle);
+                    self.record_in_hand(node, || Event::Refused {
+                        what: format!("{message:?} from {}", tie.sender()),
+                    });
+                }
                 Parked::Op(handle) => drop(self.ops.take(handle)),
                 Parked::Disk(..) | Parked::Link(_) => {}
             }

@@ -23,11 +23,27 @@ impl<M: Machine> World<M> {
         }
     }
 
+    /// Adds a line about the message that was taken from its link last.
+    pub(super) fn record_in_hand(&mut self, node: NodeIndex, event: impl FnOnce() -> Event) {
+        if let Some(trace) = &mut self.trace {
+            trace.push_about(trace.in_hand(), self.now, Some(node), event());
+        }
+    }
+
     #[cold]
     pub(super) fn record_lost(&mut self, from: NodeIndex, to: NodeIndex, handle: u32) {
         if let Some(trace) = &mut self.trace {
             let message = format!("{:?}", self.letters.get_mut(handle).message);
-            trace.push(self.now, Some(from), Event::Lost { to, message });
+            let number = trace.number_of(handle);
+            trace.push_about(number, self.now, Some(from), Event::Lost { to, message });
+        }
+    }
+
+    /// Remembers which message is behind a handle.
+    #[inline]
+    pub(super) fn record_sent(&mut self, handle: u32) {
+        if let Some(trace) = &mut self.trace {
+            trace.sent_as(handle);
         }
     }
 
@@ -38,19 +54,29 @@ impl<M: Machine> World<M> {
         to: NodeIndex,
         message: &M::Message,
     ) {
-        self.record(Some(to), || Event::Refused {
+        self.record_in_hand(to, || Event::Refused {
             what: format!("unreadable {message:?} from {from}"),
         });
     }
 
     #[cold]
     pub(super) fn record_input(&mut self, node: NodeIndex, input: &Input<M>) {
-        self.record(Some(node), || Event::of_input(input));
+        match input {
+            Input::Message { .. } => self.record_in_hand(node, || Event::of_input(input)),
+            Input::Wake | Input::Link(_) | Input::Op(_) | Input::Disk { .. } => {
+                self.record(Some(node), || Event::of_input(input));
+            }
+        }
     }
 
     #[cold]
     pub(super) fn record_effect(&mut self, node: NodeIndex, effect: &Effect<M>) {
-        self.record(Some(node), || match effect {
+        let Some(trace) = &mut self.trace else { return };
+        let number = match effect {
+            Effect::Send { .. } | Effect::Broadcast { .. } => trace.number_next(),
+            Effect::Disk { .. } | Effect::Output(_) => None,
+        };
+        let event = match effect {
             Effect::Send { to, message } => Event::Send {
                 to: Some(*to),
                 message: format!("{message:?}"),
@@ -63,7 +89,16 @@ impl<M: Machine> World<M> {
             Effect::Output(output) => Event::Output {
                 output: format!("{output:?}"),
             },
-        });
+        };
+        trace.push_about(number, self.now, Some(node), event);
+    }
+
+    /// Records what a step ordered that nobody performs any more: it may be what is wrong with it.
+    #[cold]
+    pub(super) fn record_unperformed(&mut self, node: NodeIndex) {
+        for effect in core::mem::take(&mut self.out.effects) {
+            self.record_effect(node, &effect);
+        }
     }
 
     /// Records what happens from now on in `trace`.

@@ -26,6 +26,7 @@ impl<M: Machine> World<M> {
             message
         };
         let handle = self.letters.insert(Letter { message, copies: 1 });
+        self.record_sent(handle);
         let copies = self.post(from, to, what, handle);
         self.set_copies(handle, copies);
     }
@@ -41,6 +42,7 @@ impl<M: Machine> World<M> {
             message
         };
         let handle = self.letters.insert(Letter { message, copies: 0 });
+        self.record_sent(handle);
         let mut copies = 0;
         for to in 0..self.hosts.len() as u16 {
             if to != from.0 {
@@ -96,7 +98,11 @@ impl<M: Machine> World<M> {
         let message = self.letters.get_mut(handle).message.corrupt(bits);
         match message {
             Some(message) => {
-                let handle = self.letters.insert(Letter { message, copies: 1 });
+                let damaged = self.letters.insert(Letter { message, copies: 1 });
+                if let Some(trace) = &mut self.trace {
+                    trace.copied(handle, damaged);
+                }
+                let handle = damaged;
                 self.queue.push(Entry { at, tie, handle });
             }
             None => self.record_lost(tie.sender(), tie.receiver(), handle),
@@ -105,6 +111,9 @@ impl<M: Machine> World<M> {
 
     #[inline(always)]
     pub(super) fn take_letter(&mut self, handle: u32) -> M::Message {
+        if let Some(trace) = &mut self.trace {
+            trace.take_up(handle);
+        }
         let letter = self.letters.get_mut(handle);
         if letter.copies > 1 {
             letter.copies -= 1;

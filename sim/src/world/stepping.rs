@@ -64,7 +64,7 @@ impl<M: Machine> World<M> {
             return;
         }
         let message = self.take_letter(handle);
-        self.record(Some(to), || Event::Refused {
+        self.record_in_hand(to, || Event::Refused {
             what: format!("{message:?} from {}", tie.sender()),
         });
     }
@@ -146,10 +146,14 @@ impl<M: Machine> World<M> {
                 cause,
                 effects: self.out.effects(),
             };
-            hook.on_step(&step, &mut self.schedule)?;
-        }
-        if self.trace.is_some() {
-            self.record_state(node);
+            let found = hook.on_step(&step, &mut self.schedule);
+            if self.trace.is_some() {
+                self.record_state(node);
+            }
+            if let Err(violation) = found {
+                self.record_unperformed(node);
+                return Err(violation);
+            }
         }
         self.set_timer(node);
         if !self.out.effects.is_empty() {

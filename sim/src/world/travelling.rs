@@ -142,7 +142,7 @@ impl<M: Machine> World<M> {
         let message = self.take_letter(parcel.handle);
         if !is_held {
             // Whoever accepted the connection is gone, and its host says so.
-            self.record(Some(to), || Event::Refused {
+            self.record_in_hand(to, || Event::Refused {
                 what: format!("{message:?} from {from}"),
             });
             self.send_reset(place, End::Dialled);

@@ -174,3 +174,50 @@ fn faults_without_effect_are_counted_and_named() {
         "{tally}"
     );
 }
+
+/// The trace that is printed with a violation: the line that is marked, and all of them.
+fn printed(out: &str) -> (&str, Vec<&str>) {
+    let from = out.find("  trace  ").expect("a trace");
+    let rest = out[from..].lines();
+    let lines: Vec<_> = rest
+        .take_while(|line| line.contains("s  n") || line.contains("s  -"))
+        .collect();
+    let marked = |line: &&&str| line.contains("> ");
+    let found = lines.iter().find(marked).expect("the line is marked");
+    (found, lines)
+}
+
+#[test]
+fn the_printed_trace_ends_at_the_finding_though_the_run_went_on() {
+    let tryout = Tryout::new("regrets");
+    let (out, _) = tryout.expect(1, "run regrets --seeds 3..4 --no-shrink");
+    assert!(
+        out.contains("when     0.145000s of simulated time, on n1"),
+        "{out}"
+    );
+    let (found, lines) = printed(&out);
+    assert!(found.ends_with(" 0.145000s  n1   wake"), "{out}");
+    assert_eq!(lines.last(), Some(&found), "{out}");
+    assert_eq!(lines.len(), 30, "{out}");
+    // A trace that fits is not run again for, and says the same.
+    let plan = tryout.path("failures/regrets-3-in-order.toml");
+    let text = fs::read_to_string(&plan).expect("written");
+    fs::write(
+        &plan,
+        text.replace("safety_ms = 200000", "safety_ms = 1000"),
+    )
+    .expect("writable");
+    let (again, _) = tryout.expect(0, "replay failures/regrets-3-in-order.toml");
+    assert_eq!(printed(&again).1, lines);
+}
+
+#[test]
+fn a_node_that_does_not_converge_is_the_one_whose_trace_is_shown() {
+    let tryout = Tryout::new("blocked-node");
+    let (out, _) = tryout.expect(1, "run blocks --seeds 3..4 --no-shrink");
+    assert!(
+        out.contains("when     1.500000s of simulated time, on n1"),
+        "{out}"
+    );
+    assert!(printed(&out).0.contains("  n1   "), "{out}");
+}

@@ -26,10 +26,11 @@ pub(crate) enum Defect {
     Undecided,
     Dawdles,
     Crowds,
+    Regrets,
 }
 
 impl Defect {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Dawdles,
         Self::Breaks,
         Self::Panics,
@@ -40,6 +41,7 @@ impl Defect {
         Self::Unmarked,
         Self::Undecided,
         Self::Crowds,
+        Self::Regrets,
     ];
 }
 
@@ -69,6 +71,9 @@ impl Message for Silence {
 pub(crate) enum Op {
     Hurry { ticks: u64 },
 }
+
+/// What was wrong happened long before the end.
+const REGRETTED: Instant = Instant::from_millis(145);
 
 static TICKS: AtomicU64 = AtomicU64::new(0);
 
@@ -113,7 +118,8 @@ impl Machine for Ticker {
             | Defect::Unmarked
             | Defect::Undecided
             | Defect::Dawdles
-            | Defect::Crowds => {}
+            | Defect::Crowds
+            | Defect::Regrets => {}
         }
     }
 
@@ -163,6 +169,7 @@ impl Scenario for Misfit {
             Defect::Undecided => "undecided",
             Defect::Dawdles => "dawdles",
             Defect::Crowds => "crowds",
+            Defect::Regrets => "regrets",
         }
     }
 
@@ -175,6 +182,9 @@ impl Scenario for Misfit {
         plan.safety_ms = 1_000;
         plan.liveness_ms = 500;
         plan.op(Instant::from_millis(5), 1, Op::Hurry { ticks: 2 });
+        if self.0 == Defect::Regrets {
+            plan.safety_ms = 200_000;
+        }
         if self.0 == Defect::Crowds {
             plan.nodes = 5;
             plan.safety_ms = 20_000;
@@ -202,10 +212,10 @@ impl Scenario for Misfit {
         _: &Watcher,
     ) -> Result<(), Blocked> {
         match self.0 == Defect::Blocks && plan.seed % 5 == 3 {
-            true => Err(Blocked::new(
-                "tick-again",
-                "node 1 waits for a tick that is due",
-            )),
+            true => {
+                let obligation = "node 1 waits for a tick that is due";
+                Err(Blocked::new("tick-again", obligation).at_node(NodeIndex(1)))
+            }
             false => Ok(()),
         }
     }
@@ -219,6 +229,10 @@ impl Scenario for Misfit {
     ) -> Result<(), Violation> {
         if self.0 == Defect::Undecided && plan.seed % 5 == 3 {
             not_checked.push("linearizable", "the search ran out");
+        }
+        if self.0 == Defect::Regrets && plan.seed % 5 == 3 {
+            let violation = Violation::new("in-order", "the fifteenth tick was too much");
+            return Err(violation.at_node(NodeIndex(1)).happened(REGRETTED));
         }
         Ok(())
     }
@@ -237,7 +251,8 @@ impl Scenario for Misfit {
             | Defect::Flickers
             | Defect::Undecided
             | Defect::Dawdles
-            | Defect::Crowds => Vec::new(),
+            | Defect::Crowds
+            | Defect::Regrets => Vec::new(),
         }
     }
 }

@@ -120,7 +120,9 @@ impl Scenario for Locks {
     ) -> Result<(), Blocked> {
         let waits = |node: &NodeIndex| world.node(*node).is_none_or(Node::waits);
         match world.view().nodes().find(waits) {
-            Some(node) => Err(Blocked::new("everybody-served", format!("{node} waits"))),
+            Some(node) => {
+                Err(Blocked::new("everybody-served", format!("{node} waits")).at_node(node))
+            }
             None => Ok(()),
         }
     }

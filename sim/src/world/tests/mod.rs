@@ -4,6 +4,7 @@ mod connections;
 mod determinism;
 mod disks;
 mod hooks;
+mod numbers;
 mod processes;
 mod recovery;
 mod words;
