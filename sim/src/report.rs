@@ -59,6 +59,8 @@ pub struct Report {
     pub finding: Option<Finding>,
     /// Digest of everything that happened, equal wherever the plan runs.
     pub digest: u64,
+    /// How many nodes there were.
+    pub nodes: u16,
     /// Steps that machines made.
     pub steps: u64,
     /// Simulated time that passed.

@@ -52,6 +52,7 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
     let mut report = Report {
         finding,
         digest: world.as_ref().map_or(0, digest),
+        nodes: world.as_ref().map_or(0, World::nodes),
         steps: world.as_ref().map_or(0, World::steps),
         simulated: at.since(Instant::ZERO),
         converged_after,

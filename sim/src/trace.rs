@@ -367,3 +367,7 @@ impl fmt::Display for Event {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "trace_tests.rs"]
+mod tests;

@@ -1,6 +1,10 @@
 //! The words of the command line.
 
+use super::moment::Moment;
+use crate::node::NodeIndex;
 use crate::sweep::seeds::Choice;
+use crate::trace::Event;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -150,9 +154,35 @@ pub(super) struct Trace {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
     pub(super) seed: Option<u64>,
     #[command(flatten)]
+    pub(super) which: Which,
+    #[command(flatten)]
     pub(super) asked: Asked,
     #[command(flatten)]
     pub(super) patience: Patience,
+}
+
+/// Which lines of a trace are wanted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which lines")]
+pub(super) struct Which {
+    /// Only what happened on this node, such as n2 or 2, and the faults that reach it; may be repeated
+    #[arg(long = "node", value_name = "NODE")]
+    pub(super) nodes: Vec<Node>,
+    /// Only lines of these kinds
+    #[arg(long = "kind", value_name = "KINDS", value_delimiter = ',', value_parser = PossibleValuesParser::new(Event::KINDS))]
+    pub(super) kinds: Vec<String>,
+    /// Only lines with this text in what they say
+    #[arg(long = "match", value_name = "TEXT")]
+    pub(super) text: Option<String>,
+    /// Only lines of this simulated time or later, such as 1.5s or 300ms
+    #[arg(long, value_name = "TIME")]
+    pub(super) from: Option<Moment>,
+    /// Only lines of this simulated time or earlier
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<Moment>,
+    /// Only the last N of these lines
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub(super) last: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -224,6 +254,25 @@ pub(super) struct Generate {
     /// Directory for the files
     #[arg(value_name = "DIR", default_value = "generated")]
     pub(super) directory: PathBuf,
+}
+
+/// A node of a cluster.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Node(pub(super) NodeIndex);
+
+impl FromStr for Node {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_prefix('n').unwrap_or(text);
+        let node = number.parse().map(NodeIndex).map(Self);
+        node.map_err(|_| format!("found `{text}`, expected a node such as n2 or 2"))
+    }
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("found `{text}`, expected a number of lines above zero"))
 }
 
 /// Where counted seeds begin.

@@ -14,6 +14,7 @@ mod generate;
 mod interrupt;
 mod junit;
 mod list;
+mod moment;
 mod names;
 mod present;
 mod progress;
@@ -22,6 +23,7 @@ mod run;
 mod shrink;
 mod single;
 mod sweep;
+mod trace;
 
 pub use crate::bench::workload::{Measure, Workload};
 pub use replay::{Recordings, Replayed};
@@ -214,7 +216,7 @@ fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Run(args) => run::run(&program, &mut console, &args),
         Verb::Replay(args) => replay::replay(&program, &mut console, &args),
         Verb::Digest(args) => single::digest(&program, &mut console, &args),
-        Verb::Trace(args) => single::trace(&program, &mut console, &args),
+        Verb::Trace(args) => trace::trace(&program, &mut console, &args),
         Verb::Shrink(args) => shrink::shrink(&program, &mut console, &args),
         Verb::Plan(args) => single::plan(&program, &mut console, &args),
         Verb::Accept(args) => accept::accept(&program, &mut console, &args),

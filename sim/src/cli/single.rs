@@ -1,6 +1,6 @@
-//! `digest`, `trace` and `plan`: one run.
+//! `digest` and `plan`, and what all commands of one run share.
 
-use super::args::{Asked, Digest, PlanArgs, Trace};
+use super::args::{Asked, Digest, PlanArgs};
 use super::console::{Console, Look, write_file};
 use super::present::{finding_json, print_finding};
 use super::{Program, Stop};
@@ -60,43 +60,6 @@ pub(super) fn plan(program: &Program, console: &mut Console, args: &PlanArgs) ->
         "plan": plan,
     }));
     Ok(())
-}
-
-pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> Result<(), Stop> {
-    let (patience, watch) = (args.patience.stuck_after.0, watcher(args.asked, usize::MAX));
-    let (scenario, outcome) = match source(program, &args.what, args.seed)? {
-        Source::Seed(scenario, seed) => {
-            let name = scenario.name().to_owned();
-            (
-                name,
-                attempt(patience, watch, move |watch| scenario.run_seed(seed, watch)),
-            )
-        }
-        Source::File(scenario, file, text) => {
-            let name = scenario.name().to_owned();
-            let run = move |watch: &Watch| {
-                scenario
-                    .run_text(&file, &text, watch)
-                    .map(|(report, _)| report)
-            };
-            (name, attempt_file(patience, watch, run)?)
-        }
-    };
-    if console.wants_json() {
-        console.json(&json!({
-            "format": 1,
-            "command": "trace",
-            "scenario": scenario,
-            "digest": outcome.digest.map(|digest| format!("{digest:016x}")),
-            "violation": outcome.finding.as_ref().map(finding_json),
-            "lines": outcome.trace,
-        }));
-    } else {
-        for line in &outcome.trace {
-            console.line(line);
-        }
-    }
-    outcome.judge(console)
 }
 
 /// Where a plan comes from.
@@ -165,10 +128,13 @@ pub(super) struct Ended {
     pub(super) faults_inert: u64,
     pub(super) inert: Vec<Applied>,
     pub(super) trace: Vec<Line>,
+    /// Zero when the run got stuck.
+    pub(super) nodes: u16,
 }
 
 impl Ended {
-    fn judge(&self, console: &mut Console) -> Result<(), Stop> {
+    /// Tells what was found, if anything was.
+    pub(super) fn judge(&self, console: &mut Console) -> Result<(), Stop> {
         let Some(finding) = &self.finding else {
             return Ok(());
         };
@@ -200,6 +166,7 @@ impl From<Report> for Ended {
             faults,
             faults_inert,
             inert,
+            nodes,
             ..
         } = report;
         Self {
@@ -210,6 +177,7 @@ impl From<Report> for Ended {
             faults_inert,
             inert,
             trace,
+            nodes,
         }
     }
 }
@@ -228,7 +196,7 @@ pub(super) fn watcher(asked: Asked, lines: usize) -> Watch {
     }
 }
 
-fn attempt(
+pub(super) fn attempt(
     stuck_after: Duration,
     watch: Watch,
     run: impl FnOnce(&Watch) -> Report + Send + 'static,

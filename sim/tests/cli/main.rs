@@ -9,6 +9,7 @@
 mod findings;
 mod shrinking;
 mod sweeps;
+mod traces;
 
 use serde_json::Value;
 use std::fs;
@@ -133,6 +134,34 @@ fn unusable_arguments_and_files_exit_2() {
         (
             "shrink loops --seed 3 --stuck-after 300ms",
             "loops seed 3 violates step-returns: its plan cannot be made smaller",
+        ),
+        (
+            "trace ping-pong --seed 1 --node n2",
+            "error: --node n2: the plan has 2 nodes, n0 to n1",
+        ),
+        (
+            "trace ping-pong --seed 1 --node two",
+            "found `two`, expected a node such as n2 or 2",
+        ),
+        (
+            "trace ping-pong --seed 1 --kind send,recieve",
+            "invalid value 'recieve' for '--kind <KINDS>'",
+        ),
+        (
+            "trace ping-pong --seed 1 --from 3",
+            "found `3`, expected a simulated time such as 1.5s",
+        ),
+        (
+            "trace ping-pong --seed 1 --from 3s --until 200ms",
+            "--from 3.000000s is later than --until 0.200000s",
+        ),
+        (
+            "trace ping-pong --seed 1 --last 0",
+            "found `0`, expected a number of lines above zero",
+        ),
+        (
+            "trace ping-pong --seed 1 --match Pang",
+            "error: no line matches; the trace has ",
         ),
         (
             "run ping-pong --seeds 1 --json=empty",

@@ -1,0 +1,58 @@
+//! Traces: what is shown of one run, and in which form.
+
+use super::Tryout;
+use serde_json::Value;
+
+/// A run with crashes, losses and partitions.
+const RUN: &str = "trace ping-pong --seed 4";
+
+fn lines(tryout: &Tryout, words: &str) -> Vec<Value> {
+    let mut trace = tryout.json(0, &format!("{RUN} {words}"));
+    match trace["lines"].take() {
+        Value::Array(lines) => lines,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn traces_are_filtered_by_node_kind_text_and_time() {
+    let tryout = Tryout::new("filters");
+    let all = lines(&tryout, "");
+    let kept = |words: &str, wanted: &dyn Fn(&Value) -> bool| {
+        let wanted: Vec<_> = all.iter().filter(|line| wanted(line)).cloned().collect();
+        assert!(!wanted.is_empty() && wanted.len() < all.len(), "{words}");
+        assert_eq!(lines(&tryout, words), wanted, "{words}");
+    };
+    let at = |line: &Value| line["at"].as_u64().expect("a time");
+    let text = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    kept("--kind send,lost", &|line| {
+        ["send", "lost"].contains(&&*text(line, "event"))
+    });
+    kept("--match Pong(1)", &|line| {
+        text(line, "message").contains("Pong(1)")
+    });
+    kept("--from 1.5s --until 2000ms", &|line| {
+        (1_500_000_000..=2_000_000_000).contains(&at(line))
+    });
+    let reaches = |line: &Value, node: u64| match line["nodes"].as_array() {
+        Some(nodes) => nodes.is_empty() || nodes.contains(&node.into()),
+        None => line["node"] == node,
+    };
+    kept("--node n1", &|line| reaches(line, 1));
+    kept("--node 0 --node n1 --kind boot", &|line| {
+        line["event"] == "boot"
+    });
+    kept("--node 1 --kind fault", &|line| {
+        line["event"] == "fault" && reaches(line, 1)
+    });
+    assert_eq!(lines(&tryout, "--last 3"), all[all.len() - 3..]);
+    let sends = lines(&tryout, "--kind send");
+    assert_eq!(
+        lines(&tryout, "--kind send --last 2"),
+        sends[sends.len() - 2..]
+    );
+    // As text they are the same lines.
+    let (out, _) = tryout.expect(0, &format!("{RUN} --kind send --last 2"));
+    assert_eq!(out.lines().count(), 2);
+    assert!(out.lines().all(|line| line.contains(" -> n")), "{out}");
+}
