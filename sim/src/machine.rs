@@ -88,6 +88,15 @@ pub trait Machine: Sized {
     /// Hash of the whole state; asked for when the digest of a run is taken.
     fn state_hash(&self) -> u64;
 
+    /// What the machine tells of its state to a person, in one line or several.
+    ///
+    /// What stands before the first comma of each line is its *role*, such as `leader` or
+    /// `orders: leader`. Traces tell each change of it, and diagrams show it over time. Asked for
+    /// after every step of a run that is traced, and of no other.
+    fn describe(&self) -> Option<String> {
+        None
+    }
+
     /// What the node says of itself to `to` when a connection is made.
     fn hello(&self, to: NodeIndex) -> Arc<[u8]> {
         let _ = to;

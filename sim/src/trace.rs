@@ -5,9 +5,10 @@ use crate::fault::Fault;
 use crate::machine::{Input, Machine};
 use crate::node::NodeIndex;
 use crate::time::Instant;
-use core::fmt;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::VecDeque;
+
+mod text;
 
 /// The last lines of a run.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Trace {
     sent: u64,
     /// The message that was taken from its link last.
     in_hand: Option<u64>,
+    /// What each node was when it last told.
+    roles: Vec<String>,
 }
 
 /// One thing that happened.
@@ -116,17 +119,22 @@ pub enum Event {
     },
     /// A fault was applied.
     Fault {
-        /// The fault.
-        fault: String,
-        /// Its name in a plan.
-        kind: &'static str,
-        /// The nodes that it names; a fault that names none is about all of them.
-        nodes: Vec<NodeIndex>,
+        /// The fault; in JSON its text, its name in a plan as `kind`, and the `nodes` that it
+        /// names. A fault that names none is about all of them.
+        #[serde(flatten, serialize_with = "fault_json")]
+        fault: Fault,
     },
     /// The node has stepped and its state hash is known; only where states were asked for.
     State {
         /// The hash.
         hash: u64,
+    },
+    /// The role of the node is another one; see [`Machine::describe`].
+    Role {
+        /// Its role.
+        role: String,
+        /// All that it tells of its state.
+        state: String,
     },
     /// A hook said something.
     Note {
@@ -146,6 +154,7 @@ impl Trace {
             numbers: Vec::new(),
             sent: 0,
             in_hand: None,
+            roles: Vec::new(),
         }
     }
 
@@ -199,6 +208,21 @@ impl Trace {
         }
     }
 
+    /// Adds a line if the role of a node, as `state` tells it, is another one than before; a node
+    /// that is down has none.
+    pub(crate) fn tell_role(&mut self, at: Instant, node: NodeIndex, state: Option<String>) {
+        if self.roles.len() <= node.at() {
+            self.roles.resize(node.at() + 1, String::new());
+        }
+        let role = state.as_deref().map_or_else(String::new, role_of);
+        if self.roles[node.at()] != role {
+            self.roles[node.at()].clone_from(&role);
+            if let Some(state) = state {
+                self.push(at, Some(node), Event::Role { role, state });
+            }
+        }
+    }
+
     /// Numbers the message that is sent next.
     pub(crate) const fn number_next(&mut self) -> Option<u64> {
         self.sent += 1;
@@ -244,9 +268,9 @@ impl Trace {
 
 impl Event {
     /// The names of all kinds of events, as [`Self::kind`] gives them.
-    pub const KINDS: [&'static str; 15] = [
+    pub const KINDS: [&'static str; 16] = [
         "boot", "crash", "wake", "receive", "op", "link", "stored", "send", "lost", "persist",
-        "output", "refused", "fault", "state", "note",
+        "output", "refused", "fault", "state", "role", "note",
     ];
 
     /// The name of what happened, as a trace in JSON has it.
@@ -266,16 +290,8 @@ impl Event {
             Self::Refused { .. } => "refused",
             Self::Fault { .. } => "fault",
             Self::State { .. } => "state",
+            Self::Role { .. } => "role",
             Self::Note { .. } => "note",
-        }
-    }
-
-    /// A fault as an event.
-    pub(crate) fn of_fault(fault: &Fault) -> Self {
-        Self::Fault {
-            fault: format!("{fault:?}"),
-            kind: fault.kind(),
-            nodes: fault.nodes().collect(),
         }
     }
 
@@ -301,6 +317,27 @@ impl Event {
     }
 }
 
+fn fault_json<S: Serializer>(fault: &Fault, to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Told {
+        fault: String,
+        kind: &'static str,
+        nodes: Vec<NodeIndex>,
+    }
+    let told = Told {
+        fault: format!("{fault:?}"),
+        kind: fault.kind(),
+        nodes: fault.nodes().collect(),
+    };
+    told.serialize(to)
+}
+
+/// The role in what a machine tells of its state.
+fn role_of(state: &str) -> String {
+    let roles = state.lines().filter_map(|line| line.split(',').next());
+    roles.map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
 /// A batch as an event.
 pub(crate) fn persist(token: u64, ops: &[FileOp]) -> Event {
     Event::Persist {
@@ -309,65 +346,5 @@ pub(crate) fn persist(token: u64, ops: &[FileOp]) -> Event {
     }
 }
 
-impl fmt::Display for FileOp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Append { file, bytes } => write!(f, "append {file} +{}", bytes.len()),
-            Self::Write {
-                file,
-                offset,
-                bytes,
-            } => write!(f, "write {file} @{offset} +{}", bytes.len()),
-            Self::Truncate { file, length } => write!(f, "truncate {file} @{length}"),
-            Self::Sync { file } => write!(f, "sync {file}"),
-            Self::Rename { from, to } => write!(f, "rename {from} {to}"),
-            Self::Remove { file } => write!(f, "remove {file}"),
-            Self::SyncDir => write!(f, "sync-dir"),
-        }
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>14}  ", self.at.to_string())?;
-        match self.node {
-            Some(node) => write!(f, "{:<5}", node.to_string())?,
-            None => write!(f, "{:<5}", "-")?,
-        }
-        write!(f, "{}", self.event)
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Boot { run, store } => write!(f, "boot run {run} of store {store}"),
-            Self::Crash {} => write!(f, "crash"),
-            Self::Wake {} => write!(f, "wake"),
-            Self::Receive { from, message } => write!(f, "<- {from} {message}"),
-            Self::Op { op } => write!(f, "op {op}"),
-            Self::Link { link } => write!(f, "link {link}"),
-            Self::Stored { token, error: None } => write!(f, "stored {token}"),
-            Self::Stored {
-                token,
-                error: Some(error),
-            } => write!(f, "stored {token}: {error}"),
-            Self::Send {
-                to: Some(to),
-                message,
-            } => write!(f, "-> {to} {message}"),
-            Self::Send { to: None, message } => write!(f, "-> all {message}"),
-            Self::Lost { to, message } => write!(f, "-x {to} {message}"),
-            Self::Persist { token, ops } => write!(f, "persist {token}: {}", ops.join(", ")),
-            Self::Output { output } => write!(f, "output {output}"),
-            Self::Refused { what } => write!(f, "refused {what}"),
-            Self::Fault { fault, .. } => write!(f, "fault {fault}"),
-            Self::State { hash } => write!(f, "state {hash:016x}"),
-            Self::Note { text } => write!(f, "note {text}"),
-        }
-    }
-}
-
 #[cfg(test)]
-#[path = "trace_tests.rs"]
 mod tests;

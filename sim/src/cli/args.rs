@@ -153,6 +153,9 @@ pub(super) struct Trace {
     /// The seed, when a scenario is named
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
     pub(super) seed: Option<u64>,
+    /// Write a page with a space-time diagram to FILE instead; it needs no network
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
     #[command(flatten)]
     pub(super) which: Which,
     #[command(flatten)]

@@ -1,11 +1,13 @@
 //! `trace`: everything that happened in one run, or what is asked for of it.
 
 use super::args::{Trace, Which};
-use super::console::Console;
+use super::console::{Console, write_file};
 use super::present::finding_json;
 use super::single::{Ended, Source, attempt, attempt_file, source, watcher};
 use super::{Program, Stop};
+use crate::explain::diagram::Diagram;
 use crate::explain::filter::Filter;
+use crate::explain::page::page;
 use crate::time::Instant;
 use crate::trace::Line;
 use crate::watch::Watch;
@@ -13,7 +15,7 @@ use serde_json::json;
 
 pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> Result<(), Stop> {
     let filter = filter(&args.which)?;
-    let (scenario, mut outcome) = run(program, args)?;
+    let (scenario, title, mut outcome) = run(program, args)?;
     outcome.trace = chosen(&filter, outcome.trace, outcome.nodes)?;
     if console.wants_json() {
         console.json(&json!({
@@ -23,8 +25,16 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
             "digest": outcome.digest.map(|digest| format!("{digest:016x}")),
             "violation": outcome.finding.as_ref().map(finding_json),
             "lines": outcome.trace,
+            "html": args.html.as_ref().map(|file| file.display().to_string()),
         }));
-    } else {
+    }
+    if let Some(file) = &args.html {
+        let Ended { finding, trace, .. } = &outcome;
+        let diagram = Diagram::new(&title, outcome.nodes, finding.as_ref(), trace);
+        let page = page(&diagram).map_err(|error| format!("{}: {error}", file.display()))?;
+        write_file(file, &page)?;
+        console.line(format!("{}: {} lines", file.display(), trace.len()));
+    } else if !console.wants_json() {
         for line in &outcome.trace {
             console.line(line);
         }
@@ -32,22 +42,24 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
     outcome.judge(console)
 }
 
-/// Runs what is named and says of which scenario it is.
-fn run(program: &Program, args: &Trace) -> Result<(String, Ended), Stop> {
+/// Runs what is named, and says of which scenario it is and what to call it.
+fn run(program: &Program, args: &Trace) -> Result<(String, String, Ended), Stop> {
     let (patience, watch) = (args.patience.stuck_after.0, watcher(args.asked, usize::MAX));
     match source(program, &args.what, args.seed)? {
         Source::Seed(scenario, seed) => {
             let name = scenario.name().to_owned();
             let run = move |watch: &Watch| scenario.run_seed(seed, watch);
-            Ok((name, attempt(patience, watch, run)))
+            let title = format!("{name}, seed {seed}");
+            Ok((name, title, attempt(patience, watch, run)))
         }
         Source::File(scenario, file, text) => {
             let name = scenario.name().to_owned();
+            let title = format!("{name}, {}", file.display());
             let run = move |watch: &Watch| {
                 let ran = scenario.run_text(&file, &text, watch);
                 ran.map(|(report, _)| report)
             };
-            Ok((name, attempt_file(patience, watch, run)?))
+            Ok((name, title, attempt_file(patience, watch, run)?))
         }
     }
 }

@@ -43,7 +43,10 @@ impl Filter {
 /// Whether a line is about what a node did, or about a fault that reaches it.
 fn is_of(line: &Line, node: NodeIndex) -> bool {
     match &line.event {
-        Event::Fault { nodes, .. } => nodes.is_empty() || nodes.contains(&node),
+        Event::Fault { fault } => {
+            let mut nodes = fault.nodes().peekable();
+            nodes.peek().is_none() || nodes.any(|named| named == node)
+        }
         Event::Boot { .. }
         | Event::Crash {}
         | Event::Wake {}
@@ -57,6 +60,7 @@ fn is_of(line: &Line, node: NodeIndex) -> bool {
         | Event::Output { .. }
         | Event::Refused { .. }
         | Event::State { .. }
+        | Event::Role { .. }
         | Event::Note { .. } => line.node == Some(node),
     }
 }

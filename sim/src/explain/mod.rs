@@ -1,6 +1,10 @@
 //! What a run did, for people: the lines that led to a finding.
 
 #[cfg(feature = "cli")]
+pub(crate) mod diagram;
+#[cfg(feature = "cli")]
 pub(crate) mod filter;
+#[cfg(feature = "cli")]
+pub(crate) mod page;
 pub(crate) mod past;
 pub(crate) mod window;

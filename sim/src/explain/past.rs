@@ -82,7 +82,10 @@ impl Walk {
         let sending = line.number.and_then(|number| self.sent.get(&number));
         let sending = sending.copied();
         match (&line.event, line.node) {
-            (Event::Fault { nodes, .. }, _) => self.fault(index, nodes),
+            (Event::Fault { fault }, _) => {
+                let nodes: Vec<_> = fault.nodes().collect();
+                self.fault(index, &nodes);
+            }
             (_, None) => {}
             (Event::Lost { to, .. }, Some(_)) => {
                 self.past.causes[index][0] = sending;
@@ -113,7 +116,9 @@ impl Walk {
                 self.effect(node, index);
                 self.lives[node.at()].batches.push_back(index);
             }
-            (Event::Output { .. } | Event::Note { .. }, Some(node)) => self.effect(node, index),
+            (Event::Output { .. } | Event::Role { .. } | Event::Note { .. }, Some(node)) => {
+                self.effect(node, index);
+            }
             (Event::State { .. }, Some(node)) => {
                 self.past.step[index] = self.lives[node.at()].step.unwrap_or(index);
             }

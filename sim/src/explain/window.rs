@@ -38,10 +38,7 @@ pub(crate) fn kept(trace: &Trace, finding: Option<&Finding>, lines_max: usize) -
 
 /// The lines of a trace that led to a finding.
 pub(crate) fn selected(lines: Vec<Line>, finding: &Finding, lines_max: usize) -> Vec<Line> {
-    if lines.len() <= lines_max {
-        return lines;
-    }
-    let chosen = chosen(&lines, finding, lines_max);
+    let chosen = indices(&lines, finding, lines_max);
     let pairs = lines.into_iter().enumerate();
     let kept = pairs.filter(|(index, _)| chosen.contains(index));
     kept.map(|(_, line)| line).collect()
@@ -62,7 +59,11 @@ pub(crate) fn place(lines: &[Line], finding: &Finding) -> Option<usize> {
     own.or_else(|| end.checked_sub(1))
 }
 
-fn chosen(lines: &[Line], finding: &Finding, lines_max: usize) -> BTreeSet<usize> {
+/// The places of the lines of a trace that led to a finding.
+pub(crate) fn indices(lines: &[Line], finding: &Finding, lines_max: usize) -> BTreeSet<usize> {
+    if lines.len() <= lines_max {
+        return (0..lines.len()).collect();
+    }
     let Some(place) = place(lines, finding) else {
         return (0..lines_max).collect();
     };

@@ -43,7 +43,9 @@ impl<M: Machine> World<M> {
         fault: &Fault,
         hook: &mut H,
     ) -> Result<Effect, Violation> {
-        self.record(None, || Event::of_fault(fault));
+        self.record(None, || Event::Fault {
+            fault: fault.clone(),
+        });
         let effect = match fault.nodes().all(|node| node.at() < self.hosts.len()) {
             true => self.apply_known(fault, hook)?,
             false => Effect::None,

@@ -79,6 +79,7 @@ impl<M: Machine> World<M> {
         // What was not synced survives only where the system does.
         self.crash_streams(node, fate == Unsynced::Kept);
         self.record(Some(node), || Event::Crash {});
+        self.record_role(node);
         let view = View::new(self.now, &self.hosts, &self.network);
         hook.on_crash(view, node, &died, &mut self.schedule)?;
         self.grant();

@@ -14,12 +14,22 @@ impl<M: Machine> World<M> {
         }
     }
 
+    /// Records what a step made of a node.
     #[cold]
     pub(super) fn record_state(&mut self, node: NodeIndex) {
+        self.record_role(node);
         if let Some(trace) = self.trace.as_mut().filter(|trace| trace.has_states()) {
             let machine = self.hosts[node.at()].machine.as_ref();
             let hash = machine.map_or(0, M::state_hash);
             trace.push(self.now, Some(node), Event::State { hash });
+        }
+    }
+
+    /// Adds a line to the trace, if there is one and the role of the node changed.
+    pub(super) fn record_role(&mut self, node: NodeIndex) {
+        if let Some(trace) = &mut self.trace {
+            let machine = self.hosts[node.at()].machine.as_ref();
+            trace.tell_role(self.now, node, machine.and_then(M::describe));
         }
     }
 

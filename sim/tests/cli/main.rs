@@ -164,6 +164,10 @@ fn unusable_arguments_and_files_exit_2() {
             "error: no line matches; the trace has ",
         ),
         (
+            "trace ping-pong --seed 1 --html empty",
+            "error: empty: Is a directory",
+        ),
+        (
             "run ping-pong --seeds 1 --json=empty",
             "empty: Is a directory",
         ),

@@ -7,11 +7,8 @@ use serde_json::Value;
 const RUN: &str = "trace ping-pong --seed 4";
 
 fn lines(tryout: &Tryout, words: &str) -> Vec<Value> {
-    let mut trace = tryout.json(0, &format!("{RUN} {words}"));
-    match trace["lines"].take() {
-        Value::Array(lines) => lines,
-        other => panic!("{other}"),
-    }
+    let trace = tryout.json(0, &format!("{RUN} {words}"));
+    trace["lines"].as_array().expect("lines").clone()
 }
 
 #[test]
@@ -55,4 +52,30 @@ fn traces_are_filtered_by_node_kind_text_and_time() {
     let (out, _) = tryout.expect(0, &format!("{RUN} --kind send --last 2"));
     assert_eq!(out.lines().count(), 2);
     assert!(out.lines().all(|line| line.contains(" -> n")), "{out}");
+}
+
+#[test]
+fn a_page_shows_a_run_and_opens_at_what_was_found() {
+    let tryout = Tryout::new("page");
+    let (out, _) = tryout.expect(1, "trace breaks --seed 3 --html run.html");
+    assert!(out.contains("run.html: "), "{out}");
+    assert!(out.contains("violation  few-ticks"), "{out}");
+    assert!(!out.contains("wake"), "{out}");
+    let page = std::fs::read_to_string(tryout.path("run.html")).expect("written");
+    let (_, rest) = page.split_once("id=\"data\">").expect("the data");
+    let (json, _) = rest.split_once("</script>").expect("its end");
+    let data: Value = serde_json::from_str(json).expect("JSON");
+    assert_eq!(data["title"], "breaks, seed 3");
+    assert_eq!((&data["format"], &data["nodes"]), (&1.into(), &2.into()));
+    let marks = data["marks"].as_array().expect("lines");
+    let found = data["finding"]["line"].as_u64().expect("a line") as usize;
+    assert_eq!(marks[found]["node"], 1);
+    assert_eq!(found, marks.len() - 1, "the run ended there");
+    // The same lines as text.
+    let trace = tryout.json(1, "trace breaks --seed 3");
+    assert_eq!(trace["lines"].as_array().map(Vec::len), Some(marks.len()));
+    // Filters choose what is drawn.
+    tryout.expect(0, &format!("{RUN} --kind boot --html boots.html"));
+    let boots = std::fs::read_to_string(tryout.path("boots.html")).expect("written");
+    assert!(boots.contains("boot run 1") && !boots.contains("Ping("));
 }

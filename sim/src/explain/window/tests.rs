@@ -1,4 +1,5 @@
 use super::*;
+use crate::fault::Fault;
 use crate::node::NodeIndex;
 use crate::trace::Event;
 
@@ -53,10 +54,17 @@ impl Story {
         self.line(Some(from), Some(number), Event::Lost { to, message });
     }
 
-    fn fault(&mut self, kind: &'static str, nodes: &[u16]) {
-        let nodes = nodes.iter().copied().map(NodeIndex).collect();
-        let fault = kind.to_owned();
-        self.line(None, None, Event::Fault { fault, kind, nodes });
+    fn pause(&mut self, node: u16) {
+        let fault = Fault::Pause {
+            node: NodeIndex(node),
+        };
+        self.line(None, None, Event::Fault { fault });
+    }
+
+    fn partition(&mut self, one: u16, other: u16) {
+        let groups = vec![vec![NodeIndex(one)], vec![NodeIndex(other)]];
+        let fault = Fault::Partition { groups };
+        self.line(None, None, Event::Fault { fault });
     }
 
     /// What two nodes do that has nothing to do with anything.
@@ -129,19 +137,19 @@ fn a_chain_of_messages_is_followed_over_nodes_past_everything_unrelated() {
 #[test]
 fn what_did_not_arrive_and_the_faults_of_a_node_are_in_its_past() {
     let mut story = Story::default();
-    story.fault("partition", &[0, 2]);
+    story.partition(0, 2);
     story.chatter(0, 1, 10);
     story.op(0, "grant");
     let number = story.send(0, 2, "grant");
     story.lost(0, 2, number, "grant");
-    story.fault("crash", &[1]);
+    story.pause(1);
     story.chatter(0, 1, 10);
     story.at(2, Event::Wake {});
     story.output(2, "gives up");
     assert_eq!(
         story.told(Some(2), 6),
         [
-            "fault partition",
+            "fault Partition { groups: [[NodeIndex(0)], [NodeIndex(2)]] }",
             "n0 op grant",
             "n0 -> n2 grant",
             "n0 -x n2 grant",

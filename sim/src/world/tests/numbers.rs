@@ -45,6 +45,7 @@ fn copy(line: &Line) -> Option<(NodeIndex, NodeIndex, Option<&str>)> {
         | Event::Output { .. }
         | Event::Fault { .. }
         | Event::State { .. }
+        | Event::Role { .. }
         | Event::Note { .. } => None,
     }
 }

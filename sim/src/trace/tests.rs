@@ -26,8 +26,14 @@ fn all() -> Vec<Event> {
         persist(1, &[]),
         Event::Output { output: text() },
         Event::Refused { what: text() },
-        Event::of_fault(&Fault::Heal {}),
+        Event::Fault {
+            fault: Fault::Heal {},
+        },
         Event::State { hash: 1 },
+        Event::Role {
+            role: text(),
+            state: text(),
+        },
         Event::Note { text: text() },
     ]
 }
