@@ -153,6 +153,9 @@ pub(super) struct Trace {
     /// The seed, when a scenario is named
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
     pub(super) seed: Option<u64>,
+    /// Write another document: `perfetto` for https://ui.perfetto.dev and other viewers of Chrome's traces; it goes where --json says, or to standard output
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "html")]
+    pub(super) format: Option<Format>,
     /// Write a page with a space-time diagram to FILE instead; it needs no network
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
@@ -259,9 +262,25 @@ pub(super) struct Generate {
     pub(super) directory: PathBuf,
 }
 
+/// Forms of a run for other programs.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// The JSON of Chrome's traces
+    Perfetto,
+}
+
 /// A node of a cluster.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Node(pub(super) NodeIndex);
+
+impl Line {
+    /// Where the document goes, if there is one.
+    pub(super) fn document(&self) -> Option<PathBuf> {
+        let is_asked = matches!(&self.verb, Verb::Trace(trace) if trace.format.is_some());
+        let json = self.json.clone();
+        json.or_else(|| is_asked.then(|| PathBuf::from("-")))
+    }
+}
 
 impl FromStr for Node {
     type Err = String;

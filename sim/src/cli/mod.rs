@@ -210,7 +210,7 @@ fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let mut console = Console::new(line.json, line.color);
+    let mut console = Console::new(line.document(), line.color);
     let outcome = match line.verb {
         Verb::List => list::list(&program, &mut console),
         Verb::Run(args) => run::run(&program, &mut console, &args),

@@ -1,6 +1,6 @@
 //! `trace`: everything that happened in one run, or what is asked for of it.
 
-use super::args::{Trace, Which};
+use super::args::{Format, Trace, Which};
 use super::console::{Console, write_file};
 use super::present::finding_json;
 use super::single::{Ended, Source, attempt, attempt_file, source, watcher};
@@ -8,6 +8,7 @@ use super::{Program, Stop};
 use crate::explain::diagram::Diagram;
 use crate::explain::filter::Filter;
 use crate::explain::page::page;
+use crate::explain::perfetto::perfetto;
 use crate::time::Instant;
 use crate::trace::Line;
 use crate::watch::Watch;
@@ -17,7 +18,14 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
     let filter = filter(&args.which)?;
     let (scenario, title, mut outcome) = run(program, args)?;
     outcome.trace = chosen(&filter, outcome.trace, outcome.nodes)?;
-    if console.wants_json() {
+    let Ended { finding, trace, .. } = &outcome;
+    let diagram = || Diagram::new(&title, outcome.nodes, finding.as_ref(), trace);
+    if args.format == Some(Format::Perfetto) {
+        console.json(&perfetto(&diagram()));
+        return outcome.judge(console);
+    }
+    let prints = !console.wants_json();
+    if !prints {
         console.json(&json!({
             "format": 1,
             "command": "trace",
@@ -29,12 +37,10 @@ pub(super) fn trace(program: &Program, console: &mut Console, args: &Trace) -> R
         }));
     }
     if let Some(file) = &args.html {
-        let Ended { finding, trace, .. } = &outcome;
-        let diagram = Diagram::new(&title, outcome.nodes, finding.as_ref(), trace);
-        let page = page(&diagram).map_err(|error| format!("{}: {error}", file.display()))?;
+        let page = page(&diagram()).map_err(|error| format!("{}: {error}", file.display()))?;
         write_file(file, &page)?;
         console.line(format!("{}: {} lines", file.display(), trace.len()));
-    } else if !console.wants_json() {
+    } else if prints {
         for line in &outcome.trace {
             console.line(line);
         }

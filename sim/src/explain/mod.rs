@@ -7,4 +7,6 @@ pub(crate) mod filter;
 #[cfg(feature = "cli")]
 pub(crate) mod page;
 pub(crate) mod past;
+#[cfg(feature = "cli")]
+pub(crate) mod perfetto;
 pub(crate) mod window;

@@ -79,3 +79,23 @@ fn a_page_shows_a_run_and_opens_at_what_was_found() {
     let boots = std::fs::read_to_string(tryout.path("boots.html")).expect("written");
     assert!(boots.contains("boot run 1") && !boots.contains("Ping("));
 }
+
+#[test]
+fn a_trace_for_other_viewers_is_one_document() {
+    let tryout = Tryout::new("perfetto");
+    let (out, err) = tryout.expect(1, "trace breaks --seed 3 --format perfetto");
+    assert!(err.contains("violation  few-ticks"), "{err}");
+    let document: Value = serde_json::from_str(&out).expect("nothing but JSON");
+    let events = document["traceEvents"].as_array().expect("events");
+    let found = events.iter().find(|event| event["cat"] == "violation");
+    assert_eq!(found.expect("it is there")["tid"], 2);
+    tryout.expect(
+        0,
+        &format!("{RUN} --kind send --format perfetto --json=sends.json"),
+    );
+    let text = std::fs::read_to_string(tryout.path("sends.json")).expect("written");
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let events = document["traceEvents"].as_array().expect("events");
+    let slices = events.iter().filter(|event| event["ph"] == "X");
+    assert_eq!(slices.count(), lines(&tryout, "--kind send").len());
+}
