@@ -81,6 +81,30 @@ pub struct Report {
     pub not_checked: Vec<String>,
     /// The trace, as far as it was asked for.
     pub trace: Vec<Line>,
+    /// Every node at the end of the run, if the watcher set one.
+    pub nodes_then: Vec<NodeState>,
+}
+
+/// What a node is like at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeState {
+    /// The node.
+    pub node: NodeIndex,
+    /// Whether it runs.
+    pub standing: Standing,
+    /// What its machine tells of its state, if it is there and tells anything.
+    pub told: Option<String>,
+}
+
+/// Whether a node runs.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Up,
+    /// It waits; its machine is as it was.
+    Paused,
+    /// It has no machine.
+    Down,
 }
 
 impl Finding {

@@ -3,11 +3,12 @@
 use crate::check::obligation;
 use crate::explain::window::{LOOK_BACK, is_gone, kept, selected};
 use crate::fault::{Fault, Unsynced};
+use crate::machine::Machine;
 use crate::marks;
 use crate::node::NodeIndex;
 use crate::plan::{InvalidPlan, Plan};
 use crate::quiet::{self, Panic};
-use crate::report::{Finding, Found, PANIC, PLAN, Report};
+use crate::report::{Finding, Found, NodeState, PANIC, PLAN, Report, Standing};
 use crate::scenario::{NotChecked, PlanOf, Scenario};
 use crate::time::Instant;
 use crate::trace::{Line, Trace};
@@ -63,6 +64,10 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
         obligations,
         not_checked: not_checked.0,
         trace,
+        nodes_then: match (&world, watch.until) {
+            (Some(world), Some(_)) => nodes_of(world),
+            _ => Vec::new(),
+        },
     };
     if let (Some(finding), Some(world)) = (&mut report.finding, &world)
         && finding.property == PANIC
@@ -76,6 +81,24 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
         };
     }
     report
+}
+
+fn nodes_of<M: Machine>(world: &World<M>) -> Vec<NodeState> {
+    let view = world.view();
+    let state = |node| {
+        let machine = view.node(node);
+        NodeState {
+            node,
+            standing: match machine {
+                None => Standing::Down,
+                Some(_) if view.is_paused(node) => Standing::Paused,
+                Some(_) => Standing::Up,
+            },
+            // A machine that panicked may panic again.
+            told: machine.and_then(|machine| quiet::catch(|| machine.describe()).ok().flatten()),
+        }
+    };
+    view.nodes().map(state).collect()
 }
 
 /// The lines that led to a finding that is older than what the trace has kept: the run is made

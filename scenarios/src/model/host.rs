@@ -4,6 +4,7 @@
 //! repairs, and only then starts the node. After that every action is performed in order and
 //! every operation answered once.
 
+use super::describe::describe;
 use super::files::{file_op, open};
 use super::links::Links;
 use super::{Op, Wire, node_id, node_index};
@@ -409,6 +410,15 @@ impl Machine for Host {
 
     fn state_hash(&self) -> u64 {
         self.node().map_or(0, |node| node.state_hash().0)
+    }
+
+    fn describe(&self) -> Option<String> {
+        let idle = match self.state {
+            State::Repairing { .. } => "repairing",
+            State::Running(_) => "",
+            State::Broken => "broken",
+        };
+        Some(describe(self, idle))
     }
 
     fn hello(&self, to: NodeIndex) -> Arc<[u8]> {

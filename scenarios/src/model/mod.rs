@@ -1,5 +1,6 @@
 //! A MeshOS node as a machine of the simulator, and what a workload may ask of it.
 
+mod describe;
 mod files;
 mod host;
 mod links;

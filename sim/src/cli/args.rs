@@ -126,6 +126,9 @@ pub(super) struct Replay {
     /// Fail when the digest in a plan differs, too
     #[arg(long)]
     pub(super) strict: bool,
+    /// End the run of a plan at this simulated time, such as 1.5s or 300ms, and show every node as it is then
+    #[arg(long, value_name = "TIME", conflicts_with = "strict")]
+    pub(super) until: Option<Moment>,
     #[command(flatten)]
     pub(super) asked: Asked,
     #[command(flatten)]

@@ -2,7 +2,8 @@
 
 use super::console::{Console, Look};
 use crate::explain::window;
-use crate::report::{Finding, STUCK};
+use crate::report::{Finding, NodeState, STUCK, Standing};
+use crate::time::Instant;
 use crate::trace::Line;
 use serde_json::{Value, json};
 
@@ -47,6 +48,37 @@ pub(super) fn print_trace(console: &mut Console, trace: &[Line], finding: &Findi
         console.line(format!("  {label:<7}{mark:<2}{text}"));
         next = line.place + 1;
     }
+}
+
+/// Prints what every node is like.
+pub(super) fn print_nodes(console: &mut Console, at: Instant, nodes: &[NodeState]) {
+    for (index, state) in nodes.iter().enumerate() {
+        let label = if index == 0 { "nodes" } else { "" };
+        let told = match (state.standing, &state.told) {
+            (Standing::Down, _) => "down".to_owned(),
+            (_, None) => "no description".to_owned(),
+            (_, Some(told)) => told.replace('\n', &format!("\n{:16}", "")),
+        };
+        let paused = match state.standing {
+            Standing::Paused => "paused; ",
+            Standing::Up | Standing::Down => "",
+        };
+        let node = state.node.to_string();
+        console.line(format!("  {label:<8} {node:<4} {paused}{told}"));
+    }
+    if !nodes.is_empty() {
+        console.line(format!("           at {at} of simulated time"));
+    }
+}
+
+/// What a node is like, for programs.
+pub(super) fn node_json(state: &NodeState) -> Value {
+    let standing = match state.standing {
+        Standing::Up => "up",
+        Standing::Paused => "paused",
+        Standing::Down => "down",
+    };
+    json!({ "node": state.node.0, "standing": standing, "describes": state.told })
 }
 
 /// A finding for programs.

@@ -2,7 +2,7 @@
 
 use super::args::Replay;
 use super::console::{Console, Look};
-use super::present::{TAIL, print_finding, print_trace};
+use super::present::{TAIL, node_json, print_finding, print_nodes, print_trace};
 use super::single::{Ended, attempt_file, load, watcher};
 use super::{Program, Stop};
 use crate::any::disappointment;
@@ -45,6 +45,10 @@ pub(super) fn replay(program: &Program, console: &mut Console, args: &Replay) ->
     let (mut held, mut unusable) = (true, Vec::new());
     for path in args.paths.iter().flat_map(|path| plans_in(path)) {
         let replayed = match path.is_dir() {
+            true if args.until.is_some() => {
+                let problem = "expected plans: --until is about simulated time";
+                Err(Stop::Unusable(format!("{}: {problem}", path.display())))
+            }
             true => recording(program, console, &path),
             false => plan(program, console, args, &path),
         };
@@ -142,20 +146,29 @@ fn plan(
     let expect = scenario.check_text(path, &text)?;
     let file = path.to_owned();
     let mut watch = watcher(args.asked, TAIL);
+    watch.until = args.until.map(|until| until.0);
     watch.twice |= expect.violates.as_deref() == Some(REPLAY);
     let attempt = attempt_file(args.patience.stuck_after.0, watch, move |watch| {
         scenario
             .run_text(&file, &text, watch)
             .map(|(report, _)| report)
     })?;
-    let surprise = disappointment(&expect, attempt.finding.as_ref());
-    let digest = differing_digest(program, &expect, &attempt);
+    // A run that is ended early shows neither that all holds nor that nothing would break.
+    let is_cut =
+        attempt.finding.is_none() && args.until.is_some_and(|until| until.0 == attempt.end);
+    let surprise = match is_cut {
+        true => None,
+        false => disappointment(&expect, attempt.finding.as_ref()),
+    };
+    let digest = differing_digest(program, &expect, &attempt).filter(|_| args.until.is_none());
     let ok = surprise.is_none() && !(args.strict && digest.is_some());
-    let word = match ok {
-        true => console.paint(Look::Good, "as expected"),
-        false => console.paint(Look::Bad, "not as expected"),
+    let word = match (ok, is_cut) {
+        (_, true) => console.paint(Look::Plain, "not judged"),
+        (true, false) => console.paint(Look::Good, "as expected"),
+        (false, false) => console.paint(Look::Bad, "not as expected"),
     };
     let what = match (&surprise, &expect.violates) {
+        _ if is_cut => format!("nothing broke until {}", attempt.end),
         (Some(surprise), _) => surprise.clone(),
         (None, Some(property)) => format!("violates {property}"),
         (None, None) => "all holds".to_owned(),
@@ -165,6 +178,7 @@ fn plan(
         print_finding(console, finding);
         print_trace(console, &attempt.trace, finding);
     }
+    print_nodes(console, attempt.end, &attempt.nodes_then);
     print_inert(console, &attempt);
     for reason in &attempt.not_checked {
         console.painted(Look::Warning, format!("  not checked: {reason}"));
@@ -178,6 +192,8 @@ fn plan(
     document["ok"] = json!(ok);
     document["expected"] = json!(expect.violates);
     document["digest_expected"] = json!(expect.digest);
+    document["end_ns"] = json!(attempt.end.as_nanos());
+    document["nodes"] = json!(attempt.nodes_then.iter().map(node_json).collect::<Vec<_>>());
     Ok((ok, document))
 }
 

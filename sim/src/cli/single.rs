@@ -6,9 +6,10 @@ use super::present::{finding_json, print_finding};
 use super::{Program, Stop};
 use crate::any::{AnyScenario, plan_text};
 use crate::plan::{Expect, scenario_of};
-use crate::report::{Finding, Report};
+use crate::report::{Finding, NodeState, Report};
 use crate::sweep::guard::{Guarded, guard};
 use crate::sweep::stuck_finding;
+use crate::time::Instant;
 use crate::trace::Line;
 use crate::watch::Watch;
 use crate::world::Applied;
@@ -130,6 +131,10 @@ pub(super) struct Ended {
     pub(super) trace: Vec<Line>,
     /// Zero when the run got stuck.
     pub(super) nodes: u16,
+    /// When the run ended, in simulated time.
+    pub(super) end: Instant,
+    /// Every node then, if the end was asked for.
+    pub(super) nodes_then: Vec<NodeState>,
 }
 
 impl Ended {
@@ -167,6 +172,8 @@ impl From<Report> for Ended {
             faults_inert,
             inert,
             nodes,
+            simulated,
+            nodes_then,
             ..
         } = report;
         Self {
@@ -178,6 +185,8 @@ impl From<Report> for Ended {
             inert,
             trace,
             nodes,
+            end: Instant::ZERO.after(simulated),
+            nodes_then,
         }
     }
 }

@@ -99,3 +99,54 @@ fn a_trace_for_other_viewers_is_one_document() {
     let slices = events.iter().filter(|event| event["ph"] == "X");
     assert_eq!(slices.count(), lines(&tryout, "--kind send").len());
 }
+
+#[test]
+fn a_replay_until_some_time_shows_every_node_then() {
+    let tryout = Tryout::new("until");
+    tryout.expect(1, "run breaks --seeds 3..4");
+    let replay = "replay failures/breaks-3-few-ticks.toml";
+    let (out, _) = tryout.expect(0, &format!("{replay} --until 55ms"));
+    for part in [
+        "not judged  failures/breaks-3-few-ticks.toml: nothing broke until 0.055000s",
+        "  nodes    n0   fresh, 6 ticks\n                run 1\n",
+        "at 0.055000s of simulated time",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    // What breaks before is told, and judged.
+    let (out, _) = tryout.expect(0, &format!("{replay} --until 400ms"));
+    assert!(
+        out.contains("violates few-ticks") && out.contains("  nodes    n0   busy, "),
+        "{out}"
+    );
+    let plan = tryout.path("failures/breaks-3-few-ticks.toml");
+    let text = std::fs::read_to_string(&plan).expect("written");
+    std::fs::write(&plan, text.replace("violates", "#")).expect("writable");
+    tryout.expect(1, &format!("{replay} --until 400ms"));
+    // A node that is down and a machine that tells nothing.
+    tryout.expect(1, "run panics --seeds 3..4");
+    let panics = tryout.path("failures/panics-3-panic.toml");
+    let text = std::fs::read_to_string(&panics).expect("written");
+    let crash = "[[faults]]\nat_ms = 20\nkind = \"crash\"\nnode = 0\n";
+    std::fs::write(&panics, format!("{text}\n{crash}")).expect("writable");
+    let (out, _) = tryout.expect(0, "replay failures/panics-3-panic.toml --until 30ms");
+    assert!(
+        out.contains("n0   down\n") && out.contains("n1   no description\n"),
+        "{out}"
+    );
+    let nodes = tryout.json(0, "replay failures/panics-3-panic.toml --until 30ms");
+    let nodes = &nodes["replays"][0]["nodes"];
+    assert_eq!(
+        (&nodes[0]["standing"], &nodes[1]["standing"]),
+        (&"down".into(), &"up".into())
+    );
+}
+
+#[test]
+fn a_trace_tells_when_a_role_changes_and_a_page_shows_it() {
+    let tryout = Tryout::new("roles");
+    let (out, _) = tryout.expect(0, "trace breaks --seed 1 --kind role --node 0");
+    assert!(out.contains("role fresh, 0 ticks; run 1\n"), "{out}");
+    assert!(out.contains("role busy, 10 ticks; run 1\n"), "{out}");
+    assert_eq!(out.lines().count(), 2, "{out}");
+}

@@ -130,6 +130,12 @@ impl Machine for Ticker {
     fn state_hash(&self) -> u64 {
         self.ticks
     }
+
+    fn describe(&self) -> Option<String> {
+        let busy = if self.ticks < 10 { "fresh" } else { "busy" };
+        (self.kind != Defect::Panics)
+            .then(|| format!("{busy}, {} ticks\nrun {}", self.ticks, self.run))
+    }
 }
 
 #[derive(Debug)]
