@@ -104,7 +104,8 @@ impl Checks {
         if freshness == Freshness::Linearizable {
             chain.order.read(commit, attempt.horizon)?;
             let times = (attempt.invoked.as_nanos(), step.view.at().as_nanos());
-            chain.order.keep(times, from.max(floor), commit, entries);
+            let range = (from.max(floor), commit);
+            chain.order.keep(times, attempt.node, range, entries);
         }
         if entries.len() > 1 {
             let bytes = entries

@@ -11,6 +11,7 @@ use meshos_core::chain::entry::{Entry, EntryKind};
 use meshos_core::id::Seq;
 use meshos_sim::check::Outcome;
 use meshos_sim::check::linear::{self, Answer, Append, Positions};
+use meshos_sim::machine::NodeIndex;
 use meshos_sim::violation::Violation;
 use std::sync::Arc;
 
@@ -78,8 +79,15 @@ impl Order {
         Ok(())
     }
 
-    /// Keeps a read of `from..end` for the end of the run, unless its limit cut it short.
-    pub fn keep(&mut self, times: (u64, u64), from: Seq, end: Seq, entries: &[Arc<Entry>]) {
+    /// Keeps a read of a range, through a node, for the end of the run, unless its limit cut it
+    /// short.
+    pub fn keep(
+        &mut self,
+        times: (u64, u64),
+        node: NodeIndex,
+        (from, end): (Seq, Seq),
+        entries: &[Arc<Entry>],
+    ) {
         self.entries += entries.len() + 1;
         if self.entries > ENTRIES_MAX {
             self.reads = Vec::new();
@@ -99,6 +107,7 @@ impl Order {
         self.reads.push(linear::Read {
             invoked: times.0,
             returned: times.1,
+            by: format!("a client at {node}"),
             from: from.get(),
             end: end.get(),
             entries: named.collect(),

@@ -177,7 +177,10 @@ impl Checks {
         for chain in &self.chains {
             match chain.order.finish(&chain.ledger) {
                 Outcome::Holds => {}
-                Outcome::Violated(text) => return Err(Violation::new(linearizable::ID, text)),
+                Outcome::Violated(found) => {
+                    let violation = Violation::new(linearizable::ID, found.text);
+                    return Err(violation.happened(Instant::from_nanos(found.at)));
+                }
                 Outcome::NotChecked(why) => not_checked.push(linearizable::ID, why),
             }
         }

@@ -11,6 +11,7 @@ use meshos_scenarios::checks::truth::Truth;
 use meshos_scenarios::checks::*;
 use meshos_scenarios::history::{Asked, Key};
 use meshos_sim::check::Outcome;
+use meshos_sim::machine::NodeIndex;
 use std::sync::Arc;
 
 #[test]
@@ -175,8 +176,13 @@ fn linearizable_bites() {
     let acked = ledger.acked(&truth, &asked, (Seq::ZERO, epoch(1)), 10);
     acked.expect("it stands there");
     let mut order = Order::default();
-    order.keep((20, 30), Seq::ZERO, Seq::ZERO, &[]);
-    assert!(matches!(order.finish(&ledger), Outcome::Violated(_)));
+    order.keep((20, 30), NodeIndex(1), (Seq::ZERO, Seq::ZERO), &[]);
+    let Outcome::Violated(found) = order.finish(&ledger) else {
+        panic!("the read came after the answer")
+    };
+    assert_eq!(found.at, 30);
+    let read = "read of 0..0 by a client at n1 (0.00000002s to 0.00000003s)";
+    assert!(found.text.contains(read), "{found}");
 }
 
 #[test]

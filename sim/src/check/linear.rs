@@ -10,9 +10,12 @@
 //! Values have to be distinct (a client and its request number); with two equal values the
 //! candidate order is not unique and the outcome is "not checked".
 
-use super::Outcome;
+mod told;
+
+use super::{Contradiction, Outcome};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use told::violated;
 
 /// How the log under test numbers its entries.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub enum Answer {
     Refused,
 }
 
-/// One append. Moments are in any unit that orders all of the run; equal moments are concurrent.
+/// One append. Moments are nanoseconds of true time; equal moments are concurrent.
 #[derive(Clone, Debug)]
 pub struct Append<V> {
     /// Moment at which the client sent it.
@@ -60,6 +63,8 @@ pub struct Read<V> {
     pub invoked: u64,
     /// Moment of the answer.
     pub returned: u64,
+    /// Who asked, in words.
+    pub by: String,
     /// First position that the answer covers.
     pub from: u64,
     /// Where the log ended for this read.
@@ -103,7 +108,7 @@ impl<V: Ord + Debug> History<V> {
             self.complete(read, &log)?;
         }
         let order = self.order(&log);
-        in_real_time(&order)?;
+        self.in_real_time(&order)?;
         match self.positions {
             Positions::Dense { first } => self.fill_holes(first, &log, &order),
             Positions::Sparse => Ok(()),
@@ -120,26 +125,68 @@ impl<V: Ord + Debug> History<V> {
                 return Err(Outcome::NotChecked(format!("{value:?} was appended twice")));
             }
             if let Answer::Done { position, .. } = append.answer {
-                log.put(position, index, value)?;
+                self.put(&mut log, position, index, None)?;
             }
         }
-        for read in &self.reads {
+        for (number, read) in self.reads.iter().enumerate() {
             for (position, value) in &read.entries {
+                let shown = || format!("a {} shows {value:?} at {position}", told::read(read));
                 let Some(index) = by_value.get(value).copied() else {
-                    return violated(format!("{value:?} at {position} was never appended"));
+                    let text = format!("{}, which was never appended", shown());
+                    return violated(read.returned, text);
                 };
-                if self.appends[index].answer == Answer::Refused {
-                    return violated(format!("{value:?} at {position} had been refused"));
+                let append = &self.appends[index];
+                if append.answer == Answer::Refused {
+                    let text = format!("{}, the {}", shown(), told::append(append));
+                    return violated(read.returned, text);
                 }
-                log.put(*position, index, value)?;
+                self.put(&mut log, *position, index, Some(number))?;
             }
         }
         if let Positions::Dense { first } = self.positions
-            && let Some((position, _)) = log.by_position.range(..first).next()
+            && let Some((position, index)) = log.by_position.range(..first).next()
         {
-            return violated(format!("position {position} is before the first, {first}"));
+            let append = &self.appends[*index];
+            let text = format!(
+                "the {} stands at {position}, before the first position, {first}",
+                told::append(append)
+            );
+            return violated(told::ended(append), text);
         }
         Ok(log.by_position)
+    }
+
+    /// Puts an append where its answer, or a read, says that it stands.
+    fn put(
+        &self,
+        log: &mut Log,
+        position: u64,
+        index: usize,
+        source: Option<usize>,
+    ) -> Result<(), Outcome> {
+        let at = self.known_at(index, source);
+        let there = *log.by_position.entry(position).or_insert(index);
+        let (known, known_by) = *log.by_append.entry(index).or_insert((position, source));
+        let append = || told::append(&self.appends[index]);
+        if there != index {
+            let (_, there_by) = log.by_append[&there];
+            let other = told::append(&self.appends[there]);
+            let (one, two) = (self.told_by(there_by), self.told_by(source));
+            let text = format!(
+                "position {position} holds the {other}, by {one}, and the {}, by {two}",
+                append()
+            );
+            return violated(at.max(self.known_at(there, there_by)), text);
+        }
+        if known != position {
+            let (one, two) = (self.told_by(known_by), self.told_by(source));
+            let text = format!(
+                "the {} stands at {known}, by {one}, and at {position}, by {two}",
+                append()
+            );
+            return violated(at.max(self.known_at(index, known_by)), text);
+        }
+        Ok(())
     }
 
     /// A read shows every entry of its range that is known to stand there, and nothing else.
@@ -147,19 +194,21 @@ impl<V: Ord + Debug> History<V> {
         let range = read.from..read.end.max(read.from);
         let mut shown = read.entries.iter().map(|(position, _)| *position);
         let mut expected = log.range(range.clone());
+        let wrong =
+            |what: String| violated(read.returned, format!("a {} {what}", told::read(read)));
         loop {
             match (shown.next(), expected.next()) {
                 (None, None) => break,
                 (Some(position), Some((known, _))) if position == *known => {}
                 (Some(position), _) if !range.contains(&position) => {
-                    return violated(format!("a read of {range:?} shows position {position}"));
+                    return wrong(format!("shows position {position}"));
                 }
                 (_, Some((position, index))) => {
-                    let value = &self.appends[*index].value;
-                    return violated(format!("a read of {range:?} lacks {value:?} at {position}"));
+                    let append = told::append(&self.appends[*index]);
+                    return wrong(format!("lacks the {append} at {position}"));
                 }
                 (Some(position), None) => {
-                    return violated(format!("a read of {range:?} shows {position} twice"));
+                    return wrong(format!("shows {position} twice"));
                 }
             }
         }
@@ -167,7 +216,7 @@ impl<V: Ord + Debug> History<V> {
             let wanted = range.end.saturating_sub(range.start.max(first));
             if wanted != read.entries.len() as u64 {
                 let shown = read.entries.len();
-                return violated(format!("a read of {range:?} shows {shown} entries"));
+                return wrong(format!("shows {shown} entries"));
             }
         }
         Ok(())
@@ -186,17 +235,38 @@ impl<V: Ord + Debug> History<V> {
                 is_append: true,
                 invoked: append.invoked,
                 returned,
+                index: *index,
             }
         });
-        let reads = self.reads.iter().map(|read| Placed {
+        let reads = self.reads.iter().enumerate().map(|(index, read)| Placed {
             at: read.end,
             is_append: false,
             invoked: read.invoked,
             returned: read.returned,
+            index,
         });
         let mut order: Vec<Placed> = appends.chain(reads).collect();
         order.sort_unstable();
         order
+    }
+
+    /// Nothing stands behind an operation that was invoked after it had returned.
+    fn in_real_time(&self, order: &[Placed]) -> Result<(), Outcome> {
+        let mut latest: Option<&Placed> = None;
+        for item in order {
+            if let Some(before) = latest.filter(|before| before.invoked > item.returned) {
+                let text = format!(
+                    "the {} stands behind the {}, which was invoked after it had returned",
+                    self.told(item),
+                    self.told(before),
+                );
+                return violated(before.known(), text);
+            }
+            if latest.is_none_or(|before| before.invoked < item.invoked) {
+                latest = Some(item);
+            }
+        }
+        Ok(())
     }
 
     /// Every hole between dense positions is filled by an append that nobody saw and that was
@@ -225,7 +295,12 @@ impl<V: Ord + Debug> History<V> {
             // that were invoked first: what fits a tight deadline fits every later one.
             for hole in next..item.at {
                 if unseen.next().is_none_or(|invoked| invoked > behind[index]) {
-                    return violated(format!("nothing can stand at {hole}"));
+                    let text = format!(
+                        "nothing can stand at {hole}, before the {}: no append that nobody saw was \
+                         invoked in time",
+                        self.told(item)
+                    );
+                    return violated(item.known(), text);
                 }
             }
             next = next.max(item.at + u64::from(item.is_append));
@@ -242,33 +317,16 @@ struct Placed {
     is_append: bool,
     invoked: u64,
     returned: u64,
-}
-
-/// Nothing stands behind an operation that was invoked after it had returned.
-fn in_real_time(order: &[Placed]) -> Result<(), Outcome> {
-    let mut latest: Option<&Placed> = None;
-    for item in order {
-        if let Some(before) = latest.filter(|before| before.invoked > item.returned) {
-            return violated(format!(
-                "{} returned at {}, yet it stands behind {}, invoked at {}",
-                item.describe(),
-                item.returned,
-                before.describe(),
-                before.invoked,
-            ));
-        }
-        if latest.is_none_or(|before| before.invoked < item.invoked) {
-            latest = Some(item);
-        }
-    }
-    Ok(())
+    /// Which of the appends, or of the reads, it is.
+    index: usize,
 }
 
 impl Placed {
-    fn describe(&self) -> String {
-        match self.is_append {
-            true => format!("the append at {}", self.at),
-            false => format!("a read that ended at {}", self.at),
+    /// When it ended, or began if it has no answer.
+    const fn known(&self) -> u64 {
+        match self.returned {
+            u64::MAX => self.invoked,
+            returned => returned,
         }
     }
 }
@@ -277,27 +335,8 @@ impl Placed {
 #[derive(Default)]
 struct Log {
     by_position: BTreeMap<u64, usize>,
-    by_append: BTreeMap<usize, u64>,
-}
-
-impl Log {
-    fn put(&mut self, position: u64, index: usize, value: &impl Debug) -> Result<(), Outcome> {
-        let there = *self.by_position.entry(position).or_insert(index);
-        let known = *self.by_append.entry(index).or_insert(position);
-        if there != index {
-            return violated(format!(
-                "position {position} holds {value:?} and another entry"
-            ));
-        }
-        if known != position {
-            return violated(format!("{value:?} stands at {known} and at {position}"));
-        }
-        Ok(())
-    }
-}
-
-fn violated<T>(text: String) -> Result<T, Outcome> {
-    Err(Outcome::Violated(text))
+    /// With each position the read that told it first, unless it was the answer.
+    by_append: BTreeMap<usize, (u64, Option<usize>)>,
 }
 
 #[cfg(test)]

@@ -12,14 +12,15 @@
     reason = "never iterated; a model need not be ordered"
 )]
 
-use super::Outcome;
+use super::{Contradiction, Outcome, moment};
 use std::collections::HashSet;
+use std::fmt::Debug;
 use std::hash::Hash;
 
 /// A sequential specification.
 pub trait Model: Clone + Eq + Hash {
     /// What a client asked for together with the answer it got, if any.
-    type Op;
+    type Op: Debug;
 
     /// Applies `op` and says whether its recorded answer is the right one.
     ///
@@ -30,13 +31,34 @@ pub trait Model: Clone + Eq + Hash {
 /// One operation of a concurrent history.
 #[derive(Clone, Debug)]
 pub struct Call<Op> {
-    /// When the client sent it, in any unit that orders all moments of the run.
+    /// When the client sent it, in nanoseconds of true time.
     pub invoked: u64,
     /// When the answer arrived; `None` when it never did, so that it may have happened or not.
     pub returned: Option<u64>,
+    /// Who asked, in words.
+    pub by: String,
     /// The operation with its answer.
     pub op: Op,
 }
+
+impl<Op: Debug> Call<Op> {
+    fn told(&self) -> String {
+        let Self {
+            invoked,
+            returned,
+            by,
+            op,
+        } = self;
+        let invoked = moment(*invoked);
+        match returned {
+            Some(returned) => format!("{op:?} by {by} ({invoked} to {})", moment(*returned)),
+            None => format!("{op:?} by {by} (from {invoked}, not answered)"),
+        }
+    }
+}
+
+/// How many operations of the longest legal order are told.
+const TOLD_MAX: usize = 4;
 
 /// Searches for a legal order, visiting at most `states_max` distinct states.
 pub fn linearizable<M: Model>(initial: M, history: &[Call<M::Op>], states_max: usize) -> Outcome {
@@ -44,16 +66,13 @@ pub fn linearizable<M: Model>(initial: M, history: &[Call<M::Op>], states_max: u
         history,
         seen: HashSet::new(),
         states_max,
-        deepest: Vec::new(),
+        order: Vec::new(),
+        deepest: None,
     };
     let mut taken = Taken::new(history.len());
     match search.descend(&initial, &mut taken) {
         Step::Found => Outcome::Holds,
-        Step::Dead => Outcome::Violated(format!(
-            "no order of the {} operations is legal; at most {} of those that returned fit",
-            history.len(),
-            search.deepest.len()
-        )),
+        Step::Dead => Outcome::Violated(search.contradiction()),
         Step::Spent => Outcome::NotChecked(format!("more than {states_max} states")),
     }
 }
@@ -90,8 +109,10 @@ struct Search<'a, M: Model> {
     )]
     seen: HashSet<(Taken, M)>,
     states_max: usize,
-    /// The longest legal order found so far, by index.
-    deepest: Vec<usize>,
+    /// The legal order that is being tried.
+    order: Vec<usize>,
+    /// The one with the most operations that returned so far, and their number.
+    deepest: Option<(usize, Vec<usize>)>,
 }
 
 impl<M: Model> Search<'_, M> {
@@ -114,28 +135,56 @@ impl<M: Model> Search<'_, M> {
                 continue;
             }
             taken.flip(index);
+            self.order.push(index);
             if self.seen.insert((taken.clone(), next.clone())) {
                 if self.seen.len() > self.states_max {
                     return Step::Spent;
                 }
-                self.note(taken);
+                self.note();
                 match self.descend(&next, taken) {
                     Step::Dead => {}
                     decided @ (Step::Found | Step::Spent) => return decided,
                 }
             }
             taken.flip(index);
+            self.order.pop();
         }
         Step::Dead
     }
 
-    fn note(&mut self, taken: &Taken) {
-        let placed = (0..self.history.len())
-            .filter(|index| taken.has(*index) && self.history[*index].returned.is_some());
-        let placed: Vec<usize> = placed.collect();
-        if placed.len() > self.deepest.len() {
-            self.deepest = placed;
+    fn note(&mut self) {
+        let returned = |index: &&usize| self.history[**index].returned.is_some();
+        let placed = self.order.iter().filter(returned).count();
+        if self.deepest.as_ref().is_none_or(|(most, _)| placed > *most) {
+            self.deepest = Some((placed, self.order.clone()));
         }
+    }
+
+    /// The end of the longest legal order, and the operations of which one would have to come
+    /// next: one of them returned before all others that are left began.
+    fn contradiction(&self) -> Contradiction {
+        let (placed, order) = self.deepest.clone().unwrap_or_default();
+        let left = (0..self.history.len()).filter(|index| !order.contains(index));
+        let left: Vec<&Call<M::Op>> = left.map(|index| &self.history[index]).collect();
+        let at = left.iter().filter_map(|call| call.returned).min();
+        let at = at.unwrap_or(u64::MAX);
+        let next = left.iter().filter(|call| call.invoked <= at);
+        let next: Vec<String> = next.map(|call| call.told()).collect();
+        let last = order[order.len().saturating_sub(TOLD_MAX)..].iter();
+        let last: Vec<String> = last.map(|index| self.history[*index].told()).collect();
+        let longest = match last.is_empty() {
+            true => "nothing can come first".to_owned(),
+            false => format!(
+                "the longest with operations that returned has {placed} of them and ends with {}",
+                last.join(", then ")
+            ),
+        };
+        let text = format!(
+            "no order of the {} operations is legal: {longest}; next would have to be {}",
+            self.history.len(),
+            next.join(", or ")
+        );
+        Contradiction { at, text }
     }
 }
 
@@ -146,6 +195,7 @@ mod tests {
     #[derive(Clone, Default, PartialEq, Eq, Hash)]
     struct Register(u8);
 
+    #[derive(Debug)]
     enum Op {
         Write(u8),
         Read(u8),
@@ -169,6 +219,7 @@ mod tests {
         Call {
             invoked,
             returned: Some(returned),
+            by: "bob".to_owned(),
             op,
         }
     }
@@ -186,9 +237,50 @@ mod tests {
 
     #[test]
     fn a_read_after_a_write_may_not_see_the_old_value() {
-        let history = [call(0, 1, Op::Write(1)), call(2, 3, Op::Read(0))];
+        let history = [
+            call(0, 1, Op::Write(1)),
+            call(1_500_000_000, 2_000_000_000, Op::Read(0)),
+            call(3_000_000_000, 4_000_000_000, Op::Read(1)),
+        ];
         let outcome = linearizable(Register::default(), &history, 1000);
-        assert!(matches!(outcome, Outcome::Violated(_)), "{outcome:?}");
+        let text = "no order of the 3 operations is legal: the longest with operations that \
+                    returned has 1 of them and ends with Write(1) by bob (0s to 0.000000001s); \
+                    next would have to be Read(0) by bob (1.5s to 2s)";
+        let at = 2_000_000_000;
+        let text = text.to_owned();
+        assert_eq!(outcome, Outcome::Violated(Contradiction { at, text }));
+    }
+
+    #[test]
+    fn the_order_that_is_told_has_nothing_of_those_that_were_given_up() {
+        let history = [
+            call(0, 9, Op::Write(1)),
+            call(0, 9, Op::Write(2)),
+            call(10, 11, Op::Read(1)),
+            call(12, 13, Op::Read(7)),
+        ];
+        let Outcome::Violated(found) = linearizable(Register::default(), &history, 1000) else {
+            panic!("nobody wrote 7")
+        };
+        let told = found.text.split(" by bob ").map(|part| {
+            let from = part.rfind(|c: char| c == ' ').map_or(0, |place| place + 1);
+            &part[from..]
+        });
+        let told: Vec<&str> = told.filter(|word| word.contains('(')).collect();
+        let expected = ["Write(2)", "Write(1)", "Read(1)", "Read(7)"];
+        assert_eq!(told[..4], expected, "{found}");
+        assert!(found.text.contains("has 3 of them"), "{found}");
+    }
+
+    #[test]
+    fn what_cannot_even_come_first_is_named() {
+        let history = [call(0, 5, Op::Read(3)), call(1, 4, Op::Read(2))];
+        let Outcome::Violated(found) = linearizable(Register::default(), &history, 1000) else {
+            panic!("nobody wrote")
+        };
+        let named = ["nothing can come first", "Read(3) by bob", "Read(2) by bob"];
+        let told = named.map(|part| found.text.contains(part));
+        assert_eq!((told, found.at), ([true; 3], 4), "{found}");
     }
 
     #[test]
@@ -197,6 +289,7 @@ mod tests {
             let unknown = Call {
                 invoked: 0,
                 returned: None,
+                by: "alice".to_owned(),
                 op: Op::Write(1),
             };
             let history = [unknown, call(5, 6, Op::Read(seen))];

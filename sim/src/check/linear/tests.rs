@@ -25,6 +25,7 @@ fn read(invoked: u64, returned: u64, end: u64, entries: &[(u64, u8)]) -> Read<u8
     Read {
         invoked,
         returned,
+        by: "bob".to_owned(),
         from: 0,
         end,
         entries: entries.to_vec(),
@@ -50,10 +51,10 @@ fn sparse(appends: Vec<Append<u8>>, reads: Vec<Read<u8>>) -> Outcome {
 }
 
 fn assert_violated(outcome: Outcome, part: &str) {
-    let Outcome::Violated(text) = &outcome else {
+    let Outcome::Violated(found) = &outcome else {
         panic!("{outcome:?}")
     };
-    assert!(text.contains(part), "{text}");
+    assert!(found.text.contains(part), "{found}");
 }
 
 #[test]
@@ -63,7 +64,11 @@ fn positions_against_real_time() {
         Outcome::Holds
     );
     let outcome = dense(vec![done(0, 3, 1, 1), done(4, 9, 2, 0)], vec![]);
-    assert_violated(outcome, "the append at 1 returned at 3");
+    assert_violated(
+        outcome,
+        "the append of 1 (0s to 0.000000003s) at 1 stands behind the append of 2 (0.000000004s to \
+         0.000000009s) at 0, which was invoked after it had returned",
+    );
 }
 
 #[test]
@@ -71,11 +76,11 @@ fn a_read_that_misses_an_acknowledged_append() {
     let appends = vec![done(0, 3, 1, 5)];
     assert_violated(
         sparse(appends.clone(), vec![read(4, 6, 5, &[])]),
-        "a read that ended at 5",
+        "the append of 1 (0s to 0.000000003s) at 5 stands behind the read of 0..5 by bob",
     );
     assert_violated(
         sparse(appends.clone(), vec![read(4, 6, 9, &[])]),
-        "lacks 1 at 5",
+        "read of 0..9 by bob (0.000000004s to 0.000000006s) lacks the append of 1 (0s to 0.000000003s) at 5",
     );
     assert_eq!(sparse(appends, vec![read(2, 6, 5, &[])]), Outcome::Holds);
 }
@@ -86,7 +91,7 @@ fn two_reads_that_go_back() {
     let reads = vec![read(1, 2, 1, &[(0, 1)]), read(3, 4, 0, &[])];
     assert_violated(
         dense(appends, reads),
-        "behind a read that ended at 0, invoked at 3",
+        "stands behind the read of 0..0 by bob (0.000000003s to 0.000000004s)",
     );
 }
 
@@ -94,12 +99,12 @@ fn two_reads_that_go_back() {
 fn one_position_two_entries_and_one_entry_two_positions() {
     assert_violated(
         sparse(vec![done(0, 1, 1, 4), done(0, 1, 2, 4)], vec![]),
-        "position 4 holds",
+        "position 4 holds the append of 1 (0s to 0.000000001s), by its answer, and the append of 2",
     );
     let reads = vec![read(0, 9, 8, &[(7, 1)])];
     assert_violated(
         sparse(vec![done(0, 1, 1, 4)], reads),
-        "stands at 4 and at 7",
+        "stands at 4, by its answer, and at 7, by a read of 0..8 by bob (0s to 0.000000009s)",
     );
 }
 
@@ -112,18 +117,21 @@ fn refused_and_invented_entries() {
     };
     assert_violated(
         sparse(vec![refused], vec![read(5, 6, 3, &[(2, 1)])]),
-        "had been refused",
+        "shows 1 at 2, the append of 1 (from 0s, refused)",
     );
     assert_violated(
         sparse(vec![], vec![read(5, 6, 3, &[(2, 1)])]),
-        "was never appended",
+        "a read of 0..3 by bob (0.000000005s to 0.000000006s) shows 1 at 2, which was never appended",
     );
 }
 
 #[test]
 fn holes_need_an_append_that_came_in_time() {
     let late = vec![done(0, 3, 1, 1), unknown(4, 2)];
-    assert_violated(dense(late, vec![]), "nothing can stand at 0");
+    assert_violated(
+        dense(late, vec![]),
+        "nothing can stand at 0, before the append of 1 (0s to 0.000000003s) at 1: no append",
+    );
     assert_eq!(
         dense(vec![done(0, 3, 1, 1), unknown(3, 2)], vec![]),
         Outcome::Holds
@@ -135,11 +143,31 @@ fn holes_need_an_append_that_came_in_time() {
     let huge = Read {
         invoked: 0,
         returned: 9,
+        by: "bob".to_owned(),
         from: 1 << 60,
         end: 1 << 60,
         entries: vec![],
     };
     assert_violated(dense(vec![], vec![huge]), "nothing can stand at 0");
+}
+
+#[test]
+fn a_contradiction_has_the_moment_at_which_the_last_operation_ended() {
+    let at = |outcome| {
+        let Outcome::Violated(found) = outcome else {
+            panic!("{outcome:?}")
+        };
+        found.at
+    };
+    // An append behind a later one, a read that goes back, a late read of two positions.
+    assert_eq!(
+        at(dense(vec![done(0, 3, 1, 1), done(4, 9, 2, 0)], vec![])),
+        9
+    );
+    let reads = vec![read(1, 2, 1, &[(0, 1)]), read(3, 4, 0, &[])];
+    assert_eq!(at(dense(vec![unknown(0, 1)], reads)), 4);
+    let reads = vec![read(0, 7, 8, &[(7, 1)])];
+    assert_eq!(at(sparse(vec![done(0, 1, 1, 4)], reads)), 7);
 }
 
 #[test]
@@ -161,6 +189,7 @@ fn a_long_history_is_cheap() {
     let reads = (0..200_000).map(|n| Read {
         invoked: n * 10 + 16,
         returned: n * 10 + 18,
+        by: String::new(),
         from: n,
         end: n + 1,
         entries: vec![(n, n)],
@@ -231,12 +260,14 @@ fn calls(history: &History<u8>, positions: &[Option<u64>]) -> Vec<Call<Op>> {
             Some(Call {
                 invoked: append.invoked,
                 returned,
+                by: "alice".to_owned(),
                 op: Op::Append(append.value, position),
             })
         });
     let reads = history.reads.iter().map(|read| Call {
         invoked: read.invoked,
         returned: Some(read.returned),
+        by: read.by.clone(),
         op: Op::Read(read.from, read.end, read.entries.clone()),
     });
     appends.chain(reads).collect()
@@ -296,6 +327,7 @@ fn histories() -> impl Strategy<Value = History<u8>> {
                 history.reads.push(Read {
                     invoked,
                     returned,
+                    by: "bob".to_owned(),
                     from,
                     end: end + gap,
                     entries,
