@@ -7,17 +7,18 @@
 
 use super::diagram::{Diagram, Fate};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// What a line takes to be seen, in nanoseconds.
+/// What a line takes at most, to be seen, in nanoseconds.
 const LINE_TAKES: u64 = 1_000;
 
 /// The document of a diagram.
 pub(crate) fn perfetto(diagram: &Diagram<'_>) -> Value {
     let mut events = names(diagram);
-    for mark in &diagram.marks {
+    for (mark, takes) in diagram.marks.iter().zip(spans_of_lines(diagram)) {
         events.push(json!({
             "ph": "X", "pid": 0, "tid": thread(mark.node), "ts": micros(mark.at),
-            "dur": micros(LINE_TAKES), "cat": mark.kind, "name": mark.text,
+            "dur": micros(takes), "cat": mark.kind, "name": mark.text,
             "args": { "message": mark.number },
         }));
     }
@@ -31,6 +32,25 @@ pub(crate) fn perfetto(diagram: &Diagram<'_>) -> Value {
     });
     events.extend(found);
     json!({ "displayTimeUnit": "ns", "traceEvents": events })
+}
+
+/// How long the slice of each line is: it ends before the next one of its thread begins, for
+/// slices of a thread lie inside each other or apart. Lines of one instant lie inside each other.
+fn spans_of_lines(diagram: &Diagram<'_>) -> Vec<u64> {
+    // By thread: the time of the line behind, and of the first one that is later than that.
+    let mut behind: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    let mut spans = Vec::with_capacity(diagram.marks.len());
+    for mark in diagram.marks.iter().rev() {
+        let (at, later) = behind
+            .entry(thread(mark.node))
+            .or_insert((u64::MAX, u64::MAX));
+        if *at != mark.at {
+            (*at, *later) = (mark.at, *at);
+        }
+        spans.push(LINE_TAKES.min(*later - mark.at));
+    }
+    spans.reverse();
+    spans
 }
 
 /// The names of the process and its threads, in the order of the nodes.

@@ -85,6 +85,17 @@ fn nodes_are_threads_and_lines_slices() {
 }
 
 #[test]
+fn slices_of_a_thread_never_overlap_in_part() {
+    let document = document();
+    let all = document["traceEvents"].as_array().expect("a list");
+    let slices = all.iter().filter(|event| event["ph"] == "X");
+    let takes: Vec<_> = slices.map(|event| event["dur"].as_f64()).collect();
+    // Half a microsecond behind the first three of node 0 comes the fourth.
+    let expected = [0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0].map(Some);
+    assert_eq!(takes, expected);
+}
+
+#[test]
 fn messages_that_arrive_are_flows() {
     let document = document();
     assert_eq!(events(&document, "s"), [entry(1, 1.0, "message")]);
