@@ -226,7 +226,8 @@ impl Sweep<'_> {
             .iter()
             .filter(|case| case.scenario == tally.scenario);
         let hex = |(seed, digest): (&u64, &u64)| (seed.to_string(), format!("{digest:016x}"));
-        let digests: BTreeMap<_, _> = tally.digests().iter().map(hex).collect();
+        let digests = tally.digests.list();
+        let digests: Option<BTreeMap<_, _>> = digests.map(|list| list.iter().map(hex).collect());
         json!({
             "scenario": tally.scenario,
             "seeds": tally.seeds,
@@ -236,8 +237,8 @@ impl Sweep<'_> {
             "converged_ms_max": tally.converged_max.map(|span| span.as_millis() as u64),
             "faults": tally.faults,
             "faults_inert": tally.faults_inert,
-            "digest": format!("{:016x}", tally.digest()),
-            "digests": (digests.len() <= DIGESTS_MAX).then_some(digests),
+            "digest": format!("{:016x}", tally.digests.value()),
+            "digests": digests,
             "marks": tally.marks,
             "marks_missing": self.missing_of(index),
             "obligations": duty::json(&tally.obligations),
@@ -280,7 +281,7 @@ fn row(tally: &Tally) -> Vec<(Look, String)> {
         (Look::Plain, seconds(tally.simulated, 0)),
         (Look::Plain, converged),
         (Look::Plain, inert),
-        (Look::Dim, format!("{:016x}", tally.digest())),
+        (Look::Dim, format!("{:016x}", tally.digests.value())),
     ]
 }
 
@@ -293,6 +294,3 @@ const fn end_word(end: End) -> &'static str {
         End::Stuck => "stuck",
     }
 }
-
-/// A sweep of more seeds lists no digest for each.
-const DIGESTS_MAX: usize = 1_000;

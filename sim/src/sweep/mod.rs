@@ -7,6 +7,7 @@
 //! return.
 
 pub(crate) mod bucket;
+mod digests;
 pub(crate) mod flight;
 pub(crate) mod guard;
 pub(crate) mod seeds;
@@ -16,6 +17,7 @@ use crate::any::AnyScenario;
 use crate::check::obligation::Tallies;
 use crate::report::{Finding, STUCK};
 use bucket::Buckets;
+use digests::Digests;
 use flight::{Flight, Lost};
 use seeds::Seeds;
 use std::collections::BTreeMap;
@@ -115,8 +117,8 @@ pub(crate) struct Tally {
     pub obligations: Tallies,
     /// For each reason, the number of seeds with a check that could not decide.
     pub not_checked: BTreeMap<String, u64>,
-    /// Digests by seed.
-    digests: BTreeMap<u64, u64>,
+    /// The digests of all seeds that ran to their end.
+    pub digests: Digests,
 }
 
 /// How far a sweep is.
@@ -165,7 +167,7 @@ pub(crate) fn sweep(
     let mut merge = Merge {
         scenarios: scenarios
             .iter()
-            .map(|scenario| Tally::new(scenario.name()))
+            .map(|scenario| Tally::new(scenario.name(), options.seeds.count()))
             .collect(),
         progress: Progress {
             runs: 0,
@@ -284,9 +286,10 @@ pub(crate) fn stuck_finding(stuck_after: Duration) -> Finding {
 }
 
 impl Tally {
-    fn new(scenario: &str) -> Self {
+    fn new(scenario: &str, seeds: u64) -> Self {
         Self {
             scenario: scenario.to_owned(),
+            digests: Digests::new(seeds),
             ..Self::default()
         }
     }
@@ -307,7 +310,7 @@ impl Tally {
         for reason in report.not_checked {
             *self.not_checked.entry(reason).or_default() += 1;
         }
-        self.digests.insert(seed, report.digest);
+        self.digests.add(seed, report.digest);
         match report.finding {
             Some(finding) => self.fail(seed, finding),
             None => self.seeds += 1,
@@ -318,22 +321,5 @@ impl Tally {
         self.seeds += 1;
         self.failed += 1;
         self.buckets.add(seed, finding);
-    }
-
-    /// Digest over the digests of all seeds, in the order of seeds.
-    pub(crate) fn digest(&self) -> u64 {
-        self.digests.iter().fold(0, |state, (seed, digest)| {
-            let state = (state ^ seed)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .rotate_left(29);
-            (state ^ digest)
-                .wrapping_mul(0xd6e8_feb8_6659_fd93)
-                .rotate_left(32)
-        })
-    }
-
-    /// The digests of all seeds that ran to their end, by seed.
-    pub(crate) const fn digests(&self) -> &BTreeMap<u64, u64> {
-        &self.digests
     }
 }

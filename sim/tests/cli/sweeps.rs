@@ -114,6 +114,11 @@ fn digests_are_equal_alone_in_a_sweep_and_with_any_number_of_jobs() {
     assert_eq!(alone, again);
     let trace = tryout.json(0, "trace ping-pong --seed 7");
     assert_eq!(trace["digest"], alone.trim());
+    // Many seeds have one digest, and none that each of them needs memory for.
+    let one = tryout.json(0, "run ping-pong --seeds 1001 --jobs 1");
+    let two = tryout.json(0, "run ping-pong --seeds 1001 --jobs 3");
+    assert_eq!(one["scenarios"], two["scenarios"]);
+    assert_eq!(one["scenarios"][0]["digests"], Value::Null);
     // A tracing run is the same run; what was built with other options runs the same, too.
     assert_eq!(alone.trim(), "44ac8e827d2fd2cc");
 }
