@@ -2,6 +2,7 @@
 
 use super::moment::Moment;
 use crate::node::NodeIndex;
+use super::shard::ShardArg;
 use crate::sweep::seeds::Choice;
 use crate::trace::Event;
 use clap::builder::PossibleValuesParser;
@@ -72,6 +73,9 @@ pub(super) struct RunArgs {
     /// First seed of a count: a number, `commit` (derived from the commit) or `random`
     #[arg(long, value_name = "N|commit|random")]
     pub(super) seed_base: Option<SeedBase>,
+    /// Run one part of N, or the part that Kubernetes, Slurm or the CI says (`auto`)
+    #[arg(long, value_name = "K/N|auto")]
+    pub(super) shard: Option<ShardArg>,
     /// Worker threads; all cores by default
     #[arg(long, short, value_name = "J", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,

@@ -20,6 +20,7 @@ mod present;
 mod progress;
 mod replay;
 mod run;
+mod shard;
 mod shrink;
 mod single;
 mod sweep;

@@ -4,12 +4,14 @@ use super::args::{RunArgs, SeedBase};
 use super::case::{Case, case};
 use super::console::{Console, Look, check_writable};
 use super::progress::Meter;
+use super::shard::ShardArg;
 use super::shrink::jobs;
 use super::sweep::Sweep;
 use super::{Program, Stop, interrupt, junit};
 use crate::any::AnyScenario;
 use crate::shrink::Bounds;
 use crate::sweep::seeds::{Choice, Seeds};
+use crate::sweep::stripes::Shard;
 use crate::sweep::{End, Options, Outcome, sweep};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ pub(super) fn run(program: &Program, console: &mut Console, args: &RunArgs) -> R
     let scenarios = select(&program.scenarios, &args.filters)?;
     let seeds = choose(&args.seeds, args.seed_base)?;
     let mut options = Options::new(seeds);
+    options.shard = args.shard.map_or(Ok(Shard::WHOLE), ShardArg::shard)?;
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
     options.budget = args.budget.map(|span| span.0);
     options.fail_max = args.max_fail;
@@ -39,8 +42,9 @@ pub(super) fn run(program: &Program, console: &mut Console, args: &RunArgs) -> R
     let outcome = outcome.map_err(|error| format!("{}: {error}", args.out.display()))?;
     let cases = cases(program, &scenarios, &outcome, args);
     let full = outcome.end == End::Complete
+        && options.shard.is_whole()
         && scenarios.len() == program.scenarios.len()
-        && options.seeds.count() >= FULL;
+        && options.stripes.seeds().count() >= FULL;
     let result = Sweep {
         program,
         scenarios: &scenarios,

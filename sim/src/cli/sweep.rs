@@ -56,6 +56,14 @@ impl Sweep<'_> {
         duty::idle(&duty::total(&self.outcome))
     }
 
+    fn seeds(&self) -> String {
+        let Options { stripes, shard, .. } = &self.options;
+        match shard.is_whole() {
+            true => format!("seeds {}", stripes.seeds()),
+            false => format!("shard {shard} of seeds {}", stripes.seeds()),
+        }
+    }
+
     fn unseeded(&self) -> bool {
         self.outcome.scenarios.iter().any(|tally| tally.seeds == 0)
     }
@@ -169,9 +177,9 @@ impl Sweep<'_> {
         let sum = |of: fn(&Tally) -> u64| outcome.scenarios.iter().map(of).sum::<u64>();
         let (runs, steps) = (sum(|tally| tally.seeds), sum(|tally| tally.steps));
         let text = format!(
-            "{} runs (seeds {}), {} steps in {}, {} steps/s",
+            "{} runs ({}), {} steps in {}, {} steps/s",
             grouped(runs),
-            self.options.seeds,
+            self.seeds(),
             grouped(steps),
             seconds(outcome.elapsed, 1),
             grouped(per_second(steps, outcome.elapsed)),
@@ -200,7 +208,8 @@ impl Sweep<'_> {
             "command": "run",
             "program": self.program.name,
             "build": self.program.build,
-            "seeds": self.options.seeds.to_string(),
+            "seeds": self.options.stripes.seeds().to_string(),
+            "shard": (!self.options.shard.is_whole()).then(|| self.options.shard.to_string()),
             "end": end_word(self.outcome.end),
             "verdict": match self.judge() {
                 Ok(()) => "held",

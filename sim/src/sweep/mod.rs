@@ -11,6 +11,7 @@ mod digests;
 pub(crate) mod flight;
 pub(crate) mod guard;
 pub(crate) mod seeds;
+pub(crate) mod stripes;
 mod worker;
 
 use crate::any::AnyScenario;
@@ -27,13 +28,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use stripes::{Deal, Shard, Stripes};
 use worker::{Crew, Done};
 
 /// How to sweep.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// The seeds that every scenario runs.
-    pub seeds: Seeds,
+    /// The seeds that every scenario runs, here or elsewhere.
+    pub stripes: Stripes,
+    /// Which of them run here.
+    pub shard: Shard,
     /// Number of worker threads, at least one.
     pub jobs: usize,
     /// Real time after which no further seed is started.
@@ -52,7 +56,8 @@ impl Options {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let stuck_after = Duration::from_secs(60);
         Self {
-            seeds,
+            stripes: Stripes::new(seeds),
+            shard: Shard::WHOLE,
             jobs,
             budget: None,
             fail_max: None,
@@ -162,12 +167,15 @@ pub(crate) fn sweep(
             (0..options.jobs).map(|_| None).collect::<Vec<_>>(),
         ),
     };
-    let runs_all = options.seeds.count().saturating_mul(scenarios.len() as u64);
-    let (crew, results) = Crew::start(scenarios, options, slots);
+    let nothing = |_, _| false;
+    let stripes = options.stripes.clone();
+    let deal = Deal::new(stripes, options.shard, scenarios.len(), nothing);
+    let runs_all = deal.runs();
+    let (crew, results) = Crew::start(scenarios, options, deal, slots);
     let mut merge = Merge {
         scenarios: scenarios
             .iter()
-            .map(|scenario| Tally::new(scenario.name(), options.seeds.count()))
+            .map(|scenario| Tally::new(scenario.name(), options.stripes.seeds().count()))
             .collect(),
         progress: Progress {
             runs: 0,
@@ -275,7 +283,7 @@ impl Merge {
         self.progress.runs += 1;
         self.progress.steps += done.report.steps;
         self.progress.failed += u64::from(done.report.finding.is_some());
-        self.scenarios[done.scenario].add(done);
+        self.scenarios[done.item.scenario].add(done);
     }
 }
 
@@ -295,7 +303,8 @@ impl Tally {
     }
 
     fn add(&mut self, done: Done) {
-        let Done { seed, report, .. } = done;
+        let Done { item, report } = done;
+        let seed = item.seed;
         self.steps += report.steps;
         self.simulated += report.simulated;
         self.faults += report.faults;

@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::flight::Slot;
-use super::seeds::Seeds;
+use super::stripes::{Deal, Item};
 use crate::any::AnyScenario;
 use crate::report::Report;
 use crate::run::is_run_twice;
@@ -15,16 +15,8 @@ use std::time::{Duration, Instant};
 
 /// One run that ended.
 pub(super) struct Done {
-    pub(super) scenario: usize,
-    pub(super) seed: u64,
+    pub(super) item: Item,
     pub(super) report: Report,
-}
-
-/// A run of the sweep: a scenario by index, and a seed.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) scenario: usize,
-    pub(super) seed: u64,
 }
 
 /// All workers, as the collecting thread sees them.
@@ -35,7 +27,7 @@ pub(super) struct Crew {
 
 struct Shared {
     scenarios: Vec<Arc<dyn AnyScenario>>,
-    seeds: Seeds,
+    deal: Deal,
     next: AtomicU64,
     stop: AtomicBool,
     deadline: Option<Instant>,
@@ -61,11 +53,12 @@ impl Crew {
     pub(super) fn start(
         scenarios: &[Arc<dyn AnyScenario>],
         options: &Options,
+        deal: Deal,
         slots: Vec<Option<Slot>>,
     ) -> (Self, Receiver<io::Result<Vec<Done>>>) {
         let shared = Arc::new(Shared {
             scenarios: scenarios.to_vec(),
-            seeds: options.seeds.clone(),
+            deal,
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             deadline: options
@@ -102,7 +95,7 @@ impl Crew {
 
     /// True while there are runs that nobody has taken.
     pub(super) fn has_work(&self) -> bool {
-        self.shared.next.load(Ordering::Relaxed) < self.shared.runs_all()
+        self.shared.next.load(Ordering::Relaxed) < self.shared.deal.runs()
     }
 
     /// Lets the workers end after the run they are in.
@@ -131,28 +124,14 @@ impl Crew {
 }
 
 impl Shared {
-    fn runs_all(&self) -> u64 {
-        self.seeds
-            .count()
-            .saturating_mul(self.scenarios.len() as u64)
-    }
-
     fn take(&self) -> Option<Item> {
         let late = self
             .deadline
             .is_some_and(|deadline| Instant::now() >= deadline);
-        if late || self.stop.load(Ordering::Relaxed) || self.scenarios.is_empty() {
-            return None;
+        match late || self.stop.load(Ordering::Relaxed) {
+            true => None,
+            false => self.deal.item(self.next.fetch_add(1, Ordering::Relaxed)),
         }
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        if index >= self.runs_all() {
-            return None;
-        }
-        let count = self.scenarios.len() as u64;
-        Some(Item {
-            scenario: (index % count) as usize,
-            seed: self.seeds.nth(index / count),
-        })
     }
 }
 
@@ -170,11 +149,7 @@ impl Worker<'_> {
         while let Some(item) = self.shared.take() {
             let report = self.run(item)?;
             let urgent = report.finding.is_some();
-            self.batch.push(Done {
-                scenario: item.scenario,
-                seed: item.seed,
-                report,
-            });
+            self.batch.push(Done { item, report });
             // One message for many short runs keeps the collecting thread off the cores.
             if urgent || sent.elapsed() >= Duration::from_millis(50) {
                 sent = Instant::now();
@@ -202,7 +177,7 @@ impl Worker<'_> {
         *lock(&desk.current) = Some(item);
         let watch = Watch {
             pulse: Some(Arc::clone(&desk.pulse)),
-            twice: is_run_twice(item.seed) || item.seed == self.shared.seeds.nth(0),
+            twice: is_run_twice(item.seed) || item.seed == self.shared.deal.first_seed(),
             ..Watch::default()
         };
         let report = scenario.run_seed(item.seed, &watch);

@@ -8,6 +8,7 @@
 
 mod findings;
 mod shrinking;
+mod spreading;
 mod sweeps;
 mod traces;
 
