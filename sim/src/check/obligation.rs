@@ -21,10 +21,12 @@ use crate::violation::Violation;
 use core::cell::RefCell;
 use core::fmt::Display;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How often an obligation of one property began to count, and how it ended.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tally {
     /// Its condition held and its consequence was owed.
     pub armed: u64,

@@ -7,7 +7,7 @@ use crate::sweep::seeds::Choice;
 use crate::trace::Event;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub(super) enum Verb {
     List,
     /// Sweep seeds and report what broke
     Run(RunArgs),
+    /// Put the results of shards together
+    Merge(Merge),
     /// Run plans and judge them by what they expect; compare recordings with what the code does now
     Replay(Replay),
     /// Print the digest of one run
@@ -68,12 +70,14 @@ pub(super) struct RunArgs {
     #[arg(value_name = "SCENARIO")]
     pub(super) filters: Vec<String>,
     /// Seeds: a count N, a range A..B or A..=B, or a list such as 3,7
-    #[arg(long, value_name = "SEEDS", default_value = "100")]
-    pub(super) seeds: Choice,
+    ///
+    /// 100 by default, or those of the result that is resumed.
+    #[arg(long, value_name = "SEEDS")]
+    pub(super) seeds: Option<Choice>,
     /// First seed of a count: a number, `commit` (derived from the commit) or `random`
     #[arg(long, value_name = "N|commit|random")]
     pub(super) seed_base: Option<SeedBase>,
-    /// Run one part of N, or the part that Kubernetes, Slurm or the CI says (`auto`)
+    /// Run part K of N, or the part that Kubernetes, Slurm or the CI says (`auto`)
     #[arg(long, value_name = "K/N|auto")]
     pub(super) shard: Option<ShardArg>,
     /// Worker threads; all cores by default
@@ -85,9 +89,12 @@ pub(super) struct RunArgs {
     /// Violations after which no further seed is started
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_fail: Option<u64>,
-    /// Where plans of violations and the file of the seeds in flight go
-    #[arg(long, value_name = "DIR", default_value = "failures")]
-    pub(super) out: PathBuf,
+    /// Where plans of violations go, `failures` by default; when it is given, a result that is kept as the sweep runs, too
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Go on with the sweep whose result is in DIR, and keep the result there; begin it if there is none
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub(super) resume: Option<PathBuf>,
     /// Real time for making the plans of violations smaller, shared by all of them
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(super) shrink_for: Span,
@@ -102,6 +109,31 @@ pub(super) struct RunArgs {
     pub(super) backtrace: bool,
     #[command(flatten)]
     pub(super) patience: Patience,
+}
+
+impl RunArgs {
+    /// Where the result is kept, if it is.
+    pub(super) fn kept(&self) -> Option<&Path> {
+        self.resume.as_deref().or(self.out.as_deref())
+    }
+
+    /// Where plans of violations and the file of the seeds in flight go.
+    pub(super) fn directory(&self) -> &Path {
+        self.kept().unwrap_or(Path::new("failures"))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Merge {
+    /// Directories with a result each, in any order
+    #[arg(value_name = "DIR", required = true)]
+    pub(super) directories: Vec<PathBuf>,
+    /// Where the result of all, and the plans of its violations, go
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Write a JUnit report with one case per scenario
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
 }
 
 /// What a single run may be asked for besides.

@@ -71,7 +71,7 @@ pub(super) fn case(
         ..Watch::default()
     };
     let name = plan_name(scenario.name(), *seed, &finding.property);
-    let file = args.out.join(name);
+    let file = args.directory().join(name);
     let write = |plan: &Table, report: &Report| {
         let digest = (finding.property != STUCK).then_some(report.digest);
         let expect = expecting(program, finding, digest);
@@ -164,6 +164,28 @@ fn commands(
 }
 
 impl Case {
+    /// A violation that a result tells of, with its plan or the reason why there is none.
+    pub(super) fn told(
+        program: &Program,
+        scenario: &str,
+        bucket: &Bucket,
+        plan: Result<PathBuf, String>,
+    ) -> Self {
+        let (seed, finding) = (bucket.seed, bucket.finding.clone());
+        let (reproduce, whole) = commands(program, scenario, seed, &finding, &plan);
+        Self {
+            scenario: scenario.to_owned(),
+            seed,
+            finding,
+            count: bucket.count,
+            plan,
+            shrunk: None,
+            reproduce,
+            whole,
+            trace: Vec::new(),
+        }
+    }
+
     pub(super) fn print(&self, console: &mut Console) {
         let label = console.paint(Look::Bad, "violation");
         let Self {

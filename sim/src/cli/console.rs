@@ -144,10 +144,14 @@ impl Console {
 
     /// Writes the document where `--json` says, if it says so.
     pub(super) fn json(&mut self, document: &Value) {
-        let text = format!("{document:#}\n");
+        self.document(&format!("{document:#}\n"));
+    }
+
+    /// Writes the text of a document where `--json` says, if it says so.
+    pub(super) fn document(&mut self, text: &str) {
         match self.json.take() {
             None => {}
-            Some(file) if file != Path::new("-") => self.file(&file, &text),
+            Some(file) if file != Path::new("-") => self.file(&file, text),
             Some(_) => {
                 let mut stdout = io::stdout();
                 let written = stdout.write_all(text.as_bytes());
@@ -158,7 +162,12 @@ impl Console {
 
     /// Writes a result into a file.
     pub(super) fn file(&mut self, path: &Path, text: &str) {
-        if let Err(problem) = write_file(path, text) {
+        self.wrote(write_file(path, text));
+    }
+
+    /// Takes in whether a result could be written.
+    pub(super) fn wrote(&mut self, written: Result<(), String>) {
+        if let Err(problem) = written {
             self.failed.get_or_insert(problem);
         }
     }

@@ -1,46 +1,41 @@
 //! What a sweep says of obligations: how often each was armed and met.
 
 use super::console::{Console, Look, grouped};
-use crate::check::obligation::{Tallies, Tally};
-use crate::sweep::Outcome;
-use serde_json::{Value, json};
+use crate::check::obligation;
+use crate::sweep::tally::{Duties, Name, Tally};
 
 /// The sum over all scenarios.
-pub(super) fn total(outcome: &Outcome) -> Tallies {
-    let mut total = Tallies::new();
-    for (property, tally) in outcome
-        .scenarios
-        .iter()
-        .flat_map(|tally| &tally.obligations)
-    {
-        total.entry(property).or_default().add(*tally);
+pub(super) fn total(tallies: &[Tally]) -> Duties {
+    let mut total = Duties::new();
+    for (property, tally) in tallies.iter().flat_map(|tally| &tally.obligations) {
+        total.entry(property.clone()).or_default().add(*tally);
     }
     total
 }
 
 /// Properties with a monitor that tested nothing, and why.
-pub(super) fn idle(total: &Tallies) -> Vec<(&'static str, &'static str)> {
-    let why = |tally: &Tally| match (tally.armed, tally.met) {
+pub(super) fn idle(total: &Duties) -> Vec<(&str, &'static str)> {
+    let why = |tally: &obligation::Tally| match (tally.armed, tally.met) {
         (0, _) => Some("never armed"),
         (_, 0) => Some("never met"),
         _ => None,
     };
     let idle = total.iter();
-    idle.filter_map(|(property, tally)| Some((*property, why(tally)?)))
+    idle.filter_map(|(property, tally)| Some((&**property, why(tally)?)))
         .collect()
 }
 
 /// One line for each scenario and one for their sum; nothing where no property has a monitor. What
 /// was never armed says something of a full sweep only.
-pub(super) fn print(console: &mut Console, outcome: &Outcome, full: bool) {
-    let mut total = total(outcome);
+pub(super) fn print(console: &mut Console, tallies: &[Tally], full: bool) {
+    let mut total = total(tallies);
     total.retain(|_, tally| full || tally.armed > 0);
     if total.is_empty() {
         return;
     }
     let mut head = vec!["armed/met"];
-    head.extend(total.keys());
-    let owing = outcome.scenarios.iter();
+    head.extend(total.keys().map(|property| &**property));
+    let owing = tallies.iter();
     let owing = owing.filter(|tally| {
         let mut shown = total
             .keys()
@@ -56,8 +51,8 @@ pub(super) fn print(console: &mut Console, outcome: &Outcome, full: bool) {
     console.table(&head, &rows);
 }
 
-fn row(name: &str, all: &Tallies, own: &Tallies) -> Vec<(Look, String)> {
-    let cell = |property: &&'static str| {
+fn row(name: &str, all: &Duties, own: &Duties) -> Vec<(Look, String)> {
+    let cell = |property: &Name| {
         let tally = own.get(property).copied().unwrap_or_default();
         let text = format!("{}/{}", grouped(tally.armed), grouped(tally.met));
         match tally.armed {
@@ -68,14 +63,4 @@ fn row(name: &str, all: &Tallies, own: &Tallies) -> Vec<(Look, String)> {
     let mut row = vec![(Look::Strong, name.to_owned())];
     row.extend(all.keys().map(cell));
     row
-}
-
-/// The tallies by property.
-pub(super) fn json(tallies: &Tallies) -> Value {
-    let one = |(property, tally): (&&'static str, &Tally)| {
-        let Tally { armed, met } = tally;
-        let tally = json!({ "armed": armed, "met": met });
-        ((*property).to_owned(), tally)
-    };
-    Value::Object(tallies.iter().map(one).collect())
 }

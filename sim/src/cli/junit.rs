@@ -1,48 +1,44 @@
 //! The JUnit report: one case for each scenario, and one for the marks and obligations
 //! that none of them saw.
 
-use super::sweep::Sweep;
+use super::account::Account;
+use super::case::Case;
+use super::duty;
 use std::fmt::Write as _;
+use std::time::Duration;
 
-pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {
-    let tallies = &sweep.outcome.scenarios;
+pub(super) fn render(account: &Account<'_>, cases: &[Case], elapsed: Option<Duration>) -> String {
+    let (tallies, program) = (&account.tallies, account.program.name);
+    let full = account.is_full();
     let bad = |index: usize| {
-        sweep
-            .cases
-            .iter()
-            .any(|case| case.scenario == tallies[index].scenario)
-            || (sweep.full && !sweep.missing_of(index).is_empty())
+        of(cases, &tallies[index].scenario).next().is_some()
+            || (full && !account.missing_of(index).is_empty())
     };
-    let unreached = if sweep.full {
-        sweep.missing()
-    } else {
-        Vec::new()
+    let duties = account.duties();
+    let (unreached, idle) = match full {
+        true => (account.missing(), duty::idle(&duties)),
+        false => (Vec::new(), Vec::new()),
     };
-    let idle = if sweep.full { sweep.idle() } else { Vec::new() };
     let joint = usize::from(!unreached.is_empty() || !idle.is_empty());
     let failures = (0..tallies.len()).filter(|index| bad(*index)).count() + joint;
     let skipped = tallies.iter().filter(|tally| tally.seeds == 0).count();
-    let ms = sweep.outcome.elapsed.as_millis();
+    let time = elapsed.map_or_else(String::new, |elapsed| {
+        let ms = elapsed.as_millis();
+        format!(" time=\"{}.{:03}\"", ms / 1000, ms % 1000)
+    });
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         out,
-        "<testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skipped}\" \
-         time=\"{}.{:03}\">",
+        "<testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skipped}\"{time}>",
         escape(program),
         tallies.len() + joint,
-        ms / 1000,
-        ms % 1000
     );
     for (index, tally) in tallies.iter().enumerate() {
         let _ = writeln!(out, "  <testcase name=\"{}\">", escape(&tally.scenario));
         if tally.seeds == 0 {
             out.push_str("    <skipped message=\"no seed ran\"/>\n");
         }
-        for case in sweep
-            .cases
-            .iter()
-            .filter(|case| case.scenario == tally.scenario)
-        {
+        for case in of(cases, &tally.scenario) {
             let trace: Vec<String> = case.trace.iter().map(ToString::to_string).collect();
             let finding = &case.finding;
             let _ = writeln!(
@@ -53,8 +49,8 @@ pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {
                 escape(&format!("{}\nagain: {}", trace.join("\n"), case.reproduce)),
             );
         }
-        if sweep.full {
-            unreached_failures(&mut out, &sweep.missing_of(index));
+        if full {
+            unreached_failures(&mut out, &account.missing_of(index));
         }
         out.push_str("  </testcase>\n");
     }
@@ -72,6 +68,12 @@ pub(super) fn render(program: &str, sweep: &Sweep<'_>) -> String {
     }
     out.push_str("</testsuite>\n");
     out
+}
+
+/// The violations of one scenario.
+fn of<'a>(cases: &'a [Case], scenario: &'a str) -> impl Iterator<Item = &'a Case> {
+    let cases = cases.iter();
+    cases.filter(move |case| case.scenario == scenario)
 }
 
 fn unreached_failures(out: &mut String, marks: &[&str]) {

@@ -5,6 +5,7 @@
 //! sweep is incomplete.
 
 mod accept;
+mod account;
 mod args;
 mod bench;
 mod case;
@@ -15,10 +16,12 @@ mod interrupt;
 mod junit;
 mod list;
 mod moment;
+mod merge;
 mod names;
 mod present;
 mod progress;
 mod replay;
+mod result;
 mod run;
 mod shard;
 mod shrink;
@@ -215,6 +218,7 @@ fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
     let outcome = match line.verb {
         Verb::List => list::list(&program, &mut console),
         Verb::Run(args) => run::run(&program, &mut console, &args),
+        Verb::Merge(args) => merge::merge(&program, &mut console, &args),
         Verb::Replay(args) => replay::replay(&program, &mut console, &args),
         Verb::Digest(args) => single::digest(&program, &mut console, &args),
         Verb::Trace(args) => trace::trace(&program, &mut console, &args),

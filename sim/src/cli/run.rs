@@ -1,66 +1,144 @@
 //! `run`: a sweep and its result.
 
+use super::account::Account;
 use super::args::{RunArgs, SeedBase};
 use super::case::{Case, case};
 use super::console::{Console, Look, check_writable};
 use super::progress::Meter;
+use super::result::{self, Asked, Keeper, Kept};
 use super::shard::ShardArg;
 use super::shrink::jobs;
 use super::sweep::Sweep;
 use super::{Program, Stop, interrupt, junit};
 use crate::any::AnyScenario;
 use crate::shrink::Bounds;
+use crate::sweep::rows::Rows;
 use crate::sweep::seeds::{Choice, Seeds};
-use crate::sweep::stripes::Shard;
+use crate::sweep::stripes::{Shard, Stripes};
+use crate::sweep::tally::Tally;
 use crate::sweep::{End, Options, Outcome, sweep};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A sweep of fewer seeds only reports the marks that it did not see.
-const FULL: u64 = 100;
-
 pub(super) fn run(program: &Program, console: &mut Console, args: &RunArgs) -> Result<(), Stop> {
-    let scenarios = select(&program.scenarios, &args.filters)?;
-    let seeds = choose(&args.seeds, args.seed_base)?;
-    let mut options = Options::new(seeds);
-    options.shard = args.shard.map_or(Ok(Shard::WHOLE), ShardArg::shard)?;
+    let Begun {
+        scenarios,
+        shard,
+        rows,
+    } = begin(program, args)?;
+    let mut options = Options::new();
+    options.shard = shard;
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
     options.budget = args.budget.map(|span| span.0);
     options.fail_max = args.max_fail;
-    options.directory = Some(args.out.clone());
+    options.directory = Some(args.directory().to_owned());
     options.stuck_after = args.patience.stuck_after.0;
     let files = console.json_file().into_iter().chain(args.junit.as_deref());
     for file in files {
         check_writable(file)?;
     }
+    let text = |rows: &Rows| {
+        let account = result::account(program, &scenarios, rows);
+        result::text(&account, rows, shard, &[])
+    };
+    let keeper = args.kept().map(|kept| Keeper::new(kept, &text(&rows)));
+    let mut keeper = keeper.transpose()?;
+    let resumed = args.resume.as_ref().map(|_| rows.complete().count() as u64);
     let mut meter = Meter::new(!console.paint(Look::Good, "").is_empty());
-    let outcome = sweep(&scenarios, &options, &interrupt::flag(), &mut |progress| {
-        meter.show(progress);
-    });
+    let outcome = sweep(
+        &scenarios,
+        &options,
+        rows,
+        &interrupt::flag(),
+        &mut |progress, rows| {
+            meter.show(progress);
+            if let Some(keeper) = &mut keeper {
+                keeper.refresh(|| text(rows));
+            }
+        },
+    );
     drop(meter);
-    let outcome = outcome.map_err(|error| format!("{}: {error}", args.out.display()))?;
-    let cases = cases(program, &scenarios, &outcome, args);
-    let full = outcome.end == End::Complete
-        && options.shard.is_whole()
-        && scenarios.len() == program.scenarios.len()
-        && options.stripes.seeds().count() >= FULL;
+    let outcome = outcome.map_err(|error| format!("{}: {error}", args.directory().display()))?;
+    if let Some(kept) = args.kept() {
+        console.wrote(result::write(kept, &text(&outcome.rows)));
+    }
+    let tallies = outcome.rows.all();
+    let cases = cases(program, &scenarios, &tallies, &outcome, args);
+    let is_whole = outcome.end == End::Complete && options.shard.is_whole();
+    let seeds = outcome.rows.stripes().seeds().count();
     let result = Sweep {
-        program,
-        scenarios: &scenarios,
+        account: Account::new(program, &scenarios, tallies, is_whole, seeds),
         options,
         outcome,
         cases,
-        full,
         shrinks: !args.no_shrink,
+        resumed,
     };
     result.print(console);
     console.json(&result.json());
     if let Some(path) = &args.junit {
-        console.file(path, &junit::render(program.name, &result));
+        let elapsed = result.outcome.elapsed;
+        console.file(
+            path,
+            &junit::render(&result.account, &result.cases, Some(elapsed)),
+        );
     }
     result.judge()
 }
+
+/// A sweep that begins, or goes on.
+struct Begun {
+    scenarios: Vec<Arc<dyn AnyScenario>>,
+    shard: Shard,
+    rows: Rows,
+}
+
+/// What the words ask for; what they leave open is as in the result that is resumed.
+fn begin(program: &Program, args: &RunArgs) -> Result<Begun, Stop> {
+    let earlier = args.resume.as_deref().map(Kept::find);
+    let earlier = earlier.transpose()?.flatten();
+    let scenarios = match &earlier {
+        Some(earlier) if args.filters.is_empty() => {
+            let names = earlier.asked.scenarios();
+            let found = names.map(|name| program.find(name).cloned());
+            found.collect::<Result<_, _>>()?
+        }
+        _ => select(&program.scenarios, &args.filters)?,
+    };
+    let seeds = match (&earlier, &args.seeds, args.seed_base) {
+        (Some(earlier), None, None) => earlier.rows.stripes().seeds().clone(),
+        (_, seeds, base) => choose(seeds.as_ref().unwrap_or(&SEEDS), base)?,
+    };
+    let shard = match (&earlier, args.shard) {
+        (Some(earlier), None) => earlier.shard,
+        (_, shard) => shard.map_or(Ok(Shard::WHOLE), ShardArg::shard)?,
+    };
+    let names = || scenarios.iter().map(|scenario| scenario.name());
+    let Some(earlier) = earlier else {
+        let rows = Rows::new(Stripes::new(seeds), names());
+        return Ok(Begun {
+            scenarios,
+            shard,
+            rows,
+        });
+    };
+    earlier.insist(&Asked::new(program, &seeds, names()))?;
+    if earlier.shard != shard {
+        let (file, found) = (earlier.file.display(), earlier.shard);
+        let problem = format!("{file}: shard: found {found}, expected {shard}");
+        return Err(Stop::Unusable(problem));
+    }
+    let rows = earlier.rows;
+    Ok(Begun {
+        scenarios,
+        shard,
+        rows,
+    })
+}
+
+/// The seeds of a sweep that does not say which.
+const SEEDS: Choice = Choice::Count(100);
 
 /// The scenarios that the filters name, exactly or, where none has the name, by a part of it.
 fn select(
@@ -163,10 +241,11 @@ fn commit_base() -> Result<u64, Stop> {
 fn cases(
     program: &Program,
     scenarios: &[Arc<dyn AnyScenario>],
+    tallies: &[Tally],
     outcome: &Outcome,
     args: &RunArgs,
 ) -> Vec<Case> {
-    let tallies = scenarios.iter().zip(&outcome.scenarios);
+    let tallies = scenarios.iter().zip(tallies);
     let buckets = tallies
         .flat_map(|(scenario, tally)| tally.buckets.iter().map(move |bucket| (scenario, bucket)));
     let buckets: Vec<_> = buckets.collect();

@@ -1,76 +1,40 @@
 //! A sweep that ended, as tables and files tell it.
 
+use super::Stop;
+use super::account::Account;
 use super::case::Case;
 use super::console::{Console, Look, grouped, per_second, seconds};
-use super::{Program, Stop, duty};
-use crate::any::AnyScenario;
-use crate::marks::Mark;
-use crate::sweep::{End, Options, Outcome, Tally};
+use crate::sweep::{End, Options, Outcome};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A sweep that ended, as tables and files tell it.
 pub(super) struct Sweep<'a> {
-    pub(super) program: &'a Program,
-    pub(super) scenarios: &'a [Arc<dyn AnyScenario>],
+    pub(super) account: Account<'a>,
     pub(super) options: Options,
     pub(super) outcome: Outcome,
     pub(super) cases: Vec<Case>,
-    pub(super) full: bool,
     /// Whether plans of violations were to be made smaller.
     pub(super) shrinks: bool,
+    /// How many stripes a result that was resumed had.
+    pub(super) resumed: Option<u64>,
 }
 
 impl Sweep<'_> {
-    /// For each scenario, the required marks of its own that it never saw.
-    pub(super) fn missing_of(&self, index: usize) -> Vec<&'static str> {
-        let tally = &self.outcome.scenarios[index];
-        unseen(&self.scenarios[index].marks(), |mark| {
-            tally.marks.contains_key(mark)
-        })
-    }
-
-    /// The required marks of the whole program that no scenario saw.
-    pub(super) fn missing(&self) -> Vec<&'static str> {
-        let tallies = &self.outcome.scenarios;
-        let seen = |mark: &str| tallies.iter().any(|tally| tally.marks.contains_key(mark));
-        unseen(&self.program.marks, seen)
-    }
-
-    fn missing_all(&self) -> impl Iterator<Item = (Option<&str>, &'static str)> {
-        let own = self
-            .outcome
-            .scenarios
-            .iter()
-            .enumerate()
-            .flat_map(|(index, tally)| {
-                let missing = self.missing_of(index).into_iter();
-                missing.map(move |mark| (Some(&*tally.scenario), mark))
-            });
-        own.chain(self.missing().into_iter().map(|mark| (None, mark)))
-    }
-
-    /// Properties with a monitor whose obligations were never armed, or never met.
-    pub(super) fn idle(&self) -> Vec<(&'static str, &'static str)> {
-        duty::idle(&duty::total(&self.outcome))
-    }
-
     fn seeds(&self) -> String {
-        let Options { stripes, shard, .. } = &self.options;
+        let (seeds, shard) = (self.outcome.rows.stripes().seeds(), self.options.shard);
         match shard.is_whole() {
-            true => format!("seeds {}", stripes.seeds()),
-            false => format!("shard {shard} of seeds {}", stripes.seeds()),
+            true => format!("seeds {seeds}"),
+            false => format!("shard {shard} of seeds {seeds}"),
         }
     }
 
     fn unseeded(&self) -> bool {
-        self.outcome.scenarios.iter().any(|tally| tally.seeds == 0)
+        self.account.tallies.iter().any(|tally| tally.seeds == 0)
     }
 
     pub(super) fn judge(&self) -> Result<(), Stop> {
-        let missing = self.missing_all().next().is_some() || !self.idle().is_empty();
-        if !self.cases.is_empty() || self.full && missing {
+        if !self.cases.is_empty() || self.account.is_wanting() {
             return Err(Stop::Violated);
         }
         match self.outcome.end {
@@ -96,33 +60,14 @@ impl Sweep<'_> {
         if !self.cases.is_empty() {
             console.line("");
         }
-        let rows: Vec<_> = self.outcome.scenarios.iter().map(row).collect();
-        let head = [
-            "scenario",
-            "seeds",
-            "failed",
-            "steps",
-            "simulated",
-            "converged",
-            "no effect",
-            "digest",
-        ];
-        console.table(&head, &rows);
-        for tally in &self.outcome.scenarios {
-            for (reason, count) in &tally.not_checked {
-                let text = format!("{}: not checked in {count} seeds: {reason}", tally.scenario);
-                console.painted(Look::Warning, text);
-            }
-        }
-        self.print_marks(console);
-        self.print_obligations(console);
+        self.account.print(console);
         for lost in &self.outcome.lost {
             let text = format!(
                 "in flight when an earlier sweep was killed: {} seed {} \
                  (again: {} run {} --seeds {}..={})",
                 lost.scenario,
                 lost.seed,
-                self.program.called(),
+                self.account.program.called(),
                 lost.scenario,
                 lost.seed,
                 lost.seed
@@ -132,59 +77,28 @@ impl Sweep<'_> {
         self.print_sum(console);
     }
 
-    fn print_marks(&self, console: &mut Console) {
-        if !self.full {
-            return;
-        }
-        for (scenario, mark) in self.missing_all() {
-            let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
-            console.painted(Look::Bad, format!("{of}never reached: {mark}"));
-        }
-        let scenarios = self.scenarios.iter().flat_map(|scenario| scenario.marks());
-        let dormant: BTreeMap<_, _> = scenarios
-            .chain(self.program.marks.iter().copied())
-            .filter_map(|mark| Some((mark.name, mark.dormant?)))
-            .collect();
-        for (mark, why) in dormant {
-            console.painted(Look::Dim, format!("dormant: {mark} ({why})"));
-        }
-    }
-
-    fn print_obligations(&self, console: &mut Console) {
-        duty::print(console, &self.outcome, self.full);
-        if self.full {
-            for (property, why) in self.idle() {
-                console.painted(Look::Bad, format!("obligation {why}: {property}"));
-            }
-            return;
-        }
-        let unseen = [
-            ("required states not reached", self.missing_all().count()),
-            ("obligations never armed or never met", self.idle().len()),
-        ];
-        let unseen = unseen.iter().filter(|(_, count)| *count > 0);
-        let unseen: Vec<_> = unseen
-            .map(|(what, count)| format!("{what}: {count}"))
-            .collect();
-        if !unseen.is_empty() {
-            let text = format!("{}; that fails only a full sweep", unseen.join(", "));
-            console.painted(Look::Dim, text);
-        }
-    }
-
     fn print_sum(&self, console: &mut Console) {
         let outcome = &self.outcome;
-        let sum = |of: fn(&Tally) -> u64| outcome.scenarios.iter().map(of).sum::<u64>();
-        let (runs, steps) = (sum(|tally| tally.seeds), sum(|tally| tally.steps));
         let text = format!(
             "{} runs ({}), {} steps in {}, {} steps/s",
-            grouped(runs),
+            grouped(outcome.ran.runs),
             self.seeds(),
-            grouped(steps),
+            grouped(outcome.ran.steps),
             seconds(outcome.elapsed, 1),
-            grouped(per_second(steps, outcome.elapsed)),
+            grouped(per_second(outcome.ran.steps, outcome.elapsed)),
         );
         console.line(text);
+        match self.resumed {
+            None => {}
+            Some(0) => console.painted(Look::Dim, "there was nothing to resume"),
+            Some(resumed) => {
+                let stripes = outcome.rows.complete().count() as u64;
+                let (resumed, stripes) = (grouped(resumed), grouped(stripes));
+                console.line(format!(
+                    "resumed: {resumed} of {stripes} stripes were there"
+                ));
+            }
+        }
         let (look, text) = match (self.judge(), outcome.end) {
             (Ok(()), End::Budget) => (Look::Good, "all held, as far as the budget went"),
             (Ok(()), _) => (Look::Good, "all held"),
@@ -197,101 +111,34 @@ impl Sweep<'_> {
     }
 
     pub(super) fn json(&self) -> Value {
-        let tallies = self.outcome.scenarios.iter().enumerate();
-        let tallies: Vec<_> = tallies
-            .map(|(index, tally)| self.tally_json(index, tally))
-            .collect();
-        let lost = self.outcome.lost.iter();
+        let verdict = match self.judge() {
+            Ok(()) => "held",
+            Err(Stop::Violated | Stop::Unusable(_)) => "violated",
+            Err(Stop::Incomplete) => "incomplete",
+        };
+        let mut value = self.account.json(verdict, |index, value| {
+            let tally = &self.account.tallies[index];
+            let cases = self.cases.iter();
+            let cases = cases.filter(|case| *case.scenario == *tally.scenario);
+            let hex = |(seed, digest): (&u64, &u64)| (seed.to_string(), format!("{digest:016x}"));
+            let digests = tally.digests.list();
+            let digests = digests.map(|list| list.iter().map(hex).collect::<BTreeMap<_, _>>());
+            value["digests"] = json!(digests);
+            value["violations"] = cases.map(Case::json).collect();
+        });
+        let (options, outcome) = (&self.options, &self.outcome);
+        let lost = outcome.lost.iter();
         let lost = lost.map(|lost| json!({ "scenario": lost.scenario, "seed": lost.seed }));
-        json!({
-            "format": 1,
-            "command": "run",
-            "program": self.program.name,
-            "build": self.program.build,
-            "seeds": self.options.stripes.seeds().to_string(),
-            "shard": (!self.options.shard.is_whole()).then(|| self.options.shard.to_string()),
-            "end": end_word(self.outcome.end),
-            "verdict": match self.judge() {
-                Ok(()) => "held",
-                Err(Stop::Violated | Stop::Unusable(_)) => "violated",
-                Err(Stop::Incomplete) => "incomplete",
-            },
-            "full": self.full,
-            "scenarios": tallies,
-            "marks_missing": self.missing(),
-            "obligations": duty::json(&duty::total(&self.outcome)),
-            "obligations_idle": self.idle().iter().map(|(property, _)| property).collect::<Vec<_>>(),
-            "lost": lost.collect::<Vec<_>>(),
-            "timing": {
-                "elapsed_ms": self.outcome.elapsed.as_millis() as u64,
-                "jobs": self.options.jobs,
-            },
-        })
+        value["seeds"] = json!(outcome.rows.stripes().seeds().to_string());
+        value["shard"] = json!((!options.shard.is_whole()).then(|| options.shard.to_string()));
+        value["end"] = json!(end_word(outcome.end));
+        value["lost"] = lost.collect();
+        value["timing"] = json!({
+            "elapsed_ms": outcome.elapsed.as_millis() as u64,
+            "jobs": options.jobs,
+        });
+        value
     }
-
-    fn tally_json(&self, index: usize, tally: &Tally) -> Value {
-        let cases = self
-            .cases
-            .iter()
-            .filter(|case| case.scenario == tally.scenario);
-        let hex = |(seed, digest): (&u64, &u64)| (seed.to_string(), format!("{digest:016x}"));
-        let digests = tally.digests.list();
-        let digests: Option<BTreeMap<_, _>> = digests.map(|list| list.iter().map(hex).collect());
-        json!({
-            "scenario": tally.scenario,
-            "seeds": tally.seeds,
-            "failed": tally.failed,
-            "steps": tally.steps,
-            "simulated_ms": tally.simulated.as_millis() as u64,
-            "converged_ms_max": tally.converged_max.map(|span| span.as_millis() as u64),
-            "faults": tally.faults,
-            "faults_inert": tally.faults_inert,
-            "digest": format!("{:016x}", tally.digests.value()),
-            "digests": digests,
-            "marks": tally.marks,
-            "marks_missing": self.missing_of(index),
-            "obligations": duty::json(&tally.obligations),
-            "not_checked": tally.not_checked,
-            "violations": cases.map(Case::json).collect::<Vec<_>>(),
-        })
-    }
-}
-
-fn unseen(marks: &[Mark], seen: impl Fn(&str) -> bool) -> Vec<&'static str> {
-    let required = marks.iter().filter(|mark| mark.dormant.is_none());
-    required
-        .map(|mark| mark.name)
-        .filter(|name| !seen(name))
-        .collect()
-}
-
-fn row(tally: &Tally) -> Vec<(Look, String)> {
-    let failed = match tally.failed {
-        0 => (Look::Good, "0".to_owned()),
-        failed => (Look::Bad, grouped(failed)),
-    };
-    let seeds = if tally.seeds == 0 {
-        Look::Warning
-    } else {
-        Look::Plain
-    };
-    let converged = tally
-        .converged_max
-        .map_or_else(|| "-".to_owned(), |span| seconds(span, 1));
-    let inert = match tally.faults {
-        0 => "-".to_owned(),
-        faults => format!("{} of {}", grouped(tally.faults_inert), grouped(faults)),
-    };
-    vec![
-        (Look::Strong, tally.scenario.clone()),
-        (seeds, grouped(tally.seeds)),
-        failed,
-        (Look::Plain, grouped(tally.steps)),
-        (Look::Plain, seconds(tally.simulated, 0)),
-        (Look::Plain, converged),
-        (Look::Plain, inert),
-        (Look::Dim, format!("{:016x}", tally.digests.value())),
-    ]
 }
 
 const fn end_word(end: End) -> &'static str {

@@ -3,15 +3,19 @@
 //! A bug that many seeds find is one bug: findings are put together by property and site (and, as
 //! a tally belongs to one scenario, by scenario), and the smallest seed stands for the rest.
 
-use crate::report::Finding;
+use crate::node::NodeIndex;
+use crate::report::{Finding, Found};
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The findings of one scenario.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Written>", into = "Vec<Written>")]
 pub(crate) struct Buckets(BTreeMap<(String, String), Bucket>);
 
 /// Findings of one property at one site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bucket {
     /// The smallest seed that found it.
     pub seed: u64,
@@ -22,28 +26,46 @@ pub(crate) struct Bucket {
 }
 
 impl Buckets {
+    /// Takes in what one more seed found.
     pub(crate) fn add(&mut self, seed: u64, finding: Finding) {
+        let count = 1;
+        self.put(
+            Bucket {
+                seed,
+                finding,
+                count,
+            },
+            |own, other| own + other,
+        );
+    }
+
+    /// Takes in what other seeds found.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for bucket in other.iter() {
+            self.put(bucket.clone(), |own, other| own + other);
+        }
+    }
+
+    /// Takes in what a part of the same seeds found, here or elsewhere.
+    pub(crate) fn unite(&mut self, other: &Self) {
+        for bucket in other.iter() {
+            self.put(bucket.clone(), u64::max);
+        }
+    }
+
+    fn put(&mut self, bucket: Bucket, count: impl Fn(u64, u64) -> u64) {
+        let finding = &bucket.finding;
         let key = (finding.property.clone(), finding.site.clone());
         match self.0.get_mut(&key) {
             None => {
-                self.0.insert(
-                    key,
-                    Bucket {
-                        seed,
-                        finding,
-                        count: 1,
-                    },
-                );
+                self.0.insert(key, bucket);
             }
-            Some(bucket) => {
-                bucket.count += 1;
-                if seed < bucket.seed {
-                    *bucket = Bucket {
-                        seed,
-                        finding,
-                        count: bucket.count,
-                    };
+            Some(own) => {
+                let count = count(own.count, bucket.count);
+                if bucket.seed < own.seed {
+                    *own = bucket;
                 }
+                own.count = count;
             }
         }
     }
@@ -51,6 +73,84 @@ impl Buckets {
     /// All buckets by property, then site.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Bucket> {
         self.0.values()
+    }
+}
+
+/// A bucket in a file. Stacks are left out: they are asked for anew.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    seed: u64,
+    count: u64,
+    property: String,
+    site: String,
+    node: Option<NodeIndex>,
+    at_ns: u64,
+    found: Part,
+    message: String,
+    input: Option<Box<str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    Running,
+    Converging,
+    Finished,
+}
+
+impl From<Buckets> for Vec<Written> {
+    fn from(buckets: Buckets) -> Self {
+        let written = |Bucket {
+                           seed,
+                           finding,
+                           count,
+                       }| Written {
+            seed,
+            count,
+            property: finding.property,
+            site: finding.site,
+            node: finding.node,
+            at_ns: finding.at.as_nanos(),
+            found: match finding.found {
+                Found::Running => Part::Running,
+                Found::Converging => Part::Converging,
+                Found::Finished => Part::Finished,
+            },
+            message: finding.message,
+            input: finding.input,
+        };
+        buckets.0.into_values().map(written).collect()
+    }
+}
+
+impl From<Vec<Written>> for Buckets {
+    fn from(written: Vec<Written>) -> Self {
+        let mut buckets = Self::default();
+        for one in written {
+            let finding = Finding {
+                site: one.site,
+                node: one.node,
+                at: Instant::from_nanos(one.at_ns),
+                found: match one.found {
+                    Part::Running => Found::Running,
+                    Part::Converging => Found::Converging,
+                    Part::Finished => Found::Finished,
+                },
+                input: one.input,
+                ..Finding::new(one.property, one.message)
+            };
+            let (seed, count) = (one.seed, one.count);
+            buckets.put(
+                Bucket {
+                    seed,
+                    finding,
+                    count,
+                },
+                |own, other| own + other,
+            );
+        }
+        buckets
     }
 }
 
@@ -97,6 +197,44 @@ mod tests {
             all,
             [(2, "all"), (2, "none"), (2, "too few"), (2, "too many")]
         );
+    }
+
+    #[test]
+    fn parts_of_the_same_seeds_are_not_counted_twice() {
+        let buckets = |seeds: &[u64]| {
+            let mut buckets = Buckets::default();
+            for seed in seeds {
+                buckets.add(*seed, finding("a", "x", &seed.to_string()));
+            }
+            buckets
+        };
+        let (some, others) = (buckets(&[4, 9]), buckets(&[6, 7, 9]));
+        let (mut one, mut other) = (some.clone(), others.clone());
+        one.unite(&others);
+        other.unite(&some);
+        assert_eq!(one, other);
+        one.unite(&some);
+        assert_eq!(one, other);
+        let smallest = one.iter().next().expect("it was added");
+        assert_eq!((smallest.seed, smallest.count), (4, 3));
+        assert_eq!(smallest.finding.message, "4");
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut buckets = Buckets::default();
+        let one = Finding {
+            node: Some(NodeIndex(2)),
+            at: Instant::from_nanos(u64::MAX),
+            found: Found::Converging,
+            input: Some("wake".into()),
+            ..finding("a", "x", "\"quoted\"")
+        };
+        buckets.add(7, one);
+        buckets.add(8, finding("b", "", ""));
+        let text = serde_json::to_string(&buckets).expect("it can be written");
+        let read: Buckets = serde_json::from_str(&text).expect("it can be read");
+        assert_eq!(read, buckets);
     }
 
     #[test]

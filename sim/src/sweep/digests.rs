@@ -6,10 +6,12 @@
 
 use crate::digest::Digest;
 use crate::draw::mix;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The digests of the seeds of a sweep, or of a part of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub(crate) struct Digests {
     sum: u128,
     /// Each of them by seed, where a sweep is small enough for that.
@@ -36,6 +38,15 @@ impl Digests {
         }
     }
 
+    /// Takes in the digests of other seeds.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.sum = self.sum.wrapping_add(other.sum);
+        match (&mut self.list, &other.list) {
+            (Some(list), Some(other)) => list.extend(other),
+            (list, _) => *list = None,
+        }
+    }
+
     /// All seeds as one number.
     pub(crate) const fn value(&self) -> u64 {
         mix(self.sum as u64 ^ mix((self.sum >> 64) as u64))
@@ -44,6 +55,44 @@ impl Digests {
     /// The digests by seed; `None` where there are too many.
     pub(crate) const fn list(&self) -> Option<&BTreeMap<u64, u64>> {
         self.list.as_ref()
+    }
+}
+
+/// Digests in a file, as the hexadecimal digits that people read.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    sum: String,
+    list: Option<BTreeMap<u64, String>>,
+}
+
+impl From<Digests> for Written {
+    fn from(digests: Digests) -> Self {
+        let hex = |(seed, digest)| (seed, format!("{digest:016x}"));
+        let list = digests.list;
+        Self {
+            sum: format!("{:032x}", digests.sum),
+            list: list.map(|list| list.into_iter().map(hex).collect()),
+        }
+    }
+}
+
+impl TryFrom<Written> for Digests {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let problem = |digits: &str| format!("found `{digits}`, expected a hexadecimal number");
+        let sum = u128::from_str_radix(&written.sum, 16).map_err(|_| problem(&written.sum))?;
+        let digest = |(seed, digits): (u64, String)| {
+            let digest = u64::from_str_radix(&digits, 16).map_err(|_| problem(&digits))?;
+            Ok::<_, String>((seed, digest))
+        };
+        let list = written.list;
+        let list = list.map(|list| list.into_iter().map(digest).collect::<Result<_, _>>());
+        Ok(Self {
+            sum,
+            list: list.transpose()?,
+        })
     }
 }
 
@@ -85,6 +134,21 @@ mod tests {
         assert_eq!(few.value(), many.value());
     }
 
+    #[test]
+    fn what_was_written_is_read() {
+        for all in [
+            digests(&[(3, u64::MAX), (5, 0)], 2),
+            digests(&[(3, 9)], 2_000),
+        ] {
+            let text = serde_json::to_string(&all).expect("it can be written");
+            let read: Digests = serde_json::from_str(&text).expect("it can be read");
+            assert_eq!(read, all, "{text}");
+        }
+        let odd = serde_json::from_str::<Digests>("{\"sum\":\"x\",\"list\":null}");
+        let told = odd.expect_err("no number").to_string();
+        assert!(told.starts_with("found `x`, expected a hex"), "{told}");
+    }
+
     proptest! {
         #[test]
         fn order_does_not_matter(
@@ -92,7 +156,12 @@ mod tests {
                 .prop_map(|all| all.into_iter().collect::<Vec<_>>())
                 .prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
         ) {
-            prop_assert_eq!(digests(&all, 40), digests(&other, 40));
+            let whole = digests(&all, 40);
+            prop_assert_eq!(&whole, &digests(&other, 40));
+            let (left, right) = other.split_at(other.len() / 3);
+            let mut parts = digests(right, 40);
+            parts.join(&digests(left, 40));
+            prop_assert_eq!(whole, parts);
         }
     }
 }

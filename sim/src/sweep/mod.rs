@@ -10,33 +10,30 @@ pub(crate) mod bucket;
 mod digests;
 pub(crate) mod flight;
 pub(crate) mod guard;
+pub(crate) mod rows;
 pub(crate) mod seeds;
 pub(crate) mod stripes;
+pub(crate) mod tally;
 mod worker;
 
 use crate::any::AnyScenario;
-use crate::check::obligation::Tallies;
 use crate::report::{Finding, STUCK};
-use bucket::Buckets;
-use digests::Digests;
 use flight::{Flight, Lost};
-use seeds::Seeds;
-use std::collections::BTreeMap;
+use rows::Rows;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use stripes::{Deal, Shard, Stripes};
+use stripes::{Deal, Shard};
+use tally::Tally;
 use worker::{Crew, Done};
 
 /// How to sweep.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// The seeds that every scenario runs, here or elsewhere.
-    pub stripes: Stripes,
-    /// Which of them run here.
+    /// Which of the stripes run here.
     pub shard: Shard,
     /// Number of worker threads, at least one.
     pub jobs: usize,
@@ -51,12 +48,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Sweeps `seeds` on all cores, without bounds and without a file of the seeds in flight.
-    pub(crate) fn new(seeds: Seeds) -> Self {
+    /// Sweeps all stripes on all cores, without bounds and without a file of the seeds in flight.
+    pub(crate) fn new() -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let stuck_after = Duration::from_secs(60);
         Self {
-            stripes: Stripes::new(seeds),
             shard: Shard::WHOLE,
             jobs,
             budget: None,
@@ -85,45 +81,16 @@ pub(crate) enum End {
 /// What a sweep found.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    /// One for each scenario, in the order given.
-    pub scenarios: Vec<Tally>,
+    /// What it knows of each scenario and stripe.
+    pub rows: Rows,
+    /// How far it came beyond what it began with.
+    pub ran: Progress,
     /// Why it ended.
     pub end: End,
     /// Real time it took.
     pub elapsed: Duration,
     /// Seeds that an earlier sweep was running when it was killed.
     pub lost: Vec<Lost>,
-}
-
-/// The sum over the seeds of one scenario.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    /// The scenario's name.
-    pub scenario: String,
-    /// Seeds that ran.
-    pub seeds: u64,
-    /// Seeds in which a property broke.
-    pub failed: u64,
-    /// Steps of all seeds.
-    pub steps: u64,
-    /// Simulated time of all seeds.
-    pub simulated: Duration,
-    /// The longest time that a seed took to converge.
-    pub converged_max: Option<Duration>,
-    /// Violations by property and site.
-    pub buckets: Buckets,
-    /// For each mark, the number of seeds that hit it.
-    pub marks: BTreeMap<&'static str, u64>,
-    /// Faults that were applied in all seeds.
-    pub faults: u64,
-    /// How many of them changed nothing.
-    pub faults_inert: u64,
-    /// For each property with a monitor, how often its obligations were armed and met.
-    pub obligations: Tallies,
-    /// For each reason, the number of seeds with a check that could not decide.
-    pub not_checked: BTreeMap<String, u64>,
-    /// The digests of all seeds that ran to their end.
-    pub digests: Digests,
 }
 
 /// How far a sweep is.
@@ -141,7 +108,7 @@ pub(crate) struct Progress {
     pub elapsed: Duration,
 }
 
-/// Runs every seed of every scenario and calls `observe` a few times a second.
+/// Runs what `rows` lacks of the seeds of every scenario and calls `observe` a few times a second.
 ///
 /// `stop` ends the sweep early: seeds in flight are finished, no other is started.
 ///
@@ -150,8 +117,9 @@ pub(crate) struct Progress {
 pub(crate) fn sweep(
     scenarios: &[Arc<dyn AnyScenario>],
     options: &Options,
+    rows: Rows,
     stop: &Arc<AtomicBool>,
-    observe: &mut dyn FnMut(&Progress),
+    observe: &mut dyn FnMut(&Progress, &Rows),
 ) -> io::Result<Outcome> {
     assert!(options.jobs > 0, "a sweep needs a worker");
     let started = Instant::now();
@@ -167,20 +135,22 @@ pub(crate) fn sweep(
             (0..options.jobs).map(|_| None).collect::<Vec<_>>(),
         ),
     };
-    let nothing = |_, _| false;
-    let stripes = options.stripes.clone();
-    let deal = Deal::new(stripes, options.shard, scenarios.len(), nothing);
+    let is_done = |scenario, stripe| rows.is_done(scenario, stripe);
+    let deal = Deal::new(
+        rows.stripes().clone(),
+        options.shard,
+        scenarios.len(),
+        is_done,
+    );
     let runs_all = deal.runs();
     let (crew, results) = Crew::start(scenarios, options, deal, slots);
+    let failed = rows.kept().iter().map(Tally::failed).sum();
     let mut merge = Merge {
-        scenarios: scenarios
-            .iter()
-            .map(|scenario| Tally::new(scenario.name(), options.stripes.seeds().count()))
-            .collect(),
+        rows,
         progress: Progress {
             runs: 0,
             runs_all,
-            failed: 0,
+            failed,
             steps: 0,
             elapsed: Duration::ZERO,
         },
@@ -189,7 +159,8 @@ pub(crate) fn sweep(
     // The file goes only now, when every seed in it has ended or has been reported.
     drop(flight);
     Ok(Outcome {
-        scenarios: merge.scenarios,
+        rows: merge.rows,
+        ran: merge.progress,
         end,
         elapsed: started.elapsed(),
         lost,
@@ -197,7 +168,7 @@ pub(crate) fn sweep(
 }
 
 struct Merge {
-    scenarios: Vec<Tally>,
+    rows: Rows,
     progress: Progress,
 }
 
@@ -209,7 +180,7 @@ impl Merge {
         options: &Options,
         stop: &AtomicBool,
         started: Instant,
-        observe: &mut dyn FnMut(&Progress),
+        observe: &mut dyn FnMut(&Progress, &Rows),
     ) -> io::Result<End> {
         let mut end = End::Complete;
         let mut observed = started;
@@ -222,7 +193,7 @@ impl Merge {
             self.progress.elapsed = started.elapsed();
             if observed.elapsed() >= Duration::from_millis(100) {
                 observed = Instant::now();
-                observe(&self.progress);
+                observe(&self.progress, &self.rows);
             }
             if end == End::Complete && crew.has_work() {
                 end = self.reason_to_stop(options, stop);
@@ -236,7 +207,7 @@ impl Merge {
                 self.drain(results)?;
                 for stuck in crew.find_stuck(options.stuck_after) {
                     let finding = stuck_finding(options.stuck_after);
-                    self.scenarios[stuck.scenario].fail(stuck.seed, finding);
+                    self.rows.fail(stuck, finding);
                 }
                 end = End::Stuck;
                 break;
@@ -247,7 +218,7 @@ impl Merge {
             self.progress.elapsed = started.elapsed();
             end = self.reason_to_stop(options, stop);
         }
-        observe(&self.progress);
+        observe(&self.progress, &self.rows);
         Ok(end)
     }
 
@@ -283,7 +254,7 @@ impl Merge {
         self.progress.runs += 1;
         self.progress.steps += done.report.steps;
         self.progress.failed += u64::from(done.report.finding.is_some());
-        self.scenarios[done.item.scenario].add(done);
+        self.rows.add(done.item, done.report);
     }
 }
 
@@ -291,44 +262,4 @@ impl Merge {
 pub(crate) fn stuck_finding(stuck_after: Duration) -> Finding {
     let waited = stuck_after.as_millis();
     Finding::new(STUCK, format!("no step ended for {waited} ms of real time"))
-}
-
-impl Tally {
-    fn new(scenario: &str, seeds: u64) -> Self {
-        Self {
-            scenario: scenario.to_owned(),
-            digests: Digests::new(seeds),
-            ..Self::default()
-        }
-    }
-
-    fn add(&mut self, done: Done) {
-        let Done { item, report } = done;
-        let seed = item.seed;
-        self.steps += report.steps;
-        self.simulated += report.simulated;
-        self.faults += report.faults;
-        self.faults_inert += report.faults_inert;
-        self.converged_max = self.converged_max.max(report.converged_after);
-        for mark in report.marks.into_keys() {
-            *self.marks.entry(mark).or_default() += 1;
-        }
-        for (property, tally) in report.obligations {
-            self.obligations.entry(property).or_default().add(tally);
-        }
-        for reason in report.not_checked {
-            *self.not_checked.entry(reason).or_default() += 1;
-        }
-        self.digests.add(seed, report.digest);
-        match report.finding {
-            Some(finding) => self.fail(seed, finding),
-            None => self.seeds += 1,
-        }
-    }
-
-    fn fail(&mut self, seed: u64, finding: Finding) {
-        self.seeds += 1;
-        self.failed += 1;
-        self.buckets.add(seed, finding);
-    }
 }

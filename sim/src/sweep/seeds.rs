@@ -1,6 +1,7 @@
 //! Which seeds a sweep runs.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use thiserror::Error;
 
@@ -100,6 +101,28 @@ impl Seeds {
             Self::List(list) => list[index as usize],
         }
     }
+
+    /// The seeds at these places, which are below the count.
+    pub(crate) fn part(&self, places: Range<u64>) -> Self {
+        match self {
+            Self::Range { first, .. } => Self::Range {
+                first: first + places.start,
+                count: places.end - places.start,
+            },
+            Self::List(list) => {
+                let places = places.start as usize..places.end as usize;
+                Self::List(list[places].to_vec())
+            }
+        }
+    }
+
+    /// Seeds from the text that they are shown as.
+    pub(crate) fn read(text: &str) -> Result<Self, SeedsError> {
+        Ok(match text.parse()? {
+            Choice::Fixed(seeds) => seeds,
+            Choice::Count(first) => Self::Range { first, count: 1 },
+        })
+    }
 }
 
 impl fmt::Display for Seeds {
@@ -128,6 +151,14 @@ mod tests {
         assert_eq!(parse("5..=8"), range(5, 4));
         assert_eq!(parse("7,3,7"), Ok(Choice::Fixed(Seeds::List(vec![3, 7]))));
         assert_eq!(parse("7,"), Ok(Choice::Fixed(Seeds::List(vec![7]))));
+    }
+
+    #[test]
+    fn what_is_shown_is_read() {
+        for text in ["5", "5..8", "3,7"] {
+            let seeds = Seeds::read(text).map(|seeds| seeds.to_string());
+            assert_eq!(seeds, Ok(text.to_owned()));
+        }
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl Stripes {
         let places = self.places(stripe..stripe + 1);
         places.end - places.start
     }
+
+    /// The seeds of some stripes in a row.
+    pub(crate) fn part(&self, stripes: Range<u64>) -> Seeds {
+        self.seeds.part(self.places(stripes))
+    }
 }
 
 impl Shard {
@@ -196,6 +201,15 @@ mod tests {
         let many = stripes(0, 10_000_001);
         assert_eq!((many.count(), many.length(0)), (1_000, 10_001));
         assert_eq!(many.length(999), 10_000_001 - 999 * 10_001);
+        assert_eq!(
+            many.part(1..3),
+            Seeds::Range {
+                first: 10_001,
+                count: 20_002
+            }
+        );
+        let list = Stripes::new(Seeds::List(vec![3, 7, 9]));
+        assert_eq!(list.part(1..3), Seeds::List(vec![7, 9]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 )]
 
 mod findings;
+mod merging;
 mod shrinking;
 mod spreading;
 mod sweeps;

@@ -27,11 +27,14 @@ pub(crate) enum Defect {
     Dawdles,
     Crowds,
     Regrets,
+    /// It is held where a sweep is to be killed, as long as the environment says so.
+    Waits,
 }
 
 impl Defect {
     pub(crate) const ALL: [Self; 11] = [
         Self::Dawdles,
+        Self::Waits,
         Self::Breaks,
         Self::Panics,
         Self::Loops,
@@ -99,7 +102,7 @@ impl Machine for Ticker {
             self.ticks += ticks;
         }
         self.next = now.instant.after(Duration::from_millis(10));
-        if self.kind == Defect::Dawdles {
+        if matches!(self.kind, Defect::Dawdles | Defect::Waits) {
             // Some tens of microseconds of work.
             self.ticks -= (0..50_000).fold(0, |sum, n| sum & std::hint::black_box(n));
         }
@@ -111,6 +114,11 @@ impl Machine for Ticker {
             Defect::Loops => loop {
                 std::thread::park();
             },
+            Defect::Waits => {
+                while std::env::var_os("TRYOUT_HOLD").is_some() {
+                    std::thread::park();
+                }
+            }
             Defect::Spins => self.next = now.instant,
             Defect::Flickers => self.ticks += TICKS.fetch_add(1, Ordering::Relaxed),
             Defect::Breaks
@@ -176,6 +184,7 @@ impl Scenario for Misfit {
             Defect::Dawdles => "dawdles",
             Defect::Crowds => "crowds",
             Defect::Regrets => "regrets",
+            Defect::Waits => "waits",
         }
     }
 
@@ -204,7 +213,11 @@ impl Scenario for Misfit {
     }
 
     fn config(&self, plan: &PlanOf<Self>, node: NodeIndex) -> (Defect, bool) {
-        (self.0, node.0 == 1 && plan.seed % 5 == 3)
+        let is_bad = match self.0 == Defect::Waits {
+            true => plan.seed > 600,
+            false => plan.seed % 5 == 3,
+        };
+        (self.0, node.0 == 1 && is_bad)
     }
 
     fn hook(&self, _: &PlanOf<Self>) -> Watcher {
@@ -258,7 +271,8 @@ impl Scenario for Misfit {
             | Defect::Undecided
             | Defect::Dawdles
             | Defect::Crowds
-            | Defect::Regrets => Vec::new(),
+            | Defect::Regrets
+            | Defect::Waits => Vec::new(),
         }
     }
 }
