@@ -6,6 +6,7 @@
     reason = "looks at files that the command wrote"
 )]
 
+mod campaigns;
 mod findings;
 mod merging;
 mod shrinking;
