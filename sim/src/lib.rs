@@ -24,6 +24,12 @@ pub mod disk;
 pub mod draw;
 mod explain;
 pub mod fault;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "around runs, not inside: threads, real files and real time"
+)]
+mod hold;
 pub mod hook;
 pub mod machine;
 pub mod machines;

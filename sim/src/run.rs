@@ -3,6 +3,7 @@
 //! Nothing but the plan and the code decides what is reported. No clock, no file and no other
 //! thread is looked at; a watcher may count steps and look at the last inputs from outside.
 
+pub use crate::hold::assert_holds;
 use crate::quiet::{self};
 use crate::report::{Finding, REPLAY, Report};
 use crate::scenario::{PlanOf, Scenario};
@@ -59,30 +60,4 @@ pub fn first_violation<S: Scenario>(
     let seed = seeds.into_iter().find(broken)?;
     let watch = watch(seed, 30);
     Some((seed, run_seed(scenario, seed, &watch)))
-}
-
-/// Runs `seeds` inside a plain `#[test]`, a share of them twice; see [`is_run_twice`].
-///
-/// # Panics
-/// When a property breaks; the message has the seed, the property, the time and the lines of the
-/// trace that led to it.
-#[track_caller]
-pub fn assert_holds<S: Scenario>(scenario: &S, seeds: impl IntoIterator<Item = u64>) {
-    let Some((seed, report)) = first_violation(scenario, seeds) else {
-        return;
-    };
-    let trace: Vec<String> = report.trace.iter().map(ToString::to_string).collect();
-    let finding = report.finding.map_or_else(
-        || {
-            "it broke a property and, run again, did not: it depends on more than its plan"
-                .to_owned()
-        },
-        |finding| finding.to_string(),
-    );
-    let name = scenario.name();
-    panic!(
-        "{name}, seed {seed}: {finding}\n{}\nagain: assert_holds(&scenario, [{seed}]); all of it, \
-         with the feature `cli`: trace {name} --seed {seed}",
-        trace.join("\n")
-    );
 }

@@ -78,10 +78,10 @@ pub(super) fn run(program: &Program, console: &mut Console, args: &RunArgs) -> R
     result.print(console);
     console.json(&result.json());
     if let Some(path) = &args.junit {
-        let elapsed = result.outcome.elapsed;
+        let Outcome { elapsed, took, .. } = &result.outcome;
         console.file(
             path,
-            &junit::render(&result.account, &result.cases, Some(elapsed)),
+            &junit::render(&result.account, &result.cases, Some((*elapsed, took))),
         );
     }
     result.judge()

@@ -41,6 +41,10 @@ pub(crate) struct Shrunk {
 
 /// How far it is.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(dead_code, reason = "a test shows no progress")
+)]
 pub(crate) struct Progress {
     /// What is being tried.
     pub pass: &'static str,

@@ -83,6 +83,8 @@ pub(crate) enum End {
 pub(crate) struct Outcome {
     /// What it knows of each scenario and stripe.
     pub rows: Rows,
+    /// For each scenario, real time that its runs took on all threads together.
+    pub took: Vec<Duration>,
     /// How far it came beyond what it began with.
     pub ran: Progress,
     /// Why it ended.
@@ -147,6 +149,7 @@ pub(crate) fn sweep(
     let failed = rows.kept().iter().map(Tally::failed).sum();
     let mut merge = Merge {
         rows,
+        took: vec![Duration::ZERO; scenarios.len()],
         progress: Progress {
             runs: 0,
             runs_all,
@@ -160,6 +163,7 @@ pub(crate) fn sweep(
     drop(flight);
     Ok(Outcome {
         rows: merge.rows,
+        took: merge.took,
         ran: merge.progress,
         end,
         elapsed: started.elapsed(),
@@ -169,6 +173,7 @@ pub(crate) fn sweep(
 
 struct Merge {
     rows: Rows,
+    took: Vec<Duration>,
     progress: Progress,
 }
 
@@ -254,6 +259,7 @@ impl Merge {
         self.progress.runs += 1;
         self.progress.steps += done.report.steps;
         self.progress.failed += u64::from(done.report.finding.is_some());
+        self.took[done.item.scenario] += done.took;
         self.rows.add(done.item, done.report);
     }
 }

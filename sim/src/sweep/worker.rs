@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Done {
     pub(super) item: Item,
     pub(super) report: Report,
+    /// Real time that it took.
+    pub(super) took: Duration,
 }
 
 /// All workers, as the collecting thread sees them.
@@ -147,9 +149,11 @@ impl Worker<'_> {
     fn work(&mut self) -> io::Result<()> {
         let mut sent = Instant::now();
         while let Some(item) = self.shared.take() {
+            let started = Instant::now();
             let report = self.run(item)?;
+            let took = started.elapsed();
             let urgent = report.finding.is_some();
-            self.batch.push(Done { item, report });
+            self.batch.push(Done { item, report, took });
             // One message for many short runs keeps the collecting thread off the cores.
             if urgent || sent.elapsed() >= Duration::from_millis(50) {
                 sent = Instant::now();

@@ -72,8 +72,9 @@ fn a_full_sweep_that_never_saw_a_mark_fails() {
     let junit = fs::read_to_string(tryout.path("junit.xml")).expect("written");
     for part in [
         "failures=\"2\"",
-        "<testcase name=\"unmarked\">\n    <failure type=\"reached\"",
-        "<testcase name=\"all scenarios\">\n    <failure type=\"reached\" \
+        "<testcase classname=\"sim-tryout\" name=\"unmarked\" time=\"",
+        "\">\n    <failure type=\"reached\"",
+        "<testcase classname=\"sim-tryout\" name=\"all scenarios\">\n    <failure type=\"reached\" \
          message=\"never: a state that no scenario reaches\"/>",
     ] {
         assert!(junit.contains(part), "{part}\n{junit}");
@@ -202,7 +203,7 @@ fn an_interrupt_ends_the_sweep_with_3() {
 #[test]
 fn reports_for_other_programs() {
     let tryout = Tryout::new("reports");
-    let words = "run breaks ping-pong --seeds 5 --junit reports/junit.xml --json=reports/run.json";
+    let words = "run breaks dawdles --seeds 20 --junit reports/junit.xml --json=reports/run.json";
     let (out, err) = tryout.expect(1, words);
     assert!(
         out.is_empty() && err.contains("few-ticks"),
@@ -210,6 +211,15 @@ fn reports_for_other_programs() {
     );
     let junit = fs::read_to_string(tryout.path("reports/junit.xml")).expect("written");
     assert!(junit.contains("tests=\"2\" failures=\"1\""), "{junit}");
+    // Twenty seeds that dawdle take their time.
+    let time = |scenario: &str| {
+        let case = junit.split_once(&format!("name=\"{scenario}\" time=\""));
+        let (time, _) = case?.1.split_once('"')?;
+        let (seconds, ms) = time.split_once('.')?;
+        format!("{seconds}{ms}").parse::<u64>().ok()
+    };
+    assert!(time("dawdles").is_some_and(|ms| ms >= 5), "{junit}");
+    assert!(time("breaks").is_some(), "{junit}");
     assert!(
         junit.contains("<failure type=\"few-ticks\" message=\"seed 3: few-ticks at"),
         "{junit}"
