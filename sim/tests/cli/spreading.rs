@@ -97,6 +97,8 @@ pub(super) fn run_and_kill(tryout: &Tryout, words: &str, directory: &str) {
     sweep.wait().expect("its child");
     let document = result(tryout, directory);
     assert_eq!(document["complete"], false);
+    let waited_in_vain = document.to_string().contains("step-returns");
+    assert!(!waited_in_vain, "it was kept while the sweep ran");
 }
 
 #[test]
@@ -232,7 +234,9 @@ fn what_an_unfinished_stripe_found_is_kept() {
     let unfinished = &document["unfinished"][0];
     assert_eq!(unfinished["stripe"], 1);
     assert_eq!(unfinished["violations"][0]["property"], "step-returns");
-    // It is told again by a sweep that comes to nothing else.
+    // It is told of the whole, whatever becomes of the stripe.
+    let (out, _) = tryout.expect(1, "merge stuck");
+    assert!(out.contains("loops, seed 3: step-returns"), "{out}");
     let (out, _) = tryout.expect(1, "run --resume stuck --budget 1ms --stuck-after 400ms");
     assert!(out.contains("loops, seed 3: step-returns"), "{out}");
 }
