@@ -263,7 +263,7 @@ mod tests {
             panic!("nobody wrote 7")
         };
         let told = found.text.split(" by bob ").map(|part| {
-            let from = part.rfind(|c: char| c == ' ').map_or(0, |place| place + 1);
+            let from = part.rfind(' ').map_or(0, |place| place + 1);
             &part[from..]
         });
         let told: Vec<&str> = told.filter(|word| word.contains('(')).collect();

@@ -1,8 +1,8 @@
 //! The words of the command line.
 
 use super::moment::Moment;
-use crate::node::NodeIndex;
 use super::shard::ShardArg;
+use crate::node::NodeIndex;
 use crate::sweep::seeds::Choice;
 use crate::trace::Event;
 use clap::builder::PossibleValuesParser;
