@@ -206,6 +206,20 @@ impl Machine for Node {
             Self::Client { phase, claim, .. } => claim << 2 | *phase as u64,
         }
     }
+
+    /// What diagrams show over time stands before the comma.
+    fn describe(&self) -> Option<String> {
+        Some(match self {
+            Self::Server { holder: None, .. } => "free".to_owned(),
+            Self::Server {
+                holder: Some((node, claim)),
+                ..
+            } => format!("held by {node}, claim {claim}"),
+            Self::Client { phase, claim, .. } => {
+                format!("{}, claim {claim}", format!("{phase:?}").to_lowercase())
+            }
+        })
+    }
 }
 
 impl Node {
