@@ -5,6 +5,7 @@ use meshos_scenarios::scenes;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::report::Report;
 use meshos_sim::run::run_watched;
+use meshos_sim::scenario::Scenario as _;
 use meshos_sim::trace::Event;
 use meshos_sim::watch::Watch;
 use std::path::Path;
@@ -29,6 +30,34 @@ fn boots(report: &Report) -> Vec<u64> {
     let lines = report.trace.iter();
     let boots = lines.filter(|line| of_last(&line.event, line.node));
     boots.map(|line| line.at.as_nanos() / 1_000_000).collect()
+}
+
+#[test]
+fn nodes_tell_role_epoch_and_log_of_each_chain() {
+    let plan = scenes::plain().plan(1);
+    let watch = Watch {
+        until: Some(plan.safety()),
+        ..Watch::default()
+    };
+    let report = run_watched(&scenes::plain(), &plan, &watch);
+    assert_eq!(report.finding, None);
+    let told: Vec<_> = report.nodes_then.iter().map(|state| &state.told).collect();
+    let told: Vec<_> = told.into_iter().flatten().collect();
+    assert_eq!(told.len(), usize::from(plan.nodes));
+    let chains = plan.cfg.chains.len();
+    assert!(
+        told.iter().all(|told| told.lines().count() == chains),
+        "{told:?}"
+    );
+    let leads = |told: &&&String| told.contains(": leader, epoch ") && !told.contains("led by n");
+    assert_eq!(told.iter().filter(leads).count(), 1, "{told:?}");
+    let follows =
+        |told: &&&String| told.contains(": follower, epoch ") && told.contains("led by n");
+    assert_eq!(
+        told.iter().filter(follows).count(),
+        told.len() - 1,
+        "{told:?}"
+    );
 }
 
 #[test]
