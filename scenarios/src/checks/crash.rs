@@ -242,7 +242,8 @@ fn slots(
         if seq < before.durable.end {
             // What is known of a run that died while it repaired its store is what it found, and
             // what it had not written yet; or never could, where its store failed.
-            let is_unwritten = before.repairing || before.fault == Some(StopReason::StoreBroken);
+            let is_broken = before.fault == Some(StopReason::StoreBroken);
+            let is_unwritten = before.repairing || is_broken && harm.flipped;
             if let Some(log) = log.filter(|_| found.is_some() || !is_unwritten) {
                 let was = log.entry(seq).map(|entry| entry.hash);
                 recover::slot(seq, was, found, harm)?;

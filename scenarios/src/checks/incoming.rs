@@ -7,10 +7,12 @@ use super::Checks;
 use super::amnesia;
 use super::no_disruption::Heard;
 use super::outgoing::bulk_of;
+use super::sent_once::{Bulk, Way};
 use crate::model::Host;
 use meshos_core::hello::Hello;
 use meshos_core::id::{HeartbeatNumber, Incarnation, NodeId};
 use meshos_core::message::{Body, ChainMessage, Heartbeat, Message, Purpose, ReplicaMessage};
+use meshos_core::node::Node;
 use meshos_core::replica::role::Role;
 use meshos_sim::connection::{End, News, Notice};
 use meshos_sim::machine::NodeIndex;
@@ -120,7 +122,7 @@ impl Checks {
                     }
                 );
                 self.on_transfer(node, at, chain);
-                self.on_bulk((from, node), view, chain);
+                self.on_bulk((from, node), chain);
             }
             Body::Confirm(_) | Body::Confirmed(_) | Body::Forward(_) | Body::Forwarded { .. } => {}
         }
@@ -135,12 +137,7 @@ impl Checks {
         }
     }
 
-    fn on_bulk(
-        &mut self,
-        (from, to): (NodeIndex, NodeIndex),
-        view: View<'_, Host>,
-        message: &ChainMessage,
-    ) {
+    fn on_bulk(&mut self, (from, to): (NodeIndex, NodeIndex), message: &ChainMessage) {
         let Some(bulk) = bulk_of(&message.content) else {
             return;
         };
@@ -148,14 +145,16 @@ impl Checks {
         let Ok(chain) = ids.binary_search_by_key(&message.chain, |chain| chain.id) else {
             return;
         };
-        let way = (from, to, chain);
-        let receiver = view.node(to).and_then(Host::node);
-        let receiver = receiver.and_then(|node| node.chain(message.chain));
-        match receiver.map(|chain| chain.role()) {
-            Some(Role::Candidate) => self.sent.decline(way, &bulk),
-            Some(Role::Idle | Role::Replica | Role::Leader) | None => {
-                self.sent.arrive(way, bulk, view.at());
-            }
+        self.arriving = Some(((from, to, chain), bulk));
+    }
+
+    /// What a node took in was bulk. Whoever seeks leadership behind it all the same took nothing of
+    /// it.
+    pub(super) fn took_in(&mut self, at: Instant, node: &Node, (way, bulk): (Way, Bulk)) {
+        let chain = node.chain(self.chains[way.2].id);
+        match chain.is_some_and(|chain| chain.role() == Role::Candidate) {
+            true => self.sent.decline(way, &bulk),
+            false => self.sent.arrive(way, bulk, at),
         }
     }
 

@@ -80,6 +80,8 @@ pub struct Checks {
     history: History,
     obligations: Obligations,
     sent: SentOnce,
+    /// Bulk that a node is about to take in.
+    arriving: Option<(sent_once::Way, sent_once::Bulk)>,
     /// The replicas that turned in this step, by place.
     turned: Vec<usize>,
     /// Whether the last request for a vote that came in names silence as its reason.
@@ -124,6 +126,7 @@ impl Checks {
             chains,
             history: History::default(),
             sent: SentOnce::default(),
+            arriving: None,
             turned: Vec::new(),
             consents_to_silence: false,
             asked: Instant::ZERO,

@@ -3,7 +3,7 @@
 //!
 //! They are what fills links, so whoever sends them again has to have a reason. A sender knows its
 //! links by what they did lately and may be wrong once, so each position may go out once more than
-//! needed. Whoever seeks leadership takes nothing of its leader, so what reaches it counts as lost. Only where a sender goes back is looked at, for it sends again all that follows there.
+//! needed. What reaches a node that goes on to seek leadership is not taken, so it counts as lost. Only where a sender goes back is looked at, for it sends again all that follows there.
 
 use meshos_core::id::Seq;
 use meshos_sim::machine::NodeIndex;
@@ -118,10 +118,12 @@ impl SentOnce {
         }
     }
 
-    /// Bulk arrives at a node that cannot take it now.
+    /// Bulk arrives at a node that does not take it: that copy does not count.
     pub fn decline(&mut self, way: Way, bulk: &Bulk) {
-        if let Some(past) = self.ways.get_mut(&way) {
-            past.copies.retain(|copy| copy.bulk != *bulk);
+        if let Some(past) = self.ways.get_mut(&way)
+            && let Some(copy) = past.copies.iter().rposition(|copy| copy.bulk == *bulk)
+        {
+            past.copies.remove(copy);
         }
     }
 }

@@ -31,6 +31,9 @@ impl Checks {
         if self.nodes[at].run != Some(node.me()) {
             self.started(step, node)?;
         }
+        if let Some(arrived) = self.arriving.take() {
+            self.took_in(step.view.at(), node, arrived);
+        }
         if !step.effects.is_empty() {
             self.check_notes(step)?;
         }
