@@ -192,7 +192,7 @@ pub(super) struct Trace {
     /// The seed, when a scenario is named
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=(i64::MAX as u64)))]
     pub(super) seed: Option<u64>,
-    /// Write another document: `perfetto` for https://ui.perfetto.dev and other viewers of Chrome's traces; it goes where --json says, or to standard output
+    /// Write another document: `perfetto` for ui.perfetto.dev and other viewers of Chrome's traces; it goes where --json says, or to standard output
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "html")]
     pub(super) format: Option<Format>,
     /// Write a page with a space-time diagram to FILE instead; it needs no network
