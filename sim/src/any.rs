@@ -116,6 +116,12 @@ impl<S: Scenario> AnyScenario for S {
     }
 }
 
+/// The name of the file for the plan of a violation.
+pub(crate) fn plan_name(scenario: &str, seed: u64, property: &str) -> String {
+    let name = format!("{scenario}-{seed}-{property}.toml");
+    name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
+}
+
 /// The text of a plan in a table, with what is expected of it.
 pub(crate) fn plan_text(mut plan: Table, expect: &Expect) -> String {
     let expect = Table::try_from(expect).unwrap_or_default();

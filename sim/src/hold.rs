@@ -3,9 +3,9 @@
 //! Threads take seeds in their order, and the first seed that breaks a property is told, whichever
 //! thread was faster. Its plan is made smaller and left in a file: a colleague reads that, not the seed.
 
-use crate::any::{AnyScenario, plan_text};
+use crate::any::{AnyScenario, plan_name, plan_text};
 use crate::plan::Expect;
-use crate::report::{Finding, PLAN, REPLAY, Report};
+use crate::report::{Finding, REPLAY, Report};
 use crate::run::{is_run_twice, run_seed};
 use crate::scenario::Scenario;
 use crate::shrink::{Bounds, Goal, Shrunk, Size, Trial, shrink};
@@ -52,7 +52,7 @@ fn hold<S: Scenario>(
     };
     let trace: Vec<String> = report.trace.iter().map(ToString::to_string).collect();
     let trace = trace.join("\n");
-    let file = directory.join(format!("{name}-{seed}-{}.toml", finding.property));
+    let file = directory.join(plan_name(name, seed, &finding.property));
     let plan = match written(scenario, seed, finding, &report, jobs, &file) {
         Ok(how) => format!("{how}: replay {}", file.display()),
         Err(problem) => format!("its plan is in no file: {problem}"),
@@ -120,10 +120,10 @@ fn written<S: Scenario>(
 ) -> Result<String, String> {
     let plan = scenario.table(seed).ok_or("the seed gives none")?;
     let before = Size::of(&plan);
-    let (small, digest, how) = match finding.property == PLAN {
-        true => (plan, report.digest, "as the seed gives it".to_owned()),
-        false => {
-            let small = smaller(scenario, finding, plan, report, jobs);
+    let (small, digest, how) = match Goal::new(finding, false) {
+        None => (plan, report.digest, "as the seed gives it".to_owned()),
+        Some(goal) => {
+            let small = smaller(scenario, &goal, plan, report, jobs);
             let after = Size::of(&small.plan);
             let end = match small.is_done {
                 true => "",
@@ -152,19 +152,18 @@ fn written<S: Scenario>(
 
 fn smaller<S: Scenario>(
     scenario: &S,
-    finding: &Finding,
+    goal: &Goal,
     plan: Table,
     report: &Report,
     jobs: usize,
 ) -> Shrunk {
     let trial = Direct {
         scenario,
-        twice: finding.property == REPLAY,
+        twice: goal.is_of(REPLAY),
     };
     let deadline = Instant::now().checked_add(SHRINK_MAX);
     let bounds = Bounds::new(jobs, deadline, Arc::new(AtomicBool::new(false)));
-    let goal = Goal::new(finding, false);
-    shrink(&trial, &goal, &bounds, plan, report.clone(), &mut |_| {})
+    shrink(&trial, goal, &bounds, plan, report.clone(), &mut |_| {})
 }
 
 /// Runs plans where it is called.

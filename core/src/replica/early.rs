@@ -56,7 +56,6 @@ impl Chain {
     /// An early attempt is refused by so many that it cannot succeed: others may not have noticed
     /// yet, or two of them overlap, so it is made once more.
     pub(super) fn on_early_refused(&mut self, cx: &mut StepContext<'_>) {
-        cx.deadlines.disarm(self.index, Timer::Round);
         self.on_round_due(cx);
         let Some(early) = self.early.as_mut().filter(|early| early.may_repeat) else {
             return;

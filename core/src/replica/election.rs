@@ -294,7 +294,6 @@ impl Chain {
         if campaign.is_early {
             return self.on_early_refused(cx);
         }
-        cx.deadlines.disarm(self.index, Timer::Round);
         self.on_round_due(cx);
     }
 
@@ -310,10 +309,7 @@ impl Chain {
         self.owed = Some(OwedVote { candidate, attempt });
         // A voter gives its candidate the time to win before it seeks election itself; a query in
         // the next epoch that is under way would depose it as it wins.
-        if self.role == Role::Candidate {
-            cx.deadlines.disarm(self.index, Timer::Round);
-            self.on_round_due(cx);
-        }
+        self.on_round_due(cx);
         let at = cx.now.after(cx.election_delay());
         cx.deadlines.arm(self.index, Timer::Election, at);
     }
@@ -359,7 +355,6 @@ impl Chain {
             self.on_early_refused(cx);
         } else if is_query {
             // It would only keep others from seeking leadership.
-            cx.deadlines.disarm(self.index, Timer::Round);
             self.on_round_due(cx);
         }
     }
@@ -388,11 +383,12 @@ impl Chain {
         }
     }
 
-    /// The round ended without a majority.
+    /// The round ends without a majority, by its time or before.
     pub(crate) fn on_round_due(&mut self, cx: &mut StepContext<'_>) {
         if self.role != Role::Candidate {
             return;
         }
+        cx.deadlines.disarm(self.index, Timer::Round);
         if let Some(campaign) = self.campaign.take()
             && campaign.round == Round::Real
         {

@@ -148,8 +148,8 @@ impl Checks {
         self.arriving = Some(((from, to, chain), bulk));
     }
 
-    /// What a node took in was bulk. Whoever seeks leadership behind it all the same took nothing of
-    /// it.
+    /// A step took in bulk. A node that is a candidate after it took nothing: one that follows the
+    /// sender ends its candidacy first.
     pub(super) fn took_in(&mut self, at: Instant, node: &Node, (way, bulk): (Way, Bulk)) {
         let chain = node.chain(self.chains[way.2].id);
         match chain.is_some_and(|chain| chain.role() == Role::Candidate) {

@@ -3,7 +3,7 @@
 //!
 //! They are what fills links, so whoever sends them again has to have a reason. A sender knows its
 //! links by what they did lately and may be wrong once, so each position may go out once more than
-//! needed. What reaches a node that goes on to seek leadership is not taken, so it counts as lost. Only where a sender goes back is looked at, for it sends again all that follows there.
+//! needed. A candidate takes nothing of what it is sent, so that counts as lost. Only where a sender goes back is looked at, for it sends again all that follows there.
 
 use meshos_core::id::Seq;
 use meshos_sim::machine::NodeIndex;

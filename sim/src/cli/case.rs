@@ -5,7 +5,7 @@ use super::args::RunArgs;
 use super::console::{Console, Look, write_file};
 use super::present::{TAIL, finding_json, print_finding, print_trace};
 use super::shrink::{Attempts, smaller, told};
-use crate::any::{AnyScenario, plan_text};
+use crate::any::{AnyScenario, plan_name, plan_text};
 use crate::plan::Expect;
 use crate::report::{Finding, PLAN, REPLAY, Report, STUCK};
 use crate::shrink::{Bounds, Size};
@@ -117,12 +117,6 @@ pub(super) fn case(
         whole,
         trace: report.trace,
     }
-}
-
-/// The name of a violation's plan.
-pub(super) fn plan_name(scenario: &str, seed: u64, property: &str) -> String {
-    let name = format!("{scenario}-{seed}-{property}.toml");
-    name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
 }
 
 /// The verdict that a plan has, by its run.

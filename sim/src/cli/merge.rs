@@ -5,10 +5,11 @@
 //! not, the same plans ran and did different things.
 
 use super::args::Merge;
-use super::case::{Case, plan_name};
+use super::case::Case;
 use super::console::{Console, Look, check_writable, grouped};
 use super::result::{self, Asked, Kept};
 use super::{Program, Stop, junit};
+use crate::any::plan_name;
 use crate::report::{Finding, REPLAY};
 use crate::sweep::bucket::Bucket;
 use crate::sweep::rows::Rows;

@@ -1,14 +1,14 @@
 //! `shrink`: a smaller plan with the same finding.
 
 use super::args::Shrink;
-use super::case::{expecting, plan_name};
+use super::case::expecting;
 use super::console::{Console, Look, grouped, seconds, write_file};
 use super::present::{finding_json, print_finding};
 use super::progress::Gauge;
 use super::single::{Source, source};
 use super::{Program, Stop, interrupt};
-use crate::any::{AnyScenario, plan_text};
-use crate::report::{PLAN, REPLAY, Report, STUCK};
+use crate::any::{AnyScenario, plan_name, plan_text};
+use crate::report::{REPLAY, Report};
 use crate::shrink::{Bounds, Goal, Progress, Shrunk, Size, Trial};
 use crate::sweep::guard::{Guarded, guard};
 use crate::sweep::stuck_finding;
@@ -83,12 +83,7 @@ pub(super) fn smaller(
     bounds: &Bounds,
     observe: &mut dyn FnMut(&Progress),
 ) -> Option<Shrunk> {
-    let finding = report.finding.as_ref()?;
-    // Each run that gets stuck costs a thread that never ends.
-    if [STUCK, PLAN].contains(&&*finding.property) {
-        return None;
-    }
-    let goal = Goal::new(finding, any_site);
+    let goal = Goal::new(report.finding.as_ref()?, any_site)?;
     Some(crate::shrink::shrink(
         trial, &goal, bounds, plan, report, observe,
     ))

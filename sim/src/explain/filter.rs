@@ -42,25 +42,9 @@ impl Filter {
 
 /// Whether a line is about what a node did, or about a fault that reaches it.
 fn is_of(line: &Line, node: NodeIndex) -> bool {
-    match &line.event {
-        Event::Fault { fault } => {
-            let mut nodes = fault.nodes().peekable();
-            nodes.peek().is_none() || nodes.any(|named| named == node)
-        }
-        Event::Boot { .. }
-        | Event::Crash {}
-        | Event::Wake {}
-        | Event::Receive { .. }
-        | Event::Op { .. }
-        | Event::Link { .. }
-        | Event::Stored { .. }
-        | Event::Send { .. }
-        | Event::Lost { .. }
-        | Event::Persist { .. }
-        | Event::Output { .. }
-        | Event::Refused { .. }
-        | Event::State { .. }
-        | Event::Role { .. }
-        | Event::Note { .. } => line.node == Some(node),
-    }
+    let Event::Fault { fault } = &line.event else {
+        return line.node == Some(node);
+    };
+    let mut nodes = fault.nodes().peekable();
+    nodes.peek().is_none() || nodes.any(|named| named == node)
 }

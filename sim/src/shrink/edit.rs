@@ -69,8 +69,6 @@ pub(super) enum Edit {
     },
     /// The cluster is smaller by a node; those behind it move up.
     WithoutNode(u16),
-    /// The seed of the draws inside the run is another one.
-    Seed(i64),
     /// Whatever the scenario offers.
     Instead(Table),
 }
@@ -125,10 +123,6 @@ impl Edit {
                 liveness_ms,
             } => end_at(plan, *safety_ms, *liveness_ms),
             Self::WithoutNode(node) => without_node(plan, *node),
-            Self::Seed(seed) => {
-                let old = plan.insert("seed".to_owned(), Value::Integer(*seed));
-                old != Some(Value::Integer(*seed))
-            }
             Self::Instead(other) => {
                 let is_other = plan != other;
                 plan.clone_from(other);
@@ -320,7 +314,6 @@ mod tests {
                 places: (1, 2),
             },
             Edit::Put(key("seed"), Value::Integer(3)),
-            Edit::Seed(3),
             Edit::Round {
                 item: below(&key("ops"), Step::At(0)),
                 ms: 5,

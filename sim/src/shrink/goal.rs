@@ -1,6 +1,6 @@
 //! What a smaller plan has to find.
 
-use crate::report::{Finding, Found, Report};
+use crate::report::{Finding, Found, PLAN, Report, STUCK};
 use crate::violation::{INSTANT_BUDGET, STEP_BUDGET};
 
 /// The finding that has to stay while a plan gets smaller.
@@ -15,13 +15,21 @@ pub(crate) struct Goal {
 }
 
 impl Goal {
-    /// The same property at the same site, or with `any_site` at another one.
-    pub(crate) fn new(finding: &Finding, any_site: bool) -> Self {
-        Self {
+    /// The same property at the same site, or with `any_site` at another one. `None` where no
+    /// smaller plan can be looked for: one that cannot be run has no run, and each run that gets
+    /// stuck costs a thread that never ends.
+    pub(crate) fn new(finding: &Finding, any_site: bool) -> Option<Self> {
+        let is_possible = ![STUCK, PLAN].contains(&&*finding.property);
+        is_possible.then(|| Self {
             property: finding.property.clone(),
             site: (!any_site).then(|| finding.site.clone()),
             found: finding.found,
-        }
+        })
+    }
+
+    /// Whether it is about a property.
+    pub(crate) fn is_of(&self, property: &str) -> bool {
+        self.property == property
     }
 
     /// Whether a run found it.

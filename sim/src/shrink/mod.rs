@@ -21,10 +21,10 @@ pub(crate) use race::{Bounds, Trial};
 pub(crate) use size::Size;
 
 use crate::report::Report;
-use edit::Edit;
+use edit::{Edit, key};
 use passes::Pass;
 use std::sync::atomic::Ordering;
-use toml::Table;
+use toml::{Table, Value};
 
 /// A plan that got smaller.
 #[derive(Clone, Debug)]
@@ -126,8 +126,9 @@ impl Search<'_> {
         let candidates: Vec<Vec<Edit>> = edits
             .into_iter()
             .flat_map(|edit| {
-                let other = move |seed| vec![edit.clone(), Edit::Seed(seed)];
-                let own = vec![other(0).remove(0)];
+                let own = vec![edit.clone()];
+                let other =
+                    move |seed| vec![edit.clone(), Edit::Put(key("seed"), Value::Integer(seed))];
                 std::iter::once(own).chain((0..seeds).map(other))
             })
             .collect();

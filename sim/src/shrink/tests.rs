@@ -60,14 +60,14 @@ fn shrunk(jobs: usize, start: Table, breaks: impl Fn(&Table) -> Option<Finding> 
         ran: Mutex::default(),
     };
     let report = trial.run(&start, None).expect("it runs");
-    let goal = Goal::new(report.finding.as_ref().expect("it breaks"), false);
+    let goal = Goal::new(report.finding.as_ref().expect("it breaks"), false).expect("it has runs");
     let bounds = Bounds::new(jobs, None, Arc::default());
     shrink(&trial, &goal, &bounds, start, report, &mut |_| {})
 }
 
 /// Breaks where one node is paused twice around an operation there.
 fn paused_around_an_operation(plan: &Table) -> Option<Finding> {
-    let node = |item: &Table| item.get("node").and_then(toml::Value::as_integer);
+    let node = |item: &Table| item.get("node").and_then(Value::as_integer);
     let (ops, faults) = (items(plan, "ops"), items(plan, "faults"));
     let nodes = number_of(plan);
     let is_broken = (0..nodes).any(|wanted| {
@@ -83,9 +83,7 @@ fn paused_around_an_operation(plan: &Table) -> Option<Finding> {
 }
 
 fn number_of(plan: &Table) -> i64 {
-    plan.get("nodes")
-        .and_then(toml::Value::as_integer)
-        .unwrap_or(0)
+    plan.get("nodes").and_then(Value::as_integer).unwrap_or(0)
 }
 
 #[test]
@@ -96,7 +94,7 @@ fn what_does_not_matter_goes() {
     assert_eq!((size.ops, size.faults, size.nodes, size.cfg), (1, 2, 1, 0));
     assert!(!shrunk.plan.contains_key("weather"), "{}", shrunk.plan);
     assert!(shrunk.runs < 600, "{} plans were tried", shrunk.runs);
-    let at = |item: &Table| item.get("at_ms").and_then(toml::Value::as_integer);
+    let at = |item: &Table| item.get("at_ms").and_then(Value::as_integer);
     let times = items(&shrunk.plan, "faults");
     assert!(
         times
@@ -135,7 +133,7 @@ fn numbers_come_down_and_defaults_are_left_out() {
 
 #[test]
 fn another_seed_may_keep_what_was_a_coincidence() {
-    let seed = |plan: &Table| plan.get("seed").and_then(toml::Value::as_integer);
+    let seed = |plan: &Table| plan.get("seed").and_then(Value::as_integer);
     let shrunk = shrunk(1, plan(6, 0), |plan| {
         let ops = items(plan, "ops").len();
         let is_broken = match seed(plan) {
@@ -157,7 +155,7 @@ fn a_cluster_that_does_not_converge_keeps_its_time_and_its_nodes() {
             ..Finding::new("level", "it waits")
         })
     });
-    let kept = |key: &str| shrunk.plan.get(key).and_then(toml::Value::as_integer);
+    let kept = |key: &str| shrunk.plan.get(key).and_then(Value::as_integer);
     assert_eq!((kept("liveness_ms"), kept("nodes")), (Some(5_000), Some(5)));
     assert_eq!(Size::of(&shrunk.plan).faults, 0);
 }
@@ -170,7 +168,7 @@ fn a_budget_that_is_spent_says_so() {
         ran: Mutex::default(),
     };
     let report = trial.run(&start, None).expect("it runs");
-    let goal = Goal::new(report.finding.as_ref().expect("it breaks"), false);
+    let goal = Goal::new(report.finding.as_ref().expect("it breaks"), false).expect("it has runs");
     let bounds = Bounds::new(1, None, Arc::default());
     let mut left = 5;
     let shrunk = shrink(&trial, &goal, &bounds, start, report, &mut |_| {
@@ -194,8 +192,7 @@ fn what_is_found_in_the_liveness_phase_keeps_its_length() {
             })
         })
     };
-    let length =
-        |shrunk: &Shrunk, key: &str| shrunk.plan.get(key).and_then(toml::Value::as_integer);
+    let length = |shrunk: &Shrunk, key: &str| shrunk.plan.get(key).and_then(Value::as_integer);
     let late = found_at(12);
     assert_eq!(length(&late, "liveness_ms"), Some(5_000));
     let early = found_at(3);
