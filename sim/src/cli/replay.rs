@@ -10,6 +10,7 @@ use crate::plan::Expect;
 use crate::report::REPLAY;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Replays recordings, of which the engine knows nothing.
 pub trait Recordings: Send + Sync {
@@ -144,15 +145,23 @@ fn plan(
 ) -> Result<(bool, Value), Stop> {
     let (scenario, text) = load(program, path)?;
     let expect = scenario.check_text(path, &text)?;
-    let file = path.to_owned();
-    let mut watch = watcher(args.asked, TAIL);
-    watch.until = args.until.map(|until| until.0);
-    watch.twice |= expect.violates.as_deref() == Some(REPLAY);
-    let attempt = attempt_file(args.patience.stuck_after.0, watch, move |watch| {
-        scenario
-            .run_text(&file, &text, watch)
-            .map(|(report, _)| report)
-    })?;
+    let run = |trace_lines| {
+        let mut watch = watcher(args.asked, trace_lines);
+        watch.until = args.until.map(|until| until.0);
+        watch.twice |= expect.violates.as_deref() == Some(REPLAY);
+        let (scenario, file, text) = (Arc::clone(&scenario), path.to_owned(), text.clone());
+        attempt_file(args.patience.stuck_after.0, watch, move |watch| {
+            scenario
+                .run_text(&file, &text, watch)
+                .map(|(report, _)| report)
+        })
+    };
+    // Lines of a trace cost many times what the steps cost that they tell of, so only a run that
+    // found something is made again for them.
+    let mut attempt = run(0)?;
+    if attempt.finding.is_some() {
+        attempt = run(TAIL)?;
+    }
     // A run that is ended early shows neither that all holds nor that nothing would break.
     let is_cut =
         attempt.finding.is_none() && args.until.is_some_and(|until| until.0 == attempt.end);

@@ -22,7 +22,7 @@ use std::time::Duration;
 pub(super) fn digest(program: &Program, console: &mut Console, args: &Digest) -> Result<(), Stop> {
     let scenario = Arc::clone(program.find(&args.scenario)?);
     let seed = args.seed;
-    let watch = watcher(args.asked, 30);
+    let watch = watcher(args.asked, 0);
     let outcome = attempt(args.patience.stuck_after.0, watch, move |watch| {
         scenario.run_seed(seed, watch)
     });
