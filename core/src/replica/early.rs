@@ -47,7 +47,7 @@ impl Chain {
         }
         let others = self.voted.filter(|&voted| voted != self.me.node);
         let is_given = early.n < self.epoch.n && others.is_some();
-        if !is_given && self.may_campaign(cx) && !self.has_live_leader(cx) {
+        if !is_given && self.may_seek(cx) {
             cx.count(Count::EarlyElection);
             self.campaign_early(cx);
         }

@@ -1,15 +1,11 @@
-//! Elections: a query round, then a binding round, both by one predicate (R2–R5, D13d).
-//!
-//! A vote counts from when its record is issued and leaves when it is durable, so a voter is
-//! never in two majorities of one epoch; the predicate compares durable logs, so whoever wins
-//! holds everything committed before. Upholds *vote-once*, *leader-complete*, *no-disruption*.
+//! Candidates: a query round, then a binding round (R2–R5).
 
 use super::role::{Role, Signal};
+use super::vote::VoteRequest;
 use super::{Chain, Lead, StepContext, same_member};
-use crate::chain::order::Vote;
 use crate::count::Count;
 use crate::deadline::Timer;
-use crate::id::{Attempt, Epoch, Member, NodeId, Replica, Run, Seq};
+use crate::id::{Attempt, Epoch, Member, NodeId, Replica, Run};
 use crate::message::{Purpose, ReplicaMessage, Round};
 use crate::time::Wall;
 use alloc::collections::BTreeSet;
@@ -31,23 +27,6 @@ pub(super) struct Campaign {
     /// Whether a refusal may make it ask once more, in the refuser's next epoch. Candidates that
     /// did so without end would each time break off the binding round of the other.
     may_repeat: bool,
-}
-
-/// A granted vote that leaves when its record is durable.
-#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
-pub(super) struct OwedVote {
-    candidate: Member,
-    attempt: Attempt,
-}
-
-/// What a candidate asks for.
-pub(super) struct VoteRequest {
-    pub(super) round: Round,
-    pub(super) purpose: Purpose,
-    pub(super) asked: Epoch,
-    pub(super) last_epoch: Epoch,
-    pub(super) tail: Seq,
-    pub(super) attempt: Attempt,
 }
 
 impl Chain {
@@ -135,14 +114,23 @@ impl Chain {
             may_repeat: true,
         };
         self.campaign = Some(campaign);
-        cx.deadlines.disarm(self.index, Timer::Round);
+        self.time_round(round, cx);
         self.ask_votes(cx);
     }
 
-    /// Sends the requests of the present round, the binding ones once the own vote is durable.
-    /// The round ends that long after: a disk that takes longer would otherwise end every one
-    /// before anybody is asked. Votes wait for disks, too, so a binding round is twice as long for
-    /// each one before it that was in vain.
+    /// The present round ends after two heartbeats; a binding one, which waits for disks, after
+    /// twice that for each epoch before it that was in vain.
+    fn time_round(&self, round: Round, cx: &mut StepContext<'_>) {
+        let doubled = match round {
+            Round::Pre => 0,
+            Round::Real => self.epochs_in_vain.min(DOUBLED_MAX),
+        };
+        let end = cx.now.after(cx.config.heartbeat() * (2 << doubled));
+        cx.deadlines.arm(self.index, Timer::Round, end);
+    }
+
+    /// Sends the requests of the present round, the binding ones once the own vote is durable; from
+    /// then on the voters' disks have as long as the own one had.
     fn ask_votes(&mut self, cx: &mut StepContext<'_>) {
         let settled = self.is_settled();
         let Some(campaign) = &mut self.campaign else {
@@ -152,12 +140,6 @@ impl Chain {
             return;
         }
         campaign.asked_all = true;
-        let doubled = match campaign.round {
-            Round::Pre => 0,
-            Round::Real => self.rounds_in_vain.min(DOUBLED_MAX),
-        };
-        let end = cx.now.after(cx.config.heartbeat() * (2 << doubled));
-        cx.deadlines.arm(self.index, Timer::Round, end);
         let durable = self.log.durable();
         let content = ReplicaMessage::VoteRequest {
             round: campaign.round,
@@ -167,6 +149,8 @@ impl Chain {
             tail: durable.end,
             attempt: campaign.attempt,
         };
+        let round = campaign.round;
+        self.time_round(round, cx);
         let voters = self.log.membership().clone();
         for voter in voters
             .voters
@@ -182,101 +166,19 @@ impl Chain {
         if !self.is_settled() {
             return;
         }
-        if let Some(owed) = self.owed.take() {
-            let reply = ReplicaMessage::VoteReply {
-                round: Round::Real,
-                asked: self.epoch,
-                granted: true,
-                attempt: owed.attempt,
-            };
-            self.send_to_member(&owed.candidate, reply, cx);
-        }
+        self.send_vote(cx);
         self.ask_votes(cx);
         self.count_votes(cx);
     }
 
-    pub(super) fn on_vote_request(
-        &mut self,
-        from: Run,
-        replica: Replica,
-        request: VoteRequest,
-        cx: &mut StepContext<'_>,
-    ) {
-        let candidate = Member {
-            node: from.node,
-            store: from.store,
-            replica,
-        };
-        if request.purpose == Purpose::Transfer && self.pinned == Some(from.node) {
-            self.pin_tried = Some(cx.now);
-        }
-        let granted = match request.round {
-            Round::Pre => {
-                let granted = self.would_vote(from.node, &request, cx);
-                if granted {
-                    // What the own query leaves behind is held back, too.
-                    self.give_way(from.node, &request, cx);
-                    self.hold_back(cx);
-                }
-                granted
-            }
-            Round::Real => {
-                if self.is_held_by_leader(&request, cx) {
-                    false
-                } else {
-                    if request.asked.n > self.epoch.n {
-                        self.adopt(request.asked, cx);
-                    }
-                    if self.would_vote(from.node, &request, cx) {
-                        self.grant(candidate, request.attempt, cx);
-                        return;
-                    }
-                    false
-                }
-            }
-        };
-        let VoteRequest {
-            round,
-            asked,
-            attempt,
-            ..
-        } = request;
-        self.send_to_member(
-            &candidate,
-            ReplicaMessage::VoteReply {
-                round,
-                asked,
-                granted,
-                attempt,
-            },
-            cx,
-        );
-    }
-
-    /// The one predicate of both rounds (D13d).
-    fn would_vote(&self, candidate: NodeId, request: &VoteRequest, cx: &StepContext<'_>) -> bool {
-        let free = request.asked.n > self.epoch.n
-            || (request.asked.n == self.epoch.n
-                && self.voted.is_none_or(|voted| voted == candidate)
-                && self.leader.is_none_or(|leader| leader == candidate));
-        let mine = self.log.durable();
-        let complete = (request.last_epoch.n, request.tail) >= (mine.epoch.n, mine.end);
-        free && complete && !self.is_held_by_leader(request, cx)
-    }
-
-    /// A query was granted: its candidate gets the time to win, whatever the own attempt is for.
-    fn hold_back(&mut self, cx: &mut StepContext<'_>) {
-        let later = cx.now.after(cx.config.heartbeat() / 4);
-        for timer in [Timer::Early, Timer::Election] {
-            if let Some(at) = cx.deadlines.armed(self.index, timer) {
-                cx.deadlines.arm(self.index, timer, at.max(later));
-            }
-        }
-    }
-
     /// Ends the own query in favour of one that it would vote for: of two with equal logs, that of
     /// the higher id. Two that went on would each keep its vote from the other.
-    fn give_way(&mut self, candidate: NodeId, request: &VoteRequest, cx: &mut StepContext<'_>) {
+    pub(super) fn give_way(
+        &mut self,
+        candidate: NodeId,
+        request: &VoteRequest,
+        cx: &mut StepContext<'_>,
+    ) {
         let is_query = |campaign: &&mut Campaign| {
             campaign.round == Round::Pre && campaign.purpose == Purpose::Silence
         };
@@ -297,21 +199,10 @@ impl Chain {
         self.on_round_due(cx);
     }
 
-    fn is_held_by_leader(&self, request: &VoteRequest, cx: &StepContext<'_>) -> bool {
-        request.purpose == Purpose::Silence && self.has_live_leader(cx)
-    }
-
-    fn grant(&mut self, candidate: Member, attempt: Attempt, cx: &mut StepContext<'_>) {
-        if self.writer.is_appending() {
-            cx.count(Count::VoteDuringWrite);
-        }
-        self.voted = Some(candidate.node);
-        self.owed = Some(OwedVote { candidate, attempt });
-        // A voter gives its candidate the time to win before it seeks election itself; a query in
-        // the next epoch that is under way would depose it as it wins.
-        self.on_round_due(cx);
-        let at = cx.now.after(cx.election_delay());
-        cx.deadlines.arm(self.index, Timer::Election, at);
+    /// Whether this replica is bound to the present epoch as its candidate, and seeks votes.
+    pub(super) fn is_bound(&self) -> bool {
+        let campaign = self.campaign.as_ref();
+        campaign.is_some_and(|campaign| campaign.round == Round::Real)
     }
 
     pub(super) fn on_vote_reply(
@@ -340,7 +231,7 @@ impl Chain {
         }
         campaign.refusals.insert(from.node);
         let (is_early, refusals) = (campaign.is_early, &campaign.refusals);
-        let is_query = campaign.round == Round::Pre && campaign.purpose == Purpose::Silence;
+        let is_silence = campaign.purpose == Purpose::Silence;
         // Nobody answers for a process that is gone.
         let may_grant = |voter: &&Member| {
             voter.node == self.me.node
@@ -353,7 +244,7 @@ impl Chain {
         }
         if is_early {
             self.on_early_refused(cx);
-        } else if is_query {
+        } else if is_silence {
             // It would only keep others from seeking leadership.
             self.on_round_due(cx);
         }
@@ -389,11 +280,7 @@ impl Chain {
             return;
         }
         cx.deadlines.disarm(self.index, Timer::Round);
-        if let Some(campaign) = self.campaign.take()
-            && campaign.round == Round::Real
-        {
-            self.rounds_in_vain = self.rounds_in_vain.saturating_add(1);
-        }
+        self.campaign = None;
         self.set_role(Role::Replica, Signal::ElectionLost, cx);
         // A query leaves the leader in place, but what it sent meanwhile may not have been taken,
         // and nothing would show that it is missing.
@@ -406,7 +293,7 @@ impl Chain {
 
     fn lead(&mut self, stamp: Wall, cx: &mut StepContext<'_>) {
         self.campaign = None;
-        self.rounds_in_vain = 0;
+        self.led = self.epoch.n;
         cx.deadlines.disarm(self.index, Timer::Round);
         self.set_role(Role::Leader, Signal::ElectionWon, cx);
         self.end_handed(self.me.node, cx);
@@ -420,15 +307,7 @@ impl Chain {
         ));
         self.append_empty(stamp, cx);
     }
-
-    /// The promise as its record says it.
-    pub(super) fn vote_record(&self) -> Vote {
-        Vote {
-            epoch: self.epoch,
-            granted: self.voted,
-        }
-    }
 }
 
-/// How often the time of a binding round is doubled at most: sixteen heartbeats.
-const DOUBLED_MAX: u32 = 3;
+/// How often the time of a binding round is doubled at most: 32 heartbeats.
+const DOUBLED_MAX: u32 = 4;

@@ -40,6 +40,11 @@ impl Chain {
 
     /// Makes `epoch` the present one; nothing of the one before is counted or said any more.
     pub(crate) fn enter(&mut self, epoch: Epoch, voted: Option<NodeId>) {
+        self.epochs_in_vain = if self.is_led() {
+            0
+        } else {
+            self.epochs_in_vain.saturating_add(1)
+        };
         self.epoch = epoch;
         self.voted = voted;
         self.leader = None;
@@ -65,7 +70,7 @@ impl Chain {
             return self.contradicted(cx);
         }
         self.leader = Some(node);
-        self.rounds_in_vain = 0;
+        self.led = self.epoch.n;
         self.epoch.node = node;
         self.follow.restart(self.log.end());
         self.end_campaign(cx);
@@ -79,6 +84,11 @@ impl Chain {
             self.campaign = None;
             self.set_role(Role::Replica, Signal::ElectionLost, cx);
         }
+    }
+
+    /// Whether somebody was seen to lead the present epoch.
+    pub(super) fn is_led(&self) -> bool {
+        self.led == self.epoch.n
     }
 
     /// Whether a live leader of the present epoch shows itself here (D21).
@@ -133,7 +143,8 @@ impl Chain {
             let at = cx.now.after(cx.candidate_pause());
             return cx.deadlines.arm(self.index, Timer::Election, at);
         }
-        if self.may_campaign(cx) && !self.has_live_leader(cx) {
+        // Whoever's promise waits for the disk would only add one more to it.
+        if self.may_seek(cx) && self.is_settled() {
             self.campaign(crate::message::Purpose::Silence, cx);
         }
         if self.role == Role::Replica {

@@ -36,6 +36,7 @@ mod step_context;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod vote;
 mod writer;
 
 pub(crate) use lead::Lead;
@@ -55,7 +56,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use ask::Forwards;
 use early::Early;
-use election::{Campaign, OwedVote};
+use election::Campaign;
 use follow::Follow;
 use log::Log;
 use repair::Repair;
@@ -64,6 +65,7 @@ use serde::{Deserialize, Serialize};
 use serve::Serving;
 use stall::Stall;
 use transfer::Handed;
+use vote::OwedVote;
 use writer::Writer;
 
 /// One chain on one node.
@@ -89,8 +91,10 @@ pub struct Chain {
     /// When a live leader last showed itself here.
     leader_seen: Instant,
     election_rearmed: bool,
-    /// Binding rounds since somebody led that did not win in their time.
-    rounds_in_vain: u32,
+    /// Number of the newest epoch that somebody was seen to lead.
+    led: u64,
+    /// Epochs in a row, up to the one before the present one, that nobody was seen to lead.
+    epochs_in_vain: u32,
     /// End of the prefix compared with the present leader in the present epoch (D13a).
     verified: Seq,
     commit: Seq,
@@ -167,7 +171,8 @@ impl Chain {
             early: None,
             leader_seen: now,
             election_rearmed: false,
-            rounds_in_vain: 0,
+            led: 0,
+            epochs_in_vain: 0,
             verified: Seq::ZERO,
             commit,
             follow: Follow::new(log.end()),

@@ -1,8 +1,8 @@
 //! Messages and rows of one chain: who may say what, and which epochs are adopted (R1, D13d, D23).
 
-use super::election::VoteRequest;
 use super::overtake::Chunk;
 use super::role::Role;
+use super::vote::VoteRequest;
 use super::{Chain, StepContext, same_member};
 use crate::count::Count;
 use crate::id::{Member, NodeId, Replica, Run};

@@ -9,6 +9,7 @@ mod leader;
 mod overtake;
 mod resend;
 mod retain;
+mod seek;
 mod snapshot;
 mod store;
 mod transfer;

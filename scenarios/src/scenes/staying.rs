@@ -5,9 +5,9 @@
 //! heartbeat, a majority of each chain works pairwise, and what is behind fits through the
 //! slowest link several times within the time to converge.
 
-use super::parts::{connect, ms, node};
+use super::parts::{LEADER_FAULTS, connect, ms, node, strike};
 use super::scene::Scene;
-use crate::cfg::Plan;
+use crate::cfg::{Plan, Target};
 use meshos_sim::fault::{Fault, Keep};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
@@ -31,6 +31,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "one node is behind a link of some ten kilobytes a second, for good",
         marks: &[],
         fill: slow_member,
+    },
+    Scene {
+        name: "slow-votes",
+        about: "all disks take heartbeats for each write, for good, and leaders die",
+        marks: &[],
+        fill: slow_votes,
     },
 ];
 
@@ -70,6 +76,38 @@ fn slow_member(plan: &mut Plan, draw: Draw) {
     let client = &mut plan.cfg.clients[0];
     client.bytes = (0, draw.of("entry").within(100..=300) as u32);
     plan.liveness_ms += 20_000;
+}
+
+/// Votes wait for disks, here for longer than anybody waits for a leader. The chain works before,
+/// so it has a leader that dies.
+fn slow_votes(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("slow-votes");
+    let heartbeat_ms = *draw.of("heartbeat").pick(&[100, 200, 500]);
+    plan.cfg.timing.heartbeat_ms = heartbeat_ms;
+    let most = 1_000 * heartbeat_ms * draw.of("most").within(1..=8);
+    let least = *draw.of("least").pick(&[1, 2, 10]);
+    let begin = ms(draw.of("begin").within(3_000..=6_000));
+    for node in (0..plan.nodes).map(NodeIndex) {
+        // Most disks are alike; some are a few times as fast as the slowest.
+        let share = *draw.of("share").nth(u64::from(node.0)).pick(&[1, 1, 1, 4]);
+        let us_max = most / share;
+        let us_min = us_max / least;
+        let fault = Fault::DiskLatency {
+            node,
+            us_min,
+            us_max,
+        };
+        plan.fault(begin, fault);
+    }
+    for number in 0..draw.of("count").within(1..=3) {
+        let draw = draw.of("fault").nth(number);
+        let (at, span) = (6_000..=9_900, 100..=8_000);
+        strike(plan, draw, Target::Leader, &LEADER_FAULTS, at, span);
+    }
+    plan.keep = vec![Keep::Disks];
+    let client = &mut plan.cfg.clients[0];
+    client.patience_ms = client.patience_ms.max(most / 200);
+    plan.liveness_ms += 150 * heartbeat_ms + most / 1_000 * 30;
 }
 
 /// Everything that can stay.

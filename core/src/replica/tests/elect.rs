@@ -1,6 +1,6 @@
 //! Votes granted and refused, adoption, and the loss of the quorum.
 
-use super::bench::{Bench, Start, attempt, follows, leads, led, note, replied};
+use super::bench::{Start, attempt, follows, leads, led, note, replied};
 use crate::action::Note;
 use crate::chain::order::{Order, StoreError, Vote};
 use crate::client::{Answer, Ask};
@@ -216,29 +216,6 @@ fn a_binding_round_and_a_transfer_give_no_way() {
     bench.hear(3, 2, request(Round::Pre, led(3, 3), 1, 1));
     assert_eq!(bench.chain.role(), Role::Candidate);
     assert_eq!(bench.chain.epoch().n, 2);
-}
-
-#[test]
-fn a_round_lasts_as_long_as_others_have_to_answer_it() {
-    let mut bench = Start::of(1, &[1]).settled();
-    let round = |bench: &Bench| bench.deadlines.armed(bench.chain.index, Timer::Round);
-    bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
-    let span = Duration::from_secs(1);
-    assert_eq!(round(&bench), Some(bench.now.after(span)));
-    let granted = ReplicaMessage::VoteReply {
-        round: Round::Pre,
-        asked: led(2, 1),
-        granted: true,
-        attempt: attempt(1),
-    };
-    bench.hear(2, 1, granted);
-    // Its own vote takes a disk longer than a round.
-    assert_eq!(round(&bench), None);
-    bench.pass(span * 3);
-    assert_eq!(bench.done(Ok(())).len(), 2);
-    assert_eq!(round(&bench), Some(bench.now.after(span)));
-    bench.act(|chain, cx| chain.on_round_due(cx));
-    assert_eq!(bench.chain.role(), Role::Replica);
 }
 
 #[test]
