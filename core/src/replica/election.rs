@@ -292,6 +292,7 @@ impl Chain {
     }
 
     fn lead(&mut self, stamp: Wall, cx: &mut StepContext<'_>) {
+        let is_given = self.is_sought_by_transfer();
         self.campaign = None;
         self.led = self.epoch.n;
         cx.deadlines.disarm(self.index, Timer::Round);
@@ -299,12 +300,11 @@ impl Chain {
         self.end_handed(self.me.node, cx);
         self.leader = Some(self.me.node);
         self.epoch.node = self.me.node;
-        self.lead = Some(Lead::new(
-            &self.peers(),
-            self.log.end(),
-            self.log.floor(),
-            cx.now,
-        ));
+        let mut lead = Lead::new(&self.peers(), self.log.end(), self.log.floor(), cx.now);
+        // Whoever gave leadership away, perhaps because it stops, is the last to give it back to.
+        lead.failed_targets
+            .extend(self.given_by.filter(|_| is_given));
+        self.lead = Some(lead);
         self.append_empty(stamp, cx);
     }
 }

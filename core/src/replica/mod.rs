@@ -104,6 +104,8 @@ pub struct Chain {
     lead: Option<Lead>,
     /// Who waits to hear whether leadership went where this replica handed it.
     handed: Option<Handed>,
+    /// Who last told this replica to take over.
+    given_by: Option<NodeId>,
     /// Who led in vain since commit last moved.
     stall: Stall,
     /// When leadership was last handed, or sought to be handed, to the pinned voter. Every voter
@@ -181,6 +183,7 @@ impl Chain {
             campaign: None,
             lead: None,
             handed: None,
+            given_by: None,
             stall: Stall::default(),
             pin_tried: None,
             repair: Repair::default(),

@@ -187,17 +187,26 @@ impl Chain {
         cx: &mut StepContext<'_>,
     ) {
         self.stall = Stall::told(tried, pause_ms);
-        // The pinned leader gets its turn now, or had it and could not commit.
-        let has_turn = |pinned: NodeId| pinned == self.me.node || tried.contains(&pinned);
-        if self.pinned.is_some_and(has_turn) {
+        if self.pinned.is_some_and(|pinned| tried.contains(&pinned)) {
             self.pin_tried = Some(cx.now);
         }
+        self.given_by = self.leader;
+        self.see_transfer(self.me.node, cx);
         if self.may_campaign(cx) {
             self.campaign(Purpose::Transfer, cx);
         }
     }
 
-    /// No higher epoch came in time: this leader takes appends again. Or one did, and who leads
+    /// The leader told `target` to take over. The pinned voter gets its turn now, or had it and
+    /// gave it away: because it stops, because it cannot commit, or as somebody wished.
+    pub(super) fn see_transfer(&mut self, target: NodeId, cx: &StepContext<'_>) {
+        let takes_part = |pinned: NodeId| pinned == target || self.leader == Some(pinned);
+        if self.pinned.is_some_and(takes_part) {
+            self.pin_tried = Some(cx.now);
+        }
+    }
+
+    /// No higher epoch came in time, or the target is gone: this leader takes appends again. Or one did, and who leads
     /// it did not show itself.
     pub(crate) fn on_transfer_due(&mut self, cx: &mut StepContext<'_>) {
         if let Some(handed) = self.handed.take() {
@@ -259,11 +268,15 @@ impl Chain {
         self.watch_commit(cx);
         let Some(lead) = &self.lead else { return };
         if let Some(transfer) = lead.transfer.as_ref() {
-            if transfer.told {
+            let (target, told) = (transfer.target, transfer.told);
+            if cx.liveness.is_suspected(target) {
+                cx.deadlines.disarm(self.index, Timer::Transfer);
+                return self.on_transfer_due(cx);
+            }
+            if told {
                 // The word may be lost; a target that heeds it already does not begin anew.
                 return self.tell_target(cx);
             }
-            let target = transfer.target;
             return self.nudge(target);
         }
         if self.hands_over_stalled(cx) || self.commit <= self.first_of_lead() {

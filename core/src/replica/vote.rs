@@ -56,8 +56,8 @@ impl Chain {
             store: from.store,
             replica,
         };
-        if request.purpose == Purpose::Transfer && self.pinned == Some(from.node) {
-            self.pin_tried = Some(cx.now);
+        if request.purpose == Purpose::Transfer {
+            self.see_transfer(from.node, cx);
         }
         let granted = match request.round {
             Round::Pre => {

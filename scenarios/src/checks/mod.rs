@@ -67,6 +67,7 @@ use sent_once::SentOnce;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use track::{ChainTrack, NodeTrack};
+use transfer_needed::Left;
 
 /// All checks of one run.
 #[derive(Clone, Debug)]
@@ -225,7 +226,11 @@ impl Checks {
             return;
         };
         chain.causes.asked += 1;
-        chain.causes.transfer |= asked == Asked::Transfer;
+        if asked == Asked::Transfer {
+            chain.causes.transfer = true;
+            // Leadership goes where somebody wants it.
+            chain.left = Left::default();
+        }
         let attempt = Invocation {
             node,
             chain: op.chain,

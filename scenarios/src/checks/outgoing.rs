@@ -9,6 +9,7 @@ use super::promise_order::{self, Said};
 use super::sent_once::{Bulk, Kind, Leaves};
 use super::told_at_once::{self, Standing};
 use super::track::{ChainTrack, NodeTrack, ReplicaTrack};
+use super::transfer_needed::{self, MISSED};
 use super::{Checks, durable_tail, instance, no_disruption, role_table, step};
 use crate::model::{Host, Output, node_id, node_index, wire_size};
 use meshos_core::chain::entry::{Entry, LogPosition};
@@ -23,6 +24,7 @@ use meshos_sim::hook::{Cause, Step};
 use meshos_sim::machine::{Effect, NodeIndex};
 use meshos_sim::violation::Violation;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Checks {
     pub(super) fn check_effects(
@@ -269,6 +271,14 @@ impl Checks {
             | ReplicaMessage::Fetch { .. }
             | ReplicaMessage::CatchUp { .. }
             | ReplicaMessage::SnapshotRequest { .. } => Ok(()),
+            ReplicaMessage::TransferNow { .. }
+                if self
+                    .obligations
+                    .missed(step.view, step.node, node_index(to))
+                    >= MISSED =>
+            {
+                transfer_needed::gone(n, to)
+            }
             // A leader that cannot commit names those that could not either, and hands over
             // without waiting for a target to be level.
             ReplicaMessage::TransferNow { tried, .. } if !tried.is_empty() => {
@@ -281,7 +291,15 @@ impl Checks {
                 let tip = self.nodes[step.node.at()].replicas[place].replica_state.tip;
                 let at = step.view.at();
                 self.obligations.on_told((chain, n), (me, to), tip, at);
-                Ok(())
+                let pair = (step.node, node_index(to));
+                let facts = transfer_needed::Facts {
+                    at,
+                    pause: Duration::from_millis(self.config(step.node).timing().pin_ms),
+                    leader_stops: self.obligations.stops(pair.0),
+                    target_stops: self.obligations.stops(pair.1),
+                    has_other: self.obligations.has_target(at, chain, pair),
+                };
+                self.chains[chain].left.tell(n, (me, to), facts)
             }
         }
     }

@@ -12,7 +12,7 @@ use super::refusals::Causes;
 use super::replica_state::ReplicaState;
 use super::stale_prefix::Shown;
 use super::touched;
-use super::transfer_needed::Leading;
+use super::transfer_needed::{Leading, Left};
 use super::truth::Truth;
 use super::vote_once::Promises;
 use meshos_core::chain::entry::{LogPosition, Membership};
@@ -43,6 +43,7 @@ pub(super) struct ChainTrack {
     pub(super) floors: Vec<u64>,
     /// What a refusal may name.
     pub(super) causes: Causes,
+    pub(super) left: Left,
 }
 
 impl ChainTrack {
@@ -63,6 +64,7 @@ impl ChainTrack {
                 transfer: draft.leader_pinned.is_some(),
                 ..Causes::default()
             },
+            left: Left::default(),
             root: founding.floor,
             generation: Gen::default(),
             founding: founding.membership,

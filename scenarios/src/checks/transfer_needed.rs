@@ -1,8 +1,10 @@
-//! *transfer-needed*: a leader whose commit moves does not hand over as one without progress.
+//! *transfer-needed*: a leader whose commit moves does not hand over as one without progress, and
+//! none hands back to a node that handed over because it stops.
 
 use meshos_core::id::NodeId;
 use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Id of the property.
@@ -46,5 +48,81 @@ impl Leading {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// A leader in epoch `n` tells `target` to take over, which has not run for long.
+///
+/// # Errors
+/// Always: nobody waits for a target that is gone.
+pub fn gone(n: u64, target: NodeId) -> Result<(), Violation> {
+    let text = format!(
+        "a leader in epoch {n} goes on to hand over to node {target}, which has been gone for \
+         {MISSED} heartbeats"
+    );
+    Err(Violation::new(ID, text))
+}
+
+/// For how many heartbeats a target may be gone: three until it is suspected, one until its leader
+/// looks, and what was said before takes to arrive.
+pub const MISSED: u128 = 6;
+
+#[derive(Copy, Clone, Debug)]
+struct Leaver {
+    node: NodeId,
+    /// Number of the epoch that it led.
+    n: u64,
+    at: Instant,
+}
+
+/// What of a cluster matters where leadership is handed over.
+#[derive(Copy, Clone, Debug)]
+pub struct Facts {
+    /// When.
+    pub at: Instant,
+    /// The pause between two transfers to a pinned voter, after which it may get it back.
+    pub pause: Duration,
+    /// Whether the leader is about to stop.
+    pub leader_stops: bool,
+    /// Whether the target is.
+    pub target_stops: bool,
+    /// Whether there is another target.
+    pub has_other: bool,
+}
+
+/// Who handed a chain over because its node is about to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// By whom it told to take over.
+    by_target: BTreeMap<NodeId, Leaver>,
+}
+
+impl Left {
+    /// In epoch `n` its leader `from` tells `target` to take over.
+    ///
+    /// # Errors
+    /// That is who told `from` to take over less than a pause ago, it is about to stop, and there
+    /// is another target.
+    pub fn tell(
+        &mut self,
+        n: u64,
+        (from, target): (NodeId, NodeId),
+        facts: Facts,
+    ) -> Result<(), Violation> {
+        let is_back = self.by_target.get(&from).is_some_and(|leaver| {
+            leaver.n < n && leaver.node == target && facts.at.since(leaver.at) < facts.pause
+        });
+        if is_back && facts.target_stops && facts.has_other {
+            let text = format!(
+                "node {from}, leader of epoch {n}, hands back to node {target}, which handed over \
+                 to it because it is about to stop"
+            );
+            return Err(Violation::new(ID, text));
+        }
+        if facts.leader_stops {
+            let (node, at) = (from, facts.at);
+            self.by_target.insert(target, Leaver { node, n, at });
+        }
+        Ok(())
     }
 }

@@ -14,7 +14,7 @@ use meshos_scenarios::checks::bounded::Measure;
 use meshos_scenarios::checks::durable_tail::Found;
 use meshos_scenarios::checks::recover::{Harm, Seen};
 use meshos_scenarios::checks::replica_state::ReplicaState;
-use meshos_scenarios::checks::transfer_needed::Leading;
+use meshos_scenarios::checks::transfer_needed::{Leading, Left};
 use meshos_scenarios::checks::truth::Truth;
 use meshos_scenarios::checks::vote_once::Promises;
 use meshos_scenarios::checks::*;
@@ -300,4 +300,31 @@ fn transfer_needed_bites() {
     leading
         .hand_over((4, TWO), at(3_000), window)
         .expect("that was long ago");
+}
+
+#[test]
+fn transfer_needed_bites_where_leadership_goes_back_to_who_stops() {
+    let tell = |left: &mut Left, (n, at_ms), pair, stops: bool, has_other: bool| {
+        let facts = transfer_needed::Facts {
+            at: Instant::from_millis(at_ms),
+            pause: Duration::from_secs(2),
+            leader_stops: stops,
+            target_stops: stops,
+            has_other,
+        };
+        left.tell(n, pair, facts)
+    };
+    let mut left = Left::default();
+    tell(&mut left, (3, 0), (ONE, TWO), true, true).expect("it stops");
+    tell(&mut left, (4, 1_000), (TWO, ONE), true, false).expect("nobody else is there");
+    tell(&mut left, (4, 2_000), (TWO, ONE), true, true).expect("a pause has passed");
+    tell(&mut left, (4, 1_999), (TWO, ONE), false, true).expect("it runs anew");
+    bites(
+        tell(&mut left, (4, 1_999), (TWO, ONE), true, true),
+        transfer_needed::ID,
+    );
+    let mut left = Left::default();
+    tell(&mut left, (3, 0), (ONE, TWO), false, true).expect("it does not stop");
+    tell(&mut left, (4, 1_000), (TWO, ONE), true, true).expect("it did not then");
+    bites(transfer_needed::gone(3, ONE), transfer_needed::ID);
 }

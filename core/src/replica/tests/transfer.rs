@@ -1,9 +1,9 @@
 //! Campaigns that the leader asked for, and leaders that cannot commit.
 
-use super::bench::{Bench, Start, follows, leads, led, payload};
+use super::bench::{Bench, Start, follows, leads, led, payload, replied};
 use crate::action::Action;
 use crate::chain::order::StoreError;
-use crate::client::{Ask, Level};
+use crate::client::{Answer, Ask, Level};
 use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::NodeId;
@@ -152,15 +152,69 @@ fn who_leads_next_knows_who_led_in_vain() {
 }
 
 #[test]
-fn who_follows_a_pinned_leader_that_could_not_commit_does_not_hand_back_at_once() {
-    let told = |tried: &[u64]| {
+fn who_follows_a_pinned_leader_that_hands_over_does_not_hand_back_at_once() {
+    let told = |pinned: u64, tried: &[u64]| {
         let mut bench = Start::of(2, &[1]).settled().following(1, 2);
-        bench.chain.pinned = Some(NodeId::new(1));
+        bench.chain.pinned = Some(NodeId::new(pinned));
         bench.hear(1, 2, now(tried, 0));
         bench.chain.pin_tried.is_some()
     };
-    assert!(told(&[1, 2]), "the pinned leader had its turn");
-    assert!(!told(&[]), "it gave leadership away for another reason");
+    assert!(told(1, &[]), "the pinned leader gave its turn away");
+    assert!(told(3, &[3, 1, 2]), "it had its turn before");
+    assert!(told(2, &[]), "it gets its turn now");
+    assert!(!told(3, &[]), "it had no part in it");
+}
+
+#[test]
+fn a_voter_that_sees_a_pinned_leader_hand_over_does_not_hand_back_at_once_either() {
+    let seen = |pinned: u64, purpose: Purpose| {
+        let mut bench = Start::of(2, &[1]).settled().following(1, 2);
+        bench.chain.pinned = Some(NodeId::new(pinned));
+        let request = ReplicaMessage::VoteRequest {
+            round: Round::Pre,
+            purpose,
+            asked: led(3, 3),
+            last_epoch: led(1, 1),
+            tail: crate::id::Seq::new(1),
+            attempt: super::bench::attempt(5),
+        };
+        bench.hear(3, 2, request);
+        bench.chain.pin_tried.is_some()
+    };
+    assert!(seen(1, Purpose::Transfer), "the leader is the pinned one");
+    assert!(seen(3, Purpose::Transfer), "the candidate is");
+    assert!(!seen(2, Purpose::Transfer), "it had no part in it");
+    assert!(!seen(3, Purpose::Silence), "nobody hands over");
+}
+
+#[test]
+fn a_leader_whose_target_is_gone_takes_appends_again() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    for peer in [2, 3] {
+        let pull = bench.pull(1, 1, 1);
+        bench.hear(peer, 1, pull);
+        bench.row(peer, follows(1));
+    }
+    let to = Some(NodeId::new(2));
+    assert_eq!(targets(&bench.ask(1, Ask::Transfer { to })).len(), 1);
+    assert!(
+        bench
+            .chain
+            .lead
+            .as_ref()
+            .is_some_and(|lead| lead.transfer.is_some())
+    );
+    let gone = (NodeId::new(2), crate::id::Incarnation::new(1));
+    assert!(bench.liveness.on_gone(gone.0, gone.1));
+    let said = bench.act(|chain, cx| chain.consider_transfer(cx));
+    assert_eq!(said, [replied(1, Answer::Unknown)]);
+    assert!(
+        bench
+            .chain
+            .lead
+            .as_ref()
+            .is_some_and(|lead| lead.transfer.is_none())
+    );
 }
 
 /// A row of a follower that says whether its store is full.
@@ -213,4 +267,36 @@ fn a_stalled_leader_hands_over_to_nobody_who_is_full() {
         !turns.is_empty() && turns.iter().all(|(to, ..)| *to == 3),
         "{turns:?}"
     );
+}
+
+#[test]
+fn leadership_goes_back_to_whoever_gave_it_away_only_when_nobody_else_is_there() {
+    let chosen = |others: bool| {
+        let mut bench = Start::of(1, &[1]).settled().following(3, 2);
+        bench.row(2, follows(2));
+        bench.hear(3, 2, now(&[], 0));
+        for (round, n) in [(Round::Pre, 2), (Round::Real, 3)] {
+            let granted = ReplicaMessage::VoteReply {
+                round,
+                asked: led(3, 1),
+                granted: true,
+                attempt: bench.attempt(),
+            };
+            bench.hear(3, n, granted);
+            bench.done(Ok(()));
+        }
+        assert_eq!(bench.chain.role(), Role::Leader);
+        for peer in [3, 2].into_iter().filter(|peer| *peer == 3 || others) {
+            let pull = bench.pull(2, 2, 1);
+            bench.hear(peer, 3, pull);
+        }
+        bench.leaving = true;
+        let said = bench.act(|chain, cx| chain.consider_transfer(cx));
+        targets(&said)
+            .into_iter()
+            .map(|(to, ..)| to)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(true), [2]);
+    assert_eq!(chosen(false), [3]);
 }

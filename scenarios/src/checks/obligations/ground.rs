@@ -34,6 +34,8 @@ pub(in crate::checks) struct Ground {
     carries: Vec<Option<Instant>>,
     /// Since when one node of each pair cannot hear the other, or is not there to hear.
     severed: Vec<Option<Instant>>,
+    /// Since when each node does not run, or is paused.
+    absent: Vec<Option<Instant>>,
     /// Nodes that were told to hand over and stop.
     leaving: Vec<bool>,
 }
@@ -58,6 +60,7 @@ impl Ground {
             works: vec![None; nodes * nodes],
             carries: vec![None; nodes * nodes],
             severed: vec![None; nodes * nodes],
+            absent: vec![None; nodes],
             leaving: vec![false; nodes],
         }
     }
@@ -66,7 +69,9 @@ impl Ground {
     pub(super) fn look(&mut self, view: View<'_, Host>) -> Vec<NodeIndex> {
         let at = view.at();
         let mut broken = Vec::new();
+        let is_there = |node: NodeIndex| view.is_up(node) && !view.is_paused(node);
         for node in view.nodes() {
+            note(&mut self.absent[node.at()], !is_there(node), at);
             let is_awake = self.is_awake(view, node);
             let is_fit = is_awake && has_room(view, node);
             note(&mut self.awake[node.at()], is_awake, at);
@@ -86,7 +91,6 @@ impl Ground {
                 let works = is_calm && trip + queued < self.heartbeat;
                 let place = one.at() * self.nodes + two.at();
                 note(&mut self.carries[place], carries, at);
-                let is_there = |node: NodeIndex| view.is_up(node) && !view.is_paused(node);
                 let is_open = view.is_connected(one, two) && view.is_connected(two, one);
                 let is_severed = !is_open || !is_there(one) || !is_there(two);
                 note(&mut self.severed[place], is_severed, at);
@@ -124,6 +128,11 @@ impl Ground {
         self.leaving[node.at()] = true;
         self.awake[node.at()] = None;
         self.fit[node.at()] = None;
+    }
+
+    /// Whether a node was told to hand over what it leads.
+    pub(super) fn is_leaving(&self, node: NodeIndex) -> bool {
+        self.leaving[node.at()]
     }
 
     /// A node runs anew.
@@ -175,6 +184,11 @@ impl Ground {
     /// Since when a node is awake: it runs and is not paused, and its clocks and disk keep time.
     pub(super) fn awake(&self, node: NodeIndex) -> Option<Instant> {
         self.awake[node.at()]
+    }
+
+    /// Since when a node does not run, or is paused.
+    pub(super) fn absent(&self, node: NodeIndex) -> Option<Instant> {
+        self.absent[node.at()]
     }
 
     /// Since when one of two nodes cannot hear the other, or nobody is there to hear.

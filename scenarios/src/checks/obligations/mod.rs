@@ -360,6 +360,38 @@ impl Obligations {
         }
     }
 
+    /// Whether a node was told to hand over what it leads, and to stop.
+    pub(super) fn stops(&self, node: NodeIndex) -> bool {
+        self.known.ground.is_leaving(node)
+    }
+
+    /// Whether a voter of a chain, other than these, has worked with `leader` for two heartbeats.
+    pub(super) fn has_target(
+        &self,
+        at: Instant,
+        chain: usize,
+        (leader, but): (NodeIndex, NodeIndex),
+    ) -> bool {
+        let voters = &self.known.duties[chain].voters;
+        let works = |voter: &NodeIndex| {
+            let since = self.known.ground.works(leader, *voter);
+            since.is_some_and(|since| at.since(since) >= self.known.heartbeat * 2)
+        };
+        let mut others = voters.iter().filter(|voter| ![leader, but].contains(voter));
+        others.any(works)
+    }
+
+    /// For how many heartbeats a leader, which runs as it should, could have missed a node.
+    pub(super) fn missed(&self, view: View<'_, Host>, leader: NodeIndex, node: NodeIndex) -> u128 {
+        let ground = &self.known.ground;
+        let since = ground.awake(leader).zip(ground.absent(node));
+        let Some((awake, absent)) = since else {
+            return 0;
+        };
+        let heartbeat = self.known.heartbeat * ground.pace(view, &[leader]);
+        view.at().since(awake.max(absent)).as_nanos() / heartbeat.as_nanos()
+    }
+
     /// A leader tells `target` to take over what it has up to `tip`.
     pub(super) fn on_told(
         &mut self,
