@@ -123,7 +123,12 @@ impl Chain {
                 .leader
                 .and_then(|leader| cx.liveness.last_heard(leader));
             let seen = heard.map_or(self.leader_seen, |heard| heard.max(self.leader_seen));
-            let at = seen.after(cx.election_delay()).max(cx.now);
+            let at = if self.other_voters().next().is_some() {
+                seen.after(cx.election_delay()).max(cx.now)
+            } else {
+                // Nobody else could lead.
+                cx.now
+            };
             cx.deadlines.arm(self.index, Timer::Election, at);
         }
     }

@@ -167,3 +167,18 @@ fn a_binding_round_that_so_many_refuse_that_it_cannot_succeed_ends_at_once() {
     bench.hear(3, 2, refused);
     assert_eq!(bench.chain.role(), Role::Replica);
 }
+
+#[test]
+fn a_sole_voter_waits_for_nobody() {
+    let due = |voters: u64| {
+        let start = Start {
+            voters,
+            ..Start::of(1, &[1])
+        };
+        let bench = start.settled();
+        let due = bench.deadlines.armed(bench.chain.index, Timer::Election);
+        due.expect("it has no leader").since(bench.now)
+    };
+    assert_eq!(due(1), Duration::ZERO);
+    assert!(due(3) >= Duration::from_secs(2));
+}
