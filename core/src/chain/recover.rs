@@ -11,6 +11,7 @@
 mod assemble;
 mod chain;
 mod log;
+mod settle;
 
 use super::boots::Boots;
 pub use super::files::{Damage, Files};

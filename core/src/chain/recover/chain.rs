@@ -1,7 +1,7 @@
 //! One chain: its vote, its checkpoint, and what of its log belongs to that checkpoint.
 
-use super::assemble::{Assembled, assemble, unsealed_from};
-use super::log::{self, Bounds, Log, Source};
+use super::assemble::{assemble, unsealed_from};
+use super::log::{self, Bounds, Source};
 use super::{Damage, Parts};
 use crate::chain::checkpoint::{self, Kept};
 use crate::chain::clients::Clients;
@@ -309,64 +309,6 @@ impl ChainFiles<'_> {
             });
         }
         repaired
-    }
-
-    /// Brings the files to the state that the next batch continues, and the layout with them.
-    fn settle(
-        &self,
-        log: &Log,
-        assembled: Assembled,
-        layout: &mut ChainLayout,
-        repairs: &mut Vec<FileOp>,
-    ) -> Vec<Slot> {
-        let Assembled {
-            mut slots,
-            marks,
-            base,
-            unsealed,
-        } = assembled;
-        layout.marks = marks.into();
-        layout.tip = base;
-        layout.batches = log.batches.iter().map(|batch| batch.spot).collect();
-        let is_copied = unsealed.is_some();
-        let upto = if is_copied {
-            layout.segment_next
-        } else {
-            u64::MAX
-        };
-        if let Some(unsealed) = unsealed {
-            // The copy comes first and appears in one step. From then on it replaces what it
-            // copies, whether that is still there or not.
-            repairs.extend(layout.copy(self.identity, &unsealed));
-            slots.extend(unsealed.into_iter().map(Slot::Known));
-        }
-        let end = unsealed_from(log, is_copied);
-        if layout
-            .segments
-            .range(..upto)
-            .any(|(number, file)| (*number, file.length) > (end.segment, end.offset))
-        {
-            layout.drop_between(end, upto, repairs);
-        }
-        layout
-            .batches
-            .retain(|spot| *spot < end || spot.segment >= upto);
-        // When only the process died, the head that seals the last entries may not be durable yet.
-        if !is_copied && let Some(last) = layout.segments.values().next_back() {
-            let file = last.name.clone();
-            repairs.push(FileOp::Sync { file });
-        }
-        // What a cut or a copy replaced may still be there, and would contradict the log if the
-        // header that replaced it were damaged.
-        for (first, upto) in &log.replaced {
-            layout.drop_between(*first, *upto, repairs);
-        }
-        // A repair that was read may not be durable either.
-        if layout.repairs_length.is_some() {
-            let file = layout.names.repairs.clone();
-            repairs.push(FileOp::Sync { file });
-        }
-        slots
     }
 }
 

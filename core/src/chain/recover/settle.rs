@@ -1,0 +1,89 @@
+//! What a boot does to the files of one chain before the next batch may be written.
+//!
+//! It reads what is there, not what is durable: an earlier process may have been killed, in a boot
+//! or in an order, between a change and its sync. So everything that is read and not written anew
+//! is synced, wherever such a change may have been left.
+
+use super::assemble::{Assembled, unsealed_from};
+use super::chain::ChainFiles;
+use super::log::Log;
+use crate::chain::layout::ChainLayout;
+use crate::chain::order::Slot;
+use crate::chain::store::{FileName, FileOp};
+use alloc::vec::Vec;
+
+impl ChainFiles<'_> {
+    /// Brings the files to the state that the next batch continues, and the layout with them.
+    pub(super) fn settle(
+        &self,
+        log: &Log,
+        assembled: Assembled,
+        layout: &mut ChainLayout,
+        repairs: &mut Vec<FileOp>,
+    ) -> Vec<Slot> {
+        let Assembled {
+            mut slots,
+            marks,
+            base,
+            unsealed,
+        } = assembled;
+        layout.marks = marks.into();
+        layout.tip = base;
+        layout.batches = log.batches.iter().map(|batch| batch.spot).collect();
+        let is_copied = unsealed.is_some();
+        let upto = if is_copied {
+            layout.segment_next
+        } else {
+            u64::MAX
+        };
+        if let Some(unsealed) = unsealed {
+            // The copy comes first and appears in one step. From then on it replaces what it
+            // copies, whether that is still there or not.
+            repairs.extend(layout.copy(self.identity, &unsealed));
+            slots.extend(unsealed.into_iter().map(Slot::Known));
+        }
+        let end = unsealed_from(log, is_copied);
+        if layout
+            .segments
+            .range(..upto)
+            .any(|(number, file)| (*number, file.length) > (end.segment, end.offset))
+        {
+            layout.drop_between(end, upto, repairs);
+        }
+        layout
+            .batches
+            .retain(|spot| *spot < end || spot.segment >= upto);
+        // When only the process died, the head that seals the last entries may not be durable yet.
+        if !is_copied && let Some(last) = layout.segments.values().next_back() {
+            sync_once(&last.name, repairs);
+        }
+        // What a cut or a copy replaced may still be there, and would contradict the log if the
+        // header that replaced it were damaged.
+        for (first, upto) in &log.replaced {
+            layout.drop_between(*first, *upto, repairs);
+        }
+        // Nor may that be durable which a cut or an earlier boot took from the segment before the
+        // last one, and when it comes back it contradicts the log likewise. A second head in the
+        // last segment proves that it is: who writes one is done with what came before.
+        if layout.batches.back().is_some_and(|head| head.offset == 0)
+            && let Some(before) = layout.segments.values().nth_back(1)
+        {
+            sync_once(&before.name, repairs);
+        }
+        // A repair that was read may not be durable either.
+        if layout.repairs_length.is_some() {
+            let file = layout.names.repairs.clone();
+            repairs.push(FileOp::Sync { file });
+        }
+        slots
+    }
+}
+
+/// Syncs a file unless something did since it was cut, which is the only change that a boot makes
+/// to a segment that stays.
+fn sync_once(file: &FileName, repairs: &mut Vec<FileOp>) {
+    let sync = FileOp::Sync { file: file.clone() };
+    if !repairs.contains(&sync) {
+        repairs.push(sync);
+    }
+}
