@@ -54,6 +54,7 @@ impl Checks {
         let harm = track.harm;
         let found = step.machine.damage();
         recover::whole(found, harm)?;
+        recover::durable(step.view.disk(step.node).unsynced(), harm)?;
         if found.iter().any(recover::in_two_places) {
             let files = files_of(step.view.disk(step.node));
             let again = recover::again(&files);

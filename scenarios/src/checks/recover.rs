@@ -75,6 +75,20 @@ pub fn mended(before: &[Damage], now: &[Damage], harm: Harm) -> Result<(), Viola
     }
 }
 
+/// How many operations a loss of power could still take when a boot is done.
+///
+/// # Errors
+/// There are some, and the disk does what it is told: an earlier process was killed before it
+/// synced them, and this one goes on as if they were durable.
+pub fn durable(unsynced: usize, harm: Harm) -> Result<(), Violation> {
+    if unsynced == 0 || harm != Harm::default() {
+        return Ok(());
+    }
+    broken(format!(
+        "a boot goes on from files of which {unsynced} changes are not durable"
+    ))
+}
+
 /// What a boot would find damaged in these files.
 pub fn again(files: &Files) -> Vec<Damage> {
     let recovered = recover(files, &StoreLimits::default(), RunNonce::new(0));

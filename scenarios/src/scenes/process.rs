@@ -185,10 +185,12 @@ fn crash_while_booting(plan: &mut Plan, draw: Draw) {
         let node = node(draw.of("node"), plan.nodes);
         let unsynced = Unsynced::Drawn;
         plan.fault(ms(at), Fault::Crash { node, unsynced });
-        // The first file operations of the next boot are those of its recovery.
+        // The first file operations of the next boot are those of its recovery: first what the
+        // store is, then vote, checkpoint and log of each chain.
+        let most = *draw.of("scale").pick(&[10, 25]);
         let fault = Fault::CrashAtPersist {
             node,
-            op: draw.of("op").within(1..=10),
+            op: draw.of("op").within(1..=most),
             unsynced,
             restart_after_ms: Some(draw.of("down").within(1..=800)),
         };

@@ -202,6 +202,9 @@ fn recover_bites() {
     bites(recover::mended(&place, &place, flipped), id);
     recover::mended(&place, &[], flipped).expect("it was written anew");
     recover::mended(&segment, &segment, flipped).expect("peers repair it");
+    bites(recover::durable(1, Harm::default()), id);
+    recover::durable(0, Harm::default()).expect("all of it is synced");
+    recover::durable(1, flipped).expect("what does not read may come back");
     recover::stopped(StopReason::ReplicaLost, aimed).expect("both places may be hit");
     bites(recover::stopped(StopReason::ReplicaLost, flipped), id);
     bites(recover::stopped(StopReason::StoreRegressed, flipped), id);
