@@ -6,4 +6,5 @@ mod disk;
 mod flip;
 mod full;
 mod history;
+mod retain;
 mod smoke;

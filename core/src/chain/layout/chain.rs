@@ -50,6 +50,8 @@ pub(in crate::chain) struct ChainLayout {
     /// One for each position from the floor to the tip.
     pub(in crate::chain) marks: VecDeque<Mark>,
     pub(in crate::chain) segments: BTreeMap<u64, SegmentFile>,
+    /// No segment below this number belongs to the log.
+    pub(in crate::chain) segment_first: u64,
     /// Whether the last segment may be appended to.
     pub(in crate::chain) is_open: bool,
     /// No segment has this number or a higher one.
@@ -80,6 +82,7 @@ impl ChainLayout {
             tip: floor,
             marks: VecDeque::new(),
             segments: BTreeMap::new(),
+            segment_first: 1,
             is_open: false,
             segment_next: 1,
             batches: VecDeque::new(),

@@ -85,8 +85,13 @@ impl ChainLayout {
         let marks: Vec<Mark> = self.marks.drain(..dropped).collect();
         // The last segment stays, however little of it is still wanted: it may be open.
         let last = self.segments.last_key_value().map(|(number, _)| *number);
-        let first = self.marks.front().map(|mark| mark.spot.segment).or(last);
-        let first = first.unwrap_or(self.segment_next);
+        let first = match self.marks.front() {
+            // The record of the first entry is lost, and with it maybe its segment. Then the log
+            // begins behind the floor, which only segments that are missing explain.
+            Some(mark) if mark.length == 0 => self.segment_first,
+            Some(mark) => mark.spot.segment,
+            None => last.unwrap_or(self.segment_next),
+        };
         let kept = self.segments.split_off(&first);
         let segments = core::mem::replace(&mut self.segments, kept);
         let stale = self
@@ -102,6 +107,7 @@ impl ChainLayout {
         ops.extend(segments.values().map(remove));
         self.undo = Undo::Retain {
             floor: core::mem::replace(&mut self.floor, floor),
+            segment_first: core::mem::replace(&mut self.segment_first, first),
             marks,
             segments,
             batches,
@@ -116,6 +122,7 @@ impl ChainLayout {
     ) -> Vec<FileOp> {
         let mut fresh = Self::new(self.chain, self.generation, self.replica, checkpoint.floor);
         fresh.vote_counter = self.vote_counter;
+        fresh.segment_first = self.segment_next;
         fresh.segment_next = self.segment_next;
         fresh.commit = self.commit;
         let mut ops = self.write_checkpoint(identity, checkpoint, self.segment_next);

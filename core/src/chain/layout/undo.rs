@@ -27,6 +27,7 @@ pub(super) enum Undo {
     },
     Retain {
         floor: LogPosition,
+        segment_first: u64,
         marks: Vec<Mark>,
         segments: BTreeMap<u64, SegmentFile>,
         batches: Vec<Spot>,
@@ -90,11 +91,13 @@ impl ChainLayout {
             }
             Undo::Retain {
                 floor,
+                segment_first,
                 marks,
                 segments,
                 batches,
             } => {
                 self.floor = floor;
+                self.segment_first = segment_first;
                 for mark in marks.into_iter().rev() {
                     self.marks.push_front(mark);
                 }

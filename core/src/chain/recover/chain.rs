@@ -235,6 +235,7 @@ impl ChainFiles<'_> {
         let last = parts.segments.last_key_value();
         let behind = last.map_or(1, |(number, _)| number + 1);
         layout.segment_next = behind.max(kept.segment_first);
+        layout.segment_first = kept.segment_first;
         layout.repairs_length = parts.repairs.map(|bytes| bytes.len() as u64);
         layout
     }

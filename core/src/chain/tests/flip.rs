@@ -19,7 +19,7 @@ use std::vec;
 use std::vec::Vec;
 
 /// A disk after a history, booted now and then.
-fn play(history: &[Step]) -> (Disk, Layout, Model) {
+pub(super) fn play(history: &[Step]) -> (Disk, Layout, Model) {
     let mut disk = Disk::default();
     disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let mut model = Model::new();
@@ -35,13 +35,13 @@ fn play(history: &[Step]) -> (Disk, Layout, Model) {
     (disk, layout, model)
 }
 
-fn boot(disk: &mut Disk) -> Recovered {
+pub(super) fn boot(disk: &mut Disk) -> Recovered {
     let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
     disk.perform(&recovered.repairs);
     recovered
 }
 
-fn unknown(image: &Image) -> Vec<usize> {
+pub(super) fn unknown(image: &Image) -> Vec<usize> {
     let slots = image.slots.iter().enumerate();
     let unknown = slots.filter(|(_, slot)| **slot == Slot::Unknown);
     unknown.map(|(index, _)| index).collect()
@@ -151,7 +151,7 @@ proptest! {
 }
 
 /// Enough appends for several segments.
-fn long() -> Vec<Step> {
+pub(super) fn long() -> Vec<Step> {
     let append = |salt: u64| Step {
         what: What::Append,
         salt: salt * 5 + 2,
