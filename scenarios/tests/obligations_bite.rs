@@ -471,10 +471,10 @@ fn reads_answer() {
     };
     let mut reads = ReadsAnswer::default();
     reads.ask(7, read, 1);
-    assert_eq!(reads.judge(at(6_000)), Ok(()));
-    bites(reads.judge(at(6_250)), reads_answer::ID);
+    assert_eq!(reads.judge(0, at(6_000)), Ok(()));
+    bites(reads.judge(0, at(6_250)), reads_answer::ID);
     reads.release(7);
-    assert_eq!(reads.judge(at(60_000)), Ok(()));
+    assert_eq!(reads.judge(0, at(60_000)), Ok(()));
     for answer in [
         Answer::Unknown,
         Answer::NotLeader { hint: None },

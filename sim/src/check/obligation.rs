@@ -6,9 +6,10 @@
 //! of each subject (a node, a chain, a request) what the world is like: [`hold`](Monitor::hold)
 //! while the condition holds and its consequence is still owed, [`meet`](Monitor::meet) when the
 //! consequence comes true, [`release`](Monitor::release) when the condition breaks. Then
-//! [`judge`](Monitor::judge) finds what is overdue. A hook judges at each
-//! [`alarm`](crate::hook::Schedule::alarm) that it sets, at [`due`](Monitor::due) or every so
-//! often, so that a violation comes at the bound even if nothing happens any more.
+//! [`judge`](Monitor::judge) says whether what the subject owes is overdue. A hook looks at its
+//! subjects at each [`alarm`](crate::hook::Schedule::alarm) that it sets, at
+//! [`due`](Monitor::due) or every so often, so that a violation comes at the bound even if
+//! nothing happens any more.
 //!
 //! Conditions are for ground truth, which [`View`](crate::world::View) shows: links, processes,
 //! disks, clocks and the true state of machines; never what a machine believes of another one.
@@ -46,8 +47,6 @@ thread_local! {
 pub struct Monitor<K> {
     property: &'static str,
     open: BTreeMap<K, Open>,
-    /// Nothing is due before; it may be too early, never too late.
-    due: Instant,
 }
 
 /// Something that is owed.
@@ -57,14 +56,13 @@ struct Open {
     due: Instant,
 }
 
-impl<K: Ord + Clone> Monitor<K> {
+impl<K: Ord> Monitor<K> {
     /// A monitor without obligations for the property of that id.
     pub fn new(property: &'static str) -> Self {
         tally(property, |_| {});
         Self {
             property,
             open: BTreeMap::new(),
-            due: Instant::MAX,
         }
     }
 
@@ -91,7 +89,6 @@ impl<K: Ord + Clone> Monitor<K> {
                 tally(self.property, |tally| tally.armed += 1);
             }
         }
-        self.due = self.due.min(due);
     }
 
     /// The consequence came true; whether it was owed.
@@ -118,29 +115,26 @@ impl<K: Ord + Clone> Monitor<K> {
         self.open.values().map(|open| open.due).min()
     }
 
-    /// Looks for an obligation whose bound has passed at `now`; `tell` says of its subject what
-    /// the condition was and what did not come true.
+    /// Whether what `subject` owes is overdue at `now`; `tell` says what the condition was and
+    /// what did not come true.
+    ///
+    /// Others are left alone: the condition of one that was not looked at yet may have broken.
     ///
     /// # Errors
-    /// The first one that is overdue.
+    /// Its bound has passed.
     #[track_caller]
     pub fn judge<T: Display>(
-        &mut self,
+        &self,
+        subject: &K,
         now: Instant,
-        tell: impl Fn(&K) -> T,
+        tell: impl FnOnce() -> T,
     ) -> Result<(), Violation> {
-        if now <= self.due {
-            return Ok(());
-        }
-        let overdue = self.open.iter().find(|(_, open)| open.due < now);
-        let overdue = overdue.map(|(subject, open)| (subject.clone(), *open));
-        let Some((subject, open)) = overdue else {
-            self.due = self.due().unwrap_or(Instant::MAX);
+        let Some(open) = self.open.get(subject).filter(|open| open.due < now) else {
             return Ok(());
         };
         let text = format!(
             "{}; it has held since {}, for {} ms, and {} ms were allowed",
-            tell(&subject),
+            tell(),
             open.since,
             now.since(open.since).as_millis(),
             open.due.since(open.since).as_millis()

@@ -95,7 +95,7 @@ impl CommitsGoOn {
             bound += crossing();
         }
         self.owed.hold(chain, since, bound);
-        let tell = |_: &usize| {
+        let tell = || {
             format!(
                 "{} work pairwise, a majority of chain {:?}, each of them is asked to append, \
                  and nothing is committed",
@@ -103,6 +103,6 @@ impl CommitsGoOn {
                 facts.chain
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&chain, facts.at, tell)
     }
 }

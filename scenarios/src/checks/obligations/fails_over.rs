@@ -113,7 +113,7 @@ impl FailsOver {
     ) -> Result<(), Violation> {
         let bound = facts.heartbeat * 7 / 4 + trips * 4;
         self.owed.hold(chain, heirs.since, bound);
-        let tell = |_: &usize| {
+        let tell = || {
             format!(
                 "{} were told that {}, which led chain {:?}, is gone, hear each other at once, \
                  and neither leads",
@@ -122,6 +122,6 @@ impl FailsOver {
                 facts.chain
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&chain, facts.at, tell)
     }
 }

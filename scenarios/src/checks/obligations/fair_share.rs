@@ -97,16 +97,17 @@ impl FairShare {
         let since = *self.waiting.entry(stream).or_insert(facts.at);
         let bound = bound(share, facts.heartbeat) * facts.pace;
         self.owed.hold(stream, since, bound);
-        let tell = |(leader, _, follower): &Stream| {
+        let tell = || {
+            let (leader, _, follower) = stream;
             format!(
                 "{} lacks entries of chain {:?}, is one of {} that want bandwidth of {}, and is \
                  sent nothing",
-                names(&[*follower]),
+                names(&[follower]),
                 facts.chain,
                 share.streams,
-                names(&[*leader])
+                names(&[leader])
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&stream, facts.at, tell)
     }
 }

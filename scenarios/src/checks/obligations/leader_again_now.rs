@@ -57,13 +57,13 @@ impl LeaderAgain {
         };
         let since = since.max(majority.since);
         self.owed.hold(chain, since, allowed(facts));
-        let tell = |_: &usize| {
+        let tell = || {
             format!(
                 "{} work pairwise, a majority of chain {:?}, and no leader is followed by one",
                 names(&majority.members),
                 facts.chain
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&chain, facts.at, tell)
     }
 }

@@ -142,16 +142,17 @@ impl Level {
     ) -> Result<(), Violation> {
         let bound = allowed(facts) + crossing(load, speed) * facts.pace;
         self.owed.hold(laggard, load.since, bound);
-        let tell = |(_, n, member): &Laggard| {
+        let tell = || {
+            let (_, n, member) = laggard;
             format!(
                 "{} hears the leader of epoch {n} of chain {:?} and is heard by it, lacked {} \
                  bytes, {} were appended since, and it is not level",
-                names(&[*member]),
+                names(&[member]),
                 facts.chain,
                 load.lacked.bytes,
                 load.appended.bytes
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&laggard, facts.at, tell)
     }
 }

@@ -45,7 +45,7 @@ impl Obligations {
                 self.reads.release(ticket);
             }
         }
-        self.reads.judge(scene.at())
+        self.reads.judge(scene.place, scene.at())
     }
 
     /// A read is answered.

@@ -76,9 +76,7 @@ impl Mends {
         let bound =
             ((facts.heartbeat * 8).saturating_mul(asked.saturating_add(1)) + crossing) * facts.pace;
         self.owed.hold(replica, damage.since, bound);
-        let damaged = &self.damaged;
-        let tell = |replica: &Damaged| {
-            let damage = damaged[replica];
+        let tell = || {
             format!(
                 "{} lacks {} entries of chain {:?}, and {} has what mends one of them",
                 names(&[replica.1]),
@@ -87,6 +85,6 @@ impl Mends {
                 names(&[damage.helper])
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&replica, facts.at, tell)
     }
 }

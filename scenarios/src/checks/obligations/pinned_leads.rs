@@ -54,7 +54,7 @@ impl PinnedLeads {
         let since = *self.since[chain].get_or_insert(facts.at);
         let bound = self.pause * facts.pace + allowed(facts);
         self.owed.hold(chain, since, bound);
-        let tell = |_: &usize| {
+        let tell = || {
             format!(
                 "{}, pinned to lead chain {:?}, is level and works with a majority, and does \
                  not lead",
@@ -62,6 +62,6 @@ impl PinnedLeads {
                 facts.chain
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&chain, facts.at, tell)
     }
 }

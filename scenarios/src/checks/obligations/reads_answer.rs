@@ -116,20 +116,22 @@ impl ReadsAnswer {
         }
     }
 
-    /// Looks for reads that were not answered in time.
+    /// Looks for reads of `chain` that were not answered in time.
     ///
     /// # Errors
     /// The first one.
-    pub fn judge(&mut self, at: Instant) -> Result<(), Violation> {
-        let reads = &self.reads;
-        let tell = |ticket: &u64| match reads.get(ticket) {
-            Some(read) => format!(
-                "{} is level, works with the leader, {}, and does not answer a linearizable read",
-                names(&[read.node]),
-                names(&[read.leader.0])
-            ),
-            None => format!("ticket {ticket} is not answered"),
-        };
-        self.owed.judge(at, tell)
+    pub fn judge(&self, chain: usize, at: Instant) -> Result<(), Violation> {
+        for (ticket, read) in self.asked(chain) {
+            let tell = || {
+                format!(
+                    "{} is level, works with the leader, {}, and does not answer a linearizable \
+                     read",
+                    names(&[read.node]),
+                    names(&[read.leader.0])
+                )
+            };
+            self.owed.judge(&ticket, at, tell)?;
+        }
+        Ok(())
     }
 }

@@ -131,15 +131,15 @@ impl Retains {
     ) -> Result<(), Violation> {
         let since = *self.since.entry((chain, node)).or_insert(facts.at);
         self.owed.hold((chain, node), since, allowed(facts));
-        let tell = |(_, node): &(usize, NodeIndex)| {
+        let tell = || {
             format!(
                 "{} is level with the leader of chain {:?}, which hears all voters, and retains \
                  {excess}",
-                names(&[*node]),
+                names(&[node]),
                 facts.chain
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&(chain, node), facts.at, tell)
     }
 
     /// A replica dropped an entry that only its age could condemn.

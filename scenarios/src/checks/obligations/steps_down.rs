@@ -65,14 +65,15 @@ impl StepsDown {
         }
         let bound = (facts.heartbeat * 6 + late) * facts.pace;
         self.owed.hold(leadership, since, bound);
-        let tell = |(_, n, leader): &Leadership| {
+        let tell = || {
+            let (_, n, leader) = leadership;
             format!(
                 "{} leads chain {:?} in epoch {n}, and fewer than a majority of its voters can \
                  answer it",
-                names(&[*leader]),
+                names(&[leader]),
                 facts.chain
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&leadership, facts.at, tell)
     }
 }

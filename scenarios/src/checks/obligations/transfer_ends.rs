@@ -109,15 +109,16 @@ impl TransferEnds {
         };
         let bound = facts.heartbeat * HEARTBEATS * facts.pace;
         self.owed.hold(transfer, word.at, bound);
-        let tell = |(_, n, target): &Transfer| {
+        let tell = || {
+            let (_, n, target) = transfer;
             format!(
                 "{} was told to take over chain {:?} from the leader of epoch {n}, is level and \
                  works with a majority, and does not lead",
-                names(&[*target]),
+                names(&[target]),
                 facts.chain
             )
         };
-        self.owed.judge(facts.at, tell)
+        self.owed.judge(&transfer, facts.at, tell)
     }
 
     /// A client wants a transfer.

@@ -16,8 +16,13 @@ fn at(seconds: u64) -> Instant {
     Instant::from_secs(seconds)
 }
 
-fn judge(monitor: &mut Monitor<u8>, seconds: u64) -> Result<(), Violation> {
-    monitor.judge(at(seconds), |subject| format!("{subject} owes"))
+/// Judges every subject of a monitor, the smallest first.
+fn judge(monitor: &Monitor<u8>, seconds: u64) -> Result<(), Violation> {
+    (0..=u8::MAX).try_for_each(|subject| judge_one(monitor, subject, seconds))
+}
+
+fn judge_one(monitor: &Monitor<u8>, subject: u8, seconds: u64) -> Result<(), Violation> {
+    monitor.judge(&subject, at(seconds), || format!("{subject} owes"))
 }
 
 #[test]
@@ -25,13 +30,38 @@ fn a_condition_that_holds_for_the_bound_without_its_consequence_is_a_violation()
     let mut monitor = Monitor::new("prompt");
     monitor.hold(7, at(3), BOUND);
     assert_eq!(monitor.due(), Some(at(13)));
-    assert_eq!(judge(&mut monitor, 13), Ok(()));
-    let violation = judge(&mut monitor, 14).expect_err("it is overdue");
+    assert_eq!(judge(&monitor, 13), Ok(()));
+    let violation = judge(&monitor, 14).expect_err("it is overdue");
     assert_eq!(violation.property, "prompt");
     assert!(
         violation
             .detail
             .contains("7 owes; it has held since 3.000000s, for 11000 ms"),
+        "{}",
+        violation.detail
+    );
+}
+
+#[test]
+fn a_subject_is_judged_by_what_it_owes_itself() {
+    let mut monitor = Monitor::new("prompt");
+    monitor.hold(1, at(0), BOUND);
+    monitor.hold(2, at(5), BOUND);
+    assert_eq!(judge_one(&monitor, 2, 12), Ok(()), "only 1 is overdue");
+    assert_eq!(judge_one(&monitor, 3, 12), Ok(()), "it owes nothing");
+    let violation = judge_one(&monitor, 1, 12).expect_err("it is overdue");
+    assert!(
+        violation
+            .detail
+            .contains("1 owes; it has held since 0.000000s, for 12000 ms"),
+        "{}",
+        violation.detail
+    );
+    let violation = judge_one(&monitor, 2, 16).expect_err("so is this one");
+    assert!(
+        violation
+            .detail
+            .contains("2 owes; it has held since 5.000000s, for 11000 ms"),
         "{}",
         violation.detail
     );
@@ -44,17 +74,13 @@ fn a_break_or_the_consequence_ends_it_and_it_begins_anew() {
     monitor.hold(1, at(0), BOUND);
     assert!(monitor.release(&1));
     monitor.hold(1, at(5), BOUND);
-    assert_eq!(
-        judge(&mut monitor, 12),
-        Ok(()),
-        "the break began a new wait"
-    );
+    assert_eq!(judge(&monitor, 12), Ok(()), "the break began a new wait");
     assert!(monitor.meet(&1));
     assert!(!monitor.meet(&1), "nothing was owed any more");
     // The condition broke between two looks: told of a later time, it begins anew.
     monitor.hold(1, at(20), BOUND);
     monitor.hold(1, at(29), BOUND);
-    assert_eq!(judge(&mut monitor, 38), Ok(()));
+    assert_eq!(judge(&monitor, 38), Ok(()));
     let tally = take().remove("prompt");
     let armed = Tally { armed: 4, met: 1 };
     assert_eq!(tally, Some(armed));
@@ -66,8 +92,8 @@ fn a_bound_may_grow_while_it_runs_and_never_shrinks() {
     monitor.hold(1, at(0), BOUND);
     monitor.hold(1, at(0), 2 * BOUND);
     monitor.hold(1, at(0), BOUND);
-    assert_eq!(judge(&mut monitor, 19), Ok(()));
-    assert!(judge(&mut monitor, 21).is_err());
+    assert_eq!(judge(&monitor, 19), Ok(()));
+    assert!(judge(&monitor, 21).is_err());
 }
 
 /// *rally-goes-on*: while both players run and hear each other, a ping is answered within a second.
@@ -107,7 +133,7 @@ impl Rally {
             self.owed.release(&());
         }
         self.owed
-            .judge(view.at(), |()| "two players that hear each other rest")
+            .judge(&(), view.at(), || "two players that hear each other rest")
     }
 }
 
