@@ -4,7 +4,7 @@
 use meshos_core::chain::entry::LogPosition;
 use meshos_core::client::{Answer, Reason};
 use meshos_core::config::Retention;
-use meshos_core::id::{NodeId, Seq};
+use meshos_core::id::{Incarnation, NodeId, Seq};
 use meshos_scenarios::checks::obligations::commits_go_on::{self, Asking, CommitsGoOn};
 use meshos_scenarios::checks::obligations::fails_over::{self, Died, FailsOver};
 use meshos_scenarios::checks::obligations::fair_share::{self, FairShare, Share};
@@ -145,6 +145,36 @@ fn transferred_is_said_only_of_who_led() {
 }
 
 #[test]
+fn a_later_run_of_a_target_owes_what_it_heard_itself() {
+    let mut transfers = TransferEnds::default();
+    let (transfer, other) = ((0, 3, NodeIndex(2)), (1, 3, NodeIndex(1)));
+    for transfer in [transfer, other] {
+        let word = Word {
+            at: at(500),
+            from: NodeIndex(0),
+            tip: LogPosition::default(),
+        };
+        transfers.say(transfer, word);
+        transfers.hear(transfer, at(1_000));
+        assert_eq!(transfers.hold(transfer, facts(1_250)), Ok(()));
+    }
+    transfers.forget(NodeIndex(2), |_| false);
+    assert_eq!(transfers.told(0).count(), 0);
+    assert_eq!(transfers.hold(transfer, facts(60_000)), Ok(()));
+    bites(transfers.hold(other, facts(60_000)), transfer_ends::ID);
+    // The leader repeats the word, and the later run hears it.
+    transfers.hear(transfer, at(2_000));
+    assert_eq!(transfers.hold(transfer, facts(6_000)), Ok(()));
+    bites(transfers.hold(transfer, facts(6_250)), transfer_ends::ID);
+    transfers.forget(NodeIndex(2), |_| true);
+    transfers.hear(transfer, at(7_000));
+    assert_eq!(transfers.told(0).count(), 0, "it led before it ended");
+}
+
+/// The run that ends where a leader dies.
+const RUN: Incarnation = Incarnation::new(4);
+
+#[test]
 fn fails_over() {
     let mut chains = FailsOver::default();
     let died = |leader| Died {
@@ -152,17 +182,17 @@ fn fails_over() {
         n: 3,
     };
     chains.tell((0, NodeIndex(0)), died(2), at(900));
-    chains.die(0, died(2), at(1_000));
+    chains.die(0, (died(2), RUN), at(1_000));
     chains.tell((0, NodeIndex(0)), died(2), at(1_010));
     chains.tell((0, NodeIndex(1)), died(2), at(1_010));
     assert_eq!(chains.heirs(0), None, "one made its attempt before");
     let mut chains = FailsOver::default();
-    chains.die(0, died(2), at(1_000));
+    chains.die(0, (died(2), RUN), at(1_000));
     chains.tell((0, NodeIndex(0)), died(2), at(1_010));
     chains.tell((0, NodeIndex(1)), died(1), at(1_020));
     assert_eq!(chains.heirs(0), None, "they were told of different leaders");
     let mut chains = FailsOver::default();
-    chains.die(0, died(2), at(1_000));
+    chains.die(0, (died(2), RUN), at(1_000));
     chains.tell((0, NodeIndex(0)), died(2), at(1_010));
     chains.tell((0, NodeIndex(1)), died(2), at(1_020));
     let heirs = chains.heirs(0).expect("both were told");
@@ -170,16 +200,39 @@ fn fails_over() {
         (heirs.since, heirs.apart),
         (at(1_020), Duration::from_millis(10))
     );
-    assert_eq!(
-        chains.hold(0, (heirs, Duration::ZERO), facts(1_895)),
-        Ok(())
-    );
-    bites(
-        chains.hold(0, (heirs, Duration::ZERO), facts(1_896)),
-        fails_over::ID,
-    );
+    // Seven quarters of a heartbeat, four trips between the two, and one with who is back.
+    let trips = (Duration::from_millis(10), Duration::from_millis(30));
+    assert_eq!(chains.hold(0, heirs, trips, facts(1_965)), Ok(()));
+    bites(chains.hold(0, heirs, trips, facts(1_966)), fails_over::ID);
     chains.led(0);
     assert_eq!(chains.heirs(0), None);
+}
+
+#[test]
+fn a_leader_is_back_when_a_voter_hears_a_later_run_of_it() {
+    let mut chains = FailsOver::default();
+    let died = Died {
+        leader: NodeIndex(2),
+        n: 3,
+    };
+    chains.die(0, (died, RUN), at(1_000));
+    chains.tell((0, NodeIndex(0)), died, at(1_010));
+    chains.tell((0, NodeIndex(1)), died, at(1_010));
+    let back = |chains: &FailsOver| chains.heirs(0).expect("both were told").back;
+    let next = Incarnation::new(RUN.get() + 1);
+    // What it said before it died may arrive later, others are no news of it, and who does not
+    // vote in the chain is not asked.
+    assert!(!chains.hear((NodeIndex(2), RUN), at(1_020), |_| true));
+    assert!(!chains.hear((NodeIndex(1), next), at(1_020), |_| true));
+    assert!(!chains.hear((NodeIndex(2), next), at(1_020), |chain| chain != 0));
+    assert_eq!(back(&chains), None);
+    assert!(chains.hear((NodeIndex(2), next), at(1_030), |chain| chain == 0));
+    assert!(!chains.hear((NodeIndex(2), next), at(1_040), |_| true));
+    assert_eq!(back(&chains), Some(at(1_030)), "the first time counts");
+    chains.die(0, (died, next), at(1_050));
+    chains.tell((0, NodeIndex(0)), Died { n: 4, ..died }, at(1_060));
+    chains.tell((0, NodeIndex(1)), Died { n: 4, ..died }, at(1_060));
+    assert_eq!(chains.heirs(0), None, "another death");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use meshos_scenarios::cfg::Plan;
 use meshos_scenarios::cfg::{ClientCfg, FaultKind, Target, TargetedFault};
+use meshos_scenarios::checks::obligations::fails_over;
 use meshos_scenarios::scenes::{blank, hook, plain};
+use meshos_sim::connection::Connections;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::report::Report;
@@ -47,6 +49,17 @@ fn a_crashed_leader_is_replaced_and_comes_back() {
     let mut plan = story();
     target_fault(&mut plan, 4_000, FaultKind::Crash, 3_000);
     holds(&plan);
+}
+
+/// A leader that is back before the connections to it are is no reason to ask for less: the two
+/// others have to elect one of them at once.
+#[test]
+fn a_leader_that_is_back_at_once_is_followed_by_another_one_at_once() {
+    let mut plan = story();
+    plan.connections = Some(Connections::default());
+    target_fault(&mut plan, 4_000, FaultKind::Crash, 5);
+    let tally = holds(&plan).obligations[fails_over::ID];
+    assert_eq!((tally.armed, tally.met), (1, 1));
 }
 
 #[test]

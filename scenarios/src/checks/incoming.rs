@@ -111,6 +111,8 @@ impl Checks {
         message: &Message,
     ) {
         let at = view.at();
+        self.obligations
+            .on_heard_of(view, (node, from), message.from.incarnation);
         match &message.body {
             Body::Heartbeat(beat) => self.on_heartbeat(node, from, (view, now), message, beat),
             Body::Chain(chain) => {

@@ -36,6 +36,8 @@ pub(in crate::checks) struct Ground {
     severed: Vec<Option<Instant>>,
     /// Since when each node does not run, or is paused.
     absent: Vec<Option<Instant>>,
+    /// When each pair of nodes ceased to work or was severed, the last time.
+    broke: Vec<Option<Instant>>,
     /// Nodes that were told to hand over and stop.
     leaving: Vec<bool>,
 }
@@ -61,6 +63,7 @@ impl Ground {
             carries: vec![None; nodes * nodes],
             severed: vec![None; nodes * nodes],
             absent: vec![None; nodes],
+            broke: vec![None; nodes * nodes],
             leaving: vec![false; nodes],
         }
     }
@@ -69,9 +72,8 @@ impl Ground {
     pub(super) fn look(&mut self, view: View<'_, Host>) -> Vec<NodeIndex> {
         let at = view.at();
         let mut broken = Vec::new();
-        let is_there = |node: NodeIndex| view.is_up(node) && !view.is_paused(node);
         for node in view.nodes() {
-            note(&mut self.absent[node.at()], !is_there(node), at);
+            note(&mut self.absent[node.at()], !is_there(view, node), at);
             let is_awake = self.is_awake(view, node);
             let is_fit = is_awake && has_room(view, node);
             note(&mut self.awake[node.at()], is_awake, at);
@@ -81,25 +83,43 @@ impl Ground {
         }
         for one in view.nodes() {
             for two in (one.0 + 1..self.nodes as u16).map(NodeIndex) {
-                let links = [view.link(one, two), view.link(two, one)];
-                let trip: Duration = links.iter().map(latency).sum();
-                let queued: Duration = links.iter().map(|link| link.queued).sum();
-                let arrives = |link: &Link| latency(link).max(link.in_flight);
-                let is_calm = links.iter().all(is_calm);
-                let carries =
-                    is_calm && links.iter().map(arrives).sum::<Duration>() < self.heartbeat;
-                let works = is_calm && trip + queued < self.heartbeat;
-                let place = one.at() * self.nodes + two.at();
-                note(&mut self.carries[place], carries, at);
-                let is_open = view.is_connected(one, two) && view.is_connected(two, one);
-                let is_severed = !is_open || !is_there(one) || !is_there(two);
-                note(&mut self.severed[place], is_severed, at);
-                if note(&mut self.works[place], works, at) {
+                if self.look_at_pair(view, one, two) {
                     broken.extend([one, two]);
                 }
             }
         }
         broken
+    }
+
+    /// Looks at the links between two nodes; whether they just ceased to work.
+    fn look_at_pair(&mut self, view: View<'_, Host>, one: NodeIndex, two: NodeIndex) -> bool {
+        let at = view.at();
+        let links = [view.link(one, two), view.link(two, one)];
+        let arrives = |link: &Link| latency(link).max(link.in_flight);
+        let carries = links.iter().all(is_calm)
+            && links.iter().map(arrives).sum::<Duration>() < self.heartbeat;
+        let works = self.is_in_time(&links);
+        let place = self.place(one, two);
+        note(&mut self.carries[place], carries, at);
+        let is_open = view.is_connected(one, two) && view.is_connected(two, one);
+        let is_severed = !is_open || !is_there(view, one) || !is_there(view, two);
+        let is_parted = is_severed && self.severed[place].is_none();
+        note(&mut self.severed[place], is_severed, at);
+        let ceased = note(&mut self.works[place], works, at);
+        if is_parted || ceased {
+            self.broke[place] = Some(at);
+        }
+        ceased
+    }
+
+    /// Whether small messages travel in time on both links of a pair.
+    fn is_in_time(&self, links: &[Link; 2]) -> bool {
+        let trip = links.iter().map(|link| latency(link) + link.queued);
+        links.iter().all(is_calm) && trip.sum::<Duration>() < self.heartbeat
+    }
+
+    fn place(&self, one: NodeIndex, two: NodeIndex) -> usize {
+        one.min(two).at() * self.nodes + one.max(two).at()
     }
 
     /// Whether a node runs, its clocks do, and its disk is fast enough.
@@ -193,7 +213,22 @@ impl Ground {
 
     /// Since when one of two nodes cannot hear the other, or nobody is there to hear.
     pub(super) fn severed(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
-        self.severed[one.min(two).at() * self.nodes + one.max(two).at()]
+        self.severed[self.place(one, two)]
+    }
+
+    /// Whether nothing broke after `since` between two nodes of which one began to run then: they
+    /// work, or are not connected yet.
+    pub(super) fn stays(
+        &self,
+        view: View<'_, Host>,
+        (one, two): (NodeIndex, NodeIndex),
+        since: Instant,
+    ) -> bool {
+        let links = [view.link(one, two), view.link(two, one)];
+        let is_awaited =
+            !links.iter().all(|link| link.is_connected) && self.severed(one, two).is_none();
+        self.broke[self.place(one, two)].is_none_or(|at| at <= since)
+            && (is_awaited || self.is_in_time(&links))
     }
 
     fn both(
@@ -206,8 +241,7 @@ impl Ground {
         if one == two {
             return Some(fit);
         }
-        let (low, high) = (one.min(two), one.max(two));
-        let link = links[low.at() * self.nodes + high.at()]?;
+        let link = links[self.place(one, two)]?;
         Some(fit.max(link))
     }
 
@@ -296,6 +330,11 @@ impl Ground {
         };
         voters.iter().filter(strange).count() as u32
     }
+}
+
+/// Whether a node runs and is not paused.
+fn is_there(view: View<'_, Host>, node: NodeIndex) -> bool {
+    view.is_up(node) && !view.is_paused(node)
 }
 
 /// Whether the disk of a node has room for what comes.

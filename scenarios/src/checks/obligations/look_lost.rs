@@ -7,6 +7,7 @@ use super::steps_down::Leadership;
 use super::{Known, Obligations};
 use crate::checks::track::ChainTrack;
 use crate::model::{Host, node_id};
+use meshos_core::id::Incarnation;
 use meshos_core::replica::Chain;
 use meshos_core::replica::role::Role;
 use meshos_sim::machine::NodeIndex;
@@ -30,11 +31,13 @@ impl Obligations {
         at: Instant,
     ) {
         let Some(running) = died.node() else { return };
+        let run = running.me().incarnation;
         for (place, track) in chains.iter().enumerate() {
             let leads = |chain: &&Chain| chain.role() == Role::Leader;
             if let Some(chain) = running.chain(track.id).filter(leads) {
                 let n = chain.epoch().n;
-                self.fails_over.die(place, Died { leader: node, n }, at);
+                let died = Died { leader: node, n };
+                self.fails_over.die(place, (died, run), at);
             }
         }
     }
@@ -64,6 +67,22 @@ impl Obligations {
         Ok(())
     }
 
+    /// Something that a run of `from` sent arrives at `node`.
+    #[inline]
+    pub(in crate::checks) fn on_heard_of(
+        &mut self,
+        view: View<'_, Host>,
+        (node, from): (NodeIndex, NodeIndex),
+        run: Incarnation,
+    ) {
+        let duties = &self.known.duties;
+        let is_voter = |chain: usize| duties[chain].voters.contains(&node);
+        if self.fails_over.hear((from, run), view.at(), is_voter) {
+            // A node runs some time after its boot, which only a look notices.
+            self.known.ground.look(view);
+        }
+    }
+
     pub(super) fn look_at_fail_over(&mut self, scene: &Scene<'_>) -> Result<(), Violation> {
         let Some(heirs) = self.fails_over.heirs(scene.place) else {
             return Ok(());
@@ -78,8 +97,8 @@ impl Obligations {
             return Ok(());
         }
         let facts = self.known.facts(scene, &heirs.voters);
-        let trips = trips(scene, heirs);
-        self.fails_over.hold(scene.place, (heirs, trips), facts)
+        let trips = (trips(scene, heirs.voters), trips_back(scene, heirs));
+        self.fails_over.hold(scene.place, heirs, trips, facts)
     }
 
     pub(super) fn look_at_step_down(&mut self, scene: &Scene<'_>) -> Result<(), Violation> {
@@ -119,14 +138,24 @@ impl Obligations {
 }
 
 /// One trip in each direction, with the syncs at both ends.
-fn trips(scene: &Scene<'_>, heirs: Heirs) -> Duration {
-    let [one, two] = heirs.voters;
+fn trips(scene: &Scene<'_>, [one, two]: [NodeIndex; 2]) -> Duration {
     Ground::trip(scene.view, one, two) + Ground::trip(scene.view, two, one)
+}
+
+/// The longest trips between two heirs and the node that led, if it is back.
+fn trips_back(scene: &Scene<'_>, heirs: Heirs) -> Duration {
+    let [one, two] = heirs
+        .voters
+        .map(|voter| trips(scene, [voter, heirs.died.leader]));
+    heirs.back.map_or(Duration::ZERO, |_| one.max(two))
 }
 
 impl Known {
     /// Whether two voters that were told of a death can elect one of them at once: nothing was
-    /// wrong with them and between them for a while before, they are quick. Those that were told apart may have made their attempts apart.
+    /// wrong with them and between them for a while before, they are quick. Those that were told
+    /// apart may have made their attempts apart. Each of the two may have bound itself by what the
+    /// node that led granted it when it was back, and then waits for what decides between them,
+    /// its vote: so it may not have gone again since it was heard.
     fn may_inherit(&self, scene: &Scene<'_>, heirs: Heirs) -> bool {
         let duty = &self.duties[scene.place];
         let [one, two] = heirs.voters;
@@ -140,12 +169,19 @@ impl Known {
                 is_long(duty.sound[voter]) && scene.replicas[voter].is_some_and(is_free)
             })
         };
+        let leader = heirs.died.leader;
+        let stays = |back: Instant| {
+            let with = |voter: &NodeIndex| self.ground.stays(scene.view, (*voter, leader), back);
+            let fit = self.ground.fit(leader);
+            fit.is_some_and(|since| since <= back) && heirs.voters.iter().all(with)
+        };
         self.duties.len() <= CHAINS_MAX
             && duty.voters.len() == 3
             && heirs.apart * 8 <= self.heartbeat
             && heirs.voters.iter().all(is_ready)
             && is_long(self.ground.works(one, two))
-            && trips(scene, heirs) * 2 < self.heartbeat
+            && heirs.back.is_none_or(stays)
+            && trips(scene, heirs.voters) * 2 < self.heartbeat
             && self.ground.pace(scene.view, &heirs.voters) == 1
     }
 

@@ -59,7 +59,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use steps_down::StepsDown;
-use transfer_ends::{TransferEnds, Wish, Word};
+use transfer_ends::{Transfer, TransferEnds, Wish, Word};
 
 /// What a bound depends on.
 #[derive(Copy, Clone, Debug)]
@@ -292,6 +292,9 @@ impl Obligations {
     ) {
         self.known.ground.look(view);
         self.note_death(node, died, chains, view.at());
+        let had_led =
+            |(chain, n, target): &Transfer| chains[*chain].leaders.has_led(*n, node_id(*target));
+        self.transfers.forget(node, had_led);
         self.unseated(view.at(), chains, Some(died));
     }
 

@@ -1,6 +1,6 @@
 //! *transfer-ends*: a target that was told to take over leads within eight heartbeats while it
 //! lives, is level, may campaign and works with M voters; and `Transferred` is said only when it
-//! did.
+//! did. A later run of it knows nothing of what an earlier one was told.
 
 use super::{Facts, names};
 use meshos_core::chain::entry::LogPosition;
@@ -49,7 +49,7 @@ pub struct TransferEnds {
     owed: Monitor<Transfer>,
     /// The first word that left for each target.
     said: BTreeMap<Transfer, Word>,
-    /// The first word that each target heard.
+    /// The first word that the present run of each target heard.
     told: BTreeMap<Transfer, Word>,
     /// By ticket.
     wishes: BTreeMap<u64, Wish>,
@@ -90,6 +90,20 @@ impl TransferEnds {
         self.said.remove(&transfer);
         self.told.remove(&transfer);
         self.owed.meet(&transfer);
+    }
+
+    /// The process of `target` ended, and what it heard with it, unless it had led by then. A word
+    /// that is still under way reaches the run after it, which owes it then.
+    pub fn forget(&mut self, target: NodeIndex, had_led: impl Fn(&Transfer) -> bool) {
+        let heard = self.told.keys().filter(|(.., to)| *to == target);
+        for transfer in heard.copied().collect::<Vec<_>>() {
+            if had_led(&transfer) {
+                self.end(transfer);
+            } else {
+                self.told.remove(&transfer);
+                self.owed.release(&transfer);
+            }
+        }
     }
 
     /// The target cannot lead, or somebody else does.
