@@ -72,6 +72,7 @@ impl Node {
             self.with(index, wall, out, |chain, cx| {
                 chain.check_quorum(cx);
                 chain.consider_transfer(cx);
+                chain.look_after_round(cx);
             });
         }
         self.ask_confirms(watched, wall, out);

@@ -7,8 +7,9 @@ use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{Attempt, Epoch, Member, NodeId, Replica, Run};
 use crate::message::{Purpose, ReplicaMessage, Round};
-use crate::time::Wall;
+use crate::time::{Instant, Wall};
 use alloc::collections::BTreeSet;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One attempt to be elected.
@@ -22,6 +23,8 @@ pub(super) struct Campaign {
     refusals: BTreeSet<NodeId>,
     /// Whether it stands beside the ordinary attempts.
     is_early: bool,
+    /// When this round was opened.
+    opened: Instant,
     /// Whether the requests of this round left.
     asked_all: bool,
     /// Whether a refusal may make it ask once more, in the refuser's next epoch. Candidates that
@@ -110,27 +113,24 @@ impl Chain {
             votes,
             refusals: BTreeSet::new(),
             is_early,
+            opened: cx.now,
             asked_all: false,
             may_repeat: true,
         };
         self.campaign = Some(campaign);
-        self.time_round(round, cx);
+        cx.deadlines.disarm(self.index, Timer::Round);
         self.ask_votes(cx);
     }
 
-    /// The present round ends after two heartbeats; a binding one, which waits for disks, after
-    /// twice that for each epoch before it that was in vain.
-    fn time_round(&self, round: Round, cx: &mut StepContext<'_>) {
-        let doubled = match round {
-            Round::Pre => 0,
-            Round::Real => self.epochs_in_vain.min(DOUBLED_MAX),
-        };
-        let end = cx.now.after(cx.config.heartbeat() * (2 << doubled));
-        cx.deadlines.arm(self.index, Timer::Round, end);
+    /// How long a binding round lasts, which waits for disks: two heartbeats, twice as long for each
+    /// epoch in vain.
+    pub(super) fn binding_round(&self, cx: &StepContext<'_>) -> Duration {
+        cx.config.heartbeat() * (2 << self.doublings)
     }
 
-    /// Sends the requests of the present round, the binding ones once the own vote is durable; from
-    /// then on the voters' disks have as long as the own one had.
+    /// Sends the requests of the present round, the binding ones once the own vote is durable.
+    /// The round ends that long after: a disk that takes longer would otherwise end every one
+    /// before anybody is asked.
     fn ask_votes(&mut self, cx: &mut StepContext<'_>) {
         let settled = self.is_settled();
         let Some(campaign) = &mut self.campaign else {
@@ -140,6 +140,20 @@ impl Chain {
             return;
         }
         campaign.asked_all = true;
+        let span = match campaign.round {
+            Round::Pre => cx.config.heartbeat() * 2,
+            Round::Real => self.binding_round(cx),
+        };
+        let end = cx.now.after(span);
+        cx.deadlines.arm(self.index, Timer::Round, end);
+        self.ask_silent(cx);
+    }
+
+    /// Asks every voter that has not answered.
+    fn ask_silent(&self, cx: &mut StepContext<'_>) {
+        let Some(campaign) = &self.campaign else {
+            return;
+        };
         let durable = self.log.durable();
         let content = ReplicaMessage::VoteRequest {
             round: campaign.round,
@@ -149,16 +163,45 @@ impl Chain {
             tail: durable.end,
             attempt: campaign.attempt,
         };
-        let round = campaign.round;
-        self.time_round(round, cx);
-        let voters = self.log.membership().clone();
-        for voter in voters
-            .voters
-            .iter()
-            .filter(|voter| voter.node != self.me.node)
-        {
-            self.send_to_member(voter, content.clone(), cx);
+        let membership = self.log.membership().clone();
+        let has_answered = |node| campaign.votes.contains(node) || campaign.refusals.contains(node);
+        for voter in &membership.voters {
+            if !has_answered(&voter.node) {
+                self.send_to_member(voter, content.clone(), cx);
+            }
         }
+    }
+
+    /// Once per heartbeat: a binding round, which may be long, goes on while it can succeed, and asks
+    /// again whoever has not answered, for a request or a vote may be lost.
+    pub(crate) fn look_after_round(&mut self, cx: &mut StepContext<'_>) {
+        let Some(campaign) = self.campaign.as_ref().filter(|_| self.is_bound()) else {
+            return;
+        };
+        let (asked_all, opened) = (campaign.asked_all, campaign.opened);
+        if !self.may_succeed(cx) {
+            return self.on_round_due(cx);
+        }
+        if asked_all {
+            self.ask_silent(cx);
+        }
+        if cx.now.since(opened) >= cx.config.heartbeat() * PLACE_BEATS {
+            self.give_place(cx);
+        }
+    }
+
+    /// Whether so many voters have voted, or may still, that the round can succeed. Nobody answers
+    /// for a process that is gone.
+    fn may_succeed(&self, cx: &StepContext<'_>) -> bool {
+        let Some(campaign) = &self.campaign else {
+            return false;
+        };
+        let may_grant = |voter: &&Member| {
+            let is_open = !campaign.refusals.contains(&voter.node);
+            campaign.votes.contains(&voter.node) || is_open && !cx.liveness.is_suspected(voter.node)
+        };
+        let membership = self.log.membership();
+        membership.voters.iter().filter(may_grant).count() >= membership.majority()
     }
 
     /// Lets leave what waited for the promise to be durable.
@@ -230,16 +273,8 @@ impl Chain {
             return self.count_votes(cx);
         }
         campaign.refusals.insert(from.node);
-        let (is_early, refusals) = (campaign.is_early, &campaign.refusals);
-        let is_silence = campaign.purpose == Purpose::Silence;
-        // Nobody answers for a process that is gone.
-        let may_grant = |voter: &&Member| {
-            voter.node == self.me.node
-                || !(refusals.contains(&voter.node) || cx.liveness.is_suspected(voter.node))
-        };
-        let membership = self.log.membership();
-        let left = membership.voters.iter().filter(may_grant).count();
-        if left >= membership.majority() {
+        let (is_early, is_silence) = (campaign.is_early, campaign.purpose == Purpose::Silence);
+        if self.may_succeed(cx) {
             return;
         }
         if is_early {
@@ -301,13 +336,12 @@ impl Chain {
         self.leader = Some(self.me.node);
         self.epoch.node = self.me.node;
         let mut lead = Lead::new(&self.peers(), self.log.end(), self.log.floor(), cx.now);
-        // Whoever gave leadership away, perhaps because it stops, is the last to give it back to.
-        lead.failed_targets
-            .extend(self.given_by.filter(|_| is_given));
+        lead.given_by = self.given_by.filter(|_| is_given);
         self.lead = Some(lead);
         self.append_empty(stamp, cx);
     }
 }
 
-/// How often the time of a binding round is doubled at most: 32 heartbeats.
-const DOUBLED_MAX: u32 = 4;
+/// For how many heartbeats a bound candidate keeps other chains of its node from seeking
+/// leadership: the disk that it waits for may hang, and theirs may not.
+const PLACE_BEATS: u32 = 4;

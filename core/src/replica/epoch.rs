@@ -36,14 +36,15 @@ impl Chain {
             }
             Role::Replica | Role::Idle => self.enter(epoch, None),
         }
+        self.hold_for_candidate(cx);
     }
 
     /// Makes `epoch` the present one; nothing of the one before is counted or said any more.
     pub(crate) fn enter(&mut self, epoch: Epoch, voted: Option<NodeId>) {
-        self.epochs_in_vain = if self.is_led() {
-            0
+        self.doublings = if self.is_led() {
+            self.doublings.saturating_sub(1)
         } else {
-            self.epochs_in_vain.saturating_add(1)
+            DOUBLINGS_MAX.min(self.doublings + 1)
         };
         self.epoch = epoch;
         self.voted = voted;
@@ -148,6 +149,12 @@ impl Chain {
             let at = cx.now.after(cx.candidate_pause());
             return cx.deadlines.arm(self.index, Timer::Election, at);
         }
+        if self.is_held_by_candidate(self.me.node, cx) {
+            // Its round may end at any time.
+            let heartbeat = cx.config.heartbeat();
+            let at = cx.now.after(cx.rng.span(heartbeat, heartbeat * 3));
+            return cx.deadlines.arm(self.index, Timer::Election, at);
+        }
         // Whoever's promise waits for the disk would only add one more to it.
         if self.may_seek(cx) && self.is_settled() {
             self.campaign(crate::message::Purpose::Silence, cx);
@@ -158,3 +165,6 @@ impl Chain {
         }
     }
 }
+
+/// How often the time of a binding round is doubled at most: sixteen heartbeats.
+const DOUBLINGS_MAX: u32 = 3;

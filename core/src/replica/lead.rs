@@ -44,6 +44,8 @@ pub(crate) struct Lead {
     pub(super) transfer: Option<Transfer>,
     /// Targets that this leader chose and that did not take over.
     pub(super) failed_targets: BTreeSet<NodeId>,
+    /// Who told this replica to take over, if leadership came so.
+    pub(super) given_by: Option<NodeId>,
     /// What commit waits for, while it does.
     pub(super) progress: Option<Progress>,
     /// Since when the store here has no space.
@@ -244,6 +246,7 @@ impl Lead {
             round_is_new: false,
             transfer: None,
             failed_targets: BTreeSet::new(),
+            given_by: None,
             progress: None,
             full_since: None,
             holds: Holds::default(),
@@ -375,10 +378,12 @@ impl Chain {
         self.set_role(Role::Replica, Signal::PeerLeaderObserved, cx);
     }
 
-    /// Whether this replica leads and has to look after that with the next heartbeat, although
-    /// nothing happens until then.
+    /// Whether this replica leads, or is bound to seek votes, and has to look after that with the next
+    /// heartbeat, although nothing happens until then.
     pub(crate) fn is_watched(&self, leaving: bool) -> bool {
-        let Some(lead) = &self.lead else { return false };
+        let Some(lead) = &self.lead else {
+            return self.is_bound();
+        };
         let is_wanted_elsewhere = self.pinned.is_some_and(|pinned| pinned != self.me.node);
         !lead.has_quorum
             || !lead.reads.is_empty()

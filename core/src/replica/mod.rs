@@ -93,14 +93,19 @@ pub struct Chain {
     election_rearmed: bool,
     /// Number of the newest epoch that somebody was seen to lead.
     led: u64,
-    /// Epochs in a row, up to the one before the present one, that nobody was seen to lead.
-    epochs_in_vain: u32,
+    /// How often the time of a binding round is doubled: once more for each epoch before the present
+    /// one that nobody was seen to lead, once less for each other one.
+    doublings: u32,
+    /// Until when at most the candidate of the present epoch is waited for.
+    held_until: Instant,
     /// End of the prefix compared with the present leader in the present epoch (D13a).
     verified: Seq,
     commit: Seq,
     log: Log,
     writer: Writer,
     campaign: Option<Campaign>,
+    /// Whether it is one of the chains of which only so many seek leadership at a time.
+    has_place: bool,
     lead: Option<Lead>,
     /// Who waits to hear whether leadership went where this replica handed it.
     handed: Option<Handed>,
@@ -173,14 +178,16 @@ impl Chain {
             early: None,
             leader_seen: now,
             election_rearmed: false,
-            led: 0,
-            epochs_in_vain: 0,
+            led: promised.epoch.n,
+            doublings: 0,
+            held_until: now,
             verified: Seq::ZERO,
             commit,
             follow: Follow::new(log.end()),
             writer: Writer::new(log.end() == log.floor(), stored),
             log,
             campaign: None,
+            has_place: false,
             lead: None,
             handed: None,
             given_by: None,
@@ -302,14 +309,16 @@ impl Chain {
     }
 
     pub(crate) fn set_role(&mut self, to: Role, signal: Signal, cx: &mut StepContext<'_>) {
-        let was_candidate = self.role == Role::Candidate;
         let changed = self.role.change(to, signal);
         assert!(
             changed.is_ok(),
             "roles change only along the table: {changed:?}"
         );
-        *cx.candidates -= u32::from(was_candidate);
-        *cx.candidates += u32::from(to == Role::Candidate);
+        self.give_place(cx);
+        if to == Role::Candidate {
+            self.has_place = true;
+            *cx.candidates += 1;
+        }
         cx.note(
             self.id,
             Note::Role {
@@ -318,6 +327,11 @@ impl Chain {
                 epoch: self.epoch,
             },
         );
+    }
+
+    /// Lets another chain of this node seek leadership, too.
+    pub(crate) fn give_place(&mut self, cx: &mut StepContext<'_>) {
+        *cx.candidates -= u32::from(core::mem::take(&mut self.has_place));
     }
 
     /// Stops this replica for good; a node that is wrong takes no part.

@@ -112,7 +112,7 @@ impl Chain {
         let base = cx.config.suspicion() * 4;
         let pause = self.stall.pause.unwrap_or(base).max(base);
         let waited = cx.now.since(progress.since);
-        if waited < pause || waited < self.transmission(cx) {
+        if waited < pause || waited < self.transmission(cx) || waited < self.storage(cx) {
             return false;
         }
         let Some(target) = self.next_in_turn(cx) else {
@@ -133,6 +133,12 @@ impl Chain {
             .other_voters()
             .map(|voter| cx.windows.needs(voter.node));
         (needs.max().unwrap_or_default() * 2).min(PAUSE_MAX)
+    }
+
+    /// The time that an entry needs on disks like the own one, where it may wait for a seal, and
+    /// half as much more. On disks on which nobody can be elected there is no use in patience.
+    fn storage(&self, cx: &StepContext<'_>) -> Duration {
+        (self.writer.took() * 3).min(cx.config.heartbeat() * 24)
     }
 
     /// The next voter behind this one, in the cyclic order of ids, that is heard, has space, and had

@@ -84,7 +84,8 @@ impl Chain {
 
     /// The voter asked for, or the live one that is furthest; never one that is suspected. One
     /// whose store is full comes after all others, and before those one that was chosen in this
-    /// leadership and did not take over.
+    /// leadership and did not take over. Of those that are level, who gave this leadership away,
+    /// perhaps because it stops, comes last.
     fn transfer_target(&self, to: Option<NodeId>, cx: &StepContext<'_>) -> Option<NodeId> {
         let lead = self.lead.as_ref()?;
         let live = lead.followers.values().filter(|follower| {
@@ -100,7 +101,10 @@ impl Chain {
                 .max_by_key(|follower| {
                     let node = follower.member.node;
                     let failed = lead.failed_targets.contains(&node);
-                    (!self.is_full_at(node, cx), !failed, follower.acked)
+                    let level = follower.acked >= self.commit;
+                    let given = level && lead.given_by == Some(node);
+                    let takes = !self.is_full_at(node, cx);
+                    (takes, !failed, level, !given, follower.acked)
                 })
                 .map(|follower| follower.member.node),
         }

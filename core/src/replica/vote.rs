@@ -129,10 +129,16 @@ impl Chain {
         request.purpose == Purpose::Silence && self.has_live_leader(cx)
     }
 
+    /// The candidate of the present epoch has the time of a round for its own vote, and of one for
+    /// the others'. Its disk may hang, so nobody waits for longer.
+    pub(super) fn hold_for_candidate(&mut self, cx: &StepContext<'_>) {
+        self.held_until = cx.now.after(self.binding_round(cx) * 2);
+    }
+
     /// Whether the candidate of the present epoch still seeks its votes, and is not `asker`. A
     /// query in the next epoch would depose it as it wins, and where votes take longer on disks
     /// than delays do, so would each one after that (R2).
-    fn is_held_by_candidate(&self, asker: NodeId, cx: &StepContext<'_>) -> bool {
+    pub(super) fn is_held_by_candidate(&self, asker: NodeId, cx: &StepContext<'_>) -> bool {
         let candidate = self.voted.unwrap_or(self.epoch.node);
         if self.is_led() || candidate == asker {
             return false;
@@ -144,7 +150,7 @@ impl Chain {
         let seeks = row
             .and_then(|row| row.state)
             .is_some_and(|row| row.role == Role::Candidate && row.epoch.n == self.epoch.n);
-        seeks && !cx.liveness.is_suspected(candidate)
+        seeks && cx.now < self.held_until && !cx.liveness.is_suspected(candidate)
     }
 
     /// Whether this replica may seek leadership of its own accord: nobody leads, or is about to.
@@ -160,6 +166,7 @@ impl Chain {
         }
         self.voted = Some(candidate.node);
         self.owed = Some(OwedVote { candidate, attempt });
+        self.hold_for_candidate(cx);
         // A voter gives its candidate the time to win before it seeks election itself; a query in
         // the next epoch that is under way would depose it as it wins.
         self.on_round_due(cx);

@@ -283,9 +283,11 @@ impl Checks {
             // without waiting for a target to be level.
             ReplicaMessage::TransferNow { tried, .. } if !tried.is_empty() => {
                 self.chains[chain].causes.transfer = true;
+                let at = step.view.at();
                 let window = self.config(step.node).suspicion();
+                let window = window.max(self.obligations.storage(step.node, at));
                 let leading = &mut self.nodes[step.node.at()].replicas[place].leading;
-                leading.hand_over((n, to), step.view.at(), window)
+                leading.hand_over((n, to), at, window)
             }
             ReplicaMessage::TransferNow { .. } => {
                 let tip = self.nodes[step.node.at()].replicas[place].replica_state.tip;

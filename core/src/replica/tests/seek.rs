@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, Start, attempt, follows, leads, led};
 use crate::deadline::Timer;
-use crate::id::{Epoch, Seq};
+use crate::id::{Epoch, Incarnation, NodeId, Seq};
 use crate::message::{Purpose, ReplicaMessage, Round, RowState};
 use crate::replica::role::Role;
 use core::time::Duration;
@@ -48,57 +48,140 @@ fn bind(bench: &mut Bench, n: u64) {
     assert_eq!(bench.chain.epoch(), led(n + 1, 1));
 }
 
-fn round_due(bench: &Bench) -> Duration {
+/// The answer of a peer to the binding request of the open round.
+fn binding(bench: &Bench, granted: bool) -> ReplicaMessage {
+    ReplicaMessage::VoteReply {
+        round: Round::Real,
+        asked: bench.chain.epoch(),
+        granted,
+        attempt: bench.attempt(),
+    }
+}
+
+/// The process of a peer is gone.
+fn gone(bench: &mut Bench, node: u64) {
+    let is_news = bench
+        .liveness
+        .on_gone(NodeId::new(node), Incarnation::new(1));
+    assert!(is_news, "it was heard");
+}
+
+/// In how long the open round ends.
+fn round_due(bench: &Bench) -> Option<Duration> {
     let due = bench.deadlines.armed(bench.chain.index, Timer::Round);
-    due.expect("a round is open").since(bench.now)
+    due.map(|at| at.since(bench.now))
 }
 
 #[test]
-fn others_have_as_long_to_store_their_votes_as_the_candidate_had() {
+fn a_round_lasts_as_long_as_others_have_to_answer_it() {
     let mut bench = Start::of(1, &[1]).settled();
-    // Nobody was seen to lead the epoch that it started in.
-    let span = bench.config.heartbeat() * 4;
-    bind(&mut bench, 1);
-    assert_eq!(round_due(&bench), span);
-    bench.pass(span / 2);
-    assert_eq!(bench.done(Ok(())).len(), 2);
-    assert_eq!(round_due(&bench), span);
-}
-
-#[test]
-fn a_candidate_whose_own_vote_takes_too_long_gives_up_until_it_is_stored() {
-    let mut bench = Start::of(1, &[1]).settled();
+    let span = bench.config.heartbeat() * 2;
+    bench.act(|chain, cx| chain.campaign(Purpose::Silence, cx));
+    assert_eq!(round_due(&bench), Some(span));
+    bench.act(|chain, cx| chain.on_round_due(cx));
     bench.row(2, follows(1));
     bind(&mut bench, 1);
+    // Its own vote takes a disk longer than a round.
+    assert_eq!(round_due(&bench), None);
+    bench.pass(span * 3);
+    assert_eq!(bench.done(Ok(())).len(), 2);
+    assert_eq!(round_due(&bench), Some(span));
     bench.act(|chain, cx| chain.on_round_due(cx));
     assert_eq!(bench.chain.role(), Role::Replica);
+}
+
+#[test]
+fn nobody_seeks_leadership_whose_promise_is_not_stored() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.row(2, follows(2));
     bench.act(|chain, cx| chain.on_election_due(false, cx));
-    assert_eq!(
-        bench.chain.role(),
-        Role::Replica,
-        "its promise is not stored"
-    );
+    assert_eq!(bench.chain.role(), Role::Replica);
     bench.done(Ok(()));
     bench.act(|chain, cx| chain.on_election_due(false, cx));
     assert_eq!(bench.chain.role(), Role::Candidate);
 }
 
 #[test]
-fn each_epoch_in_vain_doubles_the_time_of_a_binding_round() {
+fn a_binding_round_takes_twice_as_long_for_each_epoch_in_vain_and_half_for_each_other_one() {
     let mut bench = Start::of(1, &[1]).settled();
     let heartbeat = bench.config.heartbeat();
     bench.row(2, follows(1));
-    for (n, beats) in (1..).zip([4, 8, 16, 32, 32]) {
+    for (n, beats) in (1..).zip([2, 4, 8, 16, 16]) {
         bind(&mut bench, n);
-        assert_eq!(round_due(&bench), heartbeat * beats);
         bench.done(Ok(()));
+        assert_eq!(round_due(&bench), Some(heartbeat * beats), "epoch {n}");
         bench.act(|chain, cx| chain.on_round_due(cx));
     }
     let mut bench = bench.following(3, 7);
-    bench.act(|chain, _| chain.enter(led(8, 2), None));
+    bench.row(3, follows(7));
+    for (n, beats) in (7..).zip([8, 16]) {
+        bind(&mut bench, n);
+        bench.done(Ok(()));
+        assert_eq!(round_due(&bench), Some(heartbeat * beats), "epoch {n}");
+        bench.act(|chain, cx| chain.on_round_due(cx));
+    }
+}
+
+#[test]
+fn a_bound_candidate_asks_again_whoever_has_not_answered() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.row(2, follows(1));
+    bench.row(3, follows(1));
+    bind(&mut bench, 1);
+    assert_eq!(bench.act(|chain, cx| chain.look_after_round(cx)), []);
+    let asked = bench.done(Ok(()));
+    assert_eq!(asked.len(), 2);
+    let again = bench.act(|chain, cx| chain.look_after_round(cx));
+    assert_eq!(again, asked);
+    bench.hear(2, 2, binding(&bench, false));
+    let again = bench.act(|chain, cx| chain.look_after_round(cx));
+    assert_eq!(again, asked[1..]);
+}
+
+#[test]
+fn a_bound_candidate_that_hears_too_few_gives_up() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.row(2, follows(1));
+    bench.row(3, follows(1));
+    bind(&mut bench, 1);
+    gone(&mut bench, 2);
+    bench.act(|chain, cx| chain.look_after_round(cx));
+    assert_eq!(
+        bench.chain.role(),
+        Role::Candidate,
+        "the third one may vote"
+    );
+    gone(&mut bench, 3);
+    bench.act(|chain, cx| chain.look_after_round(cx));
+    assert_eq!(bench.chain.role(), Role::Replica);
+}
+
+#[test]
+fn a_candidate_whose_disk_hangs_is_waited_for_as_long_as_two_rounds_last() {
+    let mut bench = Start::of(1, &[1]).settled();
+    let (asked, rounds) = (led(3, 3), bench.config.heartbeat() * 4);
+    bench.row(2, seeks(2, 2));
     bench.done(Ok(()));
-    bind(&mut bench, 8);
-    assert_eq!(round_due(&bench), heartbeat * 4, "somebody led meanwhile");
+    let waits = |bench: &mut Bench| {
+        bench.row(2, seeks(2, 2));
+        bench.hear(3, 2, query(asked)) == [bench.said(3, answer(asked, false))]
+    };
+    bench.pass(rounds - Duration::from_millis(1));
+    assert!(waits(&mut bench));
+    // Whoever votes for it has seen that its disk works.
+    let real = ReplicaMessage::VoteRequest {
+        round: Round::Real,
+        purpose: Purpose::Silence,
+        asked: led(2, 2),
+        last_epoch: led(1, 1),
+        tail: Seq::new(1),
+        attempt: attempt(78),
+    };
+    bench.hear(2, 2, real);
+    bench.pass(rounds - Duration::from_millis(1));
+    assert!(waits(&mut bench));
+    bench.pass(Duration::from_millis(1));
+    assert!(!waits(&mut bench));
 }
 
 #[test]
@@ -127,8 +210,7 @@ fn a_candidate_that_is_gone_holds_nobody_off() {
     let mut bench = Start::of(1, &[1]).settled();
     let asked = led(3, 3);
     bench.row(2, seeks(2, 2));
-    let gone = (crate::id::NodeId::new(2), crate::id::Incarnation::new(1));
-    assert!(bench.liveness.on_gone(gone.0, gone.1));
+    gone(&mut bench, 2);
     let said = bench.hear(3, 2, query(asked));
     assert!(
         said.contains(&bench.said(3, answer(asked, true))),
@@ -154,18 +236,34 @@ fn a_binding_round_that_so_many_refuse_that_it_cannot_succeed_ends_at_once() {
     let mut bench = Start::of(1, &[1]).settled();
     bind(&mut bench, 1);
     bench.done(Ok(()));
-    let refused = ReplicaMessage::VoteReply {
-        round: Round::Real,
-        asked: led(2, 1),
-        granted: false,
-        attempt: bench.attempt(),
-    };
+    let refused = binding(&bench, false);
     bench.row(2, follows(2));
     bench.row(3, follows(2));
     bench.hear(2, 2, refused.clone());
     assert_eq!(bench.chain.role(), Role::Candidate);
     bench.hear(3, 2, refused);
     assert_eq!(bench.chain.role(), Role::Replica);
+}
+
+#[test]
+fn a_bound_candidate_that_waits_for_a_disk_lets_other_chains_seek_leadership() {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.row(2, follows(1));
+    bind(&mut bench, 1);
+    let beats = bench.config.heartbeat() * 4;
+    bench.pass(beats - Duration::from_millis(1));
+    bench.row(2, follows(1));
+    bench.act(|chain, cx| chain.look_after_round(cx));
+    assert_eq!(bench.candidates, 1);
+    bench.pass(Duration::from_millis(1));
+    for _ in 0..2 {
+        bench.act(|chain, cx| chain.look_after_round(cx));
+        assert_eq!(bench.candidates, 0);
+        assert_eq!(bench.chain.role(), Role::Candidate);
+    }
+    bench.done(Ok(()));
+    bench.act(|chain, cx| chain.on_round_due(cx));
+    assert_eq!((bench.chain.role(), bench.candidates), (Role::Replica, 0));
 }
 
 #[test]

@@ -270,8 +270,8 @@ fn a_stalled_leader_hands_over_to_nobody_who_is_full() {
 }
 
 #[test]
-fn leadership_goes_back_to_whoever_gave_it_away_only_when_nobody_else_is_there() {
-    let chosen = |others: bool| {
+fn leadership_goes_back_to_whoever_gave_it_away_only_when_nobody_else_is_level() {
+    let chosen = |end: u64| {
         let mut bench = Start::of(1, &[1]).settled().following(3, 2);
         bench.row(2, follows(2));
         bench.hear(3, 2, now(&[], 0));
@@ -286,8 +286,8 @@ fn leadership_goes_back_to_whoever_gave_it_away_only_when_nobody_else_is_there()
             bench.done(Ok(()));
         }
         assert_eq!(bench.chain.role(), Role::Leader);
-        for peer in [3, 2].into_iter().filter(|peer| *peer == 3 || others) {
-            let pull = bench.pull(2, 2, 1);
+        for (peer, end) in [(3, 2), (2, end)] {
+            let pull = bench.pull(end, end, 1);
             bench.hear(peer, 3, pull);
         }
         bench.leaving = true;
@@ -297,6 +297,24 @@ fn leadership_goes_back_to_whoever_gave_it_away_only_when_nobody_else_is_there()
             .map(|(to, ..)| to)
             .collect::<Vec<_>>()
     };
-    assert_eq!(chosen(true), [2]);
-    assert_eq!(chosen(false), [3]);
+    assert_eq!(chosen(2), [2]);
+    assert_eq!(chosen(1), [3]);
+}
+
+#[test]
+fn a_leader_on_a_slow_disk_has_patience_with_such_disks() {
+    let stalls_after = |beats: u32| {
+        let mut bench = Start::of(1, &[]).settled().elected();
+        bench.pass(bench.config.heartbeat() * beats);
+        bench.done(Ok(()));
+        let mut waited = 0;
+        while targets(&echo(&mut bench, 1)).is_empty() {
+            waited += 1;
+        }
+        waited
+    };
+    assert_eq!(stalls_after(0), 12);
+    assert_eq!(stalls_after(4), 12);
+    assert_eq!(stalls_after(6), 18);
+    assert_eq!(stalls_after(60), 24, "there is an end to it");
 }
