@@ -7,7 +7,7 @@ use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{Attempt, Epoch, Member, NodeId, Replica, Run};
 use crate::message::{Purpose, ReplicaMessage, Round};
-use crate::time::{Instant, Wall};
+use crate::time::Wall;
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,6 @@ pub(super) struct Campaign {
     refusals: BTreeSet<NodeId>,
     /// Whether it stands beside the ordinary attempts.
     is_early: bool,
-    /// When this round was opened.
-    opened: Instant,
     /// Whether the requests of this round left.
     asked_all: bool,
     /// Whether a refusal may make it ask once more, in the refuser's next epoch. Candidates that
@@ -113,7 +111,6 @@ impl Chain {
             votes,
             refusals: BTreeSet::new(),
             is_early,
-            opened: cx.now,
             asked_all: false,
             may_repeat: true,
         };
@@ -178,15 +175,12 @@ impl Chain {
         let Some(campaign) = self.campaign.as_ref().filter(|_| self.is_bound()) else {
             return;
         };
-        let (asked_all, opened) = (campaign.asked_all, campaign.opened);
+        let asked_all = campaign.asked_all;
         if !self.may_succeed(cx) {
             return self.on_round_due(cx);
         }
         if asked_all {
             self.ask_silent(cx);
-        }
-        if cx.now.since(opened) >= cx.config.heartbeat() * PLACE_BEATS {
-            self.give_place(cx);
         }
     }
 
@@ -341,7 +335,3 @@ impl Chain {
         self.append_empty(stamp, cx);
     }
 }
-
-/// For how many heartbeats a bound candidate keeps other chains of its node from seeking
-/// leadership: the disk that it waits for may hang, and theirs may not.
-const PLACE_BEATS: u32 = 4;

@@ -121,6 +121,11 @@ impl Stream {
         }
     }
 
+    /// Up to where entries are there, durable or not.
+    pub(super) fn held(&self) -> Seq {
+        self.heard.0
+    }
+
     /// Whether another message may be under way.
     pub(super) fn is_open(&self, node: NodeId, cx: &StepContext<'_>) -> bool {
         let max = cx.config.limits().chunks_in_flight_max as usize;
@@ -128,15 +133,16 @@ impl Stream {
     }
 
     /// The member has what is before `since`, and durably what is before `durable`. If that is no
-    /// news it misses something. `is_late` when it may have said so before.
+    /// news it misses something. `is_late` when it may have said so before, `is_full` when its store
+    /// had no space: then it was not the link that took the time.
     pub(super) fn hear(
         &mut self,
         node: NodeId,
         (since, durable): (Seq, Seq),
-        is_late: bool,
+        (is_late, is_full): (bool, bool),
         cx: &mut StepContext<'_>,
     ) {
-        let end = (durable.get(), is_late);
+        let end = (durable.get(), is_late || is_full);
         cx.windows.acknowledge(node, self.attempt, end, cx.now);
         if since > durable {
             let end = since.get();
@@ -268,6 +274,7 @@ impl Chain {
         heard: (Incarnation, PullNumber),
         cx: &mut StepContext<'_>,
     ) {
+        let is_full = self.is_full_at(from.node, cx);
         let Some(lead) = &mut self.lead else { return };
         let Some(follower) = lead.followers.get_mut(&from.node) else {
             return;
@@ -301,7 +308,12 @@ impl Chain {
         }
         match &mut follower.stream {
             Some(stream) if stream.attempt == attempt => {
-                stream.hear(from.node, (since.end, follower.acked), is_late, cx);
+                stream.hear(
+                    from.node,
+                    (since.end, follower.acked),
+                    (is_late, is_full),
+                    cx,
+                );
             }
             other => {
                 let stream = Stream::new(attempt, since.end, follower.acked);

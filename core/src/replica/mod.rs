@@ -104,8 +104,6 @@ pub struct Chain {
     log: Log,
     writer: Writer,
     campaign: Option<Campaign>,
-    /// Whether it is one of the chains of which only so many seek leadership at a time.
-    has_place: bool,
     lead: Option<Lead>,
     /// Who waits to hear whether leadership went where this replica handed it.
     handed: Option<Handed>,
@@ -187,7 +185,6 @@ impl Chain {
             writer: Writer::new(log.end() == log.floor(), stored),
             log,
             campaign: None,
-            has_place: false,
             lead: None,
             handed: None,
             given_by: None,
@@ -309,16 +306,14 @@ impl Chain {
     }
 
     pub(crate) fn set_role(&mut self, to: Role, signal: Signal, cx: &mut StepContext<'_>) {
+        let was_candidate = self.role == Role::Candidate;
         let changed = self.role.change(to, signal);
         assert!(
             changed.is_ok(),
             "roles change only along the table: {changed:?}"
         );
-        self.give_place(cx);
-        if to == Role::Candidate {
-            self.has_place = true;
-            *cx.candidates += 1;
-        }
+        *cx.candidates -= u32::from(was_candidate);
+        *cx.candidates += u32::from(to == Role::Candidate);
         cx.note(
             self.id,
             Note::Role {
@@ -327,11 +322,6 @@ impl Chain {
                 epoch: self.epoch,
             },
         );
-    }
-
-    /// Lets another chain of this node seek leadership, too.
-    pub(crate) fn give_place(&mut self, cx: &mut StepContext<'_>) {
-        *cx.candidates -= u32::from(core::mem::take(&mut self.has_place));
     }
 
     /// Stops this replica for good; a node that is wrong takes no part.

@@ -168,7 +168,7 @@ impl Chain {
         let commit = self.commit;
         match self.serving.asked.get_mut(&asker.node) {
             Some(Errand::CatchUp { stream, until }) if stream.attempt == attempt => {
-                stream.hear(asker.node, (since.end, since.end), false, cx);
+                stream.hear(asker.node, (since.end, since.end), (false, false), cx);
                 *until = commit;
             }
             Some(Errand::CatchUp { stream, .. }) if stream.attempt > attempt => {

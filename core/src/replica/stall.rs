@@ -9,7 +9,7 @@
 use super::transfer::Cause;
 use super::{Chain, Lead, StepContext};
 use crate::count::Count;
-use crate::id::{NodeId, Seq};
+use crate::id::{Member, NodeId, Seq};
 use crate::time::Instant;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -135,10 +135,25 @@ impl Chain {
         (needs.max().unwrap_or_default() * 2).min(PAUSE_MAX)
     }
 
-    /// The time that an entry needs on disks like the own one, where it may wait for a seal, and
-    /// half as much more. On disks on which nobody can be elected there is no use in patience.
+    /// The time that disks have where they are all that commit waits for, because a majority holds
+    /// the next entry: on slow ones a write takes heartbeats, and a seal may be under way before it.
     fn storage(&self, cx: &StepContext<'_>) -> Duration {
-        (self.writer.took() * 3).min(cx.config.heartbeat() * 24)
+        let Some(lead) = &self.lead else {
+            return Duration::ZERO;
+        };
+        let bar = self.commit.max(lead.first);
+        let holds = |voter: &&Member| {
+            let stream = lead
+                .followers
+                .get(&voter.node)
+                .and_then(|one| one.stream.as_ref());
+            stream.is_some_and(|stream| stream.held() > bar) && !self.is_full_at(voter.node, cx)
+        };
+        let others = self.other_voters().filter(holds).count();
+        if others + 1 < self.log.membership().majority() {
+            return Duration::ZERO;
+        }
+        cx.config.heartbeat() * STORAGE_BEATS
     }
 
     /// The next voter behind this one, in the cyclic order of ids, that is heard, has space, and had
@@ -168,3 +183,6 @@ impl Chain {
 
 /// The longest pause between two attempts of leaders that cannot commit.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How many heartbeats disks have to store what a majority holds: a leader hands over in the end,
+/// for they may hang.
+const STORAGE_BEATS: u32 = 24;

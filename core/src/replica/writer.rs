@@ -12,20 +12,14 @@ use crate::chain::order::{Checkpoint, Order, StoreError, Vote};
 use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{OpNumber, Seq};
-use crate::time::Instant;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The store side of one chain.
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Writer {
     under_way: Option<(OpNumber, Write)>,
-    /// When it was ordered.
-    begun: Option<Instant>,
-    /// How long the last order took.
-    took: Duration,
     /// A cut that the store has not performed yet; nothing is appended before.
     cut: Option<Seq>,
     repairs: Vec<Arc<Entry>>,
@@ -119,11 +113,6 @@ impl Writer {
         matches!(self.under_way, Some((_, Write::Append { .. })))
     }
 
-    /// How long the last order took.
-    pub(super) fn took(&self) -> Duration {
-        self.took
-    }
-
     pub(super) fn stored(&self) -> Seq {
         self.stored
     }
@@ -152,7 +141,6 @@ impl Chain {
         };
         let number = cx.store(self.index, self.id, self.generation, (order, commit));
         self.writer.under_way = Some((number, write));
-        self.writer.begun = Some(cx.now);
     }
 
     fn next_write(&mut self, cx: &mut StepContext<'_>) -> Option<(Write, Order)> {
@@ -235,8 +223,6 @@ impl Chain {
         }
         match result {
             Ok(()) => {
-                let begun = self.writer.begun.unwrap_or(cx.now);
-                self.writer.took = cx.now.since(begun);
                 self.writer.space = Space::Enough;
                 self.writer.stored = self.writer.stored.max(self.writer.storing);
                 self.on_durable(write, cx);
@@ -310,7 +296,7 @@ impl Chain {
     /// A batch that nothing follows for a while is sealed by an empty one (D13f).
     fn await_seal(&mut self, cx: &mut StepContext<'_>) {
         if self.writer.unsealed && cx.deadlines.armed(self.index, Timer::Seal).is_none() {
-            let span = Duration::from_millis(cx.config.timing().seal_ms);
+            let span = core::time::Duration::from_millis(cx.config.timing().seal_ms);
             cx.deadlines
                 .arm(self.index, Timer::Seal, cx.now.after(span));
         }

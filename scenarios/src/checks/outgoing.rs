@@ -285,7 +285,6 @@ impl Checks {
                 self.chains[chain].causes.transfer = true;
                 let at = step.view.at();
                 let window = self.config(step.node).suspicion();
-                let window = window.max(self.obligations.storage(step.node, at));
                 let leading = &mut self.nodes[step.node.at()].replicas[place].leading;
                 leading.hand_over((n, to), at, window)
             }

@@ -54,7 +54,7 @@ pub(super) struct Bench {
     pub(super) attempts: AttemptNumber,
     under_way: BTreeMap<OpNumber, ChainIndex>,
     stale: Vec<ChainIndex>,
-    pub(super) candidates: u32,
+    candidates: u32,
     heard: u64,
     out: Actions,
 }

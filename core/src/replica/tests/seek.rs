@@ -246,27 +246,6 @@ fn a_binding_round_that_so_many_refuse_that_it_cannot_succeed_ends_at_once() {
 }
 
 #[test]
-fn a_bound_candidate_that_waits_for_a_disk_lets_other_chains_seek_leadership() {
-    let mut bench = Start::of(1, &[1]).settled();
-    bench.row(2, follows(1));
-    bind(&mut bench, 1);
-    let beats = bench.config.heartbeat() * 4;
-    bench.pass(beats - Duration::from_millis(1));
-    bench.row(2, follows(1));
-    bench.act(|chain, cx| chain.look_after_round(cx));
-    assert_eq!(bench.candidates, 1);
-    bench.pass(Duration::from_millis(1));
-    for _ in 0..2 {
-        bench.act(|chain, cx| chain.look_after_round(cx));
-        assert_eq!(bench.candidates, 0);
-        assert_eq!(bench.chain.role(), Role::Candidate);
-    }
-    bench.done(Ok(()));
-    bench.act(|chain, cx| chain.on_round_due(cx));
-    assert_eq!((bench.chain.role(), bench.candidates), (Role::Replica, 0));
-}
-
-#[test]
 fn a_sole_voter_waits_for_nobody() {
     let due = |voters: u64| {
         let start = Start {

@@ -38,8 +38,6 @@ pub(in crate::checks) struct Ground {
     absent: Vec<Option<Instant>>,
     /// When each pair of nodes ceased to work or was severed, the last time.
     broke: Vec<Option<Instant>>,
-    /// How long writes take on each disk, in microseconds at least and at most, and since when.
-    disks: Vec<((u64, u64), Instant)>,
     /// Nodes that were told to hand over and stop.
     leaving: Vec<bool>,
 }
@@ -66,7 +64,6 @@ impl Ground {
             severed: vec![None; nodes * nodes],
             absent: vec![None; nodes],
             broke: vec![None; nodes * nodes],
-            disks: vec![((0, 0), Instant::ZERO); nodes],
             leaving: vec![false; nodes],
         }
     }
@@ -77,11 +74,6 @@ impl Ground {
         let mut broken = Vec::new();
         for node in view.nodes() {
             note(&mut self.absent[node.at()], !is_there(view, node), at);
-            let disk = view.medium(node);
-            let speed = (disk.us_min, disk.us_max);
-            if self.disks[node.at()].0 != speed {
-                self.disks[node.at()] = (speed, at);
-            }
             let is_awake = self.is_awake(view, node);
             let is_fit = is_awake && has_room(view, node);
             note(&mut self.awake[node.at()], is_awake, at);
@@ -212,16 +204,6 @@ impl Ground {
     /// Since when a node is awake: it runs and is not paused, and its clocks and disk keep time.
     pub(super) fn awake(&self, node: NodeIndex) -> Option<Instant> {
         self.awake[node.at()]
-    }
-
-    /// How long a write on the disk of a node takes at least, if it has done so for long enough to
-    /// be known there.
-    pub(super) fn write_min(&self, node: NodeIndex, at: Instant) -> Duration {
-        let ((least, most), since) = self.disks[node.at()];
-        match at.since(since) > Duration::from_micros(most) * 8 {
-            true => Duration::from_micros(least),
-            false => Duration::ZERO,
-        }
     }
 
     /// Since when a node does not run, or is paused.

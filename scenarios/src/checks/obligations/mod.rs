@@ -384,13 +384,6 @@ impl Obligations {
         others.any(works)
     }
 
-    /// How long commit may stand still at a leader for no other reason than its disk, if that has
-    /// been as slow for long: a write is under way, maybe a seal, when an entry comes.
-    pub(super) fn storage(&self, leader: NodeIndex, at: Instant) -> Duration {
-        let write = self.known.ground.write_min(leader, at);
-        (write * 3).min(self.known.heartbeat * 24)
-    }
-
     /// For how many heartbeats a leader, which runs as it should, could have missed a node.
     pub(super) fn missed(&self, view: View<'_, Host>, leader: NodeIndex, node: NodeIndex) -> u128 {
         let ground = &self.known.ground;
