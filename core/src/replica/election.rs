@@ -1,4 +1,5 @@
-//! Candidates: a query round, then a binding round (R2–R5).
+//! Candidates: a query that binds nobody, then a binding round, which ends with a leader or in
+//! vain. Whose turn it is and for how long is argued in `docs/decisions/quorum.md`.
 
 use super::role::{Role, Signal};
 use super::vote::VoteRequest;

@@ -210,8 +210,8 @@ impl Chain {
         }
     }
 
-    /// No higher epoch came in time, or the target is gone: this leader takes appends again. Or one did, and who leads
-    /// it did not show itself.
+    /// No higher epoch came in time, or the target is gone: this leader takes appends again. Or a
+    /// higher one came, and who leads it did not show itself.
     pub(crate) fn on_transfer_due(&mut self, cx: &mut StepContext<'_>) {
         if let Some(handed) = self.handed.take() {
             self.answer_all(handed.waiting, Forwarded::Unknown, cx);

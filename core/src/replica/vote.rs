@@ -1,4 +1,5 @@
-//! Votes: by one predicate for queries and binding requests (D13d), and who is waited for.
+//! Votes: by one predicate for queries and binding requests, and who is waited for
+//! (`docs/decisions/quorum.md`).
 //!
 //! A vote counts from when its record is issued and leaves when it is durable, so a voter is
 //! never in two majorities of one epoch; the predicate compares durable logs, so whoever wins
@@ -104,7 +105,8 @@ impl Chain {
         );
     }
 
-    /// The one predicate of both rounds (D13d).
+    /// The one predicate of both rounds: the vote of that epoch is free or given to this candidate
+    /// already, its durable log is at least as complete as the own one, and no leader lives here.
     fn would_vote(&self, candidate: NodeId, request: &VoteRequest, cx: &StepContext<'_>) -> bool {
         let free = request.asked.n > self.epoch.n
             || (request.asked.n == self.epoch.n
@@ -137,7 +139,7 @@ impl Chain {
 
     /// Whether the candidate of the present epoch still seeks its votes, and is not `asker`. A
     /// query in the next epoch would depose it as it wins, and where votes take longer on disks
-    /// than delays do, so would each one after that (R2).
+    /// than delays do, so would each one after that.
     pub(super) fn is_held_by_candidate(&self, asker: NodeId, cx: &StepContext<'_>) -> bool {
         let candidate = self.voted.unwrap_or(self.epoch.node);
         if self.is_led() || candidate == asker {

@@ -151,6 +151,25 @@ proptest! {
 }
 
 /// Enough appends for several segments.
+/// Damages every segment but the last, and repairs what a boot finds lost, from its end on.
+pub(super) fn lose_and_repair(disk: &mut Disk, model: &Model) -> Recovered {
+    let files = disk.files();
+    let segments = files.iter().filter(|(name, _)| name.contains("segment"));
+    let segments: Vec<_> = segments.collect();
+    let (_, before) = segments.split_last().expect("there are segments");
+    for (name, bytes) in before {
+        (0..bytes.len()).for_each(|at| disk.flip(name, at, 3));
+    }
+    let mut recovered = boot(disk);
+    let lost = unknown(&recovered.boot.images[0]);
+    assert!(lost.len() > 8, "{lost:?}");
+    for index in lost.into_iter().rev() {
+        let order = Order::Repair(Arc::from([model.entries[index].clone()]));
+        disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
+    }
+    recovered
+}
+
 pub(super) fn long() -> Vec<Step> {
     let append = |salt: u64| Step {
         what: What::Append,
@@ -299,22 +318,9 @@ fn repairs_are_kept() {
 #[test]
 fn repairs_of_a_run_are_kept_where_no_segment_before_the_last_is_left() {
     let (mut disk, _, model) = play(&long());
-    let files = disk.files();
-    let segments = files.iter().filter(|(name, _)| name.contains("segment"));
-    let segments: Vec<_> = segments.collect();
-    let (_, before) = segments.split_last().expect("there are segments");
-    for (name, bytes) in before {
-        (0..bytes.len()).for_each(|at| disk.flip(name, at, 3));
-    }
-    let mut recovered = boot(&mut disk);
-    let lost = unknown(&recovered.boot.images[0]);
-    assert!(lost.len() > 8, "{lost:?}");
-    for index in lost.into_iter().rev() {
-        let order = Order::Repair(Arc::from([model.entries[index].clone()]));
-        disk.perform(&recovered.layout.perform(chain(), GENERATION, &order));
-    }
+    lose_and_repair(&mut disk, &model);
     for _ in 0..2 {
-        recovered = boot(&mut disk);
+        let recovered = boot(&mut disk);
         assert_eq!(recovered.boot.images[0], model.image());
     }
 }

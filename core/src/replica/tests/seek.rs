@@ -48,6 +48,15 @@ fn bind(bench: &mut Bench, n: u64) {
     assert_eq!(bench.chain.epoch(), led(n + 1, 1));
 }
 
+/// Node 1, bound to epoch 2 and in touch with both others.
+fn bound() -> Bench {
+    let mut bench = Start::of(1, &[1]).settled();
+    bench.row(2, follows(1));
+    bench.row(3, follows(1));
+    bind(&mut bench, 1);
+    bench
+}
+
 /// The answer of a peer to the binding request of the open round.
 fn binding(bench: &Bench, granted: bool) -> ReplicaMessage {
     ReplicaMessage::VoteReply {
@@ -124,10 +133,7 @@ fn a_binding_round_takes_twice_as_long_for_each_epoch_in_vain_and_half_for_each_
 
 #[test]
 fn a_bound_candidate_asks_again_whoever_has_not_answered() {
-    let mut bench = Start::of(1, &[1]).settled();
-    bench.row(2, follows(1));
-    bench.row(3, follows(1));
-    bind(&mut bench, 1);
+    let mut bench = bound();
     assert_eq!(bench.act(|chain, cx| chain.look_after_round(cx)), []);
     let asked = bench.done(Ok(()));
     assert_eq!(asked.len(), 2);
@@ -140,10 +146,7 @@ fn a_bound_candidate_asks_again_whoever_has_not_answered() {
 
 #[test]
 fn a_bound_candidate_that_hears_too_few_gives_up() {
-    let mut bench = Start::of(1, &[1]).settled();
-    bench.row(2, follows(1));
-    bench.row(3, follows(1));
-    bind(&mut bench, 1);
+    let mut bench = bound();
     gone(&mut bench, 2);
     bench.act(|chain, cx| chain.look_after_round(cx));
     assert_eq!(
