@@ -63,8 +63,8 @@ pub fn gone(n: u64, target: NodeId) -> Result<(), Violation> {
     Err(Violation::new(ID, text))
 }
 
-/// For how many heartbeats a target may be gone: three until it is suspected, one until its leader
-/// looks, and what was said before takes to arrive.
+/// For how many heartbeats a target may be silent: three until it is suspected, one until its leader
+/// looks, and as late as clocks and deadlines may be.
 pub const MISSED: u128 = 6;
 
 #[derive(Copy, Clone, Debug)]

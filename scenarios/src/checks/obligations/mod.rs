@@ -34,7 +34,7 @@ use crate::model::{Ask, Freshness, Host, node_id, node_index};
 use commits_go_on::{Asking, CommitsGoOn};
 use fails_over::FailsOver;
 use fair_share::FairShare;
-use ground::Ground;
+use ground::{Ground, arrives_within};
 use leader_again_now::LeaderAgain;
 use level::Level;
 use mends::Mends;
@@ -384,7 +384,8 @@ impl Obligations {
         others.any(works)
     }
 
-    /// For how many heartbeats a leader, which runs as it should, could have missed a node.
+    /// For how many heartbeats a leader, which runs as it should, could have missed a node: since
+    /// what that one had said before it went has arrived.
     pub(super) fn missed(&self, view: View<'_, Host>, leader: NodeIndex, node: NodeIndex) -> u128 {
         let ground = &self.known.ground;
         let since = ground.awake(leader).zip(ground.absent(node));
@@ -392,7 +393,8 @@ impl Obligations {
             return 0;
         };
         let heartbeat = self.known.heartbeat * ground.pace(view, &[leader]);
-        view.at().since(awake.max(absent)).as_nanos() / heartbeat.as_nanos()
+        let silent = absent.after(arrives_within(view, node, leader));
+        view.at().since(awake.max(silent)).as_nanos() / heartbeat.as_nanos()
     }
 
     /// A leader tells `target` to take over what it has up to `tip`.
