@@ -2,8 +2,9 @@
 //!
 //! A [`machine::Machine`] is stepped by a [`world::World`], which owns time, links, disks and
 //! clocks. A [`scenario::Scenario`] says how a seed becomes a [`plan::Plan`] and what has to hold;
-//! [`run::run`] turns a plan into a report, [`run::assert_holds`] is the body of a `#[test]`, and
-//! the feature `cli` adds a whole command line, which runs many seeds on all cores.
+//! [`run::run`] turns a plan into a report, [`run::assert_holds`] is the body of a `#[test]`, the
+//! feature `harness` makes each scenario and each kept plan a test of its own, and the feature
+//! `cli` adds a whole command line, which runs many seeds on all cores.
 //! [`prelude`] has what a file with a machine and its scenario needs.
 
 pub mod any;
@@ -24,6 +25,12 @@ pub mod disk;
 pub mod draw;
 mod explain;
 pub mod fault;
+#[cfg(feature = "harness")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "around runs, not inside: real files"
+)]
+pub mod harness;
 #[allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
