@@ -45,7 +45,8 @@ pub enum OpenError {
     },
     /// There is something already.
     #[error(
-        "store directory {path} is not empty, it holds {found}; --format is for an empty directory"
+        "store directory {path} is not empty, it holds {found}; --format is for an empty directory: \
+         leave it out to go on with this store"
     )]
     NotEmpty {
         /// The directory.

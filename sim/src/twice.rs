@@ -71,7 +71,8 @@ fn compared(one: &[Line], other: &[Line], what: String) -> (Finding, usize) {
             told(b).trim_start()
         ),
     };
-    let mut finding = Finding::new(REPLAY, format!("{what}; {difference}"));
+    let remedy = "look for a clock, entropy, an address or the order of a hash map in it";
+    let mut finding = Finding::new(REPLAY, format!("{what}; {difference}; {remedy}"));
     if let Some(line) = a.or(b) {
         (finding.at, finding.node) = (line.at, line.node);
     }
@@ -121,7 +122,7 @@ mod tests {
         );
         let (finding, _) = told(slice::from_ref(&same), slice::from_ref(&same));
         assert!(
-            finding.message.ends_with("no event differed"),
+            finding.message.contains("no event differed"),
             "{}",
             finding.message
         );

@@ -14,7 +14,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
-    #[error("no node listens on {path}: {source}")]
+    #[error("no node listens on {path}: {source}; `meshosd run` starts one")]
     Connect {
         /// The socket.
         path: PathBuf,

@@ -45,8 +45,8 @@ pub(super) fn accept(program: &Program, console: &mut Console, args: &Accept) ->
     let again: Result<_, Stop> = attempt_file(stuck_after, Watch::default(), run);
     let finding = again?.finding;
     let shown = kept.display();
-    let word = console.paint(Look::Good, "kept");
-    console.line(format!("{word}  {shown}"));
+    let word = console.paint(Look::Good, "moved");
+    console.line(format!("{word}  {} to {shown}", args.file.display()));
     if let Some(finding) = &finding {
         let text = format!(
             "  red    until this is mended: {}: {}",

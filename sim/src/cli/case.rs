@@ -4,7 +4,7 @@ use super::Program;
 use super::args::RunArgs;
 use super::console::{Console, Look, write_file};
 use super::present::{TAIL, finding_json, print_finding, print_trace};
-use super::shrink::{Attempts, smaller, told};
+use super::shrink::{Attempts, smaller, told, warn_if_bare};
 use crate::any::{AnyScenario, plan_name, plan_text};
 use crate::plan::Expect;
 use crate::report::{Finding, PLAN, REPLAY, Report, STUCK};
@@ -90,14 +90,19 @@ pub(super) fn case(
         let begun = (plan, report.clone());
         let found = smaller(&trial, begun, false, bounds, &mut |_| {});
         if let Some(found) = found {
-            report = trial.run(&found.plan, watch).unwrap_or_default();
-            written = write(&found.plan, &report);
-            shrunk = report.finding.clone().map(|finding| Smaller {
-                before,
-                after: Size::of(&found.plan),
-                finding,
-                how: told(&found, started.elapsed()),
-            });
+            let again = trial.run(&found.plan, watch).unwrap_or_default();
+            // A run that depends on more than its plan may do something else each time.
+            let same = |one: &&Finding| one.property == finding.property;
+            if let Some(finding) = again.finding.as_ref().filter(same).cloned() {
+                written = write(&found.plan, &again);
+                report = again;
+                shrunk = Some(Smaller {
+                    before,
+                    after: Size::of(&found.plan),
+                    finding,
+                    how: told(&found, started.elapsed()),
+                });
+            }
         }
     }
     let stack = report.finding.and_then(|finding| finding.backtrace);
@@ -210,6 +215,7 @@ impl Case {
                 "  shrunk   {} faults to {}, {} operations to {}, {} nodes to {}; {how}",
                 before.faults, after.faults, before.ops, after.ops, before.nodes, after.nodes
             ));
+            warn_if_bare(console, after, finding);
         }
         print_trace(console, &self.trace, finding);
         if let Err(problem) = &self.plan {

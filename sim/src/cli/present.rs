@@ -56,7 +56,7 @@ pub(super) fn print_nodes(console: &mut Console, at: Instant, nodes: &[NodeState
         let label = if index == 0 { "nodes" } else { "" };
         let told = match (state.standing, &state.told) {
             (Standing::Down, _) => "down".to_owned(),
-            (_, None) => "no description".to_owned(),
+            (_, None) => "no description (its machine has no `describe`)".to_owned(),
             (_, Some(told)) => told.replace('\n', &format!("\n{:16}", "")),
         };
         let paused = match state.standing {

@@ -8,7 +8,7 @@ use super::progress::Gauge;
 use super::single::{Source, source};
 use super::{Program, Stop, interrupt};
 use crate::any::{AnyScenario, plan_name, plan_text};
-use crate::report::{REPLAY, Report};
+use crate::report::{Finding, Found, REPLAY, Report};
 use crate::shrink::{Bounds, Goal, Progress, Shrunk, Size, Trial};
 use crate::sweep::guard::{Guarded, guard};
 use crate::sweep::stuck_finding;
@@ -176,6 +176,7 @@ pub(super) fn shrink(program: &Program, console: &mut Console, args: &Shrink) ->
     ));
     print_sizes(console, (before, steps), (after, shrunk.report.steps));
     print_finding(console, &small);
+    warn_if_bare(console, &after, &small);
     console.line(format!("  tried    {}", told(&shrunk, started.elapsed())));
     console.line(format!(
         "  again    {}",
@@ -196,6 +197,15 @@ pub(super) fn shrink(program: &Program, console: &mut Console, args: &Shrink) ->
         "timing": { "elapsed_ms": started.elapsed().as_millis() as u64 },
     }));
     Ok(())
+}
+
+/// Says what a plan means in which nothing happens and that breaks a property of the end.
+pub(super) fn warn_if_bare(console: &mut Console, plan: &Size, finding: &Finding) {
+    if plan.faults == 0 && plan.ops == 0 && finding.found != Found::Running {
+        let text = "  bare     no operation and no fault is needed: see that what the check demands \
+                    follows from the plan";
+        console.painted(Look::Warning, text);
+    }
 }
 
 /// How far the search came, in words.

@@ -79,8 +79,12 @@ impl Sweep<'_> {
 
     fn print_sum(&self, console: &mut Console) {
         let outcome = &self.outcome;
+        let further = match self.resumed {
+            None | Some(0) => "",
+            Some(_) => "further ",
+        };
         let text = format!(
-            "{} runs ({}), {} steps in {}, {} steps/s",
+            "{} {further}runs ({}), {} steps in {}, {} steps/s",
             grouped(outcome.ran.runs),
             self.seeds(),
             grouped(outcome.ran.steps),
@@ -92,10 +96,10 @@ impl Sweep<'_> {
             None => {}
             Some(0) => console.painted(Look::Dim, "there was nothing to resume"),
             Some(resumed) => {
-                let stripes = outcome.rows.complete().count() as u64;
-                let (resumed, stripes) = (grouped(resumed), grouped(stripes));
+                let complete = outcome.rows.complete().count() as u64;
+                let (resumed, complete) = (grouped(resumed), grouped(complete));
                 console.line(format!(
-                    "resumed: {resumed} of {stripes} stripes were there"
+                    "resumed: {resumed} stripes were there, {complete} are complete now"
                 ));
             }
         }

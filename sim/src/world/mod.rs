@@ -279,18 +279,23 @@ impl<M: Machine> World<M> {
 
     #[cold]
     fn over_budget(&self) -> Violation {
+        let is_due = self.timers.first_at() <= self.now.as_nanos();
+        let due = is_due.then(|| self.timers.first());
         let mut violation = if self.steps > self.steps_max {
             let detail = format!("more than {} steps", self.steps_max);
             Violation::new(STEP_BUDGET, detail)
         } else {
-            let detail = format!("more than {} steps at once", self.instant_steps_max);
+            let why = due.map_or_else(String::new, |node| {
+                format!(
+                    ": the deadline of {node} is not after now when its step ends; a step that \
+                     sees its deadline reached has to move it"
+                )
+            });
+            let detail = format!("more than {} steps at once{why}", self.instant_steps_max);
             Violation::new(INSTANT_BUDGET, detail)
         };
         violation.at = self.now;
-        let timer = self.timers.first_at();
-        if timer <= self.now.as_nanos() {
-            violation.node = Some(self.timers.first());
-        }
+        violation.node = due;
         violation
     }
 

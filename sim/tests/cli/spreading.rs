@@ -133,7 +133,7 @@ fn a_sweep_that_was_killed_goes_on_and_ends_as_one_that_was_not() {
     // Nothing is left to do.
     let (out, _) = tryout.expect(1, &format!("{words} --resume killed"));
     assert!(
-        out.contains("resumed: 2,100 of 2,100 stripes were there"),
+        out.contains("resumed: 2,100 stripes were there, 2,100 are complete now"),
         "{out}"
     );
     assert!(out.contains("\n0 runs ("), "{out}");

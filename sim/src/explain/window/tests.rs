@@ -149,7 +149,7 @@ fn what_did_not_arrive_and_the_faults_of_a_node_are_in_its_past() {
     assert_eq!(
         story.told(Some(2), 6),
         [
-            "fault Partition { groups: [[NodeIndex(0)], [NodeIndex(2)]] }",
+            "fault Partition { groups: [[n0], [n2]] }",
             "n0 op grant",
             "n0 -> n2 grant",
             "n0 -x n2 grant",
