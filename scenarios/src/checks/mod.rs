@@ -13,6 +13,7 @@ pub mod commit_stable;
 pub mod config_safe;
 pub mod conserved;
 mod crash;
+pub mod disk_use;
 pub mod durable_tail;
 pub mod gap_free;
 mod incoming;
@@ -348,13 +349,18 @@ impl Checks {
     fn look_at_segments(&self, view: View<'_, Host>) -> Result<(), Violation> {
         for node in view.nodes() {
             let limits = self.config(node).limits();
+            let mut all = 0;
             for (name, bytes) in view.disk(node).files() {
                 if name.contains(".segment-") {
                     let length = bytes.len() as u64;
+                    all += length;
                     bounded::observe(Measure::SegmentBytes, length, limits)
                         .map_err(|violation| violation.at_node(node))?;
                 }
             }
+            let replicas = self.nodes[node.at()].replicas.iter();
+            disk_use::observe(all, replicas.map(|replica| replica.retained_most))
+                .map_err(|violation| violation.at_node(node))?;
         }
         Ok(())
     }

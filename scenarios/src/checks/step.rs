@@ -3,8 +3,8 @@
 use super::replica_state::ReplicaState;
 use super::track::{ChainTrack, ReplicaTrack};
 use super::{
-    Checks, amnesia, bounded, commit_stable, config_safe, durable_tail, gap_free, instance,
-    leader_complete, log_matching, no_disruption, recover, role_table,
+    Checks, amnesia, bounded, commit_stable, config_safe, disk_use, durable_tail, gap_free,
+    instance, leader_complete, log_matching, no_disruption, recover, role_table,
 };
 use crate::model::{Host, Output, node_index};
 use meshos_core::action::Note;
@@ -182,11 +182,14 @@ const FOUNDING: u64 = 1;
 /// Entries came, were cut, or became durable.
 fn changed_log(
     state: &mut ChainTrack,
-    replica: &ReplicaTrack,
+    replica: &mut ReplicaTrack,
     (before, after): (&ReplicaState, &ReplicaState),
     chain: &Chain,
 ) -> Result<(), Violation> {
     let log = chain.log();
+    let entries = after.tip.end.distance(after.floor.end);
+    let records = disk_use::of_records(entries, log.bytes());
+    replica.retained_most = replica.retained_most.max(records);
     if after.unknown != before.unknown {
         feed(state, log, after.floor.end)?;
     } else if after.truncations != before.truncations {

@@ -102,6 +102,8 @@ pub(super) struct ReplicaTrack {
     pub(super) promises: Promises,
     pub(super) shown: Shown,
     pub(super) leading: Leading,
+    /// Bytes of its records when it retained most.
+    pub(super) retained_most: u64,
 }
 
 /// One node.
@@ -174,6 +176,7 @@ impl NodeTrack {
                 promises: Promises::default(),
                 shown: Shown::default(),
                 leading: Leading::default(),
+                retained_most: 0,
             })
             .collect();
     }

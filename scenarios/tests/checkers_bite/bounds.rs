@@ -58,6 +58,17 @@ fn bounded_bites() {
 }
 
 #[test]
+fn disk_use_bites() {
+    let most = [
+        disk_use::of_records(100, 50_000),
+        disk_use::of_records(0, 0),
+    ];
+    let allowed = 2 * (50_000 + 100 * 256) + 2 * (65_536 + 4_096);
+    disk_use::observe(allowed, most).expect("the limit itself is allowed");
+    bites(disk_use::observe(allowed + 1, most), disk_use::ID);
+}
+
+#[test]
 fn sent_once_bites() {
     let way = (NodeIndex(0), NodeIndex(1), 0);
     let bulk = |range| Bulk {

@@ -37,6 +37,10 @@ pub(in crate::chain) struct SegmentFile {
     pub(in crate::chain) length: u64,
 }
 
+/// A segment always grows up to here, if the limits let it: files that are shorter cost more than
+/// they free.
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
 /// The files of one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::chain) struct ChainLayout {
@@ -171,7 +175,7 @@ impl ChainLayout {
         let open = match self.segments.last_key_value() {
             Some((number, file))
                 if self.is_open
-                    && file.length + segment::SEAL_BYTES + size <= limits.segment_bytes_max =>
+                    && self.may_grow(file.length + segment::SEAL_BYTES + size, limits) =>
             {
                 Some((*number, file.length))
             }
@@ -190,6 +194,33 @@ impl ChainLayout {
             ops.push(FileOp::SyncDir);
         }
         ops
+    }
+
+    /// Whether the open segment may become as long as that. What retention drops leaves the disk by
+    /// whole segments, so one holds at most a quarter of what is retained: a chain that keeps little
+    /// would otherwise fill its disk with a segment that never ends.
+    fn may_grow(&self, length: u64, limits: &StoreLimits) -> bool {
+        length <= limits.segment_bytes_max
+            && (length <= SEGMENT_BYTES_MIN || self.retains(length.saturating_mul(4)))
+    }
+
+    /// Whether what is retained takes as many bytes on the disk.
+    fn retains(&self, least: u64) -> bool {
+        let first = self.marks.front().map(|mark| mark.spot);
+        let mut bytes = 0;
+        for (number, file) in self.segments.iter().rev() {
+            let dropped = match first {
+                Some(spot) if spot.segment > *number => file.length,
+                Some(spot) if spot.segment == *number => spot.offset,
+                Some(_) => 0,
+                None => file.length,
+            };
+            bytes += file.length - dropped.min(file.length);
+            if bytes >= least {
+                return true;
+            }
+        }
+        false
     }
 
     /// Puts entries into a segment of their own that is there as a whole or not at all.

@@ -179,7 +179,7 @@ pub(super) fn long() -> Vec<Step> {
 }
 
 /// The entry behind `model` with this payload.
-fn data(model: &Model, payload: Bytes) -> Order {
+pub(super) fn data(model: &Model, payload: Bytes) -> Order {
     let tip = model.tip();
     let mut entry = (*super::history::entry(tip, tip.epoch, 2)).clone();
     entry.payload = Payload::new(payload);
