@@ -33,14 +33,15 @@ pub(super) struct Writer {
     stored: Seq,
 }
 
-/// Whether the store had space at the last try.
+/// Whether the store had space for anything but a checkpoint at the last try. A checkpoint may be
+/// the largest of all that is written: where it does not fit, entries may.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Space {
     #[default]
     Enough,
-    /// Not even for a checkpoint, so something else is tried next.
+    /// No, and none for a checkpoint either, so something else is tried next.
     NoneToRetain,
-    /// Not for something else than a checkpoint, which may free some.
+    /// No; a checkpoint may free some.
     None,
 }
 
@@ -126,10 +127,10 @@ impl Chain {
     /// Orders the next operation, if none is under way.
     pub(super) fn write(&mut self, cx: &mut StepContext<'_>) {
         let waits = cx.deadlines.armed(self.index, Timer::Retry).is_some();
-        if self.writer.under_way.is_some() || waits {
+        if self.writer.under_way.is_some() || waits && self.writer.is_full() {
             return;
         }
-        let Some((write, order)) = self.next_write(cx) else {
+        let Some((write, order)) = self.next_write(!waits, cx) else {
             return self.await_seal(cx);
         };
         // Only what is durable here is stored as committed: the rest may be entries that a cut,
@@ -143,7 +144,8 @@ impl Chain {
         self.writer.under_way = Some((number, write));
     }
 
-    fn next_write(&mut self, cx: &mut StepContext<'_>) -> Option<(Write, Order)> {
+    /// The order that is due next; `may_retain` unless a checkpoint just found no space.
+    fn next_write(&mut self, may_retain: bool, cx: &mut StepContext<'_>) -> Option<(Write, Order)> {
         if !self.is_settled() {
             let vote = self.vote_record();
             return Some((Write::Vote(vote), Order::Vote(vote)));
@@ -153,7 +155,10 @@ impl Chain {
             Space::None => true,
             Space::NoneToRetain => false,
         };
-        if is_pressing && let Some(order) = self.next_retention(cx) {
+        if may_retain
+            && is_pressing
+            && let Some(order) = self.next_retention(cx)
+        {
             if self.log.durable().end < self.log.end() {
                 cx.count(Count::RetainedFirst);
             }
@@ -185,7 +190,7 @@ impl Chain {
             };
             return Some((write, Order::Append(entries)));
         }
-        if let Some(order) = self.next_retention(cx) {
+        if may_retain && let Some(order) = self.next_retention(cx) {
             return Some(order);
         }
         if core::mem::take(&mut self.writer.seal_due) && self.writer.unsealed {
@@ -268,13 +273,17 @@ impl Chain {
     /// Nothing of the order is in the log: it is issued again after a while.
     fn on_full(&mut self, write: Write, cx: &mut StepContext<'_>) {
         cx.count(Count::StoreFull);
-        self.writer.space = match write {
-            Write::Retain(_) => Space::NoneToRetain,
-            Write::Vote(_)
-            | Write::Append { .. }
-            | Write::Cut(_)
-            | Write::Reset(_)
-            | Write::Repair(_) => Space::None,
+        self.writer.space = match (&write, self.writer.space) {
+            (Write::Retain(_), Space::Enough) => Space::Enough,
+            (Write::Retain(_), Space::None | Space::NoneToRetain) => Space::NoneToRetain,
+            (
+                Write::Vote(_)
+                | Write::Append { .. }
+                | Write::Cut(_)
+                | Write::Reset(_)
+                | Write::Repair(_),
+                _,
+            ) => Space::None,
         };
         match write {
             Write::Vote(_) | Write::Append { .. } | Write::Retain(_) => {}

@@ -200,6 +200,29 @@ fn a_full_store_drops_what_is_past_its_age_before_it_appends() {
 }
 
 #[test]
+fn a_checkpoint_that_finds_no_space_leaves_it_to_entries() {
+    let mut bench = leading(by_count(8));
+    append_durably(&mut bench, 12);
+    let retained = commit(&mut bench, 1);
+    assert_eq!(floor_of(retained.last()), Some(7), "{retained:?}");
+    bench.done(Err(StoreError::Full));
+    // Appends are taken and written, and the checkpoint is tried again after a while only.
+    for ticket in 20..23 {
+        let said = bench.ask(ticket, append());
+        assert!(
+            matches!(said.last(), Some(Action::Store { .. })),
+            "{said:?}"
+        );
+        assert_eq!(floor_of(said.last()), None, "{said:?}");
+        bench.done(Ok(()));
+    }
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
+    assert!(floor_of(bench.settle().last()).is_some());
+    bench.done(Ok(()));
+    assert_eq!(bench.count(Count::Retained), 1);
+}
+
+#[test]
 fn a_bound_passed_by_half_goes_before_appends() {
     let mut bench = leading(by_count(8));
     append_durably(&mut bench, 8);
