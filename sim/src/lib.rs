@@ -31,6 +31,7 @@ pub mod fault;
     reason = "around runs, not inside: real files"
 )]
 pub mod harness;
+pub mod hash;
 #[allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -2,6 +2,7 @@
 
 pub use crate::disk::{Disk, DiskError, FileOp};
 pub use crate::fault::{Fault, Unsynced};
+pub use crate::hash::stable_hash;
 pub use crate::hook::{Hook, Schedule, Step};
 pub use crate::machine::{Boot, Effect, Input, Machine, Message, NodeIndex, Outbox};
 pub use crate::marks::Mark;
