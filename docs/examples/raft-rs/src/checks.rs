@@ -10,22 +10,25 @@ pub struct Promises {
     leaders: BTreeMap<u64, NodeIndex>,
     /// What an entry holds and the term before it, by index and term.
     entries: BTreeMap<(u64, u64), (Option<u64>, u64)>,
-    applied: Vec<Brief>,
+    /// With the term of the first node that applied it: it was committed in that one at the latest.
+    applied: Vec<(Brief, u64)>,
     pub acknowledged: BTreeSet<u64>,
     crashed: bool,
 }
 
 impl Promises {
     /// Election safety: no term has two leaders. Leader completeness: whoever leads has every
-    /// entry that was ever applied.
+    /// entry that was committed in an earlier term.
     fn lead(&mut self, node: NodeIndex, peer: &Peer, term: u64) -> Result<(), Violation> {
         let leader = *self.leaders.entry(term).or_insert(node);
         if leader != node {
             let detail = format!("{leader} and {node} lead in term {term}");
             return Err(Violation::new("election-safety", detail).at_node(node));
         }
-        let has = |entry: &&Brief| peer.log().term_at(entry.index) == Some(entry.term);
-        if let Some(lost) = self.applied.iter().find(|entry| !has(entry)) {
+        let lacks = |(entry, committed): &&(Brief, u64)| {
+            *committed < term && peer.log().term_at(entry.index) != Some(entry.term)
+        };
+        if let Some((lost, _)) = self.applied.iter().find(lacks) {
             let detail = format!("the leader of term {term} lacks {lost:?}");
             return Err(Violation::new("leader-completeness", detail).at_node(node));
         }
@@ -44,13 +47,13 @@ impl Promises {
     }
 
     /// State machine agreement: nodes apply the same entry at an index, and leave none out.
-    fn apply(&mut self, node: NodeIndex, entry: Brief) -> Result<(), Violation> {
+    fn apply(&mut self, node: NodeIndex, entry: Brief, term: u64) -> Result<(), Violation> {
         let place = entry.index as usize - 1;
         if place == self.applied.len() {
-            self.applied.push(entry);
+            self.applied.push((entry, term));
         }
         match self.applied.get(place) {
-            Some(known) if *known == entry => Ok(()),
+            Some((known, _)) if *known == entry => Ok(()),
             known => {
                 let detail = format!("applied {entry:?} where {known:?} is known");
                 Err(Violation::new("state-machine-agreement", detail).at_node(node))
@@ -81,14 +84,14 @@ impl Hook<Peer> for Promises {
 
     fn on_output(
         &mut self,
-        _: View<'_, Peer>,
+        view: View<'_, Peer>,
         node: NodeIndex,
         told: &Told,
         _: &mut Schedule<Peer>,
     ) -> Result<(), Violation> {
         match told {
             Told::Wrote { entry, after } => self.write(node, *entry, *after),
-            Told::Applied(entry) => self.apply(node, *entry),
+            Told::Applied(entry) => self.apply(node, *entry, view.node(node).map_or(0, Peer::term)),
             Told::Acknowledged(value) => {
                 reached!("a value acknowledged");
                 self.acknowledged.insert(*value);

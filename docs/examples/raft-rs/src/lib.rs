@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use slog::{Logger, o};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use storage::{FILE, Log};
+use storage::Log;
 
 /// How the crate is used.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,11 +83,18 @@ pub struct Peer {
     care: Care,
     seed: u64,
     tick_at: Instant,
-    /// What leaves when the `Ready` of this number is on disk.
-    held: BTreeMap<u64, Vec<Letter>>,
+    /// What waits for the disk, by the number of the batch.
+    held: BTreeMap<u64, Held>,
     /// What its own users wait for.
     asked: BTreeSet<u64>,
     applied: Vec<Brief>,
+}
+
+/// What becomes of a batch that is on disk.
+struct Held {
+    /// Up to this `Ready` everything is kept then.
+    number: u64,
+    letters: Vec<Letter>,
 }
 
 impl Machine for Peer {
@@ -147,10 +154,9 @@ impl Machine for Peer {
             }
             Input::Disk { token, result } => {
                 result.expect("the disks of this group neither fail nor fill");
-                self.raft.on_persist_ready(token);
-                let later = self.held.split_off(&(token + 1));
-                let ready = std::mem::replace(&mut self.held, later);
-                ready.into_values().for_each(|letters| post(letters, out));
+                if let Some(held) = self.held.remove(&token) {
+                    self.persisted(held, out);
+                }
             }
             Input::Link(_) => return,
         }
@@ -233,22 +239,13 @@ impl Peer {
             }
         }
         let bytes = storage::records(ready.hs(), ready.entries());
-        let file = || FILE.into();
-        let mut ops = vec![FileOp::Append {
-            file: file(),
-            bytes,
-        }];
-        if ready.must_sync() {
-            ops.push(FileOp::Sync { file: file() });
-        }
-        out.disk(number, ops);
-        let mut held = letters(ready.take_persisted_messages());
+        let is_synced = ready.must_sync();
+        let mut letters = letters(ready.take_persisted_messages());
         if self.care == Care::ForgottenVote {
             let is_vote =
                 |letter: &mut Letter| letter.0.msg_type == MessageType::MsgRequestVoteResponse;
-            post(held.extract_if(.., is_vote).collect(), out);
+            post(letters.extract_if(.., is_vote).collect(), out);
         }
-        self.held.insert(number, held);
         let entries = ready.take_entries();
         let first = entries.first().map(|entry| entry.index);
         let store = self.raft.mut_store();
@@ -258,9 +255,25 @@ impl Peer {
         }
         self.raft.advance_append_async(ready);
         self.raft.advance_apply();
+        if !bytes.is_empty() {
+            out.disk(number, storage::write(bytes, is_synced));
+            self.held.insert(number, Held { number, letters });
+        } else if let Some(mut last) = self.held.last_entry() {
+            // Nothing of its own to keep, but what it says rests on what is being written.
+            let held = last.get_mut();
+            held.number = number;
+            held.letters.extend(letters);
+        } else {
+            self.persisted(Held { number, letters }, out);
+        }
         if let Some(first) = first {
             self.report(first as usize - 1, out);
         }
+    }
+
+    fn persisted(&mut self, held: Held, out: &mut Outbox<Self>) {
+        self.raft.on_persist_ready(held.number);
+        post(held.letters, out);
     }
 
     /// Tells of all entries from place `first` on.
@@ -275,6 +288,10 @@ impl Peer {
     /// Its log, with what is not on disk yet.
     pub fn log(&self) -> &Log {
         self.raft.store()
+    }
+
+    pub fn term(&self) -> u64 {
+        self.raft.raft.term
     }
 
     /// The term in which it leads.

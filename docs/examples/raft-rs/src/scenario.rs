@@ -52,26 +52,27 @@ impl Scenario for Group {
         };
         let mut plan = PlanOf::<Self>::new(self.name(), seed, 3, cfg);
         plan.safety_ms = 5_000;
-        plan.disk_us = (100, 20_000);
-        for index in 0..100 {
+        plan.disk_us = (100, 40_000);
+        plan.weather.latency_us_max = draw.of("latency").within(2_000..=50_000);
+        // Where little is appended, most of what is written is a vote.
+        let appends = *draw.of("appends").pick(&[10, 100]);
+        for index in 0..appends {
             let draw = draw.of("append").nth(index);
             let at = Instant::from_millis(draw.of("at").below(plan.safety_ms));
             plan.op(at, draw.of("node").below(3) as u16, Ask::Append(index));
         }
-        // An election writes two or three times on each node and most of its messages are one
-        // latency old, so a crash has to hit one of few writes, and be over soon.
+        // An election writes once or twice on each node and is over after a few latencies, so a
+        // crash has to hit the next write, and has to be over as soon.
         for index in 0..draw.of("crashes").within(0..=12) {
             let draw = draw.of("crash").nth(index);
             let fault = Fault::CrashAtPersist {
                 node: NodeIndex(draw.of("node").below(3) as u16),
-                op: draw.of("op").within(1..=6),
+                op: draw.of("op").within(1..=4),
                 unsynced: Unsynced::Drawn,
-                restart_after_ms: Some(draw.of("down").within(1..=40)),
+                restart_after_ms: Some(draw.of("down").within(1..=20)),
             };
-            plan.fault(
-                Instant::from_millis(draw.of("at").below(plan.safety_ms)),
-                fault,
-            );
+            let at = Instant::from_millis(draw.of("at").below(plan.safety_ms));
+            plan.fault(at, fault);
         }
         plan.storm(&[Family::PROCESS, Family::NETWORK, &[Family::SlowDisk]].concat());
         plan

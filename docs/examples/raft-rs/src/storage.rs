@@ -121,20 +121,31 @@ pub fn open(length: u64) -> Vec<FileOp> {
     vec![create, cut, FileOp::Sync { file: file() }, FileOp::SyncDir]
 }
 
+/// The operations that put `bytes` behind the file.
+pub fn write(bytes: Bytes, is_synced: bool) -> Vec<FileOp> {
+    let file = || FILE.into();
+    let append = FileOp::Append {
+        file: file(),
+        bytes,
+    };
+    let sync = is_synced.then(|| FileOp::Sync { file: file() });
+    [append].into_iter().chain(sync).collect()
+}
+
 /// The records of what one `Ready` wants kept. The hard state comes last: it may name an entry
 /// as committed that is written with it.
 pub fn records(hard_state: Option<&HardState>, entries: &[Entry]) -> Bytes {
     let mut bytes = Vec::new();
     for entry in entries {
-        write(&mut bytes, ENTRY, entry.write_to_bytes());
+        add(&mut bytes, ENTRY, entry.write_to_bytes());
     }
     if let Some(state) = hard_state {
-        write(&mut bytes, HARD_STATE, state.write_to_bytes());
+        add(&mut bytes, HARD_STATE, state.write_to_bytes());
     }
     bytes.into()
 }
 
-fn write(bytes: &mut Vec<u8>, kind: u8, message: protobuf::ProtobufResult<Vec<u8>>) {
+fn add(bytes: &mut Vec<u8>, kind: u8, message: protobuf::ProtobufResult<Vec<u8>>) {
     let body = [&[kind][..], &message.expect("it is encoded")].concat();
     bytes.extend((body.len() as u32).to_le_bytes());
     bytes.extend(stable_hash(&body[..]).to_le_bytes());
