@@ -51,6 +51,9 @@ impl Family {
     pub const NETWORK: &[Self] = &[Self::Partition, Self::Cut, Self::Clog, Self::Weather];
     /// What happens to processes that trust their disks.
     pub const PROCESS: &[Self] = &[Self::Crash, Self::CrashAtPersist, Self::Pause];
+    /// What happens to processes that keep nothing on a disk, where a crash in the middle of a write
+    /// never comes.
+    pub const DISKLESS: &[Self] = &[Self::Crash, Self::Pause];
     /// What clocks do.
     pub const CLOCK: &[Self] = &[Self::Clock, Self::ClockStop, Self::LateWake];
     /// What disks do, short of losing what they promised to keep.
