@@ -337,5 +337,5 @@ fn node(id: u64) -> NodeIndex {
 }
 
 /// Least ticks without a leader before an election; twice as many are never reached.
-const ELECTION: usize = 10;
+const ELECTION: usize = 6;
 const TICK: Duration = Duration::from_millis(20);

@@ -63,11 +63,11 @@ impl Scenario for Group {
         }
         // An election writes once or twice on each node and is over after a few latencies, so a
         // crash has to hit the next write, and has to be over as soon.
-        for index in 0..draw.of("crashes").within(0..=12) {
+        for index in 0..draw.of("crashes").within(0..=20) {
             let draw = draw.of("crash").nth(index);
             let fault = Fault::CrashAtPersist {
                 node: NodeIndex(draw.of("node").below(3) as u16),
-                op: draw.of("op").within(1..=4),
+                op: draw.of("op").within(1..=2),
                 unsynced: Unsynced::Drawn,
                 restart_after_ms: Some(draw.of("down").within(1..=20)),
             };

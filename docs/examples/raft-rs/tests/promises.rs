@@ -10,7 +10,7 @@ fn found(care: Care, seeds: u64) -> (u64, String) {
     let finding = report.finding.expect("a violation");
     let again = run(&group, &group.plan(seed)).finding;
     assert_eq!(again.as_ref(), Some(&finding), "a plan finds it again");
-    (seed, finding.property.into_owned())
+    (seed, finding.property)
 }
 
 #[test]
