@@ -8,10 +8,11 @@ use crate::chain::recover::recover;
 use crate::chain::store::{StoreLimits, format};
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
 
 /// The lengths of the segments after each of `count` entries of a kilobyte, of which the last `kept`
 /// are retained in steps of a quarter, where only retention ends a segment.
-fn lengths(count: usize, kept: usize) -> alloc::vec::Vec<alloc::vec::Vec<u64>> {
+fn lengths(count: usize, kept: usize) -> Vec<Vec<u64>> {
     let limits = StoreLimits {
         segment_bytes_max: 1 << 30,
     };
