@@ -24,6 +24,7 @@ mod digest;
 pub mod disk;
 pub mod draw;
 mod explain;
+pub mod explore;
 pub mod fault;
 #[cfg(feature = "harness")]
 #[allow(

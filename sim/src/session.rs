@@ -2,6 +2,7 @@
 
 use crate::check::obligation;
 use crate::explain::window::{LOOK_BACK, is_gone, kept, selected};
+use crate::explore::steered::Waiting;
 use crate::fault::{Fault, Unsynced};
 use crate::machine::Machine;
 use crate::marks;
@@ -14,6 +15,8 @@ use crate::time::Instant;
 use crate::trace::{Line, Trace};
 use crate::violation::Violation;
 use crate::watch::{Tail, Tap, Watch};
+use crate::weather::Weather;
+use crate::world::steering::STEP;
 use crate::world::{Setup, World};
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,7 +181,10 @@ impl<S: Scenario> Session<'_, S> {
         let (scenario, plan) = (self.scenario, self.plan);
         let checked = plan.check().and_then(|()| scenario.check(plan));
         checked.map_err(|mistake| mistaken(&mistake))?;
-        let mut setup = setup(scenario, plan);
+        let mut setup = match plan.choices.is_empty() {
+            true => setup(scenario, plan),
+            false => steered_setup(scenario, plan),
+        };
         setup.steps_max = setup
             .steps_max
             .min(self.watch.steps_max.unwrap_or(u64::MAX));
@@ -189,6 +195,12 @@ impl<S: Scenario> Session<'_, S> {
                 true => trace.with_states(),
                 false => trace,
             });
+        }
+        if !plan.choices.is_empty() {
+            self.world = Some(world);
+            self.hook = Some((Tap(self.watch.tail.clone()), scenario.hook(plan)));
+            self.steer()?;
+            return self.finish(not_checked).map(|()| None);
         }
         for op in &plan.ops {
             world.schedule_op(op.at, op.node, op.op.clone());
@@ -209,11 +221,34 @@ impl<S: Scenario> Session<'_, S> {
                 converged_after => converged_after,
             },
         };
+        self.finish(not_checked)?;
+        Ok(converged_after)
+    }
+
+    fn finish(&mut self, not_checked: &mut NotChecked) -> Result<(), Finding> {
         if let (Some(world), Some((_, hook))) = (&self.world, &mut self.hook) {
-            let finished = scenario.finish(plan, world, hook, not_checked);
+            let finished = self.scenario.finish(self.plan, world, hook, not_checked);
             finished.map_err(|violation| finished_finding(violation, world.now()))?;
         }
-        Ok(converged_after)
+        Ok(())
+    }
+
+    /// Lets the choices of the plan happen, or as many as the watcher wants.
+    fn steer(&mut self) -> Result<(), Finding> {
+        let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) else {
+            return Ok(());
+        };
+        let begun = Waiting::begin(world, &self.plan.ops, hook);
+        let mut waiting = begun.map_err(|violation| finding(violation, world.now()))?;
+        for (number, choice) in (1..).zip(&self.plan.choices) {
+            let end = Instant::ZERO.after(STEP * number);
+            if self.watch.until.is_some_and(|until| until < end) {
+                break;
+            }
+            let chosen = waiting.choose(world, (number, *choice), hook);
+            chosen.map_err(|violation| finding(violation, world.now()))?;
+        }
+        Ok(())
     }
 
     /// Whether the watcher wants the run to end at `at` or before.
@@ -323,6 +358,14 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
     setup
 }
 
+/// The world of a plan that says itself what happens next: messages travel as it says.
+pub(crate) fn steered_setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
+    let mut setup = setup(scenario, plan);
+    setup.weather = Weather::latency_us(0, 0);
+    setup.matrix.clear();
+    setup
+}
+
 /// The finding of a check of the whole history, which may know when it happened.
 fn finished_finding(violation: Violation, now: Instant) -> Finding {
     let happened = match violation.at {
@@ -336,7 +379,7 @@ fn finished_finding(violation: Violation, now: Instant) -> Finding {
     }
 }
 
-fn finding(violation: Violation, now: Instant) -> Finding {
+pub(crate) fn finding(violation: Violation, now: Instant) -> Finding {
     let site = violation.place();
     let Violation {
         property,

@@ -1,5 +1,9 @@
 //! The words of the command line.
 
+mod explore;
+
+pub(super) use explore::{Allowed, Explore};
+
 use super::moment::Moment;
 use super::shard::ShardArg;
 use crate::node::NodeIndex;
@@ -54,6 +58,8 @@ pub(super) enum Verb {
     Trace(Trace),
     /// Find a smaller plan that breaks the same property
     Shrink(Shrink),
+    /// Search everything that may happen to a small cluster, within budgets
+    Explore(Explore),
     /// Write the plan of a seed
     Plan(PlanArgs),
     /// Keep the plan of a violation as a regression, which has to hold from now on

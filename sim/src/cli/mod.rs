@@ -11,10 +11,12 @@ mod bench;
 mod case;
 mod console;
 mod duty;
+mod explore;
 mod generate;
 mod interrupt;
 mod junit;
 mod list;
+mod memory;
 mod merge;
 mod moment;
 mod names;
@@ -26,6 +28,7 @@ mod run;
 mod shard;
 mod shrink;
 mod single;
+mod survey;
 mod sweep;
 mod trace;
 
@@ -33,6 +36,7 @@ pub use crate::bench::workload::{Measure, Workload};
 pub use replay::{Recordings, Replayed};
 
 use crate::any::AnyScenario;
+use crate::explore::{AnyExplorable, Explorable};
 use crate::marks::Mark;
 use args::{Line, Verb};
 use clap::{CommandFactory, FromArgMatches};
@@ -48,6 +52,7 @@ pub struct Program {
     version: &'static str,
     build: String,
     scenarios: Vec<Arc<dyn AnyScenario>>,
+    explorables: Vec<Arc<dyn AnyExplorable>>,
     marks: Vec<Mark>,
     workloads: Vec<Workload>,
     recordings: Option<Arc<dyn Recordings>>,
@@ -76,6 +81,7 @@ impl Program {
             version,
             build: version.to_owned(),
             scenarios: Vec::new(),
+            explorables: Vec::new(),
             marks: Vec::new(),
             workloads: crate::bench::w1::workloads(),
             recordings: None,
@@ -116,6 +122,17 @@ impl Program {
         );
         self.scenarios.push(scenario);
         self
+    }
+
+    /// Adds a scenario that `explore` takes, too.
+    ///
+    /// # Panics
+    /// When another one has the same name.
+    #[must_use]
+    pub fn explorable(mut self, scenario: impl Explorable) -> Self {
+        let scenario = Arc::new(scenario);
+        self.explorables.push(scenario.clone());
+        self.shared_scenario(scenario)
     }
 
     /// Adds marks that a full sweep must see in any scenario.
@@ -177,6 +194,22 @@ impl Program {
     }
 }
 
+impl Program {
+    fn find_explorable(&self, name: &str) -> Result<&Arc<dyn AnyExplorable>, Stop> {
+        self.find(name)?;
+        let mut known = self.explorables.iter();
+        let found = known.find(|scenario| scenario.name() == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.explorables.iter().map(|known| known.name()).collect();
+            let names = match names.is_empty() {
+                true => "none can".to_owned(),
+                false => format!("these can: {}", names.join(", ")),
+            };
+            Stop::Unusable(format!("scenario {name} cannot be explored; {names}"))
+        })
+    }
+}
+
 /// Why a command ended other than with "all held".
 #[derive(Debug)]
 enum Stop {
@@ -223,6 +256,7 @@ fn run_from(program: Program, words: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Digest(args) => single::digest(&program, &mut console, &args),
         Verb::Trace(args) => trace::trace(&program, &mut console, &args),
         Verb::Shrink(args) => shrink::shrink(&program, &mut console, &args),
+        Verb::Explore(args) => explore::explore(&program, &mut console, &args),
         Verb::Plan(args) => single::plan(&program, &mut console, &args),
         Verb::Accept(args) => accept::accept(&program, &mut console, &args),
         Verb::Bench(args) => bench::bench(&program, &mut console, &args),

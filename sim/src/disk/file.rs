@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// An operation that a crash may undo.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Pending {
     change: Change,
     /// Bytes that the operation replaced or cut off, from its offset on.
@@ -19,14 +19,14 @@ struct Pending {
     length: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Change {
     Write { offset: usize, bytes: Bytes },
     Truncate { length: usize },
 }
 
 /// One file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct File {
     bytes: Arc<Vec<u8>>,
     pending: Vec<Pending>,

@@ -18,6 +18,7 @@ use crate::fault::Unsynced;
 use file::File;
 use names::{NameOp, Names};
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -326,6 +327,24 @@ impl Disk {
         };
         file.flip(offset as usize, bit);
         true
+    }
+}
+
+/// What of two disks can be told apart: inodes that stand behind the same names are the same, unless
+/// a crash has to know which is which.
+impl Hash for Disk {
+    fn hash<H: Hasher>(&self, into: &mut H) {
+        if self.name_ops.is_empty() {
+            for (name, inode) in &self.names {
+                name.hash(into);
+                self.inodes.get(inode).hash(into);
+            }
+        } else {
+            self.names.hash(into);
+            self.durable_names.hash(into);
+            self.name_ops.hash(into);
+            self.inodes.hash(into);
+        }
     }
 }
 

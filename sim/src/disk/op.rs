@@ -21,7 +21,7 @@ pub enum DiskError {
 }
 
 /// One operation on the disk of a node. Files are created by writing to them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FileOp {
     /// Adds bytes at the end.
     Append {

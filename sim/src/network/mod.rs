@@ -86,6 +86,11 @@ pub(crate) struct Network {
 const PROFILES_MAX: usize = 64;
 
 impl Network {
+    /// Lets every way count its messages from the first one.
+    pub(crate) fn forget_counts(&mut self) {
+        self.links.iter_mut().for_each(|lane| lane.counter = 0);
+    }
+
     pub(crate) fn new(nodes: usize, weather: Weather, matrix: &[LinkWeather]) -> Self {
         let mut network = Self {
             nodes,

@@ -153,7 +153,29 @@ impl<Op, Cfg> Plan<Op, Cfg> {
                 ..mistake
             })?;
         }
-        Ok(())
+        self.check_choices()
+    }
+
+    /// Choices stand for everything that times and draws would decide.
+    fn check_choices(&self) -> Result<(), InvalidPlan> {
+        for (at, choice) in self.choices.iter().enumerate() {
+            for node in choice.nodes() {
+                InvalidPlan::unless_node(format!("choices[{at}].node"), node, self.nodes)?;
+            }
+        }
+        let alone = "none in a plan with choices";
+        match self.faults.len() {
+            _ if self.choices.is_empty() => Ok(()),
+            0 if self.connections.is_some() => {
+                Err(InvalidPlan::new("connections", "connections", alone))
+            }
+            0 => InvalidPlan::unless_within("liveness_ms", self.liveness_ms, 0..=0),
+            faults => Err(InvalidPlan::new(
+                "faults",
+                format!("{faults} faults"),
+                alone,
+            )),
+        }
     }
 
     fn check_connections(&self, connections: &Connections) -> Result<(), InvalidPlan> {

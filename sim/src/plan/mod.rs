@@ -6,12 +6,14 @@
 //! TOML, `format = 1`, and unknown fields are refused: a misspelt fault that silently does
 //! nothing would be a green run that proves nothing.
 
+mod choice;
 mod extremes;
 mod mistake;
 mod table;
 mod text;
 mod timed;
 
+pub use choice::Choice;
 pub use extremes::assert_refuses_or_runs;
 pub use mistake::{InvalidPlan, MS_MAX, NODES_MAX};
 #[cfg(feature = "cli")]
@@ -101,6 +103,10 @@ pub struct Plan<Op, Cfg = Nothing> {
     /// Faults.
     #[serde(default)]
     pub faults: Vec<FaultAt>,
+    /// What happens, one thing after the other, instead of what times and draws would decide;
+    /// operations wait until they are chosen, and each choice takes a millisecond.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
 }
 
 /// The configuration of a scenario that has nothing to configure.
@@ -161,6 +167,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             cfg,
             ops: Vec::new(),
             faults: Vec::new(),
+            choices: Vec::new(),
         }
     }
 

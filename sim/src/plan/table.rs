@@ -30,10 +30,11 @@ where
     pub(crate) fn to_brief_table(&self) -> Table {
         let mut full = self.to_table();
         // Operations and faults are many and have little to leave out.
-        let lists = ["ops", "faults"].map(|list| (list, full.remove(list)));
+        let lists = ["ops", "faults", "choices"].map(|list| (list, full.remove(list)));
         let mut bare = self.clone();
         bare.ops.clear();
         bare.faults.clear();
+        bare.choices.clear();
         let keys: Vec<_> = full.keys().cloned().collect();
         for key in keys {
             omit_defaults(&bare, &mut full, &mut vec![key]);

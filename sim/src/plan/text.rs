@@ -140,7 +140,7 @@ pub(crate) fn written(plan: &Table) -> String {
 }
 
 /// Lists with one line for each item.
-const LINES: [&str; 3] = ["matrix", "ops", "faults"];
+const LINES: [&str; 4] = ["matrix", "ops", "faults", "choices"];
 
 fn put(out: &mut String, key: &str, value: &Value) {
     let _ = writeln!(out, "{key} = {}", inline(value));

@@ -17,6 +17,7 @@ mod recording;
 mod sending;
 mod setup;
 mod snapshot;
+pub(crate) mod steering;
 mod stepping;
 mod storage;
 mod travelling;

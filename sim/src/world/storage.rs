@@ -196,7 +196,7 @@ impl<M: Machine> World<M> {
 
 impl Drive {
     /// Performs one operation as far as there is room for it; whether there was enough.
-    fn perform_op(&mut self, op: &FileOp, draw: &Draws, lane: u64) -> bool {
+    pub(super) fn perform_op(&mut self, op: &FileOp, draw: &Draws, lane: u64) -> bool {
         let room = match self.room {
             _ if self.full => 0,
             Some(room) if !room.at_sync => room.capacity.saturating_sub(self.disk.used()),
