@@ -3,6 +3,7 @@
 pub mod cfg;
 pub mod checks;
 mod clients;
+pub mod explored;
 pub mod flips;
 pub mod history;
 mod invalid_plans;
@@ -29,5 +30,7 @@ pub fn program() -> Program {
         .into_iter()
         .fold(program, Program::workload);
     let scenes = scenes::all().into_iter();
-    scenes.fold(program, Program::scenario).scenario(Rally)
+    let program = scenes.fold(program, Program::scenario).explorable(Rally);
+    let explored = explored::all().into_iter();
+    explored.fold(program, Program::explorable)
 }

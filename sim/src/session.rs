@@ -2,7 +2,7 @@
 
 use crate::check::obligation;
 use crate::explain::window::{LOOK_BACK, is_gone, kept, selected};
-use crate::explore::steered::Waiting;
+use crate::explore::steered;
 use crate::fault::{Fault, Unsynced};
 use crate::machine::Machine;
 use crate::marks;
@@ -16,7 +16,6 @@ use crate::trace::{Line, Trace};
 use crate::violation::Violation;
 use crate::watch::{Tail, Tap, Watch};
 use crate::weather::Weather;
-use crate::world::steering::STEP;
 use crate::world::{Setup, World};
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,17 +237,9 @@ impl<S: Scenario> Session<'_, S> {
         let (Some(world), Some(hook)) = (&mut self.world, &mut self.hook) else {
             return Ok(());
         };
-        let begun = Waiting::begin(world, &self.plan.ops, hook);
-        let mut waiting = begun.map_err(|violation| finding(violation, world.now()))?;
-        for (number, choice) in (1..).zip(&self.plan.choices) {
-            let end = Instant::ZERO.after(STEP * number);
-            if self.watch.until.is_some_and(|until| until < end) {
-                break;
-            }
-            let chosen = waiting.choose(world, (number, *choice), hook);
-            chosen.map_err(|violation| finding(violation, world.now()))?;
-        }
-        Ok(())
+        let Plan { ops, choices, .. } = self.plan;
+        let steered = steered::run(world, (ops, choices), self.watch.until, hook);
+        steered.map_err(|violation| finding(violation, world.now()))
     }
 
     /// Whether the watcher wants the run to end at `at` or before.

@@ -4,6 +4,8 @@
 //! repairs, and only then starts the node. After that every action is performed in order and
 //! every operation answered once.
 
+mod fold;
+
 use super::describe::describe;
 use super::files::{file_op, open};
 use super::links::Links;

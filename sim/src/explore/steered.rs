@@ -5,21 +5,40 @@ use crate::machine::Machine;
 use crate::node::NodeIndex;
 use crate::plan::{Choice, OpAt};
 use crate::queue::Entry;
+use crate::time::Instant;
 use crate::violation::Violation;
 use crate::world::World;
-use crate::world::steering::Posted;
+use crate::world::steering::{Posted, STEP};
+
+/// Lets `choices` happen in `world`, or those before `until`.
+pub(crate) fn run<M: Machine, H: Hook<M>>(
+    world: &mut World<M>,
+    (ops, choices): (&[OpAt<M::Op>], &[Choice]),
+    until: Option<Instant>,
+    hook: &mut H,
+) -> Result<(), Violation> {
+    let mut waiting = Waiting::begin(world, ops, hook)?;
+    for (number, choice) in (1..).zip(choices) {
+        let end = Instant::ZERO.after(STEP * number);
+        if until.is_some_and(|until| until < end) {
+            break;
+        }
+        waiting.choose(world, (number, *choice), hook)?;
+    }
+    Ok(())
+}
 
 /// What waits to be chosen.
 ///
 /// On one way a message is there once: one that equals another, which has not arrived, is lost.
-pub(crate) struct Waiting<M: Machine> {
+struct Waiting<M: Machine> {
     mail: Vec<(Entry, u64)>,
     ops: Vec<(NodeIndex, M::Op)>,
 }
 
 impl<M: Machine> Waiting<M> {
     /// Boots the nodes of `world`; its first operations are `ops`.
-    pub(crate) fn begin<H: Hook<M>>(
+    fn begin<H: Hook<M>>(
         world: &mut World<M>,
         ops: &[OpAt<M::Op>],
         hook: &mut H,
@@ -34,7 +53,7 @@ impl<M: Machine> Waiting<M> {
     }
 
     /// Lets the `number`-th choice, from 1, happen.
-    pub(crate) fn choose<H: Hook<M>>(
+    fn choose<H: Hook<M>>(
         &mut self,
         world: &mut World<M>,
         (number, choice): (u32, Choice),

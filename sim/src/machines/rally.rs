@@ -1,6 +1,7 @@
 //! The ping-pong machine as a scenario: two players, any faults, and one rally.
 
 use super::ping_pong::Player;
+use crate::explore::{Budgets, Explorable, Fingerprint};
 use crate::hook::{Hook, Schedule};
 use crate::marks::Mark;
 use crate::node::NodeIndex;
@@ -68,6 +69,29 @@ impl Scenario for Rally {
 
     fn marks(&self) -> Vec<Mark> {
         vec![Mark::required("rally begun again after a crash")]
+    }
+}
+
+/// A rally has no end, so its search has one.
+impl Explorable for Rally {
+    fn begin(&self) -> PlanOf<Self> {
+        let mut plan = PlanOf::<Self>::new("ping-pong", 0, 2, Nothing {});
+        plan.liveness_ms = 0;
+        plan
+    }
+
+    fn budgets(&self) -> Budgets {
+        Budgets {
+            depth: Some(16),
+            crashes: 1,
+            timeouts: Some(3),
+            ..Budgets::default()
+        }
+    }
+
+    fn fold_hook(&self, hook: &Score, into: &mut Fingerprint) {
+        into.word(hook.run);
+        into.word(hook.rally);
     }
 }
 

@@ -9,6 +9,7 @@
 mod campaigns;
 mod findings;
 mod merging;
+mod searching;
 mod shrinking;
 mod spreading;
 mod sweeps;

@@ -1,5 +1,6 @@
 //! A machine that ticks, and in some seeds does what it must not.
 
+use meshos_sim::explore::{Explorable, Fingerprint};
 use meshos_sim::hook::{Cause, Hook, Schedule, Step};
 use meshos_sim::machine::{Boot, Input, Machine, Message, NodeIndex, Outbox};
 use meshos_sim::marks::Mark;
@@ -51,7 +52,7 @@ impl Defect {
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Misfit(pub(crate) Defect);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ticker {
     kind: Defect,
     bad: bool,
@@ -146,7 +147,7 @@ impl Machine for Ticker {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Watcher(Defect);
 
 impl Hook<Ticker> for Watcher {
@@ -275,4 +276,12 @@ impl Scenario for Misfit {
             | Defect::Waits => Vec::new(),
         }
     }
+}
+
+impl Explorable for Misfit {
+    fn begin(&self) -> PlanOf<Self> {
+        self.plan(3)
+    }
+
+    fn fold_hook(&self, _: &Watcher, _: &mut Fingerprint) {}
 }

@@ -47,12 +47,15 @@ fn main() -> ExitCode {
     let workload = Workload::new("nothing", "does nothing", move || measure(2_000));
     let mut program = Program::new("sim-tryout", "1.2.3")
         .build("1.2.3+tryout")
-        .scenario(Rally);
+        .explorable(Rally);
     // Without the others a sweep of all scenarios is one that holds.
     let wanted = std::env::var("TRYOUT").unwrap_or_default();
     for misfit in Defect::ALL.map(Misfit) {
         if wanted == "all" || wanted == misfit.name() {
-            program = program.scenario(misfit);
+            program = match misfit.0 {
+                Defect::Breaks | Defect::Panics => program.explorable(misfit),
+                _ => program.scenario(misfit),
+            };
         }
     }
     if wanted == "unmarked" {

@@ -1,7 +1,9 @@
 //! A lock service: node 0 grants one lock, the other nodes ask for it.
 //!
 //! The server writes down who holds the lock and answers when that is on disk. With
-//! [`Care::AnswersEarly`] it answers at once, which is right as long as it does not crash. Records
+//! [`Care::AnswersEarly`] it answers at once, which is right as long as it does not crash; with
+//! [`Care::FreesLaterClaims`] it does not look at numbers, which is right as long as no message
+//! overtakes another. Records
 //! carry a check: without it a torn one can read as "nobody holds", which the simulator found.
 
 pub mod scenario;
@@ -12,17 +14,19 @@ use meshos_sim::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How careful the server is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Care {
     /// It answers when the disk has answered.
     WritesFirst,
     /// The planted bug: it answers before the disk has.
     AnswersEarly,
+    /// Another one: a late word frees what its sender claimed since.
+    FreesLaterClaims,
 }
 
 /// What nodes say to each other. A claim is numbered, upwards and never twice by one client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Word {
     Ask(u64),
     Granted(u64),
@@ -51,7 +55,7 @@ pub enum Want {
 }
 
 /// What a client is doing about its latest claim.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     Idle,
     Asking,
@@ -262,7 +266,8 @@ impl Node {
             Word::Granted(claim) => *holder = Some((node, claim)),
             // Another one's lock, or a later claim of the same client, stays.
             Word::Freed(claim) => {
-                *holder = holder.filter(|(other, held)| *other != node || *held > claim)
+                let stays = |held| held > claim && *care != Care::FreesLaterClaims;
+                *holder = holder.filter(|(other, held)| *other != node || stays(*held))
             }
             Word::Ask(_) | Word::Done(_) => {}
         }
@@ -278,7 +283,7 @@ impl Node {
             vec![append, FileOp::Sync { file: file() }, FileOp::SyncDir],
         );
         match care {
-            Care::WritesFirst => answers.push((*token, node, answer)),
+            Care::WritesFirst | Care::FreesLaterClaims => answers.push((*token, node, answer)),
             Care::AnswersEarly => out.send(node, answer),
         }
     }

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let program = Program::new("lock-service", env!("CARGO_PKG_VERSION"));
-    let program = program.scenario(Locks {
-        care: Care::WritesFirst,
-    });
-    run(program.scenario(Locks {
-        care: Care::AnswersEarly,
-    }))
+    let cares = [
+        Care::WritesFirst,
+        Care::AnswersEarly,
+        Care::FreesLaterClaims,
+    ];
+    run(cares
+        .into_iter()
+        .fold(program, |program, care| program.explorable(Locks { care })))
 }

@@ -1,8 +1,10 @@
 //! Clients that come and go, and the two properties of a lock.
 
 use super::{Care, Node, Want};
+use meshos_sim::explore::{Budgets, Explorable, Fingerprint};
 use meshos_sim::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::hash::Hash;
 
 /// Four clients, one server, crashes and a bad network.
 #[derive(Copy, Clone, Debug)]
@@ -18,7 +20,7 @@ pub struct Cfg {
 }
 
 /// At most one client believes that it holds the lock.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OneHolder {
     server_crashed: bool,
 }
@@ -67,6 +69,7 @@ impl Scenario for Locks {
         match self.care {
             Care::WritesFirst => "locks",
             Care::AnswersEarly => "locks-planted-bug",
+            Care::FreesLaterClaims => "locks-late-word",
         }
     }
 
@@ -130,4 +133,40 @@ impl Scenario for Locks {
     fn marks(&self) -> Vec<Mark> {
         vec![Mark::required("lock granted after a crash of the server")]
     }
+}
+
+/// One server and two clients, the first of which takes the lock twice.
+impl Explorable for Locks {
+    fn begin(&self) -> PlanOf<Self> {
+        let mut plan = PlanOf::<Self>::new(self.name(), 0, 3, Cfg { care: self.care });
+        let wants = [Want::Acquire, Want::Release, Want::Acquire];
+        for (at, want) in (1..).zip(wants) {
+            plan.op(Instant::from_millis(at), 1, want);
+        }
+        plan.op(Instant::from_millis(4), 2, Want::Acquire);
+        plan
+    }
+
+    fn budgets(&self) -> Budgets {
+        Budgets {
+            crashes: 1,
+            timeouts: Some(1),
+            ..Budgets::default()
+        }
+    }
+
+    fn fold_machine(&self, machine: &Node, _: Now, into: &mut Fingerprint) {
+        match machine {
+            Node::Server {
+                holder,
+                answers,
+                token,
+                ..
+            } => (holder, answers, token).hash(into),
+            // When it asks again is its deadline, which the search knows.
+            Node::Client { phase, claim, .. } => (phase, claim).hash(into),
+        }
+    }
+
+    fn fold_hook(&self, _: &OneHolder, _: &mut Fingerprint) {}
 }
