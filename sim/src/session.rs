@@ -16,6 +16,7 @@ use crate::trace::{Line, Trace};
 use crate::violation::Violation;
 use crate::watch::{Tail, Tap, Watch};
 use crate::weather::Weather;
+use crate::world::steering::STEP;
 use crate::world::{Setup, World};
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,7 +200,11 @@ impl<S: Scenario> Session<'_, S> {
             self.world = Some(world);
             self.hook = Some((Tap(self.watch.tail.clone()), scenario.hook(plan)));
             self.steer()?;
-            return self.finish(not_checked).map(|()| None);
+            let end = Instant::ZERO.after(STEP * plan.choices.len() as u32);
+            return match self.is_over(end) {
+                true => Ok(None),
+                false => self.finish(not_checked).map(|()| None),
+            };
         }
         for op in &plan.ops {
             world.schedule_op(op.at, op.node, op.op.clone());

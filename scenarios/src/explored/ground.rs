@@ -131,19 +131,26 @@ impl Ground {
             let Body::Chain(said) = &message.message.body else {
                 continue;
             };
-            let (n, candidate) = match &said.content {
-                ReplicaMessage::VoteRequest {
-                    round: Round::Real,
-                    asked,
-                    ..
-                } => (asked.n, node_id(step.node)),
-                ReplicaMessage::VoteReply {
-                    round: Round::Real,
-                    asked,
-                    granted: true,
-                    ..
-                } => (asked.n, node_id(*to)),
-                _ => continue,
+            let cast = if let ReplicaMessage::VoteRequest {
+                round: Round::Real,
+                asked,
+                ..
+            } = &said.content
+            {
+                Some((asked.n, node_id(step.node)))
+            } else if let ReplicaMessage::VoteReply {
+                round: Round::Real,
+                asked,
+                granted: true,
+                ..
+            } = &said.content
+            {
+                Some((asked.n, node_id(*to)))
+            } else {
+                None
+            };
+            let Some((n, candidate)) = cast else {
+                continue;
             };
             let mut promises = vote_once::Promises {
                 cast: self.cast[at],

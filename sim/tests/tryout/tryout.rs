@@ -52,9 +52,10 @@ fn main() -> ExitCode {
     let wanted = std::env::var("TRYOUT").unwrap_or_default();
     for misfit in Defect::ALL.map(Misfit) {
         if wanted == "all" || wanted == misfit.name() {
-            program = match misfit.0 {
-                Defect::Breaks | Defect::Panics => program.explorable(misfit),
-                _ => program.scenario(misfit),
+            let can_be_explored = matches!(misfit.0, Defect::Breaks | Defect::Panics);
+            program = match can_be_explored {
+                true => program.explorable(misfit),
+                false => program.scenario(misfit),
             };
         }
     }
