@@ -1,6 +1,7 @@
 //! Unique states per second on one thread: this search, and stateright beside it, in one run.
 //!
-//! `cargo bench` takes three transactions, and the best of five rounds of each, in turns.
+//! `cargo bench` takes two transactions and three participants, and the best of five rounds of
+//! each, in turns.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -13,18 +14,22 @@ use two_phase::{Care, scenario::TwoPhase};
 const ROUNDS: u32 = 5;
 
 fn main() {
-    let (care, transactions) = (Care::Whole, 3);
+    let (care, nodes, transactions) = (Care::Whole, 4, 2);
     let mut best = [Duration::MAX; 2];
     let mut states = [0; 2];
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let scenario = TwoPhase { care, transactions };
+        let scenario = TwoPhase {
+            care,
+            nodes,
+            transactions,
+        };
         let outcome = explore(&scenario, Budgets::default(), &mut |_| None);
         best[0] = best[0].min(begun.elapsed());
         assert_eq!(outcome.end, End::Exhausted);
         states[0] = outcome.states;
         let begun = Instant::now();
-        let (found, holds) = stateright(care, 3, transactions);
+        let (found, holds) = stateright(care, nodes as u8, transactions);
         best[1] = best[1].min(begun.elapsed());
         assert!(holds);
         states[1] = found as u64;

@@ -15,7 +15,8 @@ fn main() -> ExitCode {
     run(cares.into_iter().fold(program, |program, care| {
         program.explorable(TwoPhase {
             care,
-            transactions: 3,
+            nodes: 3,
+            transactions: 2,
         })
     }))
 }

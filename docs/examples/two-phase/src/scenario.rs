@@ -1,4 +1,4 @@
-//! Two participants that no transaction may split.
+//! Participants that no transaction may split.
 
 use super::machine::{Config, Node};
 use super::{Care, split};
@@ -7,10 +7,11 @@ use meshos_sim::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::hash::Hash;
 
-/// A coordinator and two participants.
+/// A coordinator, node 0, and participants.
 #[derive(Copy, Clone, Debug)]
 pub struct TwoPhase {
     pub care: Care,
+    pub nodes: u16,
     pub transactions: u8,
 }
 
@@ -55,7 +56,7 @@ impl Scenario for TwoPhase {
     }
 
     fn about(&self) -> &str {
-        "two participants commit a transaction, or none does"
+        "all participants commit a transaction, or none does"
     }
 
     fn plan(&self, seed: u64) -> PlanOf<Self> {
@@ -87,7 +88,7 @@ impl Explorable for TwoPhase {
             care: self.care,
             transactions: self.transactions,
         };
-        let mut plan = PlanOf::<Self>::new(self.name(), 0, 3, cfg);
+        let mut plan = PlanOf::<Self>::new(self.name(), 0, self.nodes, cfg);
         plan.liveness_ms = 0;
         plan
     }

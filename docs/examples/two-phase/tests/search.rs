@@ -8,7 +8,11 @@ use meshos_sim::prelude::*;
 use two_phase::{Care, scenario::TwoPhase};
 
 fn searched(care: Care, transactions: u8) -> meshos_sim::explore::Outcome {
-    let scenario = TwoPhase { care, transactions };
+    let scenario = TwoPhase {
+        care,
+        nodes: 3,
+        transactions,
+    };
     explore(&scenario, Budgets::default(), &mut |_| None)
 }
 
@@ -26,12 +30,13 @@ fn both_count_the_same_states_and_all_holds() {
 #[test]
 fn planted_mistakes_are_found_shortly_and_seeds_find_the_same() {
     for care in [Care::MissesOneVote, Care::GivesUp, Care::Overturns] {
-        let found = searched(care, 3).counterexample.expect("found");
+        let found = searched(care, 2).counterexample.expect("found");
         assert_eq!(found.finding.property, "all-or-nothing");
         assert!(found.choices.len() <= 10, "{care:?}: {:?}", found.choices);
         let scenario = TwoPhase {
             care,
-            transactions: 3,
+            nodes: 3,
+            transactions: 2,
         };
         let (_, report) = first_violation(&scenario, 0..2_000).expect("a seed finds it");
         let swept = report.finding.expect("a violation");

@@ -10,7 +10,7 @@ use crate::world::steering::{Deadline, Standing};
 
 impl<S: Explorable> Bench<'_, S> {
     /// Everything that may happen next.
-    pub(super) fn choices(&self, state: &State, out: &mut Vec<(Choice, Spent)>) {
+    pub(in crate::explore) fn choices(&self, state: &State, out: &mut Vec<(Choice, Spent)>) {
         out.clear();
         let (hosts, ops, mail) = self.parts(state);
         let spent = state.spent;
