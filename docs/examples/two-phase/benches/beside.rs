@@ -1,6 +1,6 @@
 //! Unique states per second on one thread: this search, and stateright beside it, in one run.
 //!
-//! `cargo bench` takes two transactions and three participants, and the best of five rounds of
+//! `cargo bench` takes two transactions and two participants, and the best of twenty rounds of
 //! each, in turns.
 
 #[path = "../tests/common/mod.rs"]
@@ -11,10 +11,10 @@ use meshos_sim::explore::{Budgets, End, explore};
 use std::time::{Duration, Instant};
 use two_phase::{Care, scenario::TwoPhase};
 
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 20;
 
 fn main() {
-    let (care, nodes, transactions) = (Care::Whole, 4, 2);
+    let (care, nodes, transactions) = (Care::Whole, 3, 2);
     let mut best = [Duration::MAX; 2];
     let mut states = [0; 2];
     for _ in 0..ROUNDS {
