@@ -56,7 +56,10 @@ fn scenarios_and_plans_are_listed_and_run_one_by_one() {
     let plans = [
         ("holds.toml", plan(3, None)),
         ("never-broke.toml", plan(3, Some("nobody-crashes"))),
-        ("foreign.toml", plan(3, None).replace("rally", "polka")),
+        (
+            "foreign.toml",
+            plan(3, None).replace("\"ping-pong\"", "\"polka\""),
+        ),
         ("torn.toml", "nodes = ".to_owned()),
         ("notes.txt", "no plan".to_owned()),
     ];
@@ -67,7 +70,7 @@ fn scenarios_and_plans_are_listed_and_run_one_by_one() {
     let (_, listed) = tests(&directory, "--list --format terse");
     let names: Vec<&str> = listed.lines().collect();
     let expected = [
-        "scenario::rally: test",
+        "scenario::ping-pong: test",
         "scenario::breaks: test",
         "plan::foreign: test",
         "plan::holds: test",
@@ -79,7 +82,7 @@ fn scenarios_and_plans_are_listed_and_run_one_by_one() {
     }
     assert_eq!(names.len(), expected.len(), "{listed}");
 
-    for name in ["scenario::rally", "plan::holds"] {
+    for name in ["scenario::ping-pong", "plan::holds"] {
         let (passed, told) = tests(&directory, &format!("{name} --exact --nocapture"));
         assert!(passed && told.contains("1 passed"), "{told}");
     }
@@ -91,7 +94,7 @@ fn scenarios_and_plans_are_listed_and_run_one_by_one() {
         ),
         (
             "plan::foreign",
-            "found the scenario 'polka', expected one of these: rally, breaks",
+            "found the scenario 'polka', expected one of these: ping-pong, breaks",
         ),
         ("plan::torn", "torn.toml: TOML parse error at line 1"),
     ];

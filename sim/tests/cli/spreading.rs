@@ -136,7 +136,7 @@ fn a_sweep_that_was_killed_goes_on_and_ends_as_one_that_was_not() {
         out.contains("resumed: 2,100 stripes were there, 2,100 are complete now"),
         "{out}"
     );
-    assert!(out.contains("\n0 runs ("), "{out}");
+    assert!(out.contains("\n0 further runs ("), "{out}");
     assert_eq!(
         read(&tryout, "killed/result.json"),
         read(&tryout, "whole/result.json")
