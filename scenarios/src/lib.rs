@@ -14,6 +14,7 @@ pub mod scenes;
 mod targeted;
 pub mod workloads;
 
+use explored::OneChain;
 use meshos_sim::cli::Program;
 use meshos_sim::machines::rally::Rally;
 
@@ -30,7 +31,6 @@ pub fn program() -> Program {
         .into_iter()
         .fold(program, Program::workload);
     let scenes = scenes::all().into_iter();
-    let program = scenes.fold(program, Program::scenario).explorable(Rally);
-    let explored = explored::all().into_iter();
-    explored.fold(program, Program::explorable)
+    let program = scenes.fold(program, Program::scenario);
+    program.explorable(Rally).explorable(OneChain)
 }

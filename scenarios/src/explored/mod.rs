@@ -16,39 +16,11 @@ use meshos_sim::time::{Instant, Now};
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// One chain on so many nodes.
+/// One chain on three nodes, the fewest that can lose one.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct OneChain {
-    name: &'static str,
-    nodes: u16,
-    /// How far its search goes.
-    budgets: Budgets,
-}
+pub struct OneChain;
 
-/// All that `explore` knows.
-pub fn all() -> [OneChain; 2] {
-    let budgets = Budgets {
-        crashes: 1,
-        timeouts: Some(6),
-        early: Some(0),
-        ..Budgets::default()
-    };
-    [
-        OneChain {
-            name: "chain-of-two",
-            nodes: 2,
-            budgets,
-        },
-        OneChain {
-            name: "chain-of-three",
-            nodes: 3,
-            budgets: Budgets {
-                crashes: 0,
-                ..budgets
-            },
-        },
-    ]
-}
+const NODES: u16 = 3;
 
 impl Scenario for OneChain {
     type Machine = Host;
@@ -56,7 +28,7 @@ impl Scenario for OneChain {
     type Hook = Ground;
 
     fn name(&self) -> &str {
-        self.name
+        "chain-of-three"
     }
 
     fn about(&self) -> &str {
@@ -64,11 +36,11 @@ impl Scenario for OneChain {
     }
 
     fn plan(&self, seed: u64) -> Plan {
-        let draw = Draw::new(seed).of(self.name);
-        let mut plan = Plan::new(self.name, seed, self.nodes, Cfg::default());
+        let draw = Draw::new(seed).of("one chain");
+        let mut plan = Plan::new(Scenario::name(self), seed, NODES, Cfg::default());
         for index in 0..20 {
             let draw = draw.nth(index);
-            let node = draw.of("node").below(self.nodes.into()) as u16;
+            let node = draw.of("node").below(NODES.into()) as u16;
             let at = Instant::from_millis(draw.of("at").below(10_000));
             plan.op(at, node, append(index));
         }
@@ -95,13 +67,17 @@ impl Scenario for OneChain {
 
 impl Explorable for OneChain {
     fn begin(&self) -> Plan {
-        let mut plan = Plan::new(self.name, 0, self.nodes, Cfg::default());
+        let mut plan = Plan::new(Scenario::name(self), 0, NODES, Cfg::default());
         plan.op(Instant::from_millis(1), 0, append(0));
         plan
     }
 
     fn budgets(&self) -> Budgets {
-        self.budgets
+        Budgets {
+            timeouts: Some(6),
+            early: Some(0),
+            ..Budgets::default()
+        }
     }
 
     fn fold_machine(&self, machine: &Host, now: Now, into: &mut Fingerprint) {
