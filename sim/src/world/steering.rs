@@ -265,9 +265,10 @@ impl<M: Machine> World<M> {
             into.write_u64(batch.token);
             batch.ops.hash(into);
         }
+        // Hooks see which run of its node it is.
+        into.write_u32(drive.boots);
         if is_read_again {
             drive.disk.hash(into);
-            into.write_u32(drive.boots);
         }
     }
 }
