@@ -150,7 +150,7 @@ impl Explorable for Locks {
     fn budgets(&self) -> Budgets {
         Budgets {
             crashes: 1,
-            timeouts: Some(1),
+            timeouts: Some(0),
             ..Budgets::default()
         }
     }
