@@ -10,7 +10,8 @@ use crate::recording::FileJournal;
 use crate::requests::PendingRequests;
 use crate::run_error::RunError;
 use crate::stop::{FINISH_MIN, Signals, asked_to_stop, command, cut_short, finish, join};
-use crate::store::{Gauge, StoreThread};
+use crate::store_gauge::Gauge;
+use crate::store_threads::StoreThreads;
 use crate::tasks::Tasks;
 use meshos_core::event::{Input, Seed};
 use meshos_core::node::Node;
@@ -45,7 +46,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let (sender, receiver) = inbox::inbox(inbox::Capacity::default());
     let mut tasks = Tasks::default();
     let gauge = Gauge::default();
-    let started = StoreThread::start(executor, sender.clone(), gauge.clone());
+    let started = StoreThreads::start(executor, &sender, &gauge);
     let (store, mut storing) = started.map_err(system("cannot start a thread"))?;
     let links = Links::new(&settings.peers);
     let introduction = Introduction::new(greeter, settings.identity, peers, Some(store.keeper()));
@@ -89,7 +90,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     }
     sender.close();
     tokio::select! {
-        finished = finish(driving, storing.thread, recorder) => finished?,
+        finished = finish(driving, storing.threads, recorder) => finished?,
         () = cut_short(&mut signals) => return Err(RunError::CutShort),
     }
     tasks.shutdown().await;

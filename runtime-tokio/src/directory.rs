@@ -1,6 +1,6 @@
 //! The files of one store directory, held by one process at a time.
 
-use crate::store::Files;
+use crate::store::{Files, SharedFiles};
 use bytes::Bytes;
 use meshos_core::chain::store::FileName;
 use rustix::fs::{FlockOperation, flock};
@@ -9,16 +9,21 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Most files held open; more are closed and opened again when needed.
-const OPEN_MAX: usize = 256;
+/// Most files held open in one hand; more are closed and opened again when needed. All hands of a
+/// node together stay well below the usual limit of a process.
+const OPEN_MAX: usize = 16;
 
 /// A locked directory.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    /// Open for its lock, and to sync names.
+    /// Open to sync names: opened once for each hand, since the system reports a failure once for
+    /// each time a file was opened.
     itself: File,
+    /// Open for the lock, which lasts as long as any hand.
+    held: Arc<File>,
     open: BTreeMap<FileName, File>,
     /// Files written since their last sync: closing one could lose the report of a failed write.
     dirty: BTreeSet<FileName>,
@@ -46,9 +51,18 @@ impl Directory {
     /// # Errors
     /// When there is none, or another process holds it.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        let held = lock(path, FlockOperation::NonBlockingLockExclusive)?;
+        Self::hand(path, Arc::new(held)).map_err(|source| DirectoryError::Io {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    fn hand(path: &Path, held: Arc<File>) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            itself: lock(path, FlockOperation::NonBlockingLockExclusive)?,
+            itself: File::open(path)?,
+            held,
             open: BTreeMap::new(),
             dirty: BTreeSet::new(),
         })
@@ -126,6 +140,12 @@ pub fn read_files(path: &Path) -> io::Result<BTreeMap<FileName, Bytes>> {
     Ok(files)
 }
 
+impl SharedFiles for Directory {
+    fn another(&self) -> io::Result<Self> {
+        Self::hand(&self.path, Arc::clone(&self.held))
+    }
+}
+
 impl Files for Directory {
     fn append(&mut self, file: &FileName, bytes: &[u8]) -> io::Result<()> {
         use std::io::Seek;
@@ -174,3 +194,7 @@ impl Files for Directory {
         self.itself.sync_all()
     }
 }
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;

@@ -35,5 +35,9 @@ pub mod run_error;
 #[cfg(feature = "tokio")]
 mod stop;
 pub mod store;
+#[cfg(test)]
+mod store_double;
+pub mod store_gauge;
+pub mod store_threads;
 #[cfg(feature = "tokio")]
 pub mod tasks;

@@ -103,7 +103,8 @@ fn what_was_committed_is_there_at_the_next_start() {
         order: Order::Vote(vote),
     };
     let mut store = opened.repairs.into_executor();
-    assert_eq!(store.commit([work]), [(op, Ok(()))]);
+    store.push(work);
+    assert_eq!(store.commit_next(), [(op, Ok(()))]);
     drop(store);
     assert_eq!(open(&path).unwrap().boot.images[0].vote, Some(vote));
 }

@@ -48,7 +48,7 @@ pub struct Work {
 
 /// The disk.
 pub trait Store {
-    /// Queues an operation behind all earlier ones; its one completion arrives in the inbox.
+    /// Queues an operation behind all earlier ones of its chain; its one completion arrives in the inbox.
     fn submit(&mut self, work: Work);
 }
 

@@ -7,7 +7,7 @@
 use crate::inbox::{Refused, Sender};
 use crate::net::{LinkStatus, Links};
 use crate::ports::Requests;
-use crate::store::Gauge;
+use crate::store_gauge::Gauge;
 use meshos_core::action::Note;
 use meshos_core::client::{Answer, ClientRequest};
 use meshos_core::config::ChainDraft;

@@ -64,11 +64,13 @@ pub(crate) async fn command(inbox: &Sender, input: Input) {
 /// written down.
 pub(crate) async fn finish<N, F: Send + 'static>(
     driving: JoinHandle<N>,
-    storing: std::thread::JoinHandle<F>,
+    storing: Vec<std::thread::JoinHandle<F>>,
     recording: Option<std::thread::JoinHandle<()>>,
 ) -> Result<(), RunError> {
     driving.await.map_err(|_| RunError::Ended("driver"))?;
-    join(storing, "store").await?;
+    for thread in storing {
+        join(thread, "store").await?;
+    }
     match recording {
         Some(thread) => join(thread, "recording").await,
         None => Ok(()),
@@ -159,7 +161,7 @@ mod tests {
             let _ = waits.recv();
         });
         let driving = tokio::spawn(async {});
-        let storing = std::thread::spawn(|| {});
+        let storing = vec![std::thread::spawn(|| {})];
         let mut finishing = Box::pin(finish(driving, storing, Some(recording)));
         let a_while = Duration::from_millis(200);
         assert!(timeout(a_while, &mut finishing).await.is_err());
@@ -170,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_panics_is_named() {
         let driving = tokio::spawn(async {});
-        let storing = std::thread::spawn(|| {});
+        let storing = vec![std::thread::spawn(|| {})];
         let recording = std::thread::spawn(|| panic!("as it happens"));
         let ended = finish(driving, storing, Some(recording)).await;
         assert!(

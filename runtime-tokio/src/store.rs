@@ -1,25 +1,22 @@
-//! Performs the orders of all chains on one directory, and syncs once per file and group.
+//! Performs the orders of chains in one directory, and syncs once per file and run of appends.
 //!
-//! Orders that wait together are performed together: appends of one chain that follow each other
-//! become one batch with one sync, and each order is answered when everything it did is durable.
-//! The orders of one chain keep their order; chains share no file. What was performed of an
-//! order that finds no space is taken back, and the order counts as not given. After any other failure the chain is stopped for good: what a
-//! failed sync left on the disk is not known, so every later order of that chain is answered
-//! [`StoreError::Broken`] and not tried (upholds *recover*).
+//! Appends of one chain that wait together and follow each other are a *run*: one batch with one
+//! sync. Any other order is a run by itself. Chains have turns, one run each, and what a run did is
+//! answered as soon as it is durable: no chain waits for the syncs of all that another one has
+//! waiting. The orders of one chain keep their order; chains share no file. What was performed of an
+//! order that finds no space is taken back, and the order counts as not given. After any other
+//! failure the chain is stopped for good: what a failed sync left on the disk is not known, so every
+//! later order of that chain is answered [`StoreError::Broken`] and not tried (upholds *recover*).
 
-use crate::inbox::Sender;
-use crate::ports::{Store, Work};
-use futures::channel::oneshot;
+use crate::ports::Work;
 use meshos_core::chain::entry::Entry;
 use meshos_core::chain::order::{Order, StoreError};
 use meshos_core::chain::store::{FileName, FileOp, Layout};
 use meshos_core::id::{ChainId, Gen, OpId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, Weak, mpsc};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 /// Files in one directory, by flat names.
 pub trait Files {
@@ -66,6 +63,16 @@ pub trait Files {
     fn sync_dir(&mut self) -> io::Result<()>;
 }
 
+/// A directory that several hands may hold, as long as each keeps to files of its own.
+pub trait SharedFiles: Files + Sized {
+    /// Another hand, which has to hear itself of a failure to sync the directory that may have
+    /// lost what it did: that another one heard of it tells nobody.
+    ///
+    /// # Errors
+    /// When the system has no room for it.
+    fn another(&self) -> io::Result<Self>;
+}
+
 /// Performs one operation at once.
 ///
 /// # Errors
@@ -86,18 +93,37 @@ pub fn perform(files: &mut impl Files, op: &FileOp) -> io::Result<()> {
     }
 }
 
-type ChainKey = (ChainId, Gen);
+/// Names a chain among all that ever had its name.
+pub(crate) type ChainKey = (ChainId, Gen);
 
-/// The store of one node.
+/// The store of one node, or of some of its chains.
 #[derive(Debug)]
 pub struct StoreExecutor<F> {
     files: F,
     layout: Layout,
     broken: BTreeSet<ChainKey>,
+    waiting: BTreeMap<ChainKey, VecDeque<Work>>,
+    /// The chains with orders that wait, each once; the first one is next.
+    turns: VecDeque<ChainKey>,
 }
 
 /// What one order ended with.
 pub type Outcome = (OpId, Result<(), StoreError>);
+
+impl<F: SharedFiles> StoreExecutor<F> {
+    /// Divides the chains of a store that was given no order yet among as many as asked for, and
+    /// gives back its own hand on the files.
+    ///
+    /// # Errors
+    /// When the system has no room for so many hands.
+    pub fn divide(self, parts: NonZeroUsize) -> io::Result<(Vec<Self>, F)> {
+        let Self { files, layout, .. } = self;
+        let layouts = layout.divide(parts).into_iter();
+        let stores = layouts.map(|layout| Ok(Self::new(files.another()?, layout)));
+        let stores = stores.collect::<io::Result<_>>()?;
+        Ok((stores, files))
+    }
+}
 
 impl<F: Files> StoreExecutor<F> {
     /// A store that goes on where recovery, with all its repairs performed, left `files`.
@@ -106,30 +132,39 @@ impl<F: Files> StoreExecutor<F> {
             files,
             layout,
             broken: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            turns: VecDeque::new(),
         }
     }
 
-    /// Performs `works`, those of each chain in order, and answers each of them once.
-    pub fn commit(&mut self, works: impl IntoIterator<Item = Work>) -> Vec<Outcome> {
-        let mut chains: BTreeMap<ChainKey, VecDeque<Work>> = BTreeMap::new();
-        for work in works {
-            let key = (work.chain, work.generation);
-            chains.entry(key).or_default().push_back(work);
+    /// The chains that it holds, in ascending order.
+    pub fn chains(&self) -> impl Iterator<Item = (ChainId, Gen)> + '_ {
+        self.layout.chains()
+    }
+
+    /// Puts an order behind those of its chain.
+    pub fn push(&mut self, work: Work) {
+        let key = (work.chain, work.generation);
+        let queue = self.waiting.entry(key).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(key);
         }
-        let mut outcomes = Vec::new();
-        for (key, mut queue) in chains {
-            while !queue.is_empty() {
-                self.commit_run(key, &mut queue, &mut outcomes);
-            }
+        queue.push_back(work);
+    }
+
+    /// Performs the next run of the chain whose turn it is, and answers each of its orders once; no
+    /// answer when nothing waits.
+    pub fn commit_next(&mut self) -> Vec<Outcome> {
+        let Some(key) = self.turns.pop_front() else {
+            return Vec::new();
+        };
+        let mut queue = self.waiting.remove(&key).unwrap_or_default();
+        let outcomes = self.commit_run(key, &mut queue);
+        if !queue.is_empty() {
+            self.turns.push_back(key);
+            self.waiting.insert(key, queue);
         }
         outcomes
-    }
-
-    /// Performs operations that no order asks for and nobody waits for, as far as they succeed.
-    pub fn keep(&mut self, ops: &[FileOp]) {
-        if let Err(error) = ops.iter().try_for_each(|op| perform(&mut self.files, op)) {
-            tracing::warn!(%error, "what was learned of peers could not be written");
-        }
     }
 
     /// Gives the files back.
@@ -138,22 +173,17 @@ impl<F: Files> StoreExecutor<F> {
     }
 
     /// Performs what can be performed at once: one order, or appends that follow each other.
-    fn commit_run(
-        &mut self,
-        key: ChainKey,
-        queue: &mut VecDeque<Work>,
-        outcomes: &mut Vec<Outcome>,
-    ) {
+    fn commit_run(&mut self, key: ChainKey, queue: &mut VecDeque<Work>) -> Vec<Outcome> {
         let (chain, generation) = key;
-        let first = queue.pop_front().expect("the caller checked");
+        let Some(first) = queue.pop_front() else {
+            return Vec::new();
+        };
         if self.broken.contains(&key) {
-            outcomes.push((first.op, Err(StoreError::Broken)));
-            return;
+            return vec![(first.op, Err(StoreError::Broken))];
         }
         if !self.layout.fits(chain, generation, &first.order) {
             // It was ordered before the node knew that an append in front of it found no space.
-            outcomes.push((first.op, Err(StoreError::Full)));
-            return;
+            return vec![(first.op, Err(StoreError::Full))];
         }
         self.layout.know_commit(chain, generation, first.commit);
         let mut answered = vec![first.op];
@@ -169,7 +199,7 @@ impl<F: Files> StoreExecutor<F> {
             | Order::Repair(_)) => self.layout.perform(chain, generation, &order),
         };
         let result = self.perform_all(key, &ops);
-        outcomes.extend(answered.into_iter().map(|op| (op, result)));
+        answered.into_iter().map(|op| (op, result)).collect()
     }
 
     fn perform_all(&mut self, key: ChainKey, ops: &[FileOp]) -> Result<(), StoreError> {
@@ -245,122 +275,6 @@ pub fn is_full(error: &io::Error) -> bool {
 
 /// Largest sum of payloads that shares one sync.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
-
-/// Most orders in one group: a bound on how long the first of them waits.
-const GROUP_MAX: usize = 512;
-
-/// The store on a thread of its own, because syncs block.
-#[derive(Debug)]
-pub struct StoreThread {
-    queue: Arc<mpsc::Sender<Job>>,
-}
-
-#[derive(Debug)]
-enum Job {
-    Order(Work),
-    Keep(Vec<FileOp>),
-}
-
-/// Writes what nobody waits for beside the orders of the node; it does not keep the thread alive.
-#[derive(Clone, Debug)]
-pub struct Keeper {
-    queue: Weak<mpsc::Sender<Job>>,
-}
-
-impl Keeper {
-    /// Has operations performed some time, unless the store is closed first.
-    pub fn keep(&self, ops: Vec<FileOp>) {
-        if let Some(queue) = self.queue.upgrade() {
-            let _ = queue.send(Job::Keep(ops));
-        }
-    }
-}
-
-/// The thread, for whoever waits for its end.
-#[derive(Debug)]
-pub struct Running<F> {
-    /// The thread; it returns the store.
-    pub thread: JoinHandle<StoreExecutor<F>>,
-    /// Is cancelled when the thread ends, by a panic too.
-    pub ended: oneshot::Receiver<Infallible>,
-}
-
-/// Shows since when a store is busy with one group of orders: a disk that hangs answers nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Gauge {
-    since: Arc<Mutex<Option<Instant>>>,
-}
-
-impl Gauge {
-    /// How long the store has been busy with the same group of orders; zero when it is idle.
-    pub fn busy(&self) -> Duration {
-        self.since().map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    fn set(&self, since: Option<Instant>) {
-        *self.since() = since;
-    }
-
-    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.since.lock().expect("no holder of the gauge panics")
-    }
-}
-
-impl StoreThread {
-    /// Starts the thread, which `gauge` shows at work; it ends when the [`StoreThread`] is dropped and everything is done.
-    ///
-    /// # Errors
-    /// When there is no thread to be had.
-    pub fn start<F>(
-        mut store: StoreExecutor<F>,
-        inbox: Sender,
-        gauge: Gauge,
-    ) -> io::Result<(Self, Running<F>)>
-    where
-        F: Files + Send + 'static,
-    {
-        let (queue, jobs) = mpsc::channel::<Job>();
-        let (alive, ended) = oneshot::channel();
-        let builder = std::thread::Builder::new().name("store".to_owned());
-        let thread = builder.spawn(move || {
-            let _alive = alive;
-            while let Ok(first) = jobs.recv() {
-                let waiting = jobs.try_iter().take(GROUP_MAX - 1);
-                let (mut group, mut kept) = (Vec::new(), Vec::new());
-                for job in std::iter::once(first).chain(waiting) {
-                    match job {
-                        Job::Order(work) => group.push(work),
-                        Job::Keep(ops) => kept.extend(ops),
-                    }
-                }
-                gauge.set(Some(Instant::now()));
-                let outcomes = store.commit(group);
-                gauge.set(None);
-                for (op, result) in outcomes {
-                    inbox.complete(op, result);
-                }
-                store.keep(&kept);
-            }
-            store
-        })?;
-        let queue = Arc::new(queue);
-        Ok((Self { queue }, Running { thread, ended }))
-    }
-
-    /// Writes beside the orders.
-    pub fn keeper(&self) -> Keeper {
-        Keeper {
-            queue: Arc::downgrade(&self.queue),
-        }
-    }
-}
-
-impl Store for StoreThread {
-    fn submit(&mut self, work: Work) {
-        // The thread ends before its queue only by a panic, which whoever joins it reports.
-        let _ = self.queue.send(Job::Order(work));
-    }
-}
 
 #[cfg(test)]
 #[path = "store_tests.rs"]

@@ -21,7 +21,8 @@ use meshos_runtime_tokio::driver::Driver;
 use meshos_runtime_tokio::inbox::{Capacity, Sender, inbox};
 use meshos_runtime_tokio::open::{find_store, format_store};
 use meshos_runtime_tokio::ports::{Clock, NoJournal, Requests, Transport};
-use meshos_runtime_tokio::store::{Gauge, StoreThread};
+use meshos_runtime_tokio::store_gauge::Gauge;
+use meshos_runtime_tokio::store_threads::StoreThreads;
 use meshos_scenarios::cfg::Plan;
 use meshos_scenarios::model::{Ask, Host, Op, Output, node_id, store_id};
 use meshos_scenarios::scenes::{blank, plain};
@@ -239,8 +240,7 @@ fn start(config: &Arc<Config>, nodes: u16, directory: &Path) -> Cluster {
         let now = clock.now();
         let node = Node::new(me, config.clone(), found.boot, seed, now).unwrap();
         let executor = found.repairs.into_executor();
-        let (store, _) =
-            StoreThread::start(executor, inboxes[&me].clone(), Gauge::default()).unwrap();
+        let (store, _) = StoreThreads::start(executor, &inboxes[&me], &Gauge::default()).unwrap();
         let wires = Wires {
             me,
             inboxes: inboxes.clone(),

@@ -23,7 +23,9 @@ use super::store::{FileName, FileOp, Identity, StoreLimits};
 use crate::id::{ChainId, Gen, Seq};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::num::NonZeroUsize;
 use core::ops::Range;
 
 /// A part of a file whose loss recovery notices: everything in it is either read back as it was
@@ -53,6 +55,20 @@ impl Layout {
     /// The chains, in ascending order.
     pub fn chains(&self) -> impl Iterator<Item = (ChainId, Gen)> + '_ {
         self.chains.keys().copied()
+    }
+
+    /// Deals the chains out, in ascending order and by turns, to `parts` layouts that share no file,
+    /// so that their orders may be performed beside each other.
+    pub fn divide(self, parts: NonZeroUsize) -> Vec<Self> {
+        let empty = Self {
+            chains: BTreeMap::new(),
+            ..self
+        };
+        let mut divided = vec![empty; parts.get()];
+        for (turn, (key, layout)) in self.chains.into_iter().enumerate() {
+            divided[turn % parts].chains.insert(key, layout);
+        }
+        divided
     }
 
     /// The end of the log as far as it was planned; `None` for a chain that is not here.

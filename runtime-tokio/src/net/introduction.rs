@@ -1,6 +1,6 @@
 //! Who this node is to its peers, and what it remembers of their stores.
 
-use crate::store::Keeper;
+use crate::store_threads::Keeper;
 use meshos_core::chain::peers::{PeerMemory, Remembered};
 use meshos_core::chain::store::Identity;
 use meshos_core::hello::{Greeter, Hello, Refused};

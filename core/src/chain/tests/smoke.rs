@@ -6,9 +6,11 @@ use super::history::{
 };
 use crate::chain::order::Image;
 use crate::chain::recover::{RecoverError, recover};
-use crate::chain::store::{format, identity_name};
+use crate::chain::store::{Founding, format, identity_name};
 use crate::chain::vote::{Counted, Place, newest};
-use crate::id::Incarnation;
+use crate::id::{ChainId, Incarnation};
+use core::num::NonZeroUsize;
+use std::vec::Vec;
 
 fn boot(disk: &mut Disk) -> (crate::chain::store::Layout, Image, u64) {
     let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the store is readable");
@@ -83,4 +85,36 @@ fn the_newest_readable_place_counts() {
     assert_eq!(place(of(1), Err(())), Some((Place::A, 1)));
     assert_eq!(place(Err(()), of(1)), Some((Place::B, 1)));
     assert_eq!(place(Err(()), Err(())), None);
+}
+
+#[test]
+fn divided_layouts_hold_each_chain_once_and_about_as_many_each() {
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let foundings = names.map(|name| Founding {
+        chain: ChainId::of(name),
+        ..founding()
+    });
+    let mut disk = Disk::default();
+    disk.perform(&format(&identity(), FORMAT, &foundings));
+    let whole = recover(&disk.files(), &LIMITS, RUN).unwrap().layout;
+    for (parts, counts) in [
+        (1, &[7][..]),
+        (3, &[3, 2, 2]),
+        (8, &[1, 1, 1, 1, 1, 1, 1, 0]),
+    ] {
+        let divided = whole.clone().divide(NonZeroUsize::new(parts).unwrap());
+        let held = divided.iter().map(|part| part.chains().count());
+        assert!(held.eq(counts.iter().copied()), "{parts} parts");
+        let mut chains: Vec<_> = divided.iter().flat_map(|part| part.chains()).collect();
+        chains.sort();
+        assert!(chains.into_iter().eq(whole.chains()));
+        for part in divided {
+            assert_eq!(part.identity(), whole.identity());
+            let tip = |(chain, generation)| {
+                let tips = [&part, &whole].map(|layout| layout.tip(chain, generation));
+                tips[0].is_some() && tips[0] == tips[1]
+            };
+            assert!(part.chains().all(tip));
+        }
+    }
 }
