@@ -7,7 +7,7 @@
 
 use super::parts::{LEADER_FAULTS, connect, ms, node, strike};
 use super::scene::Scene;
-use crate::cfg::{Plan, Target};
+use crate::cfg::{ChainCfg, Plan, Target};
 use meshos_sim::fault::{Fault, Keep};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
@@ -37,6 +37,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "all disks take heartbeats for each write, for good, and leaders die",
         marks: &[],
         fill: slow_votes,
+    },
+    Scene {
+        name: "crowded-disks",
+        about: "a dozen chains queue at disks that do one write after the other, and leaders die",
+        marks: &[],
+        fill: crowded_disks,
     },
 ];
 
@@ -108,6 +114,44 @@ fn slow_votes(plan: &mut Plan, draw: Draw) {
     let client = &mut plan.cfg.clients[0];
     client.patience_ms = client.patience_ms.max(most / 200);
     plan.liveness_ms += 150 * heartbeat_ms + most / 1_000 * 30;
+}
+
+/// As before, but it is the votes of other chains that a vote waits for.
+fn crowded_disks(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("crowded-disks");
+    let heartbeat_ms = *draw.of("heartbeat").pick(&[100, 200, 500]);
+    plan.cfg.timing.heartbeat_ms = heartbeat_ms;
+    let count = draw.of("chains").within(8..=16) as u16;
+    plan.cfg.chains = (0..count).map(numbered).collect();
+    // For one write of each chain.
+    let most = 1_000 * heartbeat_ms * draw.of("most").within(1..=8);
+    let us_max = most / u64::from(count);
+    let us_min = us_max / *draw.of("least").pick(&[1, 2, 10]);
+    let begin = ms(draw.of("begin").within(3_000..=6_000));
+    for node in (0..plan.nodes).map(NodeIndex) {
+        let fault = Fault::DiskLatency {
+            node,
+            us_min,
+            us_max,
+        };
+        plan.fault(begin, fault);
+    }
+    for number in 0..draw.of("count").within(1..=3) {
+        let draw = draw.of("fault").nth(number);
+        let (at, span) = (6_000..=9_900, 100..=8_000);
+        strike(plan, draw, Target::Leader, &LEADER_FAULTS, at, span);
+    }
+    plan.keep = vec![Keep::Disks];
+    let client = &mut plan.cfg.clients[0];
+    client.patience_ms = client.patience_ms.max(most / 200);
+    plan.liveness_ms += 150 * heartbeat_ms + most / 1_000 * 30;
+}
+
+fn numbered(chain: u16) -> ChainCfg {
+    ChainCfg {
+        name: format!("chain-{chain}"),
+        ..ChainCfg::default()
+    }
 }
 
 /// Everything that can stay.
