@@ -138,7 +138,13 @@ fn a_status_says_how_old_what_is_known_of_a_dead_node_is_and_ends_with_1() {
     let leader = wait_for("a leader", || cluster.leader());
     let endpoint = format!("--endpoint={}", cluster.socket(leader).display());
     let status = || meshosd(["status", &endpoint]).output().unwrap();
-    wait_for("all to be well", || status().status.success().then_some(()));
+    // What is said of a node that dies sooner is how far it was behind.
+    wait_for("all to be well and level", || {
+        let output = status();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        let is_level = shown.matches(" lags 0").count() == 2;
+        (is_level && output.status.success()).then_some(())
+    });
     let dead = leader % 3 + 1;
     cluster.kill(dead);
     let output = wait_for("the node to be missed", || {
