@@ -82,6 +82,7 @@ pub(crate) async fn boot(
         boots,
         peers,
         damage,
+        mended,
         torn,
         mut repairs,
     } = found;
@@ -93,7 +94,15 @@ pub(crate) async fn boot(
     let core = Arc::clone(&settings.core);
     let node = Node::new(identity.node, Arc::clone(&core), boot, seed, now)?;
     for damage in damage {
-        tracing::warn!(%damage, "store is not as it was written");
+        let chain = settings.chain_of(&damage.file);
+        tracing::warn!(chain, %damage, "store is not as it was written");
+    }
+    if !mended.is_empty() {
+        let places = mended.len();
+        tracing::info!(
+            places,
+            "damage of earlier runs is still in the files, and nothing is missing for it"
+        );
     }
     for torn in torn {
         tracing::info!(%torn, "a write that was under way at a crash was cut");

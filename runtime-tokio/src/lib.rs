@@ -27,6 +27,8 @@ pub mod net;
 pub mod open;
 pub mod ports;
 #[cfg(feature = "tokio")]
+mod rarely;
+#[cfg(feature = "tokio")]
 pub mod recording;
 #[cfg(feature = "tokio")]
 pub mod requests;

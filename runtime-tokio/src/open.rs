@@ -7,6 +7,7 @@ use crate::directory::{Directory, DirectoryError, read_files};
 use crate::store::{StoreExecutor, is_full, perform};
 use meshos_core::chain::boots::Boots;
 use meshos_core::chain::peers::PeerMemory;
+use meshos_core::chain::read::sort_out;
 use meshos_core::chain::recover::{Damage, Files, RecoverError, recover};
 use meshos_core::chain::store::{
     FileOp, Founding, Identity, Layout, Named, Part, StoreLimits, format,
@@ -144,8 +145,10 @@ pub struct Found {
     pub boots: Boots,
     /// What earlier runs learned of the stores of peers.
     pub peers: PeerMemory,
-    /// What was not as it was written.
+    /// What is not as it was written, and has to be repaired.
     pub damage: Vec<Damage>,
+    /// What is not as it was written, and nothing is missing for: peers repaired it before.
+    pub mended: Vec<Damage>,
     /// The torn ends that a crash left, which is normal.
     pub torn: Vec<Damage>,
     /// What has to be performed before the first step.
@@ -294,12 +297,14 @@ pub fn find_store(
         path: path.to_owned(),
         why,
     })?;
+    let (damage, mended) = sort_out(recovered.damage, &recovered.boot.images);
     Ok(Found {
         boot: recovered.boot,
         format: recovered.format,
         boots: recovered.boots,
         peers: recovered.peers,
-        damage: recovered.damage,
+        damage,
+        mended,
         torn: recovered.torn,
         repairs: Repairs {
             directory,

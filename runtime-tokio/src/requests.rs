@@ -143,6 +143,11 @@ impl PendingRequests {
         self.listed(chain).map_or("", |listed| &listed.name)
     }
 
+    /// Largest payload of one entry that the node takes.
+    pub fn entry_bytes_max(&self) -> u32 {
+        self.shared.entry_bytes_max
+    }
+
     fn listed(&self, chain: ChainId) -> Option<&Listed> {
         let chains = &self.shared.chains;
         let at = chains.binary_search_by_key(&chain, |listed| listed.chain);

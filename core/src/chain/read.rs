@@ -2,7 +2,7 @@
 
 use super::checkpoint::{self, Kept};
 use super::entry::LogPosition;
-use super::order::{Slot, Vote};
+use super::order::{Image, Slot, Vote};
 use super::record::{Salt, Scan, Stretch, Unreadable};
 use super::recover::{Damage, Files, RecoverError, identity, recover};
 use super::segment::{self, Item};
@@ -53,6 +53,20 @@ pub struct VerifiedChain {
 }
 
 impl VerifiedChain {
+    /// What an image says of its chain.
+    fn of(image: &Image) -> Self {
+        Self {
+            chain: image.chain,
+            generation: image.generation,
+            replica: image.replica,
+            vote: image.vote,
+            floor: image.checkpoint.floor,
+            tip: image.tip,
+            commit: image.commit,
+            unknown: unknown(image.checkpoint.floor.end, &image.slots),
+        }
+    }
+
     /// How many committed entries are lost behind the end of the log.
     pub fn lost(&self) -> u64 {
         self.commit.distance(self.tip.end)
@@ -74,23 +88,9 @@ impl Verified {
 /// Reads every record of a store and checks every hash link.
 pub fn verify(files: &Files, limits: &StoreLimits) -> Result<Verified, RecoverError> {
     let recovered = recover(files, limits, RunNonce::default())?;
-    let chains = recovered
-        .boot
-        .images
-        .into_iter()
-        .map(|image| VerifiedChain {
-            chain: image.chain,
-            generation: image.generation,
-            replica: image.replica,
-            vote: image.vote,
-            floor: image.checkpoint.floor,
-            tip: image.tip,
-            commit: image.commit,
-            unknown: unknown(image.checkpoint.floor.end, &image.slots),
-        });
-    let chains: Vec<VerifiedChain> = chains.collect();
-    let damage = recovered.damage.into_iter();
-    let (mended, damage) = damage.partition(|damage| is_mended(damage, &chains));
+    let images = &recovered.boot.images;
+    let (damage, mended) = sort_out(recovered.damage, images);
+    let chains = images.iter().map(VerifiedChain::of).collect();
     Ok(Verified {
         identity: recovered.identity,
         incarnation: Incarnation::new(recovered.boot.incarnation.get() - 1),
@@ -99,6 +99,14 @@ pub fn verify(files: &Files, limits: &StoreLimits) -> Result<Verified, RecoverEr
         mended,
         torn: recovered.torn,
     })
+}
+
+/// Tells damage for which something is missing from that for which nothing is: what stood there was
+/// repaired, or is no longer retained.
+pub fn sort_out(damage: Vec<Damage>, images: &[Image]) -> (Vec<Damage>, Vec<Damage>) {
+    let chains: Vec<VerifiedChain> = images.iter().map(VerifiedChain::of).collect();
+    let damage = damage.into_iter();
+    damage.partition(|damage| !is_mended(damage, &chains))
 }
 
 /// Whether the log that this damage is in has every entry all the same.

@@ -194,6 +194,12 @@ impl Liveness {
         self.peers.get(&peer)?.row(&(chain, generation))
     }
 
+    /// What the present incarnation of `peer` last said of its replica of a chain, also that it is
+    /// gone.
+    pub fn said(&self, peer: NodeId, chain: ChainId, generation: Gen) -> Option<&Row> {
+        self.peers.get(&peer)?.said(&(chain, generation))
+    }
+
     /// The regular heartbeats, if they are due: to each peer one without rows, or what it has
     /// not acknowledged in as many as that needs. Missed ones are not made up for.
     pub fn poll_heartbeats(

@@ -182,8 +182,12 @@ impl Peer {
 
     /// What the peer last said of its replica of a chain, if that is not gone.
     pub(super) fn row(&self, key: &Key) -> Option<&Row> {
-        let (_, row) = self.rows.get(key)?;
-        Some(row).filter(|row| row.state.is_some())
+        self.said(key).filter(|row| row.state.is_some())
+    }
+
+    /// What the peer last said of its replica of a chain.
+    pub(super) fn said(&self, key: &Key) -> Option<&Row> {
+        self.rows.get(key).map(|(_, row)| row)
     }
 
     /// Takes the rows of a heartbeat that newer ones overtook, and gives those of which nothing

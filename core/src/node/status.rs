@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::id::{Incarnation, NodeId, StoreId};
-use crate::replica::ChainStatus;
+use crate::replica::{Chain, ChainStatus, millis};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -33,23 +33,27 @@ pub struct PeerStatus {
 }
 
 impl Node {
+    /// What the node says of its replica `chain`.
+    pub fn chain_status(&self, chain: &Chain) -> ChainStatus {
+        chain.status(&self.liveness, self.now)
+    }
+
     /// What the node says of itself. Costs as much as it has chains, so it is for whoever asks.
     pub fn status(&self) -> NodeStatus {
         let peers = self.liveness.peers().map(|peer| {
             let heard = self.liveness.last_heard(peer);
-            let silent = heard.map(|at| self.now.since(at).as_millis());
             PeerStatus {
                 node: peer,
                 is_suspected: self.liveness.is_suspected(peer),
-                silent_ms: silent.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+                silent_ms: heard.map(|at| millis(self.now.since(at))),
             }
         });
-        let chains = self.chains.iter();
+        let chains = self.chains.iter().map(|chain| self.chain_status(chain));
         NodeStatus {
             node: self.me.node,
             store: self.me.store,
             incarnation: self.me.incarnation,
-            chains: chains.map(|chain| chain.status(&self.liveness)).collect(),
+            chains: chains.collect(),
             peers: peers.collect(),
         }
     }

@@ -63,6 +63,7 @@ impl Chain {
         );
         self.commit = end;
         self.stall = Stall::default();
+        self.watch_followers(cx.now);
         cx.note(self.id, Note::Commit { end });
     }
 }

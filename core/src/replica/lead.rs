@@ -2,6 +2,7 @@
 //! its quorum (D12, D13c, D13g).
 
 use super::append::Waiting;
+use super::behind::Behind;
 use super::hold::Holds;
 use super::read::Round;
 use super::role::{Role, Signal};
@@ -88,6 +89,8 @@ pub(super) struct Follower {
     pub(super) member: Member,
     /// End of the prefix that is equal to ours and durable there.
     pub(super) acked: Seq,
+    /// For how long it has lacked what is committed.
+    pub(super) behind: Behind,
     /// The newest pull that was heard.
     pub(super) heard: (Incarnation, PullNumber),
     pub(super) stream: Option<Stream>,
@@ -232,6 +235,7 @@ impl Lead {
                 Follower {
                     member,
                     acked: Seq::ZERO,
+                    behind: Behind::new(now),
                     heard,
                     stream: None,
                     confirmed,
@@ -300,6 +304,7 @@ impl Chain {
         }
         if let Some(durable) = durable {
             follower.acked = follower.acked.max(since.end.min(durable));
+            follower.behind.look(follower.acked, self.commit, cx.now);
         }
         // Its position is in our log, so it needs no checkpoint: what was sent of one answers the
         // same request, and would hide what is acknowledged behind it.

@@ -8,6 +8,7 @@
 
 mod append;
 mod ask;
+mod behind;
 mod commit;
 mod early;
 mod election;
@@ -41,7 +42,8 @@ mod writer;
 
 pub(crate) use lead::Lead;
 pub(crate) use ship::Shared;
-pub use status::{ChainStatus, FollowerStatus};
+pub(crate) use status::millis;
+pub use status::{ChainStatus, FollowerStatus, Said};
 pub(crate) use step_context::StepContext;
 
 use crate::action::{Note, StopReason};

@@ -5,7 +5,10 @@ use super::role::Role;
 use crate::action::StopReason;
 use crate::id::{ChainId, Epoch, NodeId, Seq};
 use crate::liveness::Liveness;
+use crate::message::Row;
+use crate::time::Instant;
 use alloc::vec::Vec;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One chain on one node.
@@ -30,6 +33,12 @@ pub struct ChainStatus {
     pub lag: Option<u64>,
     /// Entries that are damaged and not repaired yet.
     pub unknown: u64,
+    /// Milliseconds that the commit of a leader has not moved while entries waited for it, as of its
+    /// last heartbeat.
+    pub stalled_ms: Option<u64>,
+    /// Who led before and handed over because the commit did not move, since it last did; empty of a
+    /// replica that does not lead.
+    pub stalled_before: Vec<NodeId>,
     /// What a leader knows of the other members, in ascending order.
     pub followers: Vec<FollowerStatus>,
     /// Whether the store had no room for the last order.
@@ -45,16 +54,42 @@ pub struct FollowerStatus {
     pub node: NodeId,
     /// Entries of the leader's log that are not known to be durable there.
     pub lag: u64,
+    /// Milliseconds that it has lacked something committed; `None` if it lacks nothing of it.
+    pub behind_ms: Option<u64>,
+    /// What it says of its replica.
+    pub said: Said,
+}
+
+/// What a follower says of its replica in its present run.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    /// Nothing.
+    Nothing,
+    /// That it takes no part any more.
+    Stopped,
+    /// That its store has no space.
+    Full,
+    /// That it takes part.
+    TakesPart,
 }
 
 impl Chain {
-    pub(crate) fn status(&self, liveness: &Liveness) -> ChainStatus {
+    pub(crate) fn status(&self, liveness: &Liveness, now: Instant) -> ChainStatus {
         let log = &self.log;
         let followers = self.lead.iter().flat_map(|lead| lead.followers.values());
-        let followers = followers.map(|follower| FollowerStatus {
-            node: follower.member.node,
-            lag: log.end().distance(follower.acked),
+        let followers = followers.map(|follower| {
+            let behind = follower.behind.since(follower.acked, self.commit);
+            FollowerStatus {
+                node: follower.member.node,
+                lag: log.end().distance(follower.acked),
+                behind_ms: behind.map(|at| millis(now.since(at))),
+                said: self.said(follower.member.node, liveness),
+            }
         });
+        let progress = self.lead.as_ref().and_then(|lead| lead.progress.as_ref());
+        let waiting = progress.and_then(|progress| progress.waiting_since(self.commit));
+        let stalled_before = self.lead.iter().flat_map(|_| self.stall.tried());
+        let stalled_before = stalled_before.filter(|node| *node != self.me.node);
         let named = self
             .leader
             .and_then(|leader| liveness.row(leader, self.id, self.generation))
@@ -74,9 +109,27 @@ impl Chain {
             end: log.end(),
             lag,
             unknown: log.unknown(),
+            stalled_ms: waiting.map(|at| millis(now.since(at))),
+            stalled_before: stalled_before.collect(),
             followers: followers.collect(),
             is_store_full: self.writer.is_full(),
             fault: self.fault,
         }
     }
+
+    fn said(&self, node: NodeId, liveness: &Liveness) -> Said {
+        match liveness.said(node, self.id, self.generation) {
+            None => Said::Nothing,
+            Some(Row { state: None, .. }) => Said::Stopped,
+            Some(Row {
+                state: Some(state), ..
+            }) if state.is_full => Said::Full,
+            Some(Row { state: Some(_), .. }) => Said::TakesPart,
+        }
+    }
+}
+
+/// A span in whole milliseconds.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,5 +11,6 @@ mod resend;
 mod retain;
 mod seek;
 mod snapshot;
+mod status;
 mod store;
 mod transfer;

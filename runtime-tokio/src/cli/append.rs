@@ -75,7 +75,7 @@ pub(super) async fn append(args: AppendArgs, output: &Output) -> Result<(), Fail
             "seq": seq.get(), "epoch": { "n": epoch.n, "node": epoch.node.get() },
             "client": client.0.get(), "request": 1,
         }));
-        output.line(&format!("{seq} {epoch}"));
+        output.line(&format!("committed at {seq} in {epoch}"));
         let acked = format!("the append was acknowledged, at position {seq} in epoch {epoch}");
         return output.finish().map_err(|failure| failure.but(&acked));
     };

@@ -14,6 +14,7 @@ mod status;
 mod waiting;
 
 use clap::{Args, Parser, Subcommand};
+use meshos_core::id::Seq;
 use output::{Color, Output};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -169,6 +170,12 @@ fn dispatch(command: Command, output: &Output) -> Result<(), Failure> {
 
 /// What is not said otherwise of a chain of which everything is kept.
 const KEEPS_ALL: &str = "keeps everything, in memory";
+
+/// How much is committed, for people: positions begin at 0, so `end` entries are, whether they are
+/// retained or not.
+fn committed(end: Seq) -> String {
+    format!("{end} committed")
+}
 
 /// Numbers of nodes for people.
 fn listed(nodes: &[u64]) -> String {

@@ -1,7 +1,7 @@
 //! `meshosd chain verify` and `dump`: a store as its files say, without a node.
 
-use super::Failure;
 use super::output::{Output, Tone};
+use super::{Failure, committed};
 use crate::config::Settings;
 use crate::directory::{DirectoryError, read_idle};
 use clap::Args;
@@ -68,16 +68,18 @@ pub(super) fn verify(args: &VerifyArgs, output: &Output) -> Result<(), Failure> 
         let verified = verified.map_err(|error| unusable(path, &error))?;
         is_clean &= verified.is_clean();
         for damage in &verified.damage {
-            let line = format!("{}: damaged: {damage}", path.display());
+            let of = of_chain(damage, &names);
+            let line = format!("{}: damaged: {of}{damage}", path.display());
             output.line(&output.paint(Tone::Bad, &line));
         }
         for mended in &verified.mended {
-            let path = path.display();
-            let line = format!("{path}: damaged, and nothing is missing for it: {mended}");
+            let (path, of) = (path.display(), of_chain(mended, &names));
+            let line = format!("{path}: damaged, and nothing is missing for it: {of}{mended}");
             output.line(&output.paint(Tone::Faint, &line));
         }
         for torn in &verified.torn {
-            let line = format!("{}: torn, as a crash leaves it: {torn}", path.display());
+            let (path, of) = (path.display(), of_chain(torn, &names));
+            let line = format!("{path}: torn, as a crash leaves it: {of}{torn}");
             output.line(&output.paint(Tone::Faint, &line));
         }
         output.json(&verified_json(path, &verified, &names));
@@ -159,13 +161,21 @@ fn chain_line(
     };
     let (path, node) = (path.display(), verified.identity.node);
     let (id, generation) = (chain.chain, chain.generation);
-    let name = names
-        .get(&id)
-        .map_or(String::new(), |name| format!("{name} "));
-    format!(
-        "{path}: node {node} chain {name}{id}-{generation} entries {floor}..{end}, at least up to \
-         {commit} committed: {verdict}"
-    )
+    let name = match names.get(&id) {
+        Some(name) => name.clone(),
+        None => format!("{id}-{generation}"),
+    };
+    let committed = committed(commit);
+    format!("{path}: node {node}, {name}: entries {floor}..{end}, at least {committed}: {verdict}")
+}
+
+/// The name of the chain that a file with damage is of, as far as it is known.
+fn of_chain(damage: &Damage, names: &Names) -> String {
+    let name = match Named::of(&damage.file) {
+        Some(Named::Chain { chain, .. }) => names.get(&chain),
+        Some(Named::Identity(_) | Named::Peers(_)) | None => None,
+    };
+    name.map_or(String::new(), |name| format!("{name}: "))
 }
 
 fn has_torn_end(verified: &Verified, chain: &VerifiedChain) -> bool {

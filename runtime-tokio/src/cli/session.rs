@@ -6,6 +6,7 @@
 use super::Failure;
 use super::waiting::{Patience, Waiting};
 use crate::control::{Ask, Client, ClientError, Reply};
+use crate::requests::Status;
 use meshos_core::chain::entry::Request;
 use meshos_core::chain::payload::Payload;
 use meshos_core::client::{self, Answer, ClientRequest, Level, Reason};
@@ -23,6 +24,9 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(1);
 /// Shortest wait for an answer, however little patience is left.
 const PATIENCE_MIN: Duration = Duration::from_millis(100);
 
+/// Pause before the members of a chain that nobody leads are asked for again.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
 /// Pause before another attempt.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -39,8 +43,31 @@ pub(super) struct Session {
     waiting: Waiting,
     /// Whether some node listened on some endpoint.
     is_heard: bool,
+    /// When the members of the chain were last asked for.
+    looked: Option<Instant>,
     /// Attempts that had to be repeated.
     pub(super) repeated: u64,
+}
+
+/// How many members of a chain a node reaches, and how many are needed.
+fn reach(status: &Status, chain: ChainId) -> Option<String> {
+    let listed = status.chains.iter().find(|listed| listed.chain == chain)?;
+    let me = status.node.node;
+    let is_lost = |node: NodeId| {
+        let mut peers = status.node.peers.iter();
+        let peer = peers.find(|peer| peer.node == node);
+        peer.is_none_or(|peer| peer.is_suspected || peer.silent_ms.is_none())
+    };
+    let lost = listed
+        .members
+        .iter()
+        .filter(|node| **node != me && is_lost(**node));
+    let (members, lost) = (listed.members.len(), lost.count());
+    Some(format!(
+        "node {me} reaches {} of its {members} members, itself included, and {} are needed",
+        members - lost,
+        members / 2 + 1
+    ))
 }
 
 impl Session {
@@ -60,6 +87,7 @@ impl Session {
             patience,
             waiting,
             is_heard: false,
+            looked: None,
             repeated: 0,
         }
     }
@@ -170,7 +198,7 @@ impl Session {
                         effect = Effect::Unknown;
                         "it is not known whether it took effect".to_owned()
                     }
-                    Answer::NotLeader { .. } => "nobody leads the chain".to_owned(),
+                    Answer::NotLeader { .. } => self.why_nobody_leads(&last).await,
                     Answer::NotMember { .. } if self.leave() => continue,
                     Answer::NotMember { members } => return (Err(not_member(members)), effect),
                     Answer::Rejected(reason) if may_pass(*reason) => reason.to_string(),
@@ -192,6 +220,24 @@ impl Session {
             self.repeated += 1;
             self.elsewhere();
             sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// That nobody leads the chain, and what the node that says so knows of the members; asked anew
+    /// only from time to time: attempts follow each other quickly.
+    async fn why_nobody_leads(&mut self, last: &str) -> String {
+        let nobody = "nobody leads the chain";
+        let is_fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_PAUSE);
+        if is_fresh && last.starts_with(nobody) {
+            return last.to_owned();
+        }
+        self.looked = Some(Instant::now());
+        let Ok(Reply::Status(status)) = self.ask(Ask::Status, STATUS_PATIENCE).await else {
+            return nobody.to_owned();
+        };
+        match reach(&status, self.chain) {
+            Some(reach) => format!("{nobody}: {reach}"),
+            None => nobody.to_owned(),
         }
     }
 

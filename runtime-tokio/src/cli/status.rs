@@ -1,15 +1,15 @@
 //! `meshosd status`: what nodes say of themselves.
 
 use super::output::{Output, Tone};
-use super::{Failure, Target};
+use super::{Failure, Target, committed};
 use crate::control::{Ask, Client, ClientError, Reply};
 use crate::net::LinkStatus;
 use crate::requests::{Listed, Status};
 use clap::Args;
 use meshos_core::id::NodeId;
 use meshos_core::node::PeerStatus;
-use meshos_core::replica::ChainStatus;
 use meshos_core::replica::role::Role;
+use meshos_core::replica::{ChainStatus, FollowerStatus, Said};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::Path;
@@ -26,6 +26,12 @@ pub(super) struct StatusArgs {
 
 /// A store that takes longer for one group of orders is shown: its disk may hang.
 const BUSY_SHOWN: Duration = Duration::from_secs(1);
+
+/// A commit that does not move for longer while entries wait is not well.
+const STALL_SHOWN: Duration = Duration::from_secs(1);
+
+/// A follower that lacks what is committed for longer is far behind.
+const BEHIND_SHOWN: Duration = Duration::from_secs(5);
 
 pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Failure> {
     let endpoints = args.target.endpoints()?;
@@ -146,16 +152,10 @@ impl<'a> Report<'a> {
             (_, None) => self.bad(", without a leader"),
         };
         line += &format!(", members {}", members(listed));
-        line += &format!(", entries {floor}..{end}, commit {commit}");
+        line += &format!(", entries {floor}..{end}, {}", committed(commit));
+        line += &self.stall(chain);
         for follower in &chain.followers {
-            let (node, lag) = (follower.node, follower.lag);
-            line += &match lost(status, node) {
-                None => format!(", node {node} lags {lag}"),
-                Some(Some(ago)) => self.bad(&format!(
-                    ", node {node} lagged {lag} when last heard {ago} ago"
-                )),
-                Some(None) => self.bad(&format!(", node {node} was never heard")),
-            };
+            line += &self.follower(follower, status);
         }
         if let (Role::Replica | Role::Candidate | Role::Idle, Some(lag)) = (chain.role, chain.lag) {
             line += &match chain.leader.and_then(|leader| lost(status, leader)) {
@@ -171,6 +171,49 @@ impl<'a> Report<'a> {
             line += &self.bad(&format!(", stopped: {fault}"));
         }
         line
+    }
+
+    /// That a leader cannot commit, and who could not before.
+    fn stall(&self, chain: &ChainStatus) -> String {
+        let mut told = String::new();
+        let stalled = chain.stalled_ms.unwrap_or_default();
+        if Duration::from_millis(stalled) > STALL_SHOWN {
+            let (waiting, span) = (chain.end.distance(chain.commit), seconds(stalled));
+            let what = format!(", {waiting} wait and none was committed for {span}");
+            told += &self.bad(&what);
+        }
+        if !chain.stalled_before.is_empty() {
+            let nodes: Vec<u64> = chain.stalled_before.iter().map(|node| node.get()).collect();
+            let nodes = super::listed(&nodes);
+            told += &self.bad(&format!(", none since before the turn to lead of {nodes}"));
+        }
+        told
+    }
+
+    /// A follower as its leader knows it.
+    fn follower(&self, follower: &FollowerStatus, status: &Status) -> String {
+        let (node, lag) = (follower.node, follower.lag);
+        match lost(status, node) {
+            None => {}
+            Some(Some(ago)) => {
+                return self.bad(&format!(
+                    ", node {node} lagged {lag} when last heard {ago} ago"
+                ));
+            }
+            Some(None) => return self.bad(&format!(", node {node} was never heard")),
+        }
+        let mut told = format!(", node {node} lags {lag}");
+        match follower.said {
+            Said::TakesPart => {}
+            Said::Full => told += &self.bad(" and its store is full"),
+            Said::Stopped => told += &self.bad(" and its replica is stopped"),
+            Said::Nothing => told += &self.bad(" and says nothing of the chain"),
+        }
+        let behind = follower.behind_ms.unwrap_or_default();
+        if Duration::from_millis(behind) > BEHIND_SHOWN {
+            told += &self.bad(&format!(" and is {} behind", seconds(behind)));
+        }
+        told
     }
 
     fn peer_line(&self, peer: PeerStatus) -> String {
@@ -237,6 +280,8 @@ fn chain_json(
         json!({
             "node": follower.node.get(),
             "lag": follower.lag,
+            "behind_ms": follower.behind_ms,
+            "says": said(follower.said),
             "unreachable": peer.map(|peer| peer.is_suspected),
             "silent_ms": peer.and_then(|peer| peer.silent_ms),
         })
@@ -249,6 +294,8 @@ fn chain_json(
         "end": chain.end.get(),
         "commit": chain.commit.get(),
         "lag": chain.lag,
+        "stalled_ms": chain.stalled_ms,
+        "stalled_before": chain.stalled_before.iter().map(|node| node.get()).collect::<Vec<_>>(),
         "followers": followers.collect::<Vec<_>>(),
         "unknown": chain.unknown,
         "store_full": chain.is_store_full,
@@ -258,6 +305,16 @@ fn chain_json(
         shown[key] = value.clone();
     }
     shown
+}
+
+/// What a follower says of its replica, for programs.
+fn said(said: Said) -> Option<&'static str> {
+    match said {
+        Said::Nothing => None,
+        Said::Stopped => Some("stopped"),
+        Said::Full => Some("full"),
+        Said::TakesPart => Some("takes part"),
+    }
 }
 
 fn peers_json(status: &Status) -> Vec<Value> {

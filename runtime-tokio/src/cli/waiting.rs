@@ -1,7 +1,7 @@
 //! How long a command waits for an answer, and that it says so.
 
 use super::output::{Output, complain};
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -39,17 +39,52 @@ impl Patience {
     }
 }
 
-/// Says once what a command waits for; clones share it.
+/// How long a command is silent after that, until it waits for something else.
+const SAME_MIN: Duration = Duration::from_secs(5);
+
+/// Says what a command waits for, and later what else if it is something else; clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    is_told: Rc<Cell<bool>>,
+    /// What was said last, and when; `None` to programs, which are told nothing.
+    told: Option<Rc<RefCell<Told>>>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    what: String,
+    at: Option<Instant>,
 }
 
 impl Waiting {
     /// Says it to people, not to programs that read JSON.
     pub(super) fn new(output: &Output) -> Self {
-        Self {
-            is_told: Rc::new(Cell::new(output.is_for_programs())),
+        let told = (!output.is_for_programs()).then(Rc::default);
+        Self { told }
+    }
+
+    /// When to say `what`, if it was not said last.
+    fn due(&self, since: Instant, what: &str) -> Option<Instant> {
+        let told = self.told.as_ref()?.borrow();
+        match told.at {
+            Some(_) if told.what == what => None,
+            Some(at) => Some(at + SAME_MIN),
+            None => Some(since + SILENT_MAX),
+        }
+    }
+
+    /// Says it unless a clone did meanwhile.
+    fn tell(&self, what: &str) {
+        let Some(mut told) = self.told.as_ref().map(|told| told.borrow_mut()) else {
+            return;
+        };
+        let now = Instant::now();
+        if told.at.is_some_and(|at| now < at + SAME_MIN) {
+            return;
+        }
+        told.at = Some(now);
+        if told.what != what {
+            what.clone_into(&mut told.what);
+            complain(&format!("waiting: {what}"));
         }
     }
 
@@ -61,14 +96,15 @@ impl Waiting {
         what: &str,
     ) -> T {
         let mut attempt = std::pin::pin!(attempt);
+        let Some(due) = self.due(since, what) else {
+            return attempt.await;
+        };
         tokio::select! {
             biased;
-            () = sleep_until(since + SILENT_MAX), if !self.is_told.get() => {}
+            () = sleep_until(due) => {}
             done = &mut attempt => return done,
         }
-        if !self.is_told.replace(true) {
-            complain(&format!("waiting: {what}"));
-        }
+        self.tell(what);
         attempt.await
     }
 }

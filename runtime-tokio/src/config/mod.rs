@@ -13,9 +13,9 @@ pub use file::{
     PayloadText, RecordingTable, StoreTable,
 };
 
-use meshos_core::chain::store::{Founding, Identity, StoreLimits};
+use meshos_core::chain::store::{Founding, Identity, Named, StoreLimits};
 use meshos_core::config::{ChainDraft, Config, ConfigError as CoreConfigError, Draft, Founder};
-use meshos_core::id::NodeId;
+use meshos_core::id::{ChainId, NodeId};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,6 +111,15 @@ impl Settings {
             source,
         })?;
         Self::parse(path, &text)
+    }
+
+    /// The name of the chain that a file of the store belongs to, if it belongs to one.
+    pub fn chain_of(&self, file: &str) -> Option<&str> {
+        let Some(Named::Chain { chain, .. }) = Named::of(file) else {
+            return None;
+        };
+        let mut names = self.file.chains.iter().map(|table| &*table.name);
+        names.find(|name| ChainId::of(name) == chain)
     }
 
     /// Checks the text of the file called `path`.

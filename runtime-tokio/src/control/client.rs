@@ -79,12 +79,12 @@ impl Client {
     /// # Errors
     /// When there is no answer.
     pub async fn ask(&mut self, ask: Ask, patience: Duration) -> Result<Reply, ClientError> {
-        let deadline = Instant::now() + patience;
+        let asked = Instant::now();
         let is_probe = matches!(ask, Ask::Status | Ask::Ping);
         let number = self.send(ask).await?;
         let mut probed = is_probe;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = patience.saturating_sub(asked.elapsed());
             let wait = if is_probe { left } else { left.min(SILENCE) };
             match timeout(wait, self.wire.next()).await {
                 Ok(Some(frame)) => {
@@ -178,6 +178,28 @@ mod tests {
         let reply = hung_until(&directory.path().join("slow"), 9).await;
         assert_eq!(reply.unwrap(), Reply::Chain(Answer::Unknown));
         assert!(begun.elapsed() >= SILENCE * 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_ever_is_answered() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("node");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut client = Client::connect(&path).await.unwrap();
+        let node = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut wire = Framed::new(stream, codec());
+            wire.next().await.unwrap().unwrap();
+            let answered = Answered {
+                number: 1,
+                answer: Reply::Alive,
+            };
+            let frame = postcard::to_allocvec(&answered).unwrap();
+            wire.send(Bytes::from(frame)).await.unwrap();
+        };
+        let asked = client.ask(Ask::Ping, Duration::from_secs(u64::MAX));
+        let (reply, ()) = tokio::join!(asked, node);
+        assert_eq!(reply.unwrap(), Reply::Alive);
     }
 
     #[tokio::test(start_paused = true)]

@@ -58,11 +58,25 @@ pub enum Reply {
     Alive,
 }
 
-/// Largest frame: a read's answer is the largest there is, and stays far below.
-const FRAME_BYTES_MAX: usize = 512 << 20;
+/// Largest answer: to a read it is the largest there is, and stays far below.
+const ANSWER_BYTES_MAX: usize = 512 << 20;
 
+/// Largest question beside the payload of an append.
+const QUESTION_BYTES_MAX: usize = 1024;
+
+/// What a client sends and takes: it may ask what the node finds too large, and is cut off then.
 fn codec() -> LengthDelimitedCodec {
+    bounded(ANSWER_BYTES_MAX)
+}
+
+/// What a node takes that stores entries of `entry_bytes_max`. Anybody may open many connections, so
+/// no frame that is longer is even begun.
+fn questions(entry_bytes_max: u32) -> LengthDelimitedCodec {
+    bounded(entry_bytes_max as usize + QUESTION_BYTES_MAX)
+}
+
+fn bounded(bytes_max: usize) -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder()
-        .max_frame_length(FRAME_BYTES_MAX)
+        .max_frame_length(bytes_max)
         .new_codec()
 }

@@ -1,6 +1,7 @@
 //! The node's end of the control socket.
 
-use super::{Answered, Ask, Asked, Reply, codec};
+use super::{Answered, Ask, Asked, Reply, codec, questions};
+use crate::rarely::Rarely;
 use crate::requests::PendingRequests;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
@@ -20,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::sync::oneshot::Receiver;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::sleep;
-use tokio_util::codec::Framed;
+use tokio_util::codec::{FramedRead, FramedWrite};
 
 /// Most questions of one connection that wait for their answers; more are left in the socket.
 const IN_FLIGHT_MAX: usize = 1024;
@@ -71,6 +72,7 @@ impl ControlServer {
         let mut clients = Clients::default();
         // The one that there is no room for yet.
         let mut next: Option<UnixStream> = None;
+        let failed = Rarely::default();
         loop {
             if let Some(stream) = next.take_if(|_| clients.make_room()) {
                 clients.attend(stream, self.requests.clone());
@@ -80,7 +82,9 @@ impl ControlServer {
                     match accepted {
                         Ok((stream, _)) => next = Some(stream),
                         Err(error) => {
-                            tracing::warn!(%error, "cannot accept a client");
+                            if let Some(unsaid) = failed.may() {
+                                tracing::warn!(%error, unsaid, "cannot accept a client");
+                            }
                             sleep(Duration::from_millis(100)).await;
                         }
                     }
@@ -102,6 +106,8 @@ struct Clients {
     waits: BTreeMap<Id, (Arc<Wait>, AbortHandle)>,
     /// Some connection waits for its client now.
     idled: Arc<Notify>,
+    /// Clients were dropped for their questions.
+    dropped: Arc<Rarely>,
 }
 
 impl Clients {
@@ -109,6 +115,7 @@ impl Clients {
         let wait = Arc::new(Wait {
             since: Mutex::new(Some(Instant::now())),
             idled: Arc::clone(&self.idled),
+            dropped: Arc::clone(&self.dropped),
         });
         let task = attend(stream, requests, Arc::clone(&wait));
         let handle = self.tasks.spawn(task);
@@ -132,6 +139,7 @@ impl Clients {
 struct Wait {
     since: Mutex<Option<Instant>>,
     idled: Arc<Notify>,
+    dropped: Arc<Rarely>,
 }
 
 impl Wait {
@@ -154,6 +162,13 @@ impl Drop for ControlServer {
     }
 }
 
+/// Says that a client is dropped for its question: anybody may connect anew and ask it again.
+fn drop_client(dropped: &Rarely, what: &str) {
+    if let Some(unsaid) = dropped.may() {
+        tracing::warn!(unsaid, "a question is {what}, client dropped");
+    }
+}
+
 /// Asks what a client can have meant, and nothing else: what the node cannot store or forward would
 /// take it down.
 fn ask_node(
@@ -165,16 +180,23 @@ fn ask_node(
 }
 
 async fn attend(stream: UnixStream, requests: PendingRequests, wait: Arc<Wait>) {
-    let (mut sink, mut source) = Framed::new(stream, codec()).split();
+    let (source, sink) = stream.into_split();
+    let mut source = FramedRead::new(source, questions(requests.entry_bytes_max()));
+    let mut sink = FramedWrite::new(sink, codec());
     let mut waiting = FuturesUnordered::new();
     loop {
         wait.set(waiting.is_empty().then(Instant::now));
         let answered = tokio::select! {
             frame = source.next(), if waiting.len() < IN_FLIGHT_MAX => {
-                let Some(Ok(frame)) = frame else { return };
+                let frame = match frame {
+                    Some(Ok(frame)) => frame,
+                    Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                        return drop_client(&wait.dropped, "too long");
+                    }
+                    Some(Err(_)) | None => return,
+                };
                 let Ok(Asked { number, ask }) = postcard::from_bytes(&frame) else {
-                    tracing::warn!("undecodable question, client dropped");
-                    return;
+                    return drop_client(&wait.dropped, "undecodable");
                 };
                 match ask {
                     Ask::Status => {

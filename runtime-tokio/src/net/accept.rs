@@ -3,6 +3,7 @@
 use super::hello::{Caller, HelloError, receive};
 use super::{Network, frames};
 use crate::inbox::Sender;
+use crate::rarely::Rarely;
 use bytes::BytesMut;
 use meshos_core::id::NodeId;
 use meshos_core::message::Lane;
@@ -63,6 +64,7 @@ impl Acceptor {
     /// When one of its tasks does: a node that no longer hears a peer must not go on as if it did.
     pub async fn run(self) {
         let mut strangers = Strangers::default();
+        let (failed, refused) = (Rarely::default(), Arc::<Rarely>::default());
         let mut readers: JoinSet<()> = JoinSet::new();
         // Dropping the sender ends the reader: a peer that comes anew replaces its old
         // connection, which may be dead without anybody having noticed.
@@ -72,10 +74,14 @@ impl Acceptor {
                 accepted = self.listener.accept() => {
                     match accepted {
                         Ok((stream, from)) => {
-                            strangers.greet(from.ip(), greet(stream, self.network.clone()));
+                            let refused = Arc::clone(&refused);
+                            let greeting = greet(stream, self.network.clone(), refused);
+                            strangers.greet(from.ip(), greeting);
                         }
                         Err(error) => {
-                            tracing::warn!(%error, "cannot accept a connection");
+                            if let Some(unsaid) = failed.may() {
+                                tracing::warn!(%error, unsaid, "cannot accept a connection");
+                            }
                             sleep(Duration::from_millis(100)).await;
                         }
                     }
@@ -159,7 +165,7 @@ fn finished<T>(joined: Result<T, JoinError>) -> Option<T> {
     }
 }
 
-async fn greet(mut stream: TcpStream, network: Network) -> Option<Arrived> {
+async fn greet(mut stream: TcpStream, network: Network, refused: Arc<Rarely>) -> Option<Arrived> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "connection broke before a hello");
         return None;
@@ -174,7 +180,12 @@ async fn greet(mut stream: TcpStream, network: Network) -> Option<Arrived> {
         (Some(node), Some(reason)) if network.addresses.contains_key(&node) => {
             network.links.turn_away(node, reason);
         }
-        (_, Some(reason)) => tracing::warn!("{reason}"),
+        // Whoever is no peer may call as often as it likes.
+        (_, Some(reason)) => {
+            if let Some(unsaid) = refused.may() {
+                tracing::warn!(unsaid, "{reason}");
+            }
+        }
         // Of two attempts that help each other one is dropped without a word.
         (_, None) => tracing::debug!(%error, "connection without a hello"),
     }

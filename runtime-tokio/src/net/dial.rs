@@ -154,7 +154,7 @@ impl Dialler {
         links.fail(self.to, error.to_string(), is_refusal);
         tracing::debug!(peer = %self.to, lane = ?self.lane, %error, "cannot connect");
         match error {
-            HelloError::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            HelloError::Unreached(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 if let Some(incarnation) = self.lost_run.take() {
                     self.network.links.gone(self.to, incarnation);
                 }
@@ -162,7 +162,8 @@ impl Dialler {
             // Whether a host that does not answer lost its process or its cable is not known.
             HelloError::Timeout => self.lost_run = None,
             // A process that is dying may still have taken the connection.
-            HelloError::Io(_)
+            HelloError::Unreached(_)
+            | HelloError::Io(_)
             | HelloError::Unreadable(_)
             | HelloError::Garbled
             | HelloError::OtherNode { .. }
@@ -188,7 +189,7 @@ impl Dialler {
     async fn connect(&self) -> Result<(TcpStream, Incarnation), HelloError> {
         let within = self.network.hello_timeout;
         let mut stream = match timeout(within, self.reach()).await {
-            Ok(reached) => reached?,
+            Ok(reached) => reached.map_err(HelloError::Unreached)?,
             Err(_) => return Err(HelloError::Timeout),
         };
         stream.set_nodelay(true)?;

@@ -29,6 +29,9 @@ enum Answer {
 /// Why two nodes do not talk.
 #[derive(Debug, thiserror::Error)]
 pub enum HelloError {
+    /// There is no connection to begin with.
+    #[error("cannot be reached: {0}")]
+    Unreached(io::Error),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
@@ -65,7 +68,11 @@ impl HelloError {
                 Some(self.to_string())
             }
             Self::Unreadable(Unreadable::Protocol { .. }) => Some(self.to_string()),
-            Self::Io(_) | Self::Timeout | Self::Unreadable(_) | Self::Garbled => None,
+            Self::Unreached(_)
+            | Self::Io(_)
+            | Self::Timeout
+            | Self::Unreadable(_)
+            | Self::Garbled => None,
         }
     }
 }

@@ -71,6 +71,7 @@ impl Checks {
             let replica = &mut track.replicas[place];
             let state = &mut self.chains[replica.chain];
             let fault = chain.fault();
+            replica.waiting.ended();
             let never_followed =
                 matches!(fault, Some(StopReason::ReplicaLost | StopReason::NotMember));
             replica.role = if never_followed {

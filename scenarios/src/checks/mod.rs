@@ -35,6 +35,7 @@ pub mod replica_state;
 pub mod role_table;
 pub mod sent_once;
 pub mod stale_prefix;
+pub mod stall_shown;
 mod step;
 pub mod table_folds;
 pub mod told_at_once;

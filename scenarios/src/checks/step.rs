@@ -43,7 +43,7 @@ impl Checks {
                 self.changed(step, place, chain)?;
             }
         }
-        self.nodes[at].look_around(node)?;
+        self.nodes[at].look_around(node, step.now.instant)?;
         if !step.effects.is_empty() {
             self.check_effects(step, node)?;
         }
@@ -137,8 +137,14 @@ impl Checks {
                 state.prune();
             }
         }
+        let led_before = before.role == Role::Leader && before.epoch.n == after.epoch.n;
+        if after.role != Role::Leader || !led_before {
+            replica.waiting.ended();
+        }
         if after.role == Role::Leader {
-            if before.role != Role::Leader || before.epoch.n != after.epoch.n {
+            let now = step.now.instant;
+            replica.waiting.changed(after.commit, after.tip.end, now);
+            if !led_before {
                 leads(state, replica, run, &after)?;
             }
             let waiting = after.tip.end.distance(after.commit);

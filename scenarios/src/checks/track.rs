@@ -11,6 +11,7 @@ use super::recover::Harm;
 use super::refusals::Causes;
 use super::replica_state::ReplicaState;
 use super::stale_prefix::Shown;
+use super::stall_shown::{self, Waiting};
 use super::touched;
 use super::transfer_needed::{Leading, Left};
 use super::truth::Truth;
@@ -20,6 +21,7 @@ use meshos_core::config::{ChainDraft, Config};
 use meshos_core::id::{ChainId, Gen, Incarnation, NodeId, Run};
 use meshos_core::node::Node;
 use meshos_core::replica::role::Role;
+use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
 use std::sync::Arc;
 
@@ -104,6 +106,7 @@ pub(super) struct ReplicaTrack {
     pub(super) leading: Leading,
     /// Bytes of its records when it retained most.
     pub(super) retained_most: u64,
+    pub(super) waiting: Waiting,
 }
 
 /// One node.
@@ -177,21 +180,27 @@ impl NodeTrack {
                 shown: Shown::default(),
                 leading: Leading::default(),
                 retained_most: 0,
+                waiting: Waiting::default(),
             })
             .collect();
     }
 
     /// Looks at one replica more than those that the step named, each in its turn.
     #[inline]
-    pub(super) fn look_around(&mut self, node: &Node) -> Result<(), Violation> {
+    pub(super) fn look_around(&mut self, node: &Node, now: Instant) -> Result<(), Violation> {
         let place = core::mem::take(&mut self.turn);
         if place + 1 < self.replicas.len() {
             self.turn = place + 1;
         }
-        match node.chains().get(place) {
-            Some(chain) => touched::observe(&self.replicas[place].replica_state, chain),
-            None => Ok(()),
+        let Some(chain) = node.chains().get(place) else {
+            return Ok(());
+        };
+        let replica = &mut self.replicas[place];
+        let heartbeat = node.config().heartbeat();
+        if let Some(waited) = replica.waiting.for_how_long(now, heartbeat) {
+            stall_shown::observe(waited, heartbeat, || node.chain_status(chain).stalled_ms)?;
         }
+        touched::observe(&replica.replica_state, chain)
     }
 
     /// Whether a later run of the same store follows the last one.

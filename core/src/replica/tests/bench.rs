@@ -234,6 +234,17 @@ impl Bench {
         self.act(|chain, cx| chain.on_row(run(from), Replica::new(1), row, cx))
     }
 
+    /// A heartbeat of a peer whose replica of the chain stopped.
+    pub(super) fn gone(&mut self, from: u64) {
+        let rows = alloc::vec![Row {
+            chain: ChainId::of("c"),
+            generation: Gen::default(),
+            replica: Replica::new(1),
+            state: None,
+        }];
+        self.heartbeat(from, rows);
+    }
+
     /// A heartbeat of a peer, which shows what its clocks say.
     fn heartbeat(&mut self, from: u64, rows: Vec<Row>) {
         self.heard += 1;
