@@ -487,6 +487,18 @@ fn damage_in_a_store_is_named_and_ends_with_1() {
         let status = cluster.status(1)?;
         (status["unknown"] == 0 && status["commit"] == cluster.status(2)?["commit"]).then_some(())
     });
+    // Another start has nothing to repair.
+    assert!(cluster.stop(1).success());
+    cluster.start(1);
+    wait_for("the node", || cluster.status(1));
+    let log = cluster.log(1);
+    let warned = log
+        .lines()
+        .filter(|line| line.contains("not as it was written"));
+    let warned: Vec<&str> = warned.collect();
+    assert_eq!(warned.len(), 1, "{log}");
+    assert!(warned[0].contains("orders"), "{log}");
+    assert!(log.contains("nothing is missing for it"), "{log}");
     for id in 1..=3 {
         assert!(cluster.stop(id).success());
     }

@@ -1,8 +1,10 @@
 //! What is said to somebody who made a mistake, or whose machine did.
 
-use super::common::{Cluster, Setup, meshosd, run, wait_for};
+use super::common::{Cluster, PATIENCE, Setup, meshosd, run, wait_for};
 use meshos_core::id::ChainId;
 use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -128,7 +130,9 @@ fn a_command_says_that_it_waits_for_a_leader() {
     let output = command.arg(endpoint).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = complaint(&output);
-    assert!(told.contains("waiting: nobody leads the chain"), "{told}");
+    let reach = "node 1 reaches 1 of its 3 members, itself included, and 2 are needed";
+    let waiting = format!("waiting: nobody leads the chain: {reach}");
+    assert!(told.contains(&waiting), "{told}");
 }
 
 #[test]
@@ -173,6 +177,78 @@ fn a_status_says_how_old_what_is_known_of_a_dead_node_is_and_ends_with_1() {
     });
 }
 
+/// Whether a status ends with 0, and what it shows.
+fn shown(cluster: &Cluster, id: u64) -> (bool, String) {
+    let endpoint = format!("--endpoint={}", cluster.socket(id).display());
+    let output = meshosd(["status", &endpoint]).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success(), shown)
+}
+
+#[test]
+fn a_leader_names_a_follower_that_takes_no_part_and_ends_with_1() {
+    let mut cluster = Cluster::new("off");
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    wait_for("all to be well", || {
+        (1..=3).all(|id| shown(&cluster, id).0).then_some(())
+    });
+    assert!(cluster.stop(3).success());
+    let files = fs::read_dir(cluster.store(3)).unwrap();
+    for path in files.map(|file| file.unwrap().path()) {
+        if path.to_string_lossy().contains("vote") {
+            fs::write(path, "both places of the vote record").unwrap();
+        }
+    }
+    cluster.start(3);
+    wait_for("its replica to be stopped", || {
+        cluster.status(3)?["fault"].as_str().map(str::to_owned)
+    });
+    let leader = wait_for("a leader", || cluster.leader());
+    wait_for("the leader to say so", || {
+        let (is_well, shown) = shown(&cluster, leader);
+        let told = shown.contains(" and says nothing of the chain");
+        (!is_well && told).then_some(())
+    });
+}
+
+#[test]
+fn patience_may_be_as_long_as_it_can_be_written() {
+    let mut cluster = Cluster::new("off");
+    cluster.start(1);
+    wait_for("the node", || cluster.status(1));
+    let endpoint = format!("--endpoint={}", cluster.socket(1).display());
+    let longest = u64::MAX.to_string();
+    let output = meshosd(["status", "--patience", &longest, &endpoint]).output();
+    let output = output.unwrap();
+    assert!(!output.stdout.is_empty(), "{}", complaint(&output));
+}
+
+#[test]
+fn a_question_that_is_longer_than_an_entry_is_not_read_and_garbage_is_one_warning() {
+    let mut cluster = Cluster::new("off");
+    cluster.start(1);
+    wait_for("the node", || cluster.status(1));
+    let send = |bytes: &[u8]| {
+        let mut stream = UnixStream::connect(cluster.socket(1)).unwrap();
+        // The node may close before it has taken everything.
+        let _ = stream.write_all(bytes);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        let is_late = ended.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        assert!(!is_late, "the node waits for the rest of the question");
+    };
+    let length: u32 = 20 << 20;
+    for _ in 0..10 {
+        send(&length.to_be_bytes());
+        send(&[0, 0, 0, 4, 255, 255, 255, 255]);
+    }
+    let log = cluster.log(1);
+    let warnings = log.lines().filter(|line| line.contains("client dropped"));
+    assert_eq!(warnings.count(), 1, "{log}");
+}
+
 #[test]
 fn a_chain_is_named_as_it_was_typed_beside_those_there_are() {
     let mut cluster = Cluster::new("off");
@@ -196,7 +272,7 @@ fn a_chain_is_named_as_it_was_typed_beside_those_there_are() {
     let verified = run(["chain", "verify", "--config", &config, &store]);
     let id = ChainId::of("orders");
     assert!(
-        verified.contains(&format!(" chain orders {id}-0 ")),
+        verified.contains(" orders: entries 0..") && !verified.contains(&id.to_string()),
         "{verified}"
     );
     let shown = run(["config", "show", &config]);
@@ -279,6 +355,12 @@ fn a_limit_on_the_size_of_files_is_no_space_and_kills_no_node() {
         let status = cluster.status(3)?;
         let told = cluster.log(3).contains("File too large");
         (status["store_full"] == true && told).then_some(())
+    });
+    let leader = wait_for("a leader", || cluster.leader());
+    wait_for("the leader to say so", || {
+        let (is_well, shown) = shown(&cluster, leader);
+        let told = [" and its store is full", " behind"];
+        (!is_well && told.iter().all(|told| shown.contains(told))).then_some(())
     });
     assert!(cluster.stop(3).success());
 }

@@ -286,6 +286,28 @@ fn told_at_once_bites() {
 }
 
 #[test]
+fn stall_shown_bites() {
+    let (at, beat) = (Instant::from_millis, Duration::from_millis(500));
+    let mut waiting = Waiting::default();
+    waiting.changed(Seq::new(3), Seq::new(4), at(1_000));
+    for ms in (1_000..=4_000).step_by(500) {
+        waiting.for_how_long(at(ms), beat);
+    }
+    let waited = waiting.for_how_long(at(4_500), beat).expect("it waits");
+    assert_eq!(waited.as_millis(), 3_500);
+    stall_shown::observe(waited, beat, || Some(1_500)).expect("it looks with heartbeats");
+    bites(stall_shown::observe(waited, beat, || None), stall_shown::ID);
+    bites(
+        stall_shown::observe(waited, beat, || Some(1_400)),
+        stall_shown::ID,
+    );
+    let slept = waiting.for_how_long(at(60_000), beat);
+    assert_eq!(slept, Some(Duration::ZERO), "it did not look meanwhile");
+    waiting.changed(Seq::new(4), Seq::new(4), at(60_500));
+    assert_eq!(waiting.for_how_long(at(61_000), beat), None);
+}
+
+#[test]
 fn transfer_needed_bites() {
     let (at, window) = (Instant::from_millis, Duration::from_millis(1_500));
     let mut leading = Leading::default();
