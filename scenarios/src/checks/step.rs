@@ -138,12 +138,15 @@ impl Checks {
             }
         }
         let led_before = before.role == Role::Leader && before.epoch.n == after.epoch.n;
-        if after.role != Role::Leader || !led_before {
+        let leads_now = after.role == Role::Leader && after.fault.is_none();
+        if !leads_now || !led_before {
             replica.waiting.ended();
         }
-        if after.role == Role::Leader {
+        if leads_now {
             let now = step.now.instant;
             replica.waiting.changed(after.commit, after.tip.end, now);
+        }
+        if after.role == Role::Leader {
             if !led_before {
                 leads(state, replica, run, &after)?;
             }

@@ -14,6 +14,7 @@ use meshos_scenarios::checks::bounded::Measure;
 use meshos_scenarios::checks::durable_tail::Found;
 use meshos_scenarios::checks::recover::{Harm, Seen};
 use meshos_scenarios::checks::replica_state::ReplicaState;
+use meshos_scenarios::checks::stall_shown::Waiting;
 use meshos_scenarios::checks::transfer_needed::{Leading, Left};
 use meshos_scenarios::checks::truth::Truth;
 use meshos_scenarios::checks::vote_once::Promises;
