@@ -49,6 +49,8 @@ pub(crate) struct Lead {
     pub(super) given_by: Option<NodeId>,
     /// What commit waits for, while it does.
     pub(super) progress: Option<Progress>,
+    /// What was committed, and since when entries have waited for more, a hand-over in vain or not.
+    pub(super) commit_stands: Option<(Seq, Instant)>,
     /// Since when the store here has no space.
     pub(super) full_since: Option<Instant>,
     /// Members that start anew, for which the floor waits.
@@ -258,6 +260,7 @@ impl Lead {
             failed_targets: BTreeSet::new(),
             given_by: None,
             progress: None,
+            commit_stands: None,
             full_since: None,
             holds: Holds::default(),
             has_quorum: false,

@@ -50,17 +50,8 @@ pub(super) struct Progress {
     /// When some of it last moved.
     since: Instant,
     commit: Seq,
-    /// Since when entries have waited for that to rise.
-    commit_since: Instant,
     /// The match of each voter, in the order of the config, and how much it has of a checkpoint.
     matches: Vec<(Seq, u32)>,
-}
-
-impl Progress {
-    /// Since when entries have waited while what is committed ended at `commit`.
-    pub(super) fn waiting_since(&self, commit: Seq) -> Option<Instant> {
-        (self.commit == commit).then_some(self.commit_since)
-    }
 }
 
 impl Chain {
@@ -83,23 +74,19 @@ impl Chain {
                 let mut pairs = last.matches.iter().zip(&matches);
                 last.commit < commit || pairs.any(|(last, now)| last.0 <= bar && now > last)
             };
-            let last = lead.progress.as_ref();
-            let since = match last {
+            let since = match &lead.progress {
                 Some(last) if !moves(last) => last.since,
-                Some(_) | None => cx.now,
-            };
-            let commit_since = match last {
-                Some(last) if last.commit == commit => last.commit_since,
                 Some(_) | None => cx.now,
             };
             Some(Progress {
                 since,
                 commit,
-                commit_since,
                 matches,
             })
         };
         if let Some(lead) = &mut self.lead {
+            let same = lead.commit_stands.filter(|(at, _)| *at == commit);
+            lead.commit_stands = progress.is_some().then(|| same.unwrap_or((commit, cx.now)));
             lead.progress = progress;
             lead.full_since = if is_full {
                 lead.full_since.or(Some(cx.now))

@@ -86,8 +86,8 @@ impl Chain {
                 said: self.said(follower.member.node, liveness),
             }
         });
-        let progress = self.lead.as_ref().and_then(|lead| lead.progress.as_ref());
-        let waiting = progress.and_then(|progress| progress.waiting_since(self.commit));
+        let waiting = self.lead.as_ref().and_then(|lead| lead.commit_stands);
+        let waiting = waiting.filter(|(at, _)| *at == self.commit);
         let stalled_before = self.lead.iter().flat_map(|_| self.stall.tried());
         let stalled_before = stalled_before.filter(|node| *node != self.me.node);
         let named = self
@@ -109,7 +109,7 @@ impl Chain {
             end: log.end(),
             lag,
             unknown: log.unknown(),
-            stalled_ms: waiting.map(|at| millis(now.since(at))),
+            stalled_ms: waiting.map(|(_, since)| millis(now.since(since))),
             stalled_before: stalled_before.collect(),
             followers: followers.collect(),
             is_store_full: self.writer.is_full(),
