@@ -105,15 +105,7 @@ fn slow_votes(plan: &mut Plan, draw: Draw) {
         };
         plan.fault(begin, fault);
     }
-    for number in 0..draw.of("count").within(1..=3) {
-        let draw = draw.of("fault").nth(number);
-        let (at, span) = (6_000..=9_900, 100..=8_000);
-        strike(plan, draw, Target::Leader, &LEADER_FAULTS, at, span);
-    }
-    plan.keep = vec![Keep::Disks];
-    let client = &mut plan.cfg.clients[0];
-    client.patience_ms = client.patience_ms.max(most / 200);
-    plan.liveness_ms += 150 * heartbeat_ms + most / 1_000 * 30;
+    strike_on_slow_disks(plan, draw, most);
 }
 
 /// As before, but it is the votes of other chains that a vote waits for.
@@ -136,6 +128,12 @@ fn crowded_disks(plan: &mut Plan, draw: Draw) {
         };
         plan.fault(begin, fault);
     }
+    strike_on_slow_disks(plan, draw, most);
+}
+
+/// Leaders die on disks that stay slow, where a write takes `most` microseconds at most with all that
+/// it waits for.
+fn strike_on_slow_disks(plan: &mut Plan, draw: Draw, most: u64) {
     for number in 0..draw.of("count").within(1..=3) {
         let draw = draw.of("fault").nth(number);
         let (at, span) = (6_000..=9_900, 100..=8_000);
@@ -144,7 +142,7 @@ fn crowded_disks(plan: &mut Plan, draw: Draw) {
     plan.keep = vec![Keep::Disks];
     let client = &mut plan.cfg.clients[0];
     client.patience_ms = client.patience_ms.max(most / 200);
-    plan.liveness_ms += 150 * heartbeat_ms + most / 1_000 * 30;
+    plan.liveness_ms += 150 * plan.cfg.timing.heartbeat_ms + most / 1_000 * 30;
 }
 
 fn numbered(chain: u16) -> ChainCfg {
