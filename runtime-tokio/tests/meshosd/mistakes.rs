@@ -338,15 +338,16 @@ fn a_limit_on_the_size_of_files_is_no_space_and_kills_no_node() {
     });
     cluster.start_all();
     wait_for("a leader", || cluster.leader());
+    // One of these is more than such a file holds, so no file of its own helps either.
     run([
         "chain",
         "append",
         "--chain",
         "orders",
         "--payload-bytes",
-        "10000",
+        "120000",
         "--count",
-        "30",
+        "3",
     ]
     .map(str::to_owned)
     .into_iter()
