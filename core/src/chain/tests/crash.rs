@@ -186,7 +186,7 @@ fn run(history: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn a_crash_keeps_what_was_reported(history in steps(1..14)) {

@@ -24,7 +24,7 @@ fn shown() -> Vec<(String, Vec<String>)> {
 fn the_commands_say_what_is_shown() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
     let _ = std::fs::remove_dir_all(&directory);
-    std::fs::create_dir_all(directory.join("target")).expect("a place for files");
+    std::fs::create_dir_all(&directory).expect("a place for files");
     let mut count = 0;
     for (command, lines) in shown() {
         let Some(words) = command.strip_prefix("cargo run -q -- ") else {
@@ -49,6 +49,6 @@ fn the_commands_say_what_is_shown() {
         count += 1;
     }
     assert_eq!(count, 3, "it runs, shrinks and draws");
-    let page = std::fs::read_to_string(directory.join("target/trace.html")).expect("a page");
+    let page = std::fs::read_to_string(directory.join("trace.html")).expect("a page");
     assert!(page.contains("next-above-matched"));
 }
