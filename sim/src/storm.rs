@@ -261,6 +261,7 @@ fn weather(draw: Draw) -> Weather {
         reorder_ppm: part("reorder", 300_000),
         corrupt_ppm: part("corrupt", 30_000),
         bytes_per_ms: 0,
+        message_bytes_max: 0,
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Weather {
     /// Bytes that the link carries in a millisecond; 0 is no limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes_per_ms: u32,
+    /// The largest message that gets through, in bytes; 0 is no limit. A larger one is lost, again
+    /// and again if it is sent again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub message_bytes_max: u32,
 }
 
 impl Default for Weather {
@@ -48,6 +52,7 @@ impl Weather {
             reorder_ppm: 0,
             corrupt_ppm: 0,
             bytes_per_ms: 0,
+            message_bytes_max: 0,
         }
     }
 
@@ -55,7 +60,10 @@ impl Weather {
     /// while there is `other` weather around it.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
-        let narrow = [self.bytes_per_ms, other.bytes_per_ms].into_iter();
+        let least = |one: u32, two: u32| match one.min(two) {
+            0 => one.max(two),
+            least => least,
+        };
         Self {
             latency_us_min: self.latency_us_min.max(other.latency_us_min),
             latency_us_max: self.latency_us_max.max(other.latency_us_max),
@@ -63,7 +71,8 @@ impl Weather {
             duplicate_ppm: self.duplicate_ppm.max(other.duplicate_ppm),
             reorder_ppm: self.reorder_ppm.max(other.reorder_ppm),
             corrupt_ppm: self.corrupt_ppm.max(other.corrupt_ppm),
-            bytes_per_ms: narrow.filter(|bytes| *bytes > 0).min().unwrap_or(0),
+            bytes_per_ms: least(self.bytes_per_ms, other.bytes_per_ms),
+            message_bytes_max: least(self.message_bytes_max, other.message_bytes_max),
         }
     }
 }
@@ -111,6 +120,14 @@ impl LinkWeather {
     pub fn names(&self, from: NodeIndex, to: NodeIndex) -> bool {
         let has = |nodes: &[NodeIndex], node| nodes.is_empty() || nodes.contains(&node);
         has(&self.from, from) && has(&self.to, to)
+    }
+}
+
+impl Weather {
+    /// Whether a message of that many bytes is too large to get through.
+    #[inline]
+    pub(crate) const fn is_too_large(&self, bytes: u32) -> bool {
+        self.message_bytes_max != 0 && bytes > self.message_bytes_max
     }
 }
 

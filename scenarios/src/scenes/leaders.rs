@@ -1,11 +1,12 @@
 //! Leadership is handed over, on request, by pins, and by leaders that cannot commit.
 
-use super::parts::{ms, node, target_fault};
+use super::parts::{connect, ms, node, numbered, target_fault};
 use super::scene::Scene;
-use crate::cfg::{FaultKind, Plan, Target};
+use crate::cfg::{ClientCfg, FaultKind, Plan, Target};
 use crate::model::{Ask, Op};
 use meshos_sim::fault::Fault;
 use meshos_sim::swarm::Draw;
+use meshos_sim::weather::Weather;
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
@@ -25,6 +26,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "a leader hears everybody and commits nothing: its entries are lost or its disk is full",
         marks: &["leader without progress handed over"],
         fill: stalled_leader,
+    },
+    Scene {
+        name: "large-lost",
+        about: "what one node sends is lost where it is large, and it leads many chains",
+        marks: &[],
+        fill: large_lost,
     },
 ];
 
@@ -160,4 +167,47 @@ fn stalled_leader(plan: &mut Plan, draw: Draw) {
             Fault::Heal {},
         );
     }
+}
+
+/// One entry may pass where two do not, and a heartbeat with the rows of few chains.
+fn large_lost(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("large-lost");
+    connect(plan, draw.of("connections"));
+    let count = draw.of("chains").within(2..=8) as u16;
+    plan.cfg.chains = (0..count).map(numbered).collect();
+    let client = ClientCfg {
+        interval_ms: draw.of("interval").within(100..=500),
+        count: 1_000,
+        bytes: (0, *draw.of("entry").pick(&[50, 200, 1_000])),
+        ..plan.cfg.clients[0].clone()
+    };
+    let clients = (0..count).map(|chain| ClientCfg {
+        chain,
+        ..client.clone()
+    });
+    plan.cfg.clients = clients.collect();
+    // It leads most of them.
+    let loses = node(draw.of("node"), plan.nodes);
+    for chain in 0..count {
+        let draw = draw.of("lead").nth(chain.into());
+        if draw.chance(800_000) {
+            let op = Op {
+                chain,
+                ticket: 1 + u64::from(chain),
+                ask: Ask::Transfer { to: Some(loses) },
+            };
+            plan.op(ms(3_000), node(draw.of("from"), plan.nodes).0, op);
+        }
+    }
+    let weather = Some(Weather {
+        message_bytes_max: *draw.of("largest").pick(&[250, 400, 400, 600, 1_200]),
+        ..plan.weather
+    });
+    let fault = Fault::Weather {
+        from: Some(loses),
+        to: None,
+        weather,
+    };
+    plan.fault(ms(draw.of("begin").within(4_000..=8_000)), fault);
+    plan.safety_ms = 40_000;
 }

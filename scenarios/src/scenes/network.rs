@@ -178,6 +178,7 @@ fn lossy_network(plan: &mut Plan, draw: Draw) {
         reorder_ppm: part("reorder", 300_000),
         corrupt_ppm: part("corrupt", 50_000),
         bytes_per_ms: *draw.of("bytes").pick(&[0, 0, 20, 200]),
+        message_bytes_max: 0,
     };
     let weather = Some(weather);
     plan.fault(

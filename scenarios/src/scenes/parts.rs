@@ -1,6 +1,6 @@
 //! Parts of plans: what several scenarios put together.
 
-use crate::cfg::{FaultKind, Plan, Target, TargetedFault};
+use crate::cfg::{ChainCfg, FaultKind, Plan, Target, TargetedFault};
 use meshos_sim::connection::Connections;
 use meshos_sim::fault::{Fault, Unsynced};
 use meshos_sim::machine::NodeIndex;
@@ -100,4 +100,12 @@ pub(super) fn away(plan: &mut Plan, draw: Draw, node: NodeIndex, (from, to): (u6
     let groups = vec![others, vec![node]];
     plan.fault(ms(from), Fault::Partition { groups });
     plan.fault(ms(to), Fault::Heal {});
+}
+
+/// A chain of all nodes, one of several.
+pub(super) fn numbered(chain: u16) -> ChainCfg {
+    ChainCfg {
+        name: format!("chain-{chain}"),
+        ..ChainCfg::default()
+    }
 }

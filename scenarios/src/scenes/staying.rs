@@ -5,9 +5,9 @@
 //! heartbeat, a majority of each chain works pairwise, and what is behind fits through the
 //! slowest link several times within the time to converge.
 
-use super::parts::{LEADER_FAULTS, connect, ms, node, strike};
+use super::parts::{LEADER_FAULTS, connect, ms, node, numbered, strike};
 use super::scene::Scene;
-use crate::cfg::{ChainCfg, Plan, Target};
+use crate::cfg::{Plan, Target};
 use meshos_sim::fault::{Fault, Keep};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
@@ -145,13 +145,6 @@ fn strike_on_slow_disks(plan: &mut Plan, draw: Draw, most: u64) {
     plan.liveness_ms += 150 * plan.cfg.timing.heartbeat_ms + most / 1_000 * 30;
 }
 
-fn numbered(chain: u16) -> ChainCfg {
-    ChainCfg {
-        name: format!("chain-{chain}"),
-        ..ChainCfg::default()
-    }
-}
-
 /// Everything that can stay.
 pub(super) const ALL: [Keep; 4] = [Keep::Weather, Keep::Cuts, Keep::Disks, Keep::Clocks];
 
@@ -179,6 +172,7 @@ pub(super) fn stay(plan: &mut Plan, draw: Draw, kinds: &[Keep]) {
                     reorder_ppm: part("reorder", 50_000),
                     corrupt_ppm: part("corrupt", 1_000),
                     bytes_per_ms: *draw.of("bytes").pick(&[0, 0, 200, 1_000]),
+                    message_bytes_max: 0,
                 });
                 let from = draw.of("all").chance(500_000).then_some(node);
                 plan.fault(

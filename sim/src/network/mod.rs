@@ -279,7 +279,8 @@ impl Profile {
                 || weather.duplicate_ppm > 0
                 || weather.reorder_ppm > 0
                 || weather.corrupt_ppm > 0
-                || weather.bytes_per_ms > 0,
+                || weather.bytes_per_ms > 0
+                || weather.message_bytes_max > 0,
             weather,
         }
     }

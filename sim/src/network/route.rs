@@ -77,7 +77,7 @@ impl Network {
         let profile = &self.profiles[link.profile as usize];
         let weather = profile.weather;
         let bits = draw.bits(Site::Loss, lane, counter);
-        if hits(bits as u32, weather.loss_ppm) {
+        if weather.is_too_large(size) || hits(bits as u32, weather.loss_ppm) {
             return Route::Lost;
         }
         if link.flags & CLOGGED != 0 {
@@ -130,14 +130,14 @@ impl Network {
     }
 
     /// How long a message of a connection travels once it has left, and how its bytes are
-    /// damaged. What is lost is sent again after a time that doubles each time; the second copy of
-    /// what is duplicated nobody sees.
+    /// damaged. What is lost is sent again after a time that doubles each time, and what is too
+    /// large is lost each time; the second copy of what is duplicated nobody sees.
     pub(crate) fn travel(
         &self,
         draw: &Draws,
         from: NodeIndex,
         to: NodeIndex,
-        counter: u32,
+        (counter, bytes): (u32, u32),
     ) -> (u64, Option<u64>) {
         let profile = self.profile(from, to);
         let (lane, counter) = (lane(from, to), u64::from(counter));
@@ -151,7 +151,7 @@ impl Network {
         let again = RESENT_AFTER + 2 * profile.latency_min;
         for nth in 0..RESENT_MAX {
             let bits = draw.bits(Site::Resend, lane, counter << 8 | 0x80 | u64::from(nth));
-            if !hits(bits as u32, weather.loss_ppm) {
+            if !weather.is_too_large(bytes) && !hits(bits as u32, weather.loss_ppm) {
                 break;
             }
             takes = takes.saturating_add(again << nth);

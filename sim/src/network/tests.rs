@@ -221,6 +221,16 @@ fn messages_are_damaged_as_often_as_the_weather_says() {
 }
 
 #[test]
+fn what_is_too_large_is_lost() {
+    let largest = |message_bytes_max| Weather {
+        message_bytes_max,
+        ..Weather::latency_us(1, 1)
+    };
+    assert!(Lab::new(largest(100)).latency(A, B).is_some());
+    assert_eq!(Lab::new(largest(99)).latency(A, B), None);
+}
+
+#[test]
 fn the_worse_of_two_weathers_is_worse_in_every_respect() {
     let narrow = Weather {
         bytes_per_ms: 50,
@@ -229,11 +239,13 @@ fn the_worse_of_two_weathers_is_worse_in_every_respect() {
     };
     let long = Weather {
         bytes_per_ms: 80,
+        message_bytes_max: 7,
         corrupt_ppm: 2,
         ..Weather::latency_us(5, 6)
     };
     let worse = Weather {
         bytes_per_ms: 50,
+        message_bytes_max: 7,
         loss_ppm: 1,
         corrupt_ppm: 2,
         ..Weather::latency_us(5, 9)

@@ -280,6 +280,7 @@ fn check_weather(prefix: &str, weather: &Weather) -> Result<(), InvalidPlan> {
         reorder_ppm,
         corrupt_ppm,
         bytes_per_ms: _,
+        message_bytes_max: _,
     } = *weather;
     let key = |name: &str| format!("{prefix}.{name}");
     InvalidPlan::unless_range(

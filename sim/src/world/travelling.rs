@@ -25,7 +25,7 @@ impl<M: Machine> World<M> {
         let lane = self.letters.get_mut(handle).message.lane();
         assert!(lane < M::Message::LANES, "{lane} is a lane of the message");
         let place = Place { from, to, lane };
-        let (travels, damage) = self.network.travel(&self.draw, from, to, counter);
+        let (travels, damage) = self.network.travel(&self.draw, from, to, (counter, bytes));
         let rules = self.streams().rules;
         let stream = self.streams().at(place);
         let bytes_after = stream.bytes + u64::from(bytes);

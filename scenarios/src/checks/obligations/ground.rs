@@ -355,7 +355,8 @@ fn note(slot: &mut Option<Instant>, holds: bool, at: Instant) -> bool {
 /// Whether whatever is sent on a link arrives.
 fn is_calm(link: &Link) -> bool {
     let weather = &link.weather;
-    link.is_connected && !link.is_filtered && weather.loss_ppm == 0 && weather.corrupt_ppm == 0
+    let loses = weather.loss_ppm > 0 || weather.corrupt_ppm > 0 || weather.message_bytes_max > 0;
+    link.is_connected && !link.is_filtered && !loses
 }
 
 /// How long what leaves now takes at most, as the link is.

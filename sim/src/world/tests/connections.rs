@@ -324,6 +324,25 @@ fn what_moves_is_not_given_up_however_long_it_takes() {
 }
 
 #[test]
+fn what_is_too_large_for_the_link_holds_up_what_is_behind_it() {
+    let narrow = Weather {
+        message_bytes_max: 1_000,
+        ..CLEAN
+    };
+    let mut world = connected(narrow);
+    world.schedule_op(ms(1_000), A, long(1_000));
+    world.schedule_op(ms(1_001), A, long(1_001));
+    world.schedule_op(ms(1_002), A, long(10));
+    let log = run(&mut world, ms(3_900));
+    assert_eq!(numbers(&log), [long(1_000)]);
+    assert!(news(&log, A, End::Dialled).is_empty());
+    let log = run(&mut world, ms(5_000));
+    assert_eq!(numbers(&log), [0; 0]);
+    let stalled = News::Broken(Break::Stalled);
+    assert_eq!(kinds(&news(&log, A, End::Dialled)), [stalled, up()]);
+}
+
+#[test]
 fn a_queue_is_bounded_in_bytes() {
     let mut setup = setup(2);
     setup.weather = Weather {
