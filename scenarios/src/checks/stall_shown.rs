@@ -21,6 +21,9 @@ impl Waiting {
     /// Its log ends at `end`, and what is before `commit` is committed.
     pub fn changed(&mut self, commit: Seq, end: Seq, now: Instant) {
         let same = self.since.filter(|(at, _)| *at == commit);
+        if same.is_none() {
+            self.looked = Some(now);
+        }
         self.since = (commit < end).then(|| same.unwrap_or((commit, now)));
     }
 

@@ -304,8 +304,11 @@ fn stall_shown_bites() {
     );
     let slept = waiting.for_how_long(at(60_000), beat);
     assert_eq!(slept, Some(Duration::ZERO), "it did not look meanwhile");
-    waiting.changed(Seq::new(4), Seq::new(4), at(60_500));
-    assert_eq!(waiting.for_how_long(at(61_000), beat), None);
+    waiting.changed(Seq::new(4), Seq::new(5), at(60_500));
+    let slept = waiting.for_how_long(at(90_000), beat);
+    assert_eq!(slept, Some(Duration::ZERO), "nor before its first look");
+    waiting.changed(Seq::new(5), Seq::new(5), at(90_500));
+    assert_eq!(waiting.for_how_long(at(91_000), beat), None);
 }
 
 #[test]
