@@ -158,13 +158,15 @@ impl Chain {
         cx.config.heartbeat() * STORAGE_BEATS
     }
 
-    /// The next voter behind this one, in the cyclic order of ids, that is heard, has space, and had
-    /// no turn. Without space it could not even begin to lead, and nobody would answer reads.
+    /// The next voter behind this one, in the cyclic order of ids, that is heard, has space, could
+    /// be elected, and had no turn. Without space it could not even begin to lead, and nobody would
+    /// answer reads.
     fn next_in_turn(&self, cx: &StepContext<'_>) -> Option<NodeId> {
         let may_lead = |node: &NodeId| {
             !self.stall.tried.contains(node)
                 && !cx.liveness.is_suspected(*node)
                 && !self.is_full_at(*node, cx)
+                && self.could_win(*node, cx)
         };
         let others: BTreeSet<NodeId> = self.other_voters().map(|voter| voter.node).collect();
         let behind = others.range(self.me.node..);
@@ -172,6 +174,21 @@ impl Chain {
             .chain(others.range(..self.me.node))
             .copied()
             .find(may_lead)
+    }
+
+    /// Whether the logs of a majority, as far as they are known and heard of, are no longer than that
+    /// voter's: the others refuse it their votes.
+    fn could_win(&self, node: NodeId, cx: &StepContext<'_>) -> bool {
+        let held = |voter: NodeId| {
+            let followers = self.lead.as_ref().map(|lead| &lead.followers);
+            let follower = followers.and_then(|followers| followers.get(&voter));
+            follower.map_or(Seq::ZERO, |follower| follower.acked)
+        };
+        let end = held(node);
+        let grants =
+            |voter: &&Member| !cx.liveness.is_suspected(voter.node) && held(voter.node) <= end;
+        let own = usize::from(self.log.durable().end <= end);
+        self.other_voters().filter(grants).count() + own >= self.log.membership().majority()
     }
 
     /// Whether the store here had no space for a while and everything is committed: somebody else

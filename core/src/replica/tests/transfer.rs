@@ -119,21 +119,43 @@ fn a_leader_whose_entries_reach_nobody_hands_on_in_turns_and_then_rests() {
     assert_eq!(targets(&said), [(2, alloc::vec![1, 2], 12_000)]);
 }
 
+/// A client appends, and the entry is durable here.
+fn append(bench: &mut Bench) {
+    let (level, request, payload) = (Level::Committed, None, payload("x"));
+    bench.ask(
+        1,
+        Ask::Append {
+            level,
+            request,
+            payload,
+        },
+    );
+    bench.done(Ok(()));
+}
+
+#[test]
+fn whose_log_is_too_short_to_be_elected_has_no_turn() {
+    let mut bench = Start::of(1, &[]).settled().leading();
+    for _ in 0..3 {
+        append(&mut bench);
+    }
+    let pull = bench.pull(2, 2, 1);
+    bench.hear(3, 1, pull);
+    let turns: Vec<_> = targets(&echo(&mut bench, 60))
+        .into_iter()
+        .map(|(to, ..)| to)
+        .collect();
+    assert!(
+        turns.len() > 1 && turns.iter().all(|to| *to == 3),
+        "{turns:?}"
+    );
+}
+
 #[test]
 fn a_leader_whose_follower_takes_entries_leads_on() {
     let mut bench = Start::of(1, &[]).settled().leading();
     for _ in 0..40 {
-        let request = None;
-        let (level, payload) = (Level::Committed, payload("x"));
-        bench.ask(
-            1,
-            Ask::Append {
-                level,
-                request,
-                payload,
-            },
-        );
-        bench.done(Ok(()));
+        append(&mut bench);
     }
     for end in 1..=40 {
         let pull = bench.pull(end, end, end);
