@@ -3,8 +3,9 @@
 //! A [`machine::Machine`] is stepped by a [`world::World`], which owns time, links, disks and
 //! clocks. A [`scenario::Scenario`] says how a seed becomes a [`plan::Plan`] and what has to hold;
 //! [`run::run`] turns a plan into a report, [`run::assert_holds`] is the body of a `#[test]`, the
-//! feature `harness` makes each scenario and each kept plan a test of its own, and the feature
-//! `cli` adds a whole command line, which runs many seeds on all cores.
+//! feature `harness` makes each scenario and each kept plan a test of its own, the feature
+//! `tracing` lets what machines log name the node and the simulated time, and the feature `cli`
+//! adds a whole command line, which runs many seeds on all cores.
 //! [`prelude`] has what a file with a machine and its scenario needs.
 
 pub mod any;
@@ -40,6 +41,8 @@ pub mod hash;
 )]
 mod hold;
 pub mod hook;
+#[cfg(feature = "tracing")]
+mod logs;
 pub mod machine;
 pub mod machines;
 pub mod marks;

@@ -36,6 +36,13 @@ pub(crate) fn run_once<S: Scenario>(scenario: &S, plan: &PlanOf<S>, watch: &Watc
     };
     let mut not_checked = NotChecked::default();
     let ended = quiet::catch(|| session.play(&mut not_checked));
+    // What a machine said before it panicked was in the middle of its step.
+    #[cfg(feature = "tracing")]
+    if let Some(world) = &mut session.world
+        && let Some(node) = world.acting()
+    {
+        world.record_said(node);
+    }
     // The digest and the trace of a world whose machine panicked are as good as any.
     let world = session.world;
     let at = world.as_ref().map_or(Instant::ZERO, World::now);

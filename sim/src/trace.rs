@@ -136,6 +136,13 @@ pub enum Event {
         /// All that it tells of its state.
         state: String,
     },
+    /// The node logged something; only with the feature `tracing`.
+    Log {
+        /// How important it is.
+        level: String,
+        /// What, with its fields.
+        text: String,
+    },
     /// A hook said something.
     Note {
         /// What.
@@ -268,9 +275,9 @@ impl Trace {
 
 impl Event {
     /// The names of all kinds of events, as [`Self::kind`] gives them.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 17] = [
         "boot", "crash", "wake", "receive", "op", "link", "stored", "send", "lost", "persist",
-        "output", "refused", "fault", "state", "role", "note",
+        "output", "refused", "fault", "state", "role", "log", "note",
     ];
 
     /// The name of what happened, as a trace in JSON has it.
@@ -291,6 +298,7 @@ impl Event {
             Self::Fault { .. } => "fault",
             Self::State { .. } => "state",
             Self::Role { .. } => "role",
+            Self::Log { .. } => "log",
             Self::Note { .. } => "note",
         }
     }

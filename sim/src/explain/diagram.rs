@@ -179,6 +179,7 @@ fn arrows(nodes: u16, lines: &[Line]) -> Vec<Arrow> {
             | Event::Fault { .. }
             | Event::State { .. }
             | Event::Role { .. }
+            | Event::Log { .. }
             | Event::Note { .. } => None,
         };
         if let Some((Some(from), to, fate)) = ended {

@@ -116,9 +116,10 @@ impl Walk {
                 self.effect(node, index);
                 self.lives[node.at()].batches.push_back(index);
             }
-            (Event::Output { .. } | Event::Role { .. } | Event::Note { .. }, Some(node)) => {
-                self.effect(node, index);
-            }
+            (
+                Event::Output { .. } | Event::Role { .. } | Event::Log { .. } | Event::Note { .. },
+                Some(node),
+            ) => self.effect(node, index),
             (Event::State { .. }, Some(node)) => {
                 self.past.step[index] = self.lives[node.at()].step.unwrap_or(index);
             }

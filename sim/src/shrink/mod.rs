@@ -34,6 +34,10 @@ pub(crate) struct Shrunk {
     /// What its run found.
     pub report: Report,
     /// Plans that were tried.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "a test does not say how many")
+    )]
     pub runs: u64,
     /// Whether nothing was left to try.
     pub is_done: bool,

@@ -34,6 +34,10 @@ fn all() -> Vec<Event> {
             role: text(),
             state: text(),
         },
+        Event::Log {
+            level: text(),
+            text: text(),
+        },
         Event::Note { text: text() },
     ]
 }

@@ -59,6 +59,7 @@ impl fmt::Display for Event {
             Self::Fault { fault } => write!(f, "fault {fault:?}"),
             Self::State { hash } => write!(f, "state {hash:016x}"),
             Self::Role { state, .. } => write!(f, "role {}", state.replace('\n', "; ")),
+            Self::Log { level, text } => write!(f, "log {level} {text}"),
             Self::Note { text } => write!(f, "note {text}"),
         }
     }

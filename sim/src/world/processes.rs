@@ -41,10 +41,17 @@ impl<M: Machine> World<M> {
             disk: &host.drive.disk,
             now,
         };
+        #[cfg(feature = "tracing")]
+        let machine = crate::logs::within((node, self.now), self.trace.is_some(), || {
+            M::boot(&self.configs[node.at()], boot, &mut self.out)
+        });
+        #[cfg(not(feature = "tracing"))]
         let machine = M::boot(&self.configs[node.at()], boot, &mut self.out);
         host.machine = Some(machine);
         host.deadline = NEVER;
         self.record(Some(node), || Event::Boot { run, store });
+        #[cfg(feature = "tracing")]
+        self.record_said(node);
         self.boot_streams(node);
         let view = View::new(self.now, &self.hosts, &self.network);
         hook.on_boot(view, node, &mut self.schedule)?;

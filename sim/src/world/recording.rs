@@ -14,6 +14,17 @@ impl<M: Machine> World<M> {
         }
     }
 
+    /// Adds what a node said in its last step to the trace, if there is one.
+    #[cfg(feature = "tracing")]
+    #[inline]
+    pub(crate) fn record_said(&mut self, node: NodeIndex) {
+        let Some(trace) = &mut self.trace else { return };
+        for said in crate::logs::take() {
+            let (level, text) = (said.level.to_string(), said.text);
+            trace.push(self.now, Some(node), Event::Log { level, text });
+        }
+    }
+
     /// Records what a step made of a node.
     #[cold]
     pub(super) fn record_state(&mut self, node: NodeIndex) {

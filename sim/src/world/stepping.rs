@@ -124,7 +124,14 @@ impl<M: Machine> World<M> {
         let Some(machine) = self.hosts[node.at()].machine.as_mut() else {
             return Ok(());
         };
+        #[cfg(feature = "tracing")]
+        crate::logs::within((node, self.now), self.trace.is_some(), || {
+            machine.step(now, input, &mut self.out);
+        });
+        #[cfg(not(feature = "tracing"))]
         machine.step(now, input, &mut self.out);
+        #[cfg(feature = "tracing")]
+        self.record_said(node);
         self.after_step(node, now, cause, hook)
     }
 

@@ -11,7 +11,7 @@ const GROUPS = [
   ["outputs", "--output", ["output"]],
   ["deadlines", "--dim", ["wake"]],
   ["roles", "--r0", ["role", "state"]],
-  ["notes", "--note", ["note"]],
+  ["notes", "--note", ["note", "log"]],
   ["faults", "--fault", ["fault", "crash", "boot"]],
 ];
 const groupOf = new Map(GROUPS.flatMap((group) => group[2].map((kind) => [kind, group])));
