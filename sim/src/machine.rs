@@ -219,6 +219,9 @@ pub enum Effect<M: Machine> {
     },
     /// Anything else; the hook of the run receives it.
     Output(M::Output),
+    /// End the process, when the other effects of the step are performed. Its host goes on: what
+    /// was written and not synced is there at the next boot, which is up to the plan.
+    Exit,
 }
 
 impl<M: Machine> Clone for Effect<M>
@@ -239,6 +242,7 @@ where
                 ops: ops.clone(),
             },
             Self::Output(output) => Self::Output(output.clone()),
+            Self::Exit => Self::Exit,
         }
     }
 }
@@ -291,6 +295,11 @@ impl<M: Machine> Outbox<M> {
     #[inline]
     pub fn output(&mut self, output: M::Output) {
         self.push(Effect::Output(output));
+    }
+
+    /// Ends the process, when the other effects of the step are performed.
+    pub fn exit(&mut self) {
+        self.push(Effect::Exit);
     }
 
     /// Takes everything out; for tests that step a machine by hand.

@@ -344,6 +344,7 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
         codec,
         disk_us,
         wall_ms,
+        absent,
         clock_ppm,
         origin_ms_max,
         steps_max,
@@ -355,6 +356,7 @@ fn setup<S: Scenario>(scenario: &S, plan: &PlanOf<S>) -> Setup<S::Machine> {
     setup.codec = *codec;
     setup.disk_us = *disk_us;
     setup.wall_ms = *wall_ms;
+    setup.absent.clone_from(absent);
     setup.clock_ppm.clone_from(clock_ppm);
     setup.origin_ms_max = *origin_ms_max;
     setup.steps_max = *steps_max;

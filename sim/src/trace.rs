@@ -112,6 +112,8 @@ pub enum Event {
         /// What.
         output: String,
     },
+    /// The node ended its process.
+    Exit {},
     /// Something came for a node that is down.
     Refused {
         /// What.
@@ -275,9 +277,9 @@ impl Trace {
 
 impl Event {
     /// The names of all kinds of events, as [`Self::kind`] gives them.
-    pub const KINDS: [&'static str; 17] = [
+    pub const KINDS: [&'static str; 18] = [
         "boot", "crash", "wake", "receive", "op", "link", "stored", "send", "lost", "persist",
-        "output", "refused", "fault", "state", "role", "log", "note",
+        "output", "exit", "refused", "fault", "state", "role", "log", "note",
     ];
 
     /// The name of what happened, as a trace in JSON has it.
@@ -294,6 +296,7 @@ impl Event {
             Self::Lost { .. } => "lost",
             Self::Persist { .. } => "persist",
             Self::Output { .. } => "output",
+            Self::Exit {} => "exit",
             Self::Refused { .. } => "refused",
             Self::Fault { .. } => "fault",
             Self::State { .. } => "state",

@@ -42,7 +42,7 @@ impl Checks {
                 Effect::Output(Output::Answer { ticket, answer }) => {
                     self.check_answer(step, *ticket, answer)?;
                 }
-                Effect::Output(Output::Refused { .. } | Output::Note { .. }) => {}
+                Effect::Output(Output::Refused { .. } | Output::Note { .. }) | Effect::Exit => {}
             }
         }
         Ok(())

@@ -55,6 +55,7 @@ impl Hook<Host> for Shape {
                 }
                 Effect::Output(Output::Refused { ticket }) => self.fold((4, *ticket)),
                 Effect::Output(Output::Note { chain, note }) => self.fold((5, chain, note)),
+                Effect::Exit => self.fold(6),
             }
         }
         Ok(())

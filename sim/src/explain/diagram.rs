@@ -179,6 +179,7 @@ fn arrows(nodes: u16, lines: &[Line]) -> Vec<Arrow> {
             | Event::Fault { .. }
             | Event::State { .. }
             | Event::Role { .. }
+            | Event::Exit {}
             | Event::Log { .. }
             | Event::Note { .. } => None,
         };

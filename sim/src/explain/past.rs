@@ -117,7 +117,11 @@ impl Walk {
                 self.lives[node.at()].batches.push_back(index);
             }
             (
-                Event::Output { .. } | Event::Role { .. } | Event::Log { .. } | Event::Note { .. },
+                Event::Output { .. }
+                | Event::Exit {}
+                | Event::Role { .. }
+                | Event::Log { .. }
+                | Event::Note { .. },
                 Some(node),
             ) => self.effect(node, index),
             (Event::State { .. }, Some(node)) => {

@@ -130,6 +130,9 @@ impl<Op, Cfg> Plan<Op, Cfg> {
                 format!("none or {}", self.nodes),
             ));
         }
+        for (at, node) in self.absent.iter().enumerate() {
+            InvalidPlan::unless_node(format!("absent[{at}]"), *node, self.nodes)?;
+        }
         for (at, ppm) in self.clock_ppm.iter().enumerate() {
             check_rate(format!("clock_ppm[{at}]"), *ppm)?;
         }

@@ -88,6 +88,10 @@ pub struct Plan<Op, Cfg = Nothing> {
     /// What every wall clock shows when the run begins, in milliseconds since the Unix epoch.
     #[serde(default = "wall_ms")]
     pub wall_ms: u64,
+    /// Nodes that do not run when the run begins: they join it when a `restart` boots them, or when
+    /// the faults end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<NodeIndex>,
     /// Parts of a million by which the clocks of each node run fast unless a fault says otherwise;
     /// all are true when empty.
     #[serde(default)]
@@ -162,6 +166,7 @@ impl<Op, Cfg> Plan<Op, Cfg> {
             codec: false,
             disk_us: disk_us(),
             wall_ms: wall_ms(),
+            absent: Vec::new(),
             clock_ppm: Vec::new(),
             origin_ms_max: 0,
             cfg,

@@ -236,8 +236,10 @@ fn without_node(plan: &mut Table, node: u16) -> bool {
     {
         rates.remove(usize::from(node));
     }
-    if let Some(core) = list_at(plan, &key("core")) {
-        renumber(core, gone);
+    for list in ["absent", "core"] {
+        if let Some(nodes) = list_at(plan, &key(list)) {
+            renumber(nodes, gone);
+        }
     }
     for list in ["ops", "faults", "matrix"] {
         if let Some(items) = list_at(plan, &key(list)) {
@@ -295,7 +297,7 @@ mod tests {
     }
 
     const PLAN: &str = "seed = 3\nnodes = 4\nsafety_ms = 900\nliveness_ms = 100\ncore = [0, 2, 3]\n\
-        clock_ppm = [5, 6, 7, 8]\n\
+        absent = [2, 3]\nclock_ppm = [5, 6, 7, 8]\n\
         ops = [{ at_ms = 5, node = 2, op = 1 }, { at_us = 600500, node = 3, op = { bytes = 7 } }]\n\
         faults = [{ at_ms = 500, kind = \"partition\", groups = [[2], [1, 3]] },\n\
         { at_ms = 700, kind = \"cut\", from = 1, to = 2 }]\n";
@@ -359,7 +361,7 @@ mod tests {
     fn a_node_goes_with_all_that_names_it_and_the_others_move_up() {
         let plan = Edit::all(&[Edit::WithoutNode(2)], &plan(PLAN)).expect("there is such a node");
         let expected = "seed = 3\nnodes = 3\nsafety_ms = 900\nliveness_ms = 100\ncore = [0, 2]\n\
-            clock_ppm = [5, 6, 8]\n\
+            absent = [2]\nclock_ppm = [5, 6, 8]\n\
             ops = [{ at_us = 600500, node = 2, op = { bytes = 7 } }]\n\
             faults = [{ at_ms = 500, kind = \"partition\", groups = [[1, 2]] }]\n";
         assert_eq!(plan, self::plan(expected));

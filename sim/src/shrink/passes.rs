@@ -47,13 +47,14 @@ impl Pass {
 }
 
 /// Keys of a plan that have a default, and that other changes do not make smaller.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
     "weather",
     "matrix",
     "connections",
     "codec",
     "disk_us",
     "wall_ms",
+    "absent",
     "clock_ppm",
     "origin_ms_max",
     "keep",

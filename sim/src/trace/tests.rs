@@ -25,6 +25,7 @@ fn all() -> Vec<Event> {
         Event::Lost { to: node, message },
         persist(1, &[]),
         Event::Output { output: text() },
+        Event::Exit {},
         Event::Refused { what: text() },
         Event::Fault {
             fault: Fault::Heal {},

@@ -55,6 +55,7 @@ impl fmt::Display for Event {
             Self::Lost { to, message } => write!(f, "-x {to} {message}"),
             Self::Persist { token, ops } => write!(f, "persist {token}: {}", ops.join(", ")),
             Self::Output { output } => write!(f, "output {output}"),
+            Self::Exit {} => f.write_str("exit"),
             Self::Refused { what } => write!(f, "refused {what}"),
             Self::Fault { fault } => write!(f, "fault {fault:?}"),
             Self::State { hash } => write!(f, "state {hash:016x}"),

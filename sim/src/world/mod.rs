@@ -120,7 +120,8 @@ pub struct World<M: Machine> {
 }
 
 impl<M: Machine> World<M> {
-    /// A world at time zero; the nodes boot, in order, as the first thing that happens.
+    /// A world at time zero; the nodes that are not absent boot, in order, as the first thing that
+    /// happens.
     pub fn new(setup: Setup<M>) -> Self {
         const {
             assert!(
@@ -176,7 +177,8 @@ impl<M: Machine> World<M> {
             let streams = Streams::new(rules, nodes, M::Message::LANES);
             world.network.connect(streams);
         }
-        for node in 0..nodes as u64 {
+        let present = |node: &u64| !setup.absent.contains(&NodeIndex(*node as u16));
+        for node in (0..nodes as u64).filter(present) {
             world.push(Instant::ZERO, Tie::numbered(EventClass::Boot, node), 0);
         }
         world

@@ -95,7 +95,7 @@ impl<M: Machine> World<M> {
         let Some(trace) = &mut self.trace else { return };
         let number = match effect {
             Effect::Send { .. } | Effect::Broadcast { .. } => trace.number_next(),
-            Effect::Disk { .. } | Effect::Output(_) => None,
+            Effect::Disk { .. } | Effect::Output(_) | Effect::Exit => None,
         };
         let event = match effect {
             Effect::Send { to, message } => Event::Send {
@@ -110,6 +110,7 @@ impl<M: Machine> World<M> {
             Effect::Output(output) => Event::Output {
                 output: format!("{output:?}"),
             },
+            Effect::Exit => Event::Exit {},
         };
         trace.push_about(number, self.now, Some(node), event);
     }

@@ -2,6 +2,7 @@
 
 use crate::connection::Connections;
 use crate::machine::Machine;
+use crate::node::NodeIndex;
 use crate::queue::QueueKind;
 use crate::weather::{LinkWeather, Weather};
 
@@ -22,6 +23,8 @@ pub struct Setup<M: Machine> {
     pub disk_us: (u64, u64),
     /// What every wall clock shows at time zero.
     pub wall_ms: u64,
+    /// Nodes that do not run yet: a restart boots them, and so does recovery.
+    pub absent: Vec<NodeIndex>,
     /// Parts of a million by which the clocks of each node run fast; nodes that it does not name
     /// have true clocks.
     pub clock_ppm: Vec<i32>,
@@ -51,6 +54,7 @@ impl<M: Machine> Setup<M> {
             connections: None,
             disk_us: (100, 2_000),
             wall_ms: 1_700_000_000_000,
+            absent: Vec::new(),
             clock_ppm: Vec::new(),
             origin_ms_max: 0,
             steps_max: u64::MAX,

@@ -2,6 +2,7 @@
 
 use super::host::{NEVER, Parked};
 use super::{View, World};
+use crate::fault::Unsynced;
 use crate::hook::{Cause, Hook, Step};
 use crate::machine::{Effect, Input, Machine};
 use crate::node::NodeIndex;
@@ -200,6 +201,7 @@ impl<M: Machine> World<M> {
     #[inline(never)]
     fn perform<H: Hook<M>>(&mut self, node: NodeIndex, hook: &mut H) -> Result<(), Violation> {
         let mut out = core::mem::take(&mut self.out);
+        let mut exits = false;
         for effect in out.effects.drain(..) {
             if self.trace.is_some() {
                 self.record_effect(node, &effect);
@@ -216,9 +218,13 @@ impl<M: Machine> World<M> {
                     let view = View::new(self.now, &self.hosts, &self.network);
                     hook.on_output(view, node, &output, &mut self.schedule)?;
                 }
+                Effect::Exit => exits = true,
             }
         }
         self.out = out;
+        if exits {
+            self.crash(node, Unsynced::Kept, hook)?;
+        }
         Ok(())
     }
 

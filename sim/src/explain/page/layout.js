@@ -12,7 +12,7 @@ const GROUPS = [
   ["deadlines", "--dim", ["wake"]],
   ["roles", "--r0", ["role", "state"]],
   ["notes", "--note", ["note", "log"]],
-  ["faults", "--fault", ["fault", "crash", "boot"]],
+  ["faults", "--fault", ["fault", "crash", "exit", "boot"]],
 ];
 const groupOf = new Map(GROUPS.flatMap((group) => group[2].map((kind) => [kind, group])));
 

@@ -70,6 +70,9 @@ pub(super) const GARBLED: u64 = 1 << 41;
 /// A number of a word that nobody can read.
 pub(super) const UNREADABLE: u64 = 1 << 42;
 
+/// What a machine is asked for that ends its process, with all that it orders for it.
+pub(super) const LAST: u64 = 1 << 43;
+
 /// What a busy machine reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Report {
@@ -194,6 +197,10 @@ impl Machine for Busy {
                 self.number = self.number.max(number);
                 self.store(now, out);
                 out.broadcast(Word::Hello(number));
+                if number == LAST {
+                    out.exit();
+                    out.output(Report::Asked(0));
+                }
             }
             Input::Disk { token, result } => out.output(Report::Stored(token, result)),
             Input::Link(link) => out.output(Report::Link(link)),

@@ -333,10 +333,10 @@ fn what_is_too_large_for_the_link_holds_up_what_is_behind_it() {
     world.schedule_op(ms(1_000), A, long(1_000));
     world.schedule_op(ms(1_001), A, long(1_001));
     world.schedule_op(ms(1_002), A, long(10));
-    let log = run(&mut world, ms(3_900));
+    let log = run(&mut world, ms(5_900));
     assert_eq!(numbers(&log), [long(1_000)]);
     assert!(news(&log, A, End::Dialled).is_empty());
-    let log = run(&mut world, ms(5_000));
+    let log = run(&mut world, ms(7_000));
     assert_eq!(numbers(&log), [0; 0]);
     let stalled = News::Broken(Break::Stalled);
     assert_eq!(kinds(&news(&log, A, End::Dialled)), [stalled, up()]);

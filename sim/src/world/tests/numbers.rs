@@ -46,6 +46,7 @@ fn copy(line: &Line) -> Option<(NodeIndex, NodeIndex, Option<&str>)> {
         | Event::Fault { .. }
         | Event::State { .. }
         | Event::Role { .. }
+        | Event::Exit {}
         | Event::Log { .. }
         | Event::Note { .. } => None,
     }

@@ -19,6 +19,44 @@ fn a_crash_forgets_memory_and_keeps_what_was_synced() {
 }
 
 #[test]
+fn a_node_that_ends_itself_is_down_behind_its_last_step() {
+    let mut world = quiet_world(2);
+    world.schedule_op(ms(10), A, busy::LAST);
+    world.schedule_op(ms(50), A, 1);
+    world.schedule_fault(ms(100), RESTART);
+    let log = run(&mut world, ms(99));
+    assert!(!world.is_up(A));
+    assert_eq!(log.crashes, [ms(10)]);
+    let asked = [Report::Asked(busy::LAST), Report::Asked(0)];
+    assert_eq!(log.of(A), [&[booted(1, 1, 0)], &asked[..]].concat());
+    assert_eq!(log.of(B)[1], Report::Heard(A, busy::LAST));
+    assert_eq!(log.refused, 1);
+    // Its host goes on: what its process had written is there.
+    assert_eq!(run(&mut world, ms(100)).of(A), [booted(2, 1, 8)]);
+}
+
+#[test]
+fn an_absent_node_joins_when_it_is_restarted_or_the_faults_end() {
+    let joins = |fault| {
+        let mut setup = Setup::new(7, vec![Habits::default(); 2]);
+        setup.absent = vec![A];
+        let mut world = World::new(setup);
+        world.schedule_op(ms(10), B, 3);
+        world.schedule_fault(ms(100), fault);
+        let log = run(&mut world, ms(99));
+        assert_eq!(log.of(A), []);
+        assert!(!world.is_up(A) && world.is_up(B));
+        run(&mut world, ms(200)).of(A)
+    };
+    let recover = Fault::Recover {
+        nodes: Vec::new(),
+        keep: Vec::new(),
+    };
+    assert_eq!(joins(RESTART), [booted(1, 1, 0)]);
+    assert_eq!(joins(recover), [booted(1, 1, 0)]);
+}
+
+#[test]
 fn a_wiped_store_is_another_store() {
     let mut world = quiet_world(1);
     world.schedule_op(ms(10), A, 1);

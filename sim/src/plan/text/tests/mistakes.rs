@@ -135,6 +135,7 @@ fn rich() -> Plan<Op, Nothing> {
     plan.op(Instant::from_millis(19_999), 0, Op::Read);
     plan.weather.loss_ppm = 11;
     plan.clock_ppm = vec![-31, 0, 32];
+    plan.absent = vec![NodeIndex(1)];
     let faults = [
         Fault::Weather {
             from: None,
@@ -218,6 +219,11 @@ const VALUES: &[(&str, &str, &str)] = &[
         "loss_ppm = 11",
         "loss_ppm = 1000001",
         "weather.loss_ppm: found 1000001, expected 0 to",
+    ),
+    (
+        "absent = [1]",
+        "absent = [3]",
+        "absent[0]: found 3, expected a node below 3",
     ),
     (
         "clock_ppm = [-31, 0, 32]",
