@@ -112,7 +112,7 @@ impl Chain {
             stalled_ms: waiting.map(|(_, since)| millis(now.since(since))),
             stalled_before: stalled_before.collect(),
             followers: followers.collect(),
-            is_store_full: self.writer.is_full(),
+            is_store_full: self.writer.lacks_space(),
             fault: self.fault,
         }
     }

@@ -16,6 +16,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+/// From this many bytes on a batch grows again after the store was full.
+const BATCH_BYTES_LEAST: u64 = 4_096;
+
 /// The store side of one chain.
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub(super) struct Writer {
@@ -27,20 +30,28 @@ pub(super) struct Writer {
     unsealed: bool,
     seal_due: bool,
     space: Space,
+    /// Most bytes of entries in one order since the store last had no space for some, until it
+    /// takes full batches again: one entry may fit where all that wait do not.
+    batch_bytes: Option<u64>,
+    /// Whether the last checkpoint that was to raise the floor found no space.
+    checkpoint_failed: bool,
     /// What the order under way stores as committed, if it is one that does.
     storing: Seq,
     /// What is stored as committed.
     stored: Seq,
 }
 
-/// Whether the store had space for anything but a checkpoint at the last try. A checkpoint may be
-/// the largest of all that is written: where it does not fit, entries may.
+/// Whether the store had space for anything but a checkpoint at the last try. Where one thing does
+/// not fit, another may, for a checkpoint may be the largest of all that is written, and a repaired
+/// entry larger than those that wait: so they are tried in turn.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Space {
     #[default]
     Enough,
     /// No, and none for a checkpoint either, so something else is tried next.
     NoneToRetain,
+    /// No, and none for repairs either, so what does not wait for them is tried next.
+    NoneToRepair,
     /// No; a checkpoint may free some.
     None,
 }
@@ -85,6 +96,7 @@ impl Writer {
         self.repairs.clear();
         self.unsealed = false;
         self.seal_due = false;
+        self.checkpoint_failed = false;
     }
 
     /// Leaves the payload bytes out.
@@ -121,6 +133,35 @@ impl Writer {
     pub(super) fn is_full(&self) -> bool {
         self.space != Space::Enough
     }
+
+    /// Whether anything, a checkpoint included, found no space at its last try.
+    pub(super) fn lacks_space(&self) -> bool {
+        self.is_full() || self.checkpoint_failed
+    }
+
+    /// Most bytes of entries in the next order; one entry may be larger.
+    fn batch_bytes_max(&self, cx: &StepContext<'_>) -> u64 {
+        let most = u64::from(cx.config.limits().batch_bytes_max);
+        self.batch_bytes.map_or(most, |bytes| bytes.min(most))
+    }
+
+    /// Entries fitted: the next order may have twice as many bytes of them.
+    fn widen_batch(&mut self, cx: &StepContext<'_>) {
+        let most = u64::from(cx.config.limits().batch_bytes_max);
+        let twice = |bytes: u64| (bytes * 2).max(BATCH_BYTES_LEAST);
+        self.batch_bytes = self.batch_bytes.map(twice).filter(|bytes| *bytes < most);
+    }
+
+    /// The repairs that one order takes.
+    fn take_repairs(&mut self, bytes_max: u64) -> Entries {
+        let mut bytes = 0;
+        let fits = |entry: &&Arc<Entry>| {
+            bytes += u64::from(entry.payload.length());
+            bytes <= bytes_max
+        };
+        let count = self.repairs.iter().take_while(fits).count().max(1);
+        self.repairs.drain(..count).collect()
+    }
 }
 
 impl Chain {
@@ -153,7 +194,7 @@ impl Chain {
         let is_pressing = match self.writer.space {
             Space::Enough => self.is_far_past_bound(),
             Space::None => true,
-            Space::NoneToRetain => false,
+            Space::NoneToRetain | Space::NoneToRepair => false,
         };
         if may_retain
             && is_pressing
@@ -164,9 +205,11 @@ impl Chain {
             }
             return Some(order);
         }
+        let bytes_max = self.writer.batch_bytes_max(cx);
+        let is_skipped = self.writer.space == Space::NoneToRepair && self.writer.cut.is_none();
         // A cut is made behind an entry that the store knows.
-        if !self.writer.repairs.is_empty() {
-            let entries: Entries = core::mem::take(&mut self.writer.repairs).into();
+        if !self.writer.repairs.is_empty() && !is_skipped {
+            let entries = self.writer.take_repairs(bytes_max);
             return Some((Write::Repair(entries.clone()), Order::Repair(entries)));
         }
         if let Some(end) = self.writer.cut.take() {
@@ -179,7 +222,6 @@ impl Chain {
         let truncations = self.log.truncations();
         let durable = self.log.durable().end;
         if durable < self.log.end() {
-            let bytes_max = u64::from(cx.config.limits().batch_bytes_max);
             let entries = self.log.read(durable, self.log.end(), bytes_max);
             let end = Seq::new(durable.get() + entries.len() as u64);
             self.writer.seal_due = false;
@@ -229,6 +271,9 @@ impl Chain {
         match result {
             Ok(()) => {
                 self.writer.space = Space::Enough;
+                if let Write::Append { .. } | Write::Repair(_) = write {
+                    self.writer.widen_batch(cx);
+                }
                 self.writer.stored = self.writer.stored.max(self.writer.storing);
                 self.on_durable(write, cx);
             }
@@ -262,6 +307,7 @@ impl Chain {
             Write::Cut(_) | Write::Repair(_) => {}
             Write::Retain(checkpoint) => {
                 cx.count(Count::Retained);
+                self.writer.checkpoint_failed = false;
                 self.log.retain(checkpoint);
                 let floor = self.log.floor();
                 self.writer.repairs.retain(|entry| entry.seq >= floor);
@@ -275,21 +321,22 @@ impl Chain {
         cx.count(Count::StoreFull);
         self.writer.space = match (&write, self.writer.space) {
             (Write::Retain(_), Space::Enough) => Space::Enough,
-            (Write::Retain(_), Space::None | Space::NoneToRetain) => Space::NoneToRetain,
-            (
-                Write::Vote(_)
-                | Write::Append { .. }
-                | Write::Cut(_)
-                | Write::Reset(_)
-                | Write::Repair(_),
-                _,
-            ) => Space::None,
+            (Write::Retain(_), Space::None | Space::NoneToRetain | Space::NoneToRepair) => {
+                Space::NoneToRetain
+            }
+            (Write::Repair(_), _) => Space::NoneToRepair,
+            (Write::Vote(_) | Write::Append { .. } | Write::Cut(_) | Write::Reset(_), _) => {
+                Space::None
+            }
         };
         match write {
-            Write::Vote(_) | Write::Append { .. } | Write::Retain(_) => {}
+            Write::Vote(_) => {}
+            Write::Append { .. } => self.writer.batch_bytes = Some(0),
+            Write::Retain(_) => self.writer.checkpoint_failed = true,
             Write::Cut(end) => self.writer.cut(end),
             Write::Reset(checkpoint) => self.follow.reset = Some(checkpoint),
             Write::Repair(entries) => {
+                self.writer.batch_bytes = Some(0);
                 let kept = |entry: &&Arc<Entry>| self.log.entry(entry.seq) == Some(*entry);
                 let kept: Vec<_> = entries.iter().filter(kept).cloned().collect();
                 self.writer.repairs.extend(kept);

@@ -3,7 +3,7 @@
 use super::bench::{Bench, Start, attempt, behind, chunk, entry, leads, log, note, row_of};
 use crate::action::{Action, Note, StopReason};
 use crate::chain::entry::{EntryKind, Membership};
-use crate::chain::order::{Checkpoint, Order};
+use crate::chain::order::{Checkpoint, Order, StoreError};
 use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{Member, NodeId, PullNumber, Replica, Seq, StoreId};
@@ -189,6 +189,25 @@ fn an_unknown_entry_that_the_leaders_log_proves_is_repaired() {
     assert_eq!(bench.chain.log().tip(), behind(&entries[3]));
     let said = bench.done(Ok(()));
     assert_eq!(said, [bench.ordered(Order::Append(entries[3..].into()))]);
+}
+
+#[test]
+fn where_a_repair_finds_no_space_entries_behind_it_may() {
+    let entries = log(&[1, 1, 1, 1]);
+    let mut bench = Start::of(1, &[1, 1, 1]).unknown(&[1]).settled();
+    bench = bench.following(2, 2);
+    conflict(&mut bench, 3, 0);
+    bench.hear(2, 2, chunk(&bench, 1, &entries, 0));
+    let repair = Order::Repair(entries[1..2].into());
+    let append = Order::Append(entries[3..].into());
+    // Each has its turn, until one of them fits.
+    for order in [&append, &repair, &append] {
+        assert_eq!(bench.done(Err(StoreError::Full)), []);
+        bench.deadlines.disarm(bench.chain.index, Timer::Retry);
+        assert_eq!(bench.settle(), [bench.ordered(order.clone())]);
+    }
+    assert_eq!(bench.done(Ok(())).last(), Some(&bench.ordered(repair)));
+    assert_eq!(bench.chain.log().durable(), behind(&entries[3]));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What is ordered from the store, and what its answers mean.
 
-use super::bench::{Start, behind, chunk, follows, log, note, payload, replied};
-use crate::action::{Note, StopReason};
+use super::bench::{Start, behind, chunk, entry, follows, log, note, payload, replied};
+use crate::action::{Action, Note, StopReason};
+use crate::chain::entry::{Entry, EntryKind};
 use crate::chain::order::{Order, StoreError};
 use crate::client::{Answer, Ask, Level, Reason};
 use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::Seq;
 use crate::replica::role::{Role, Signal};
+use alloc::sync::Arc;
 use core::time::Duration;
 
 fn append() -> Ask {
@@ -45,6 +47,36 @@ fn a_batch_that_finds_no_space_is_written_again_after_a_while() {
     bench.done(Ok(()));
     assert_eq!(bench.chain.log().durable(), behind(&entries[1]));
     assert_eq!(bench.count(Count::StoreFull), 1);
+}
+
+#[test]
+fn where_a_batch_finds_no_space_its_first_entry_may_and_batches_grow_again() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let mut entries = log(&[1]);
+    for _ in 0..7 {
+        let tip = behind(entries.last().expect("there is a first one"));
+        let large = Entry {
+            payload: payload(&"x".repeat(3_000)),
+            ..entry(tip, 2, EntryKind::Data(None))
+        };
+        entries.push(Arc::new(large.linked(tip.hash)));
+    }
+    let size = |said: &[Action]| {
+        let Some(Action::Store { order, .. }) = said.last() else {
+            panic!("an order: {said:?}");
+        };
+        let Order::Append(batch) = order else {
+            panic!("a batch: {order:?}");
+        };
+        batch.len()
+    };
+    assert_eq!(size(&bench.hear(2, 2, chunk(&bench, 1, &entries, 0))), 7);
+    bench.done(Err(StoreError::Full));
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
+    assert_eq!(size(&bench.settle()), 1);
+    assert_eq!(size(&bench.done(Ok(()))), 1, "4096 bytes have room for one");
+    assert_eq!(size(&bench.done(Ok(()))), 2);
+    assert_eq!(size(&bench.done(Ok(()))), 3);
 }
 
 #[test]
@@ -157,7 +189,7 @@ fn only_what_is_durable_here_is_stored_as_committed() {
     // The leader says that more is committed than is written here.
     let said = bench.hear(2, 2, chunk(&bench, 1, &entries[..2], 2));
     assert_eq!(bench.chain.commit(), Seq::new(2));
-    let Some(crate::action::Action::Store { commit, .. }) = said.last() else {
+    let Some(Action::Store { commit, .. }) = said.last() else {
         panic!("a batch is ordered: {said:?}");
     };
     assert_eq!(*commit, Seq::new(1));
