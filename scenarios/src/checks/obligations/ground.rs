@@ -292,7 +292,7 @@ impl Ground {
             .enumerate()
             .filter(|(at, _)| set & 1 << at != 0)
         {
-            from = from.max(since[at]?);
+            from = from.max(since[at]?).max(self.fit(*one)?);
             for (_, two) in voters
                 .iter()
                 .enumerate()
