@@ -90,7 +90,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     }
     sender.close();
     tokio::select! {
-        finished = finish(driving, storing.threads, recorder) => finished?,
+        finished = finish(driving, storing, recorder) => finished?,
         () = cut_short(&mut signals) => return Err(RunError::CutShort),
     }
     tasks.shutdown().await;

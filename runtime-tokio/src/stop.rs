@@ -2,6 +2,7 @@
 
 use crate::inbox::{Refused, Sender};
 use crate::run_error::RunError;
+use crate::store_threads::Running;
 use meshos_core::event::Input;
 use rustix::process::Signal as Kind;
 use std::io;
@@ -12,6 +13,9 @@ use tokio::time::{sleep, timeout};
 
 /// Time that is left for writing down what is under way, whatever signals come.
 pub(crate) const FINISH_MIN: Duration = Duration::from_secs(5);
+
+/// How much later than the threads of the store its driver may be seen to have ended.
+const ENDED_BEHIND_MAX: Duration = Duration::from_secs(1);
 
 /// Waits for a signal, and then until nobody misses this node; a second signal ends that wait.
 pub(crate) async fn asked_to_stop(
@@ -63,12 +67,20 @@ pub(crate) async fn command(inbox: &Sender, input: Input) {
 /// Waits until everything that the node ordered is done and durable, and what was fed to it
 /// written down.
 pub(crate) async fn finish<N, F: Send + 'static>(
-    driving: JoinHandle<N>,
-    storing: Vec<std::thread::JoinHandle<F>>,
+    mut driving: JoinHandle<N>,
+    mut storing: Running<F>,
     recording: Option<std::thread::JoinHandle<()>>,
 ) -> Result<(), RunError> {
-    driving.await.map_err(|_| RunError::Ended("driver"))?;
-    for thread in storing {
+    let driven = tokio::select! {
+        driven = &mut driving => driven,
+        _ = &mut storing.ended => {
+            // The threads end behind the driver. One that ends before it answers it no more.
+            let driven = timeout(ENDED_BEHIND_MAX, driving).await;
+            driven.map_err(|_| RunError::Ended("store"))?
+        }
+    };
+    driven.map_err(|_| RunError::Ended("driver"))?;
+    for thread in storing.threads {
         join(thread, "store").await?;
     }
     match recording {
@@ -118,12 +130,39 @@ impl Signals {
 mod tests {
     use super::*;
     use crate::inbox::{Capacity, inbox};
+    use futures::channel::oneshot;
     use rustix::process::{getpid, kill_process};
+    use std::convert::Infallible;
     use std::sync::mpsc;
     use tokio::sync::watch;
     use tokio::time::Instant;
 
     const FOR_EVER: Duration = Duration::from_secs(3_600);
+
+    /// Threads of a store of which the first one ends when what comes with them is dropped.
+    fn storing() -> (oneshot::Sender<Infallible>, Running<()>) {
+        let (alive, ended) = oneshot::channel();
+        let threads = vec![std::thread::spawn(|| {})];
+        (alive, Running { threads, ended })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_with_the_store_when_nobody_answers_the_driver_any_more() {
+        let (alive, threads) = storing();
+        let driving = tokio::spawn(sleep(FOR_EVER));
+        let mut finishing = Box::pin(finish(driving, threads, None));
+        let waits = timeout(FOR_EVER / 2, &mut finishing).await;
+        assert!(waits.is_err(), "who is answered may take its time");
+        drop(alive);
+        let ended = timeout(FOR_EVER / 4, finishing).await;
+        let ended = ended.expect("soon");
+        assert!(matches!(ended, Err(RunError::Ended("store"))), "{ended:?}");
+
+        let (alive, threads) = storing();
+        drop(alive);
+        let driving = tokio::spawn(sleep(Duration::from_millis(10)));
+        assert!(finish(driving, threads, None).await.is_ok(), "in order");
+    }
 
     /// The only test that sends signals: all tests of this binary share the process.
     #[tokio::test]
@@ -161,7 +200,7 @@ mod tests {
             let _ = waits.recv();
         });
         let driving = tokio::spawn(async {});
-        let storing = vec![std::thread::spawn(|| {})];
+        let (_alive, storing) = storing();
         let mut finishing = Box::pin(finish(driving, storing, Some(recording)));
         let a_while = Duration::from_millis(200);
         assert!(timeout(a_while, &mut finishing).await.is_err());
@@ -172,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_panics_is_named() {
         let driving = tokio::spawn(async {});
-        let storing = vec![std::thread::spawn(|| {})];
+        let (_alive, storing) = storing();
         let recording = std::thread::spawn(|| panic!("as it happens"));
         let ended = finish(driving, storing, Some(recording)).await;
         assert!(

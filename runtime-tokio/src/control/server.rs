@@ -184,10 +184,12 @@ async fn attend(stream: UnixStream, requests: PendingRequests, wait: Arc<Wait>) 
     let mut source = FramedRead::new(source, questions(requests.entry_bytes_max()));
     let mut sink = FramedWrite::new(sink, codec());
     let mut waiting = FuturesUnordered::new();
+    // One at a time: with many chains each is large, and a client need not take what it asked for.
+    let mut is_looking = false;
     loop {
         wait.set(waiting.is_empty().then(Instant::now));
         let answered = tokio::select! {
-            frame = source.next(), if waiting.len() < IN_FLIGHT_MAX => {
+            frame = source.next(), if waiting.len() < IN_FLIGHT_MAX && !is_looking => {
                 let frame = match frame {
                     Some(Ok(frame)) => frame,
                     Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
@@ -204,6 +206,7 @@ async fn attend(stream: UnixStream, requests: PendingRequests, wait: Arc<Wait>) 
                         let status = async move { requests.status().await.map(Box::new) };
                         let reply = status.map(move |status| (number, status.map(Reply::Status)));
                         waiting.push(reply.boxed());
+                        is_looking = true;
                         continue;
                     }
                     Ask::Ping => {
@@ -229,6 +232,7 @@ async fn attend(stream: UnixStream, requests: PendingRequests, wait: Arc<Wait>) 
                 // Without an answer the node is going down; the client learns it by the end of
                 // the connection, and that its attempt may have had an effect.
                 let Some(answer) = answer else { return };
+                is_looking &= !matches!(answer, Reply::Status(_));
                 Answered { number, answer }
             }
         };
