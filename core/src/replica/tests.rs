@@ -14,3 +14,4 @@ mod snapshot;
 mod status;
 mod store;
 mod transfer;
+mod unknown;

@@ -325,6 +325,6 @@ fn a_plan_that_cannot_be_meant_is_refused_by_the_command_line() {
 #[test]
 fn every_scenario_refuses_or_runs_whatever_its_plans_say() {
     for scene in scenes::all() {
-        assert_refuses_or_runs(&scene, 0..1, 100);
+        assert_refuses_or_runs(&scene, 0..1, 150);
     }
 }
