@@ -30,6 +30,9 @@ pub enum Action {
         /// The end of what is committed and durable there, to be taken down with the operation
         /// if that writes a batch or a vote. Nothing waits for it.
         commit: Seq,
+        /// How many bytes the file of a checkpoint may have once that is stored, for
+        /// [`crate::chain::store::Layout::reserve`].
+        checkpoint_bytes: u64,
         /// The operation.
         order: Order,
     },

@@ -150,6 +150,7 @@ where
                     chain,
                     generation,
                     commit,
+                    checkpoint_bytes,
                     order,
                 } => {
                     let is_new = self.in_flight.insert(op);
@@ -159,6 +160,7 @@ where
                         chain,
                         generation,
                         commit,
+                        checkpoint_bytes,
                         order,
                     });
                 }

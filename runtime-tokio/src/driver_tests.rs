@@ -213,6 +213,7 @@ fn store(number: u64) -> Action {
         chain: ChainId::of("a"),
         generation: Gen::new(1),
         commit: Seq::ZERO,
+        checkpoint_bytes: 0,
         order: Order::Vote(Vote::default()),
     }
 }

@@ -100,6 +100,7 @@ fn what_was_committed_is_there_at_the_next_start() {
         chain: ChainId::of("a"),
         generation: Gen::new(0),
         commit: Seq::ZERO,
+        checkpoint_bytes: 0,
         order: Order::Vote(vote),
     };
     let mut store = opened.repairs.into_executor();

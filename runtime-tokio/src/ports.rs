@@ -42,6 +42,8 @@ pub struct Work {
     pub generation: Gen,
     /// What the store takes down as committed with it.
     pub commit: Seq,
+    /// Room for how large a checkpoint the store takes with it.
+    pub checkpoint_bytes: u64,
     /// The operation.
     pub order: Order,
 }

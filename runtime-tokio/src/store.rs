@@ -186,6 +186,8 @@ impl<F: Files> StoreExecutor<F> {
             return vec![(first.op, Err(StoreError::Full))];
         }
         self.layout.know_commit(chain, generation, first.commit);
+        self.layout
+            .reserve(chain, generation, first.checkpoint_bytes);
         let mut answered = vec![first.op];
         let ops = match first.order {
             Order::Append(entries) => {

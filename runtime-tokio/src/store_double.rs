@@ -196,6 +196,7 @@ impl Author {
             chain: self.chain,
             generation: GENERATION,
             commit: Seq::ZERO,
+            checkpoint_bytes: 0,
             order,
         }
     }

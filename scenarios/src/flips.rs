@@ -14,6 +14,7 @@
 
 use crate::cfg::{Cfg, Flips};
 use crate::model::Host;
+use meshos_core::chain::checkpoint;
 use meshos_core::chain::store::{Layout, Named, Part, SealedRange};
 use meshos_core::chain::vote::Place;
 use meshos_core::id::{ChainId, Gen, Seq};
@@ -60,9 +61,19 @@ impl Flipping {
             None => false,
         };
         let mine = disk.files().filter(|(name, _)| is_mine(name));
-        let whole = |(file, _): (&Arc<str>, _)| Flippable {
-            file: file.clone(),
-            bytes: 0..disk.synced(file),
+        let whole = |(file, bytes): (&Arc<str>, &[u8])| {
+            let synced = disk.synced(file);
+            let end = match Named::of(file) {
+                // Behind its record a flip would harm nothing.
+                Some(Named::Chain {
+                    part: Part::Checkpoint(_),
+                    ..
+                }) => synced.min(checkpoint::record_bytes(bytes)),
+                Some(Named::Chain { .. } | Named::Identity(_) | Named::Peers(_)) | None => synced,
+            };
+            let file = file.clone();
+            let bytes = 0..end;
+            Flippable { file, bytes }
         };
         mine.map(whole).collect()
     }

@@ -8,9 +8,12 @@
 //! The file names the first segment that belongs to the log of this checkpoint. One rename thus
 //! replaces checkpoint *and* log: older segments that a crash left behind are of another log,
 //! however well they seem to fit (D18).
+//!
+//! Behind its record the file has room for a longer one, of which nothing is read: on a full disk a
+//! checkpoint is written over the one before it.
 
 use super::clients::ClientLimits;
-use super::entry::EntryHash;
+use super::entry::{EntryHash, Membership};
 use super::fields::{Fields, Put};
 use super::order::Checkpoint;
 use super::payload::leading;
@@ -37,6 +40,24 @@ pub(crate) fn bytes_max(limits: ClientLimits) -> u64 {
     // The client, its low mark, its last use, and how many numbers follow.
     let row = 4 * NUMBER + u64::from(limits.window) * recent;
     REST + u64::from(limits.clients_max) * row
+}
+
+/// The most bytes that the file of a checkpoint takes without its room: with these members, and a
+/// request table that takes `clients_bytes`.
+pub(crate) fn file_bytes_max(membership: &Membership, clients_bytes: u64) -> u64 {
+    // All that is there once: heads, the floor, positions, counts.
+    const ONCE: u64 = 160;
+    // A node, a store and a replica.
+    const MEMBER: u64 = 34;
+    let members = membership.voters.len() + membership.learners.len();
+    ONCE + MEMBER * members as u64 + clients_bytes
+}
+
+/// How long the file of a checkpoint of so many bytes is: what is taken to be there already seldom
+/// has to grow, and files take whole blocks anyway.
+pub(super) fn file_length(bytes: u64) -> u64 {
+    const BLOCK: u64 = 4 << 10;
+    (bytes + bytes / 4).next_multiple_of(BLOCK)
 }
 
 /// Why bytes are no checkpoint.
@@ -110,8 +131,8 @@ pub(super) fn file_body(replica: Replica, first: u64, kept: &Checkpoint) -> Vec<
     encode_into(kept, out)
 }
 
-/// The whole file of a checkpoint in one place.
-pub(super) fn write_file(salt: Salt, body: &[u8]) -> Vec<u8> {
+/// The record of a checkpoint in one place.
+pub(super) fn write_record(salt: Salt, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(record::HEAD + body.len());
     record::write(&mut out, salt, 0, RecordKind::Checkpoint, |out| {
         out.extend_from_slice(body);
@@ -119,14 +140,17 @@ pub(super) fn write_file(salt: Salt, body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Reads the record of a checkpoint.
+/// Reads the record of a checkpoint, whatever is behind it.
 pub fn read_file(file: &[u8], salt: Salt) -> Result<Kept, Unreadable> {
-    let frame = record::read(file, salt, 0)?;
-    if frame.end() != file.len() {
-        let expected = "the end of the file behind the checkpoint";
-        return Err(Unreadable::Body { expected });
-    }
-    take(&frame)
+    take(&record::read(file, salt, 0)?)
+}
+
+/// How many bytes at the beginning of the file of a checkpoint mean anything: those of its record,
+/// or all where none begins.
+pub fn record_bytes(file: &[u8]) -> u64 {
+    let length = file.first_chunk::<{ record::HEAD }>().map(record::length);
+    let whole = file.len() as u64;
+    length.map_or(whole, |length| whole.min(length))
 }
 
 fn take(frame: &Frame<'_>) -> Result<Kept, Unreadable> {

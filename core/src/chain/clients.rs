@@ -6,7 +6,7 @@
 use super::entry::{Entry, EntryKind, Request};
 use crate::id::{ClientId, Epoch, RequestNumber, Seq};
 use alloc::collections::BTreeMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 #[cfg(test)]
 mod tests;
@@ -39,9 +39,27 @@ pub enum Lookup {
 }
 
 /// The request table of one chain at one position of its log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "Rows")]
 pub struct Clients {
-    rows: BTreeMap<ClientId, Row>,
+    rows: Rows,
+    /// What all rows take when they are encoded.
+    row_bytes: u64,
+}
+
+type Rows = BTreeMap<ClientId, Row>;
+
+impl Serialize for Clients {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.rows.serialize(serializer)
+    }
+}
+
+impl From<Rows> for Clients {
+    fn from(rows: Rows) -> Self {
+        let row_bytes = rows.iter().map(|(client, row)| row.bytes(*client)).sum();
+        Self { rows, row_bytes }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,6 +94,11 @@ impl Clients {
         }
     }
 
+    /// How many bytes the table takes in a checkpoint.
+    pub fn encoded_bytes(&self) -> u64 {
+        number_bytes(self.rows.len() as u64) + self.row_bytes
+    }
+
     /// How many clients are remembered.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -92,11 +115,13 @@ impl Clients {
             recent: BTreeMap::new(),
             last_used: client.0,
         };
+        self.row_bytes += row.bytes(client);
         self.rows.insert(client, row);
         if self.rows.len() > limits.clients_max as usize {
             let oldest = self.rows.iter().min_by_key(|(_, row)| row.last_used);
             let (&oldest, _) = oldest.expect("a client was just inserted");
-            self.rows.remove(&oldest);
+            let removed = self.rows.remove(&oldest);
+            self.row_bytes -= removed.map_or(0, |row| row.bytes(oldest));
         }
     }
 
@@ -106,12 +131,49 @@ impl Clients {
         let Some(row) = self.rows.get_mut(&request.client) else {
             return;
         };
+        self.row_bytes -= row.bytes_once(request.client);
         row.last_used = entry.seq;
-        row.recent.insert(request.number, (entry.seq, entry.epoch));
+        let recent = (entry.seq, entry.epoch);
+        self.row_bytes += recent_bytes(request.number, recent);
+        if let Some(before) = row.recent.insert(request.number, recent) {
+            self.row_bytes -= recent_bytes(request.number, before);
+        }
         if row.recent.len() > limits.window as usize
-            && let Some((number, _)) = row.recent.pop_first()
+            && let Some((number, recent)) = row.recent.pop_first()
         {
+            self.row_bytes -= recent_bytes(number, recent);
             row.low = row.low.max(number);
         }
+        self.row_bytes += row.bytes_once(request.client);
     }
+}
+
+impl Row {
+    /// What the row takes when it is encoded.
+    fn bytes(&self, client: ClientId) -> u64 {
+        let recents = self.recent.iter();
+        let recents = recents.map(|(number, recent)| recent_bytes(*number, *recent));
+        self.bytes_once(client) + recents.sum::<u64>()
+    }
+
+    /// What it takes besides its recent numbers.
+    fn bytes_once(&self, client: ClientId) -> u64 {
+        let numbers = [
+            client.0.get(),
+            self.low.get(),
+            self.recent.len() as u64,
+            self.last_used.get(),
+        ];
+        numbers.map(number_bytes).iter().sum()
+    }
+}
+
+fn recent_bytes(number: RequestNumber, (seq, epoch): (Seq, Epoch)) -> u64 {
+    let numbers = [number.get(), seq.get(), epoch.n, epoch.node.get()];
+    numbers.map(number_bytes).iter().sum()
+}
+
+/// What a number takes when it is encoded: seven bits to a byte.
+const fn number_bytes(number: u64) -> u64 {
+    (number | 1).ilog2() as u64 / 7 + 1
 }

@@ -12,10 +12,12 @@
 //! stopped for good.
 
 mod chain;
+mod checkpoint;
 mod shrink;
 mod undo;
 
 pub(super) use chain::{ChainLayout, Mark, SegmentFile, Spot};
+pub(super) use checkpoint::CheckpointFiles;
 
 use super::entry::{Entry, LogPosition};
 use super::order::Order;
@@ -88,6 +90,16 @@ impl Layout {
             "what is stored as committed is stored"
         );
         layout.commit = layout.commit.max(commit);
+    }
+
+    /// Takes down how many bytes the file of a checkpoint may have once the next batch is stored.
+    /// The batch takes room for it first, so that retention finds some on a full disk.
+    ///
+    /// # Panics
+    /// If the chain is not here.
+    pub fn reserve(&mut self, chain: ChainId, generation: Gen, checkpoint_bytes: u64) {
+        let layout = self.chain_mut(chain, generation);
+        layout.checkpoints.want(checkpoint_bytes);
     }
 
     /// Plans one order: the operations to perform, in order, the last of which make it durable.

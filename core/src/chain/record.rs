@@ -242,6 +242,12 @@ impl Frame<'_> {
     }
 }
 
+/// How long a record with this head is, if the head is intact.
+pub(super) fn length(head: &[u8; HEAD]) -> u64 {
+    let body = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+    HEAD as u64 + u64::from(body)
+}
+
 /// Reads the record that starts at `start`.
 pub fn read(file: &[u8], salt: Salt, start: usize) -> Result<Frame<'_>, Unreadable> {
     let rest = file.get(start..).unwrap_or_default();

@@ -17,7 +17,8 @@
 //! CHAIN is the chain's id as 16 hex digits, GEN its generation in decimal.
 
 use super::boots::Boots;
-use super::checkpoint::{self, SEGMENTS_MAX};
+use super::checkpoint::SEGMENTS_MAX;
+use super::layout::CheckpointFiles;
 use super::order::{Checkpoint, Vote};
 use super::record::Salt;
 use super::vote::{self, Ballot, Booted, Place};
@@ -117,7 +118,7 @@ pub fn format(identity: &Identity, nonce: FormatNonce, chains: &[Founding]) -> V
         let names = Names::new(founding.chain, founding.generation);
         let replica = replica_of(identity, &founding.checkpoint);
         let kept = (replica, 1, &founding.checkpoint);
-        ops.extend(replace_checkpoint(identity, &names, kept));
+        ops.extend(CheckpointFiles::default().replace(identity, &names, kept));
         let ballot = Ballot {
             chain: founding.chain,
             generation: founding.generation,
@@ -188,28 +189,7 @@ pub(super) fn replace(file: &FileName, bytes: Vec<u8>) -> Vec<FileOp> {
     ops
 }
 
-/// Puts a checkpoint (of a replica, with the first segment of its log) in both places of the one
-/// before. A crash may leave one of them as it was: then the newer one counts, and as nothing was
-/// removed yet the older one is as good.
-pub(super) fn replace_checkpoint(
-    identity: &Identity,
-    names: &Names,
-    (replica, segment_first, kept): (Replica, u64, &Checkpoint),
-) -> Vec<FileOp> {
-    let places = [Place::A, Place::B].map(|place| names.checkpoint(place));
-    let body = checkpoint::file_body(replica, segment_first, kept);
-    let mut ops = Vec::new();
-    for file in &places {
-        let salt = Salt::of_store(identity, file);
-        let bytes = checkpoint::write_file(salt, &body);
-        ops.extend(write_draft(file, bytes));
-    }
-    ops.extend(places.iter().map(rename_draft));
-    ops.push(FileOp::SyncDir);
-    ops
-}
-
-fn write_draft(file: &FileName, bytes: Vec<u8>) -> [FileOp; DRAFT_OPS] {
+pub(super) fn write_draft(file: &FileName, bytes: Vec<u8>) -> [FileOp; DRAFT_OPS] {
     let draft = draft(file);
     let length = bytes.len() as u64;
     let write = FileOp::Write {
@@ -225,7 +205,13 @@ fn write_draft(file: &FileName, bytes: Vec<u8>) -> [FileOp; DRAFT_OPS] {
     [write, truncate, FileOp::Sync { file: draft }]
 }
 
-fn rename_draft(file: &FileName) -> FileOp {
+/// A draft that stays would take up the room that the next attempt needs.
+pub(super) fn remove_draft(file: &FileName) -> FileOp {
+    let file = draft(file);
+    FileOp::Remove { file }
+}
+
+pub(super) fn rename_draft(file: &FileName) -> FileOp {
     let (from, to) = (draft(file), file.clone());
     FileOp::Rename { from, to }
 }
@@ -234,7 +220,7 @@ fn rename_draft(file: &FileName) -> FileOp {
 pub(super) const DRAFT_OPS: usize = 3;
 
 /// Where a file is written before it takes the place of another.
-pub(super) fn draft(file: &FileName) -> FileName {
+fn draft(file: &FileName) -> FileName {
     format!("{file}{DRAFT}").into()
 }
 

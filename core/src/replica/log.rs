@@ -3,6 +3,7 @@
 //! It decides nothing. It keeps the end of the log, the request table and the members in force
 //! in step with the entries, also through a cut. Upholds *gap-free*.
 
+use crate::chain::checkpoint;
 use crate::chain::clients::{ClientLimits, Clients};
 use crate::chain::entry::{Entry, EntryKind, LogPosition, Membership};
 use crate::chain::order::{Checkpoint, Image, Slot};
@@ -178,6 +179,11 @@ impl Log {
     /// The epoch of the entry before `end`, as far as it is known.
     pub(crate) fn epoch_before(&self, end: Seq) -> Option<Epoch> {
         self.position_at(end).map(|tip| tip.epoch)
+    }
+
+    /// How many bytes the file of a checkpoint at the end of the log may have.
+    pub(crate) fn checkpoint_bytes(&self) -> u64 {
+        checkpoint::file_bytes_max(&self.membership, self.clients.encoded_bytes())
     }
 
     /// Appends the next entry; it is not durable yet.

@@ -79,7 +79,7 @@ impl StepContext<'_> {
         index: ChainIndex,
         chain: ChainId,
         generation: Gen,
-        (order, commit): (Order, Seq),
+        (order, commit, checkpoint_bytes): (Order, Seq, u64),
     ) -> OpNumber {
         let number = self.operations.advance();
         self.under_way.insert(number, index);
@@ -92,6 +92,7 @@ impl StepContext<'_> {
             chain,
             generation,
             commit,
+            checkpoint_bytes,
             order,
         });
         number

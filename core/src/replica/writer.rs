@@ -181,7 +181,8 @@ impl Chain {
             Write::Vote(_) | Write::Append { .. } => commit,
             Write::Cut(_) | Write::Retain(_) | Write::Reset(_) | Write::Repair(_) => Seq::ZERO,
         };
-        let number = cx.store(self.index, self.id, self.generation, (order, commit));
+        let said = (order, commit, self.log.checkpoint_bytes());
+        let number = cx.store(self.index, self.id, self.generation, said);
         self.writer.under_way = Some((number, write));
     }
 

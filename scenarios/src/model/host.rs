@@ -226,6 +226,7 @@ impl Running {
                 chain,
                 generation,
                 commit,
+                checkpoint_bytes,
                 order,
             } => {
                 assert!(
@@ -233,6 +234,7 @@ impl Running {
                     "an order follows the one before it"
                 );
                 self.layout.know_commit(chain, generation, commit);
+                self.layout.reserve(chain, generation, checkpoint_bytes);
                 let ops = self.layout.perform(chain, generation, &order);
                 let ordered = Ordered {
                     chain,

@@ -245,6 +245,26 @@ proptest! {
         }
         prop_assert_eq!(continued, fold(log[..cut].iter().cloned()));
     }
+
+    /// Positions far apart have numbers of all lengths.
+    #[test]
+    fn a_table_knows_how_long_it_is(kinds in prop::collection::vec(kind(), 0..60), high in 0..60) {
+        let mut clients = Clients::default();
+        for (seq, kind) in (1_u64 << high..).zip(log(kinds)) {
+            let kind = match kind {
+                EntryKind::Data(Some(Request { client, number })) => {
+                    let client = ClientId(Seq::new(client.0.get() + (1_u64 << high)));
+                    EntryKind::Data(Some(Request { client, number }))
+                }
+                other => other,
+            };
+            clients.apply(&entry(seq, kind), LIMITS);
+            let encoded = postcard::to_allocvec(&clients).expect("a table encodes");
+            prop_assert_eq!(encoded.len() as u64, clients.encoded_bytes());
+            let decoded: Clients = postcard::from_bytes(&encoded).expect("it decodes");
+            prop_assert_eq!(decoded, clients.clone());
+        }
+    }
 }
 
 /// The bound that a config is judged by holds for the largest numbers there are.

@@ -1,5 +1,6 @@
 //! The files of one chain, and what each order does to them.
 
+use super::checkpoint::CheckpointFiles;
 use super::undo::Undo;
 use crate::chain::entry::{Entry, EntryHash, LogPosition};
 use crate::chain::order::Vote;
@@ -10,7 +11,6 @@ use crate::chain::vote::{Ballot, Place};
 use crate::id::{ChainId, Epoch, Gen, Replica, Seq};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// A byte of some segment.
@@ -65,6 +65,7 @@ pub(in crate::chain) struct ChainLayout {
     pub(in crate::chain) repairs_length: Option<u64>,
     /// What is written down as committed with each batch and vote.
     pub(in crate::chain) commit: Seq,
+    pub(in crate::chain) checkpoints: CheckpointFiles,
     pub(super) undo: Undo,
 }
 
@@ -92,6 +93,7 @@ impl ChainLayout {
             batches: VecDeque::new(),
             repairs_length: None,
             commit: Seq::ZERO,
+            checkpoints: CheckpointFiles::default(),
             undo: Undo::Nothing,
         }
     }
@@ -171,7 +173,9 @@ impl ChainLayout {
         let size = entries()
             .map(|entry| segment::entry_bytes(entry))
             .sum::<u64>();
-        let (tip, marks) = (self.tip, self.marks.len());
+        let (tip, marks, checkpoints) = (self.tip, self.marks.len(), self.checkpoints);
+        let mut ops = self.checkpoints.grow(&self.names);
+        let grown = ops.len();
         let open = match self.segments.last_key_value() {
             Some((number, file))
                 if self.is_open
@@ -188,8 +192,10 @@ impl ChainLayout {
             marks,
             segment,
             length: open.map(|(_, length)| length),
+            checkpoints,
+            grown,
         };
-        let mut ops = append_synced(name, bytes);
+        ops.extend(append_synced(name, bytes));
         if open.is_none() {
             ops.push(FileOp::SyncDir);
         }
@@ -341,7 +347,7 @@ impl ChainLayout {
         }
         self.repairs_length = Some(start + bytes.len() as u64);
         let file = self.names.repairs.clone();
-        let mut ops = append_synced(file, bytes);
+        let mut ops = Vec::from(append_synced(file, bytes));
         if before.is_none() {
             ops.push(FileOp::SyncDir);
         }
@@ -353,10 +359,10 @@ impl ChainLayout {
     }
 }
 
-fn append_synced(file: FileName, bytes: Vec<u8>) -> Vec<FileOp> {
+fn append_synced(file: FileName, bytes: Vec<u8>) -> [FileOp; 2] {
     let append = FileOp::Append {
         file: file.clone(),
         bytes: bytes.into(),
     };
-    vec![append, FileOp::Sync { file }]
+    [append, FileOp::Sync { file }]
 }

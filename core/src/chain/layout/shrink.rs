@@ -3,7 +3,7 @@
 use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
 use super::undo::Undo;
 use crate::chain::order::Checkpoint;
-use crate::chain::store::{FileOp, Identity, replace_checkpoint};
+use crate::chain::store::{FileOp, Identity};
 use crate::id::Seq;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -63,14 +63,14 @@ impl ChainLayout {
     }
 
     /// The operations that replace the checkpoint and name the first segment of its log.
-    pub(in crate::chain) fn write_checkpoint(
-        &self,
+    fn write_checkpoint(
+        &mut self,
         identity: &Identity,
         checkpoint: &Checkpoint,
         segment_first: u64,
     ) -> Vec<FileOp> {
         let kept = (self.replica, segment_first, checkpoint);
-        replace_checkpoint(identity, &self.names, kept)
+        self.checkpoints.replace(identity, &self.names, kept)
     }
 
     pub(in crate::chain) fn retain(
@@ -100,6 +100,7 @@ impl ChainLayout {
             .take_while(|batch| batch.segment < first);
         let stale = stale.count();
         let batches = self.batches.drain(..stale).collect();
+        let checkpoints = self.checkpoints;
         let mut ops = self.write_checkpoint(identity, checkpoint, first);
         let remove = |file: &SegmentFile| FileOp::Remove {
             file: file.name.clone(),
@@ -111,6 +112,7 @@ impl ChainLayout {
             marks,
             segments,
             batches,
+            checkpoints,
         };
         ops
     }
@@ -125,7 +127,8 @@ impl ChainLayout {
         fresh.segment_first = self.segment_next;
         fresh.segment_next = self.segment_next;
         fresh.commit = self.commit;
-        let mut ops = self.write_checkpoint(identity, checkpoint, self.segment_next);
+        fresh.checkpoints = self.checkpoints;
+        let mut ops = fresh.write_checkpoint(identity, checkpoint, self.segment_next);
         let segments = self.segments.values().map(|file| &file.name);
         let repairs = self.repairs_length.is_some().then_some(&self.names.repairs);
         let removed = segments.chain(repairs);

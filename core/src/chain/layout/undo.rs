@@ -2,9 +2,9 @@
 //! that there was space for.
 
 use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
+use super::checkpoint::CheckpointFiles;
 use crate::chain::entry::LogPosition;
-use crate::chain::store::{DRAFT_OPS, FileName, FileOp, VOTE_OPS, draft};
-use crate::chain::vote::Place;
+use crate::chain::store::{FileName, FileOp, VOTE_OPS, remove_draft};
 use crate::id::Seq;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -24,6 +24,9 @@ pub(super) enum Undo {
         segment: u64,
         /// Length before; `None` when the segment is new.
         length: Option<u64>,
+        checkpoints: CheckpointFiles,
+        /// How many operations before the batch's own make room for checkpoints.
+        grown: usize,
     },
     Retain {
         floor: LogPosition,
@@ -31,6 +34,7 @@ pub(super) enum Undo {
         marks: Vec<Mark>,
         segments: BTreeMap<u64, SegmentFile>,
         batches: Vec<Spot>,
+        checkpoints: CheckpointFiles,
     },
     Cut {
         tip: LogPosition,
@@ -48,15 +52,16 @@ pub(super) enum Undo {
 impl Undo {
     /// Whether the order can be taken back when its operation `at` found no space. Before the
     /// first sync nothing of it counts, so a write there can be; a sync that fails cannot.
-    const fn is_possible(&self, at: usize) -> bool {
+    fn is_possible(&self, at: usize, checkpoints: &CheckpointFiles) -> bool {
         match self {
             // Each place of a vote record is overwritten as a whole, and the other one is intact
             // meanwhile, so the record may be written anew from either.
             Self::Vote => at == 0 || at == VOTE_OPS / 2,
             Self::Nothing => false,
-            Self::Append { .. } | Self::Repair { .. } | Self::Cut { .. } => at == 0,
-            // Both drafts are whole before one of them takes the place of a checkpoint.
-            Self::Retain { .. } | Self::Reset(_) => at == 0 || at == DRAFT_OPS,
+            // What is behind a checkpoint means nothing, however much of it was written or synced.
+            Self::Append { grown, .. } => at <= *grown && at.is_multiple_of(2),
+            Self::Repair { .. } | Self::Cut { .. } => at == 0,
+            Self::Retain { .. } | Self::Reset(_) => checkpoints.may_fail_at(at),
         }
     }
 }
@@ -64,10 +69,14 @@ impl Undo {
 impl ChainLayout {
     pub(in crate::chain) fn revert(&mut self, at: usize) -> Option<Vec<FileOp>> {
         let undo = core::mem::take(&mut self.undo);
-        undo.is_possible(at).then(|| self.undo(undo))
+        if !undo.is_possible(at, &self.checkpoints) {
+            return None;
+        }
+        self.checkpoints.found_no_space();
+        Some(self.undo(undo, at))
     }
 
-    fn undo(&mut self, undo: Undo) -> Vec<FileOp> {
+    fn undo(&mut self, undo: Undo, at: usize) -> Vec<FileOp> {
         match undo {
             Undo::Nothing | Undo::Vote => Vec::new(),
             Undo::Append {
@@ -75,7 +84,13 @@ impl ChainLayout {
                 marks,
                 segment,
                 length,
+                checkpoints,
+                grown,
             } => {
+                if at < grown {
+                    self.checkpoints = checkpoints;
+                    self.checkpoints.found_no_space();
+                }
                 self.tip = tip;
                 self.marks.truncate(marks);
                 self.batches.pop_back();
@@ -95,7 +110,9 @@ impl ChainLayout {
                 marks,
                 segments,
                 batches,
+                checkpoints,
             } => {
+                self.checkpoints = self.checkpoints.back_to(checkpoints);
                 self.floor = floor;
                 self.segment_first = segment_first;
                 for mark in marks.into_iter().rev() {
@@ -105,7 +122,7 @@ impl ChainLayout {
                 for batch in batches.into_iter().rev() {
                     self.batches.push_front(batch);
                 }
-                self.remove_checkpoint_drafts()
+                CheckpointFiles::remove_drafts(&self.names)
             }
             Undo::Cut {
                 tip,
@@ -124,8 +141,10 @@ impl ChainLayout {
                 drafts.collect()
             }
             Undo::Reset(before) => {
+                let checkpoints = self.checkpoints;
                 *self = *before;
-                self.remove_checkpoint_drafts()
+                self.checkpoints = checkpoints.back_to(self.checkpoints);
+                CheckpointFiles::remove_drafts(&self.names)
             }
             Undo::Repair { length, marks } => {
                 for (seq, mark) in marks {
@@ -137,19 +156,6 @@ impl ChainLayout {
             }
         }
     }
-}
-
-impl ChainLayout {
-    fn remove_checkpoint_drafts(&self) -> Vec<FileOp> {
-        let drafts = [Place::A, Place::B].map(|place| remove_draft(&self.names.checkpoint(place)));
-        drafts.into()
-    }
-}
-
-/// A draft that stays would take up the room that the next attempt needs.
-fn remove_draft(file: &FileName) -> FileOp {
-    let file = draft(file);
-    FileOp::Remove { file }
 }
 
 fn shorten(file: FileName, length: Option<u64>) -> Vec<FileOp> {

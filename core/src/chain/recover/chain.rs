@@ -6,7 +6,7 @@ use super::{Damage, Parts};
 use crate::chain::checkpoint::{self, Kept};
 use crate::chain::clients::Clients;
 use crate::chain::entry::{LogPosition, Membership};
-use crate::chain::layout::{ChainLayout, SegmentFile, Spot};
+use crate::chain::layout::{ChainLayout, CheckpointFiles, SegmentFile, Spot};
 use crate::chain::order::{Checkpoint, Image, Slot};
 use crate::chain::record::{Salt, Scan, Stretch, Unreadable};
 use crate::chain::segment::{self, Item, Stored};
@@ -46,8 +46,7 @@ impl ChainFiles<'_> {
     ) -> Recovered {
         let names = Names::new(self.chain, self.generation);
         let vote = self.vote(&names, parts, damage);
-        let (kept, is_doubled) = self.checkpoint(&names, parts, damage);
-        let Some(kept) = kept else {
+        let Some((place, kept, is_doubled)) = self.checkpoint(&names, parts, damage) else {
             return self.lost(None, parts, vote.map(|(_, vote)| vote));
         };
         let sources = self.sources(&kept, parts);
@@ -79,8 +78,9 @@ impl ChainFiles<'_> {
         let mut repairs = Vec::new();
         self.rewrite_vote(vote.as_ref(), &mut layout, &mut repairs);
         if !is_doubled {
-            let (checkpoint, first) = (&kept.checkpoint, kept.segment_first);
-            repairs.extend(layout.write_checkpoint(self.identity, checkpoint, first));
+            let whole = (kept.replica, kept.segment_first, &kept.checkpoint);
+            let files = &mut layout.checkpoints;
+            repairs.extend(files.double(self.identity, &names, (place, whole)));
         }
         let slots = match assemble(&log, &kept.checkpoint, &repaired) {
             Some(assembled) => self.settle(&log, assembled, &mut layout, &mut repairs),
@@ -184,13 +184,13 @@ impl ChainFiles<'_> {
         vote::newest(&a, &b)
     }
 
-    /// The newest readable checkpoint, and whether both places hold it.
+    /// The newest readable checkpoint, where it is, and whether the other place holds it, too.
     fn checkpoint(
         &self,
         names: &Names,
         parts: &Parts<'_>,
         damage: &mut Vec<Damage>,
-    ) -> (Option<Kept>, bool) {
+    ) -> Option<(Place, Kept, bool)> {
         let mut read = |place, bytes: Option<&Bytes>| {
             let file = names.checkpoint(place);
             let bytes = bytes.map(|bytes| &**bytes).unwrap_or_default();
@@ -202,9 +202,13 @@ impl ChainFiles<'_> {
         let b = read(Place::B, parts.checkpoints[1]);
         let is_doubled = a == b;
         // Floors and first segments only ever rise.
-        let newest = a.into_iter().chain(b);
-        let newest = newest.max_by_key(|kept| (kept.checkpoint.floor.end, kept.segment_first));
-        (newest, is_doubled)
+        let places = [(Place::A, a), (Place::B, b)];
+        let there = places
+            .into_iter()
+            .filter_map(|(place, kept)| Some((place, kept?)));
+        let (place, newest) =
+            there.max_by_key(|(_, kept)| (kept.checkpoint.floor.end, kept.segment_first))?;
+        Some((place, newest, is_doubled))
     }
 
     fn sources<'p>(&self, kept: &Kept, parts: &Parts<'p>) -> Vec<Source<'p>> {
@@ -236,6 +240,8 @@ impl ChainFiles<'_> {
         let behind = last.map_or(1, |(number, _)| number + 1);
         layout.segment_next = behind.max(kept.segment_first);
         layout.segment_first = kept.segment_first;
+        let length = |bytes: Option<&Bytes>| bytes.map_or(0, |bytes| bytes.len() as u64);
+        layout.checkpoints = CheckpointFiles::found(parts.checkpoints.map(length));
         layout.repairs_length = parts.repairs.map(|bytes| bytes.len() as u64);
         layout
     }

@@ -4,6 +4,7 @@ use super::disk::{Crash, Disk};
 use super::history::{
     FORMAT, GENERATION, LIMITS, Model, RUN, Step, What, chain, founding, identity, steps,
 };
+use crate::chain::checkpoint;
 use crate::chain::order::{Image, Order, Slot};
 use crate::chain::payload::Payload;
 use crate::chain::record::{RecordKind, Salt};
@@ -432,7 +433,12 @@ fn one_place_of_a_checkpoint_is_enough_and_none_counts_as_wiped() {
     let [a, b] = names.collect::<Vec<_>>()[..] else {
         panic!("there are two places");
     };
-    for offset in 0..files[a].len() {
+    let record = checkpoint::record_bytes(&files[a]) as usize;
+    for name in [a, b] {
+        let found = recover(&flipped(&files, name, record), &LIMITS, RUN).unwrap();
+        assert_eq!(found.damage, [], "there is only room behind the record");
+    }
+    for offset in 0..record {
         for name in [a, b] {
             let mut disk = disk.clone();
             let recovered = recover(&flipped(&files, name, offset), &LIMITS, RUN).unwrap();

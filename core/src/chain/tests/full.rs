@@ -4,10 +4,12 @@ use super::disk::Disk;
 use super::history::{
     FORMAT, GENERATION, LIMITS, Model, RUN, Step, What, chain, founding, identity, steps,
 };
+use crate::chain::checkpoint;
 use crate::chain::order::Order;
 use crate::chain::recover::recover;
 use crate::chain::store::{FileName, FileOp, Layout, format};
 use proptest::prelude::*;
+use std::vec::Vec;
 
 fn boot(disk: &mut Disk, model: &Model) -> Layout {
     let recovered = recover(&disk.files(), &LIMITS, RUN).expect("the identity is intact");
@@ -16,10 +18,17 @@ fn boot(disk: &mut Disk, model: &Model) -> Layout {
     recovered.layout
 }
 
-/// The first write of `ops` as far as there was space, or nothing of them at all.
-fn partly(ops: &[FileOp], salt: u64) -> Option<FileOp> {
+/// Where the writes of `ops` are.
+fn writes(ops: &[FileOp]) -> Vec<usize> {
+    let is_write = |op: &FileOp| matches!(op, FileOp::Append { .. } | FileOp::Write { .. });
+    let writes = ops.iter().enumerate().filter(|(_, op)| is_write(op));
+    writes.map(|(at, _)| at).collect()
+}
+
+/// A write as far as there was space.
+fn partly(op: &FileOp, salt: u64) -> Option<FileOp> {
     let part = |bytes: &bytes::Bytes| bytes.slice(..salt as usize % bytes.len().max(1));
-    match ops.first()? {
+    match op {
         FileOp::Append { file, bytes } => Some(FileOp::Append {
             file: file.clone(),
             bytes: part(bytes),
@@ -55,16 +64,34 @@ proptest! {
             if step.what != What::Vote && step.salt.is_multiple_of(2) {
                 let failing = Step { salt: step.salt / 2, ..step };
                 let failing = model.order(failing);
-                let ops = layout.perform(chain(), GENERATION, &failing);
-                let is_partial = step.salt.is_multiple_of(4);
-                let written = partly(&ops, step.salt).filter(|_| is_partial);
-                disk.perform(written.as_slice());
+                if step.salt.is_multiple_of(3) {
+                    layout.reserve(chain(), GENERATION, step.salt % 20_000);
+                }
+                let (mut tried, mut full) = (layout.clone(), disk.clone());
+                let ops = tried.perform(chain(), GENERATION, &failing);
+                let writes = writes(&ops);
                 // An order that has nothing to do needs no space.
-                if !ops.is_empty() {
-                    let undo = layout.revert(chain(), GENERATION, 0);
-                    disk.perform(&undo.expect("a first write is taken back"));
-                    let is_draft = |name: &FileName| name.ends_with(".tmp");
-                    prop_assert!(!disk.files().keys().any(is_draft));
+                if !writes.is_empty() {
+                    let turn = step.salt as usize / 12 % writes.len();
+                    let at = writes[turn];
+                    full.perform(&ops[..at]);
+                    let is_partial = step.salt.is_multiple_of(4);
+                    let written = partly(&ops[at], step.salt).filter(|_| is_partial);
+                    full.perform(written.as_slice());
+                    let undo = tried.revert(chain(), GENERATION, at);
+                    if let Some(undo) = undo {
+                        full.perform(&undo);
+                        let is_draft = |name: &FileName| name.ends_with(".tmp");
+                        prop_assert!(!full.files().keys().any(is_draft));
+                        (layout, disk) = (tried, full);
+                    } else {
+                        // The first place of the checkpoint is overwritten, and so it counts.
+                        prop_assert_eq!(turn, 1);
+                        model.apply(&failing);
+                        layout = boot(&mut full, &model);
+                        disk = full;
+                        continue;
+                    }
                 }
                 prop_assert_eq!(layout.tip(chain(), GENERATION), Some(model.tip()));
                 if let Order::Append(batch) = &failing
@@ -107,6 +134,58 @@ fn a_shorter_checkpoint_replaces_what_a_longer_one_left() {
     boot(&mut disk, &model);
 }
 
+/// The bytes that `ops` add to the files, in each file and together.
+fn added(disk: &Disk, ops: &[FileOp]) -> u64 {
+    let bytes = |disk: &Disk| -> u64 {
+        let files = disk.files();
+        files.values().map(|bytes| bytes.len() as u64).sum()
+    };
+    let mut most = bytes(disk);
+    let mut after = disk.clone();
+    for op in ops {
+        after.perform_one(op);
+        most = most.max(bytes(&after));
+    }
+    most - bytes(disk)
+}
+
+/// A batch takes room for the checkpoint of what it brings, so a full disk has some for it.
+#[test]
+fn a_full_disk_has_room_for_a_checkpoint_of_what_it_holds() {
+    let mut disk = Disk::default();
+    let mut model = Model::new();
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
+    let mut layout = boot(&mut disk, &model);
+    let mut longer = super::history::checkpoint(model.floor);
+    let mut membership = (*longer.membership).clone();
+    membership.learners = (10..900).map(super::history::member).collect();
+    longer.membership = membership.into();
+    let length = checkpoint::encode(&longer).len() as u64;
+    layout.reserve(
+        chain(),
+        GENERATION,
+        checkpoint::file_bytes_max(&longer.membership, 0),
+    );
+    let order = model.order(Step {
+        what: What::Append,
+        salt: 7,
+    });
+    let ops = layout.perform(chain(), GENERATION, &order);
+    assert!(added(&disk, &ops) > 2 * length - 8_192);
+    disk.perform(&ops);
+    model.apply(&order);
+    let retain = Order::Retain(longer.into());
+    let ops = layout.perform(chain(), GENERATION, &retain);
+    assert!(added(&disk, &ops) > 2 * length, "there are drafts");
+    let undo = layout.revert(chain(), GENERATION, 0);
+    disk.perform(&undo.expect("a first write is taken back"));
+    let ops = layout.perform(chain(), GENERATION, &retain);
+    assert_eq!(added(&disk, &ops), 0, "it is written over the last one");
+    disk.perform(&ops);
+    let ops = layout.perform(chain(), GENERATION, &retain);
+    assert!(added(&disk, &ops) > 2 * length, "there are drafts again");
+}
+
 /// Appends that wait for the same sync become one batch.
 #[test]
 fn a_group_of_appends_is_one_batch() {
@@ -114,7 +193,7 @@ fn a_group_of_appends_is_one_batch() {
     let mut model = Model::new();
     disk.perform(&format(&identity(), FORMAT, &[founding()]));
     let mut layout = boot(&mut disk, &model);
-    let mut batches = std::vec::Vec::new();
+    let mut batches = Vec::new();
     for salt in [7, 11, 15] {
         let what = What::Append;
         let order = model.order(Step { what, salt });

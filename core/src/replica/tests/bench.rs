@@ -343,11 +343,13 @@ impl Bench {
         let chain = ChainId::of("c");
         let generation = Gen::default();
         let commit = self.chain.commit().min(self.chain.log().durable().end);
+        let checkpoint_bytes = self.chain.log().checkpoint_bytes();
         Action::Store {
             op,
             chain,
             generation,
             commit,
+            checkpoint_bytes,
             order,
         }
     }

@@ -259,17 +259,22 @@ impl Known {
         }
     }
 
-    /// Whether all voters are level with a leader that has committed its tail and hears them.
+    /// Whether all voters are level with a leader that hears them and has committed its tail, or
+    /// cannot while disks are full: what is dropped makes room there.
     fn may_retain(&self, scene: &Scene<'_>) -> bool {
         let duty = &self.duties[scene.place];
         let Some((leader, chain)) = scene.leader() else {
             return false;
         };
-        let hears = |node: &NodeIndex| self.ground.works(duty.voters[leader], *node).is_some();
+        let hears = |node: &NodeIndex| self.ground.hears(duty.voters[leader], *node).is_some();
+        let is_full = duty
+            .voters
+            .iter()
+            .any(|node| self.ground.fit(*node).is_none());
         let before = duty.ends.front().copied();
         duty.sound.iter().all(Option::is_some)
             && duty.voters.iter().all(hears)
-            && before.is_some_and(|end| chain.commit() >= end)
+            && (is_full || before.is_some_and(|end| chain.commit() >= end))
             && duty.committed.len() == TRAIL
             && duty.committed.front().is_some_and(|tip| {
                 // For a member that lags its leader keeps for a while what it lacks.

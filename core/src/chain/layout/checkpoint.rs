@@ -1,0 +1,177 @@
+//! The two files of a chain's checkpoint, and the room that is kept in them.
+//!
+//! A checkpoint is written to two drafts, which then take the places of the files. That needs
+//! its size twice, and on a full disk nothing else makes room: so each file is as long as a
+//! checkpoint of what the store holds may get, and where drafts find no space the files are
+//! overwritten, one after the other, as those of a vote record are (D18).
+
+use crate::chain::checkpoint::{file_body, file_length, write_record};
+use crate::chain::order::Checkpoint;
+use crate::chain::record::{HEAD, Salt};
+use crate::chain::store::{
+    DRAFT_OPS, FileName, FileOp, Identity, Names, overwrite, remove_draft, rename_draft, replace,
+    write_draft,
+};
+use crate::chain::vote::Place;
+use crate::id::Replica;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// What a file of a checkpoint says: of which replica, the first segment of its log, and the
+/// checkpoint.
+type Kept<'a> = (Replica, u64, &'a Checkpoint);
+
+/// The files of a checkpoint, as far as their lengths go.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::chain) struct CheckpointFiles {
+    lengths: [u64; 2],
+    /// How many bytes a checkpoint of what is stored may have.
+    wanted: u64,
+    /// Whether the last order found no space, unless that was to overwrite the files.
+    is_full: bool,
+    /// Whether the last checkpoint was planned to overwrite the files.
+    is_overwriting: bool,
+}
+
+impl CheckpointFiles {
+    /// Files that are there, of these lengths.
+    pub(in crate::chain) fn found(lengths: [u64; 2]) -> Self {
+        Self {
+            lengths,
+            ..Self::default()
+        }
+    }
+
+    /// A checkpoint of what the next batch ends may have as many bytes. What is wanted never
+    /// shrinks, for the log may still have positions where the request table was larger.
+    pub(in crate::chain) fn want(&mut self, bytes: u64) {
+        self.wanted = self.wanted.max(bytes);
+    }
+
+    /// What makes room for the checkpoints that are wanted: of each file a write, then a sync.
+    pub(super) fn grow(&mut self, names: &Names) -> Vec<FileOp> {
+        let mut ops = Vec::new();
+        for (place, length) in PLACES.into_iter().zip(&mut self.lengths) {
+            if *length < self.wanted {
+                let longer = file_length(self.wanted);
+                let file = names.checkpoint(place);
+                ops.push(FileOp::Write {
+                    file: file.clone(),
+                    offset: *length,
+                    bytes: vec![0; (longer - *length) as usize].into(),
+                });
+                ops.push(FileOp::Sync { file });
+                *length = longer;
+            }
+        }
+        ops
+    }
+
+    /// The last order found no space.
+    pub(super) fn found_no_space(&mut self) {
+        self.is_full = true;
+    }
+
+    /// The last order, which was a checkpoint behind `before`, found no space. Where files cannot
+    /// be overwritten without space for a copy, drafts are the next thing to try.
+    pub(super) fn back_to(self, before: Self) -> Self {
+        let is_full = !self.is_overwriting;
+        Self { is_full, ..before }
+    }
+
+    /// Whether nothing that is needed is lost when operation `at` of the last checkpoint found no
+    /// space: both drafts are whole before one of them takes the place of a checkpoint, and one of
+    /// the files is whole while the other one is overwritten. Once the first one is, the
+    /// checkpoint counts.
+    pub(super) fn may_fail_at(&self, at: usize) -> bool {
+        match self.is_overwriting {
+            true => at == 1,
+            false => at == 0 || at == DRAFT_OPS,
+        }
+    }
+
+    /// What removes drafts for which there was no space: the next attempt needs their room.
+    pub(super) fn remove_drafts(names: &Names) -> Vec<FileOp> {
+        PLACES
+            .map(|place| remove_draft(&names.checkpoint(place)))
+            .into()
+    }
+
+    /// Puts a checkpoint in both places of the one before.
+    pub(in crate::chain) fn replace(
+        &mut self,
+        identity: &Identity,
+        names: &Names,
+        (replica, segment_first, checkpoint): Kept<'_>,
+    ) -> Vec<FileOp> {
+        let body = file_body(replica, segment_first, checkpoint);
+        let bytes = (HEAD + body.len()) as u64;
+        let is_room = self.lengths.into_iter().all(|length| bytes <= length);
+        self.is_overwriting = self.is_full && is_room;
+        self.is_full = false;
+        if self.is_overwriting {
+            return overwrite_both(identity, names, &body);
+        }
+        self.want(bytes);
+        let length = file_length(self.wanted);
+        self.lengths = self.lengths.map(|before| before.max(length));
+        let mut ops = Vec::new();
+        for (place, length) in PLACES.into_iter().zip(self.lengths) {
+            let file = names.checkpoint(place);
+            ops.extend(write_draft(&file, padded(identity, &file, &body, length)));
+        }
+        // A crash may leave one of them as it was: then the newer one counts, and as nothing was
+        // removed yet the older one is as good.
+        ops.extend(PLACES.map(|place| rename_draft(&names.checkpoint(place))));
+        ops.push(FileOp::SyncDir);
+        ops
+    }
+
+    /// Makes the place that does not hold the checkpoint like the one that does.
+    pub(in crate::chain) fn double(
+        &mut self,
+        identity: &Identity,
+        names: &Names,
+        (whole, (replica, segment_first, checkpoint)): (Place, Kept<'_>),
+    ) -> Vec<FileOp> {
+        let body = file_body(replica, segment_first, checkpoint);
+        // It may only be in memory yet.
+        let mut ops = vec![FileOp::Sync {
+            file: names.checkpoint(whole),
+        }];
+        let file = names.checkpoint(whole.other());
+        let length = match whole.other() {
+            Place::A => &mut self.lengths[0],
+            Place::B => &mut self.lengths[1],
+        };
+        let bytes = (HEAD + body.len()) as u64;
+        if bytes <= *length {
+            let record = write_record(Salt::of_store(identity, &file), &body);
+            overwrite(&mut ops, file, record);
+        } else {
+            *length = file_length(bytes);
+            ops.extend(replace(&file, padded(identity, &file, &body, *length)));
+        }
+        ops
+    }
+}
+
+const PLACES: [Place; 2] = [Place::A, Place::B];
+
+/// The second place has to be durable before the first one is overwritten, for it is what a crash
+/// then leaves, and an earlier process may have been killed before it was.
+fn overwrite_both(identity: &Identity, names: &Names, body: &[u8]) -> Vec<FileOp> {
+    let file = names.checkpoint(Place::B);
+    let mut ops = vec![FileOp::Sync { file }];
+    for file in PLACES.map(|place| names.checkpoint(place)) {
+        let record = write_record(Salt::of_store(identity, &file), body);
+        overwrite(&mut ops, file, record);
+    }
+    ops
+}
+
+fn padded(identity: &Identity, file: &FileName, body: &[u8], length: u64) -> Vec<u8> {
+    let mut bytes = write_record(Salt::of_store(identity, file), body);
+    bytes.resize(length as usize, 0);
+    bytes
+}
