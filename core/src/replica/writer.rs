@@ -311,6 +311,10 @@ impl Chain {
                 self.writer.checkpoint_failed = false;
                 self.log.retain(checkpoint);
                 let floor = self.log.floor();
+                if self.log.durable().end == floor {
+                    self.writer.unsealed = false;
+                    self.writer.seal_due = false;
+                }
                 self.writer.repairs.retain(|entry| entry.seq >= floor);
             }
             Write::Reset(checkpoint) => self.on_reset_durable(checkpoint, cx),

@@ -1,6 +1,8 @@
 //! Disks are slow, full, fail their syncs, or return other bits than were written.
 
-use super::parts::{LEADER_FAULTS, connect, crash, ms, node, reboot_at_end, strike, target_fault};
+use super::parts::{
+    LEADER_FAULTS, connect, crash, ms, node, queue_windows, reboot_at_end, strike, target_fault,
+};
 use super::scene::Scene;
 use crate::cfg::{FaultKind, Flips, Plan, Target};
 use meshos_core::config::Retention;
@@ -26,6 +28,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "disks have no room for a while",
         marks: &["store full"],
         fill: full_disk,
+    },
+    Scene {
+        name: "expired-on-full-disks",
+        about: "appends fill disks to the last byte, and what expires makes room again",
+        marks: &["store full"],
+        fill: expired_on_full_disks,
     },
     Scene {
         name: "busy-disk",
@@ -163,6 +171,32 @@ fn full_disk(plan: &mut Plan, draw: Draw) {
             );
         }
     }
+}
+
+fn expired_on_full_disks(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("expired");
+    queue_windows(plan);
+    plan.cfg.chains[0].retention.age_max_ms = Some(draw.of("age").within(1_000..=4_000));
+    let client = &mut plan.cfg.clients[0];
+    client.start_ms = 2_000;
+    client.interval_ms = draw.of("interval").within(20..=80);
+    client.count = u64::MAX >> 1;
+    client.sessions = draw.of("sessions").within(1..=12) as u32;
+    client.pipeline = 4;
+    client.sticky_ppm = *draw.of("sticky").pick(&[900_000, 1_000_000]);
+    client.bytes = (0, *draw.of("entry").pick(&[50, 400, 1_000]));
+    for number in 0..plan.nodes {
+        let draw = draw.of("node").nth(u64::from(number));
+        if draw.of("on").chance(800_000) {
+            let fault = Fault::DiskRoom {
+                node: NodeIndex(number),
+                bytes: Some(draw.of("bytes").within(16_000..=80_000)),
+                at_sync: false,
+            };
+            plan.fault(ms(draw.of("at").within(1_900..=3_000)), fault);
+        }
+    }
+    plan.safety_ms = 18_000;
 }
 
 fn busy_disk(plan: &mut Plan, draw: Draw) {

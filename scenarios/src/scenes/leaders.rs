@@ -1,6 +1,6 @@
 //! Leadership is handed over, on request, by pins, and by leaders that cannot commit.
 
-use super::parts::{connect, ms, node, numbered, target_fault};
+use super::parts::{connect, ms, node, numbered, queue_windows, target_fault};
 use super::scene::Scene;
 use crate::cfg::{ClientCfg, FaultKind, Plan, Target};
 use crate::model::{Ask, Op};
@@ -173,6 +173,7 @@ fn stalled_leader(plan: &mut Plan, draw: Draw) {
 fn large_lost(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("large-lost");
     connect(plan, draw.of("connections"));
+    queue_windows(plan);
     let count = draw.of("chains").within(2..=8) as u16;
     plan.cfg.chains = (0..count).map(numbered).collect();
     let client = ClientCfg {

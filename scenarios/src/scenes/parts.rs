@@ -22,6 +22,15 @@ pub(super) fn connect(plan: &mut Plan, draw: Draw) {
     plan.connections = Some(connections);
 }
 
+/// Queues of connections hold what a leader sends at once to a member of which it knows nothing, of
+/// all its chains. One that does not loses most of it without a word, so a member that lacks a
+/// megabyte takes minutes; no driver has such a queue.
+pub(super) fn queue_windows(plan: &mut Plan) {
+    if let Some(connections) = &mut plan.connections {
+        connections.queue_bytes_max = connections.queue_bytes_max.max(1 << 20);
+    }
+}
+
 pub(super) fn ms(ms: u64) -> Instant {
     Instant::from_millis(ms)
 }

@@ -83,14 +83,16 @@ impl ChainLayout {
         assert!(floor.end >= self.floor.end, "the floor never goes down");
         let dropped = self.index(floor.end);
         let marks: Vec<Mark> = self.marks.drain(..dropped).collect();
-        // The last segment stays, however little of it is still wanted: it may be open.
-        let last = self.segments.last_key_value().map(|(number, _)| *number);
         let first = match self.marks.front() {
             // The record of the first entry is lost, and with it maybe its segment. Then the log
             // begins behind the floor, which only segments that are missing explain.
             Some(mark) if mark.length == 0 => self.segment_first,
             Some(mark) => mark.spot.segment,
-            None => last.unwrap_or(self.segment_next),
+            // The open segment goes, too: it may be all that a full disk can let go of.
+            None => {
+                self.is_open = false;
+                self.segment_next
+            }
         };
         let kept = self.segments.split_off(&first);
         let segments = core::mem::replace(&mut self.segments, kept);
