@@ -251,12 +251,11 @@ proptest! {
     fn a_table_knows_how_long_it_is(kinds in prop::collection::vec(kind(), 0..60), high in 0..60) {
         let mut clients = Clients::default();
         for (seq, kind) in (1_u64 << high..).zip(log(kinds)) {
-            let kind = match kind {
-                EntryKind::Data(Some(Request { client, number })) => {
-                    let client = ClientId(Seq::new(client.0.get() + (1_u64 << high)));
-                    EntryKind::Data(Some(Request { client, number }))
-                }
-                other => other,
+            let kind = if let EntryKind::Data(Some(Request { client, number })) = kind {
+                let client = ClientId(Seq::new(client.0.get() + (1_u64 << high)));
+                EntryKind::Data(Some(Request { client, number }))
+            } else {
+                kind
             };
             clients.apply(&entry(seq, kind), LIMITS);
             let encoded = postcard::to_allocvec(&clients).expect("a table encodes");
