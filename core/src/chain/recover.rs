@@ -116,7 +116,7 @@ pub fn recover(
         limits: *limits,
         chains: BTreeMap::new(),
     };
-    let mut images = Vec::new();
+    let (mut images, mut behind) = (Vec::new(), Vec::new());
     for ((chain, generation), parts) in group(files) {
         let cx = chain::ChainFiles {
             identity: &booted.identity,
@@ -126,9 +126,13 @@ pub fn recover(
         };
         let recovered = cx.recover(&parts, &mut damage, &mut torn);
         images.push(recovered.image);
-        repairs.extend(recovered.repairs);
+        repairs.extend(recovered.clearing);
+        behind.extend(recovered.repairs);
         layout.chains.insert((chain, generation), recovered.layout);
     }
+    // What takes room waits until nothing is left that makes some, in any chain.
+    repairs.push(FileOp::SyncDir);
+    repairs.extend(behind);
     repairs.push(FileOp::SyncDir);
     Ok(Recovered {
         identity: booted.identity,

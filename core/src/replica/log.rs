@@ -29,6 +29,8 @@ pub struct Log {
     membership_seq: Seq,
     unknown: u64,
     bytes: u64,
+    /// How many bytes the file of a checkpoint may have at any position of the log.
+    checkpoint_bytes: u64,
     limits: ClientLimits,
 }
 
@@ -64,6 +66,7 @@ impl Log {
             truncations: 0,
             unknown: 0,
             bytes: 0,
+            checkpoint_bytes: 0,
             checkpoint,
             limits,
         };
@@ -181,9 +184,9 @@ impl Log {
         self.position_at(end).map(|tip| tip.epoch)
     }
 
-    /// How many bytes the file of a checkpoint at the end of the log may have.
+    /// How many bytes the file of a checkpoint may have at any position of the log.
     pub(crate) fn checkpoint_bytes(&self) -> u64 {
-        checkpoint::file_bytes_max(&self.membership, self.clients.encoded_bytes())
+        self.checkpoint_bytes
     }
 
     /// Appends the next entry; it is not durable yet.
@@ -360,6 +363,14 @@ impl Log {
             self.membership = membership.clone();
             self.membership_seq = entry.seq;
         }
+        self.fit_checkpoint();
+    }
+
+    /// Takes the end of the log into account as a floor that may come.
+    fn fit_checkpoint(&mut self) {
+        let clients = self.clients.encoded_bytes();
+        let bytes = checkpoint::file_bytes_max(&self.membership, clients);
+        self.checkpoint_bytes = self.checkpoint_bytes.max(bytes);
     }
 
     /// Folds request table, members and sums anew from checkpoint and entries. Unknown entries
@@ -370,6 +381,8 @@ impl Log {
         self.membership_seq = self.checkpoint.membership_seq;
         self.bytes = 0;
         self.unknown = 0;
+        self.checkpoint_bytes = 0;
+        self.fit_checkpoint();
         let slots = core::mem::take(&mut self.slots);
         for slot in &slots {
             match slot {

@@ -195,6 +195,11 @@ fn expired_on_full_disks(plan: &mut Plan, draw: Draw) {
             };
             plan.fault(ms(draw.of("at").within(1_900..=3_000)), fault);
         }
+        if draw.of("crash").chance(150_000) {
+            let at = draw.of("crash-at").within(3_000..=14_000);
+            let back = at + draw.of("down").within(100..=1_000);
+            crash(plan, NodeIndex(number), (at, back), Unsynced::Drawn);
+        }
     }
     plan.safety_ms = 18_000;
 }

@@ -67,6 +67,19 @@ impl CheckpointFiles {
         ops
     }
 
+    /// What takes back the room that was made since `before`.
+    pub(super) fn shorten(&self, names: &Names, before: &Self) -> Vec<FileOp> {
+        let lengths = self.lengths.into_iter().zip(before.lengths);
+        let grown = PLACES.into_iter().zip(lengths);
+        let grown = grown.filter(|(_, (length, before))| before < length);
+        let shorten = |(place, (_, length))| {
+            let file: FileName = names.checkpoint(place);
+            let sync = FileOp::Sync { file: file.clone() };
+            [FileOp::Truncate { file, length }, sync]
+        };
+        grown.flat_map(shorten).collect()
+    }
+
     /// The last order found no space.
     pub(super) fn found_no_space(&mut self) {
         self.is_full = true;
@@ -85,7 +98,7 @@ impl CheckpointFiles {
     /// checkpoint counts.
     pub(super) fn may_fail_at(&self, at: usize) -> bool {
         match self.is_overwriting {
-            true => at == 1,
+            true => at == 0,
             false => at == 0 || at == DRAFT_OPS,
         }
     }
@@ -127,6 +140,14 @@ impl CheckpointFiles {
         ops
     }
 
+    /// Makes both places durable, which an earlier process may have been killed before.
+    pub(in crate::chain) fn sync(names: &Names) -> [FileOp; 2] {
+        PLACES.map(|place| {
+            let file = names.checkpoint(place);
+            FileOp::Sync { file }
+        })
+    }
+
     /// Makes the place that does not hold the checkpoint like the one that does.
     pub(in crate::chain) fn double(
         &mut self,
@@ -158,11 +179,8 @@ impl CheckpointFiles {
 
 const PLACES: [Place; 2] = [Place::A, Place::B];
 
-/// The second place has to be durable before the first one is overwritten, for it is what a crash
-/// then leaves, and an earlier process may have been killed before it was.
 fn overwrite_both(identity: &Identity, names: &Names, body: &[u8]) -> Vec<FileOp> {
-    let file = names.checkpoint(Place::B);
-    let mut ops = vec![FileOp::Sync { file }];
+    let mut ops = Vec::new();
     for file in PLACES.map(|place| names.checkpoint(place)) {
         let record = write_record(Salt::of_store(identity, &file), body);
         overwrite(&mut ops, file, record);

@@ -87,7 +87,9 @@ impl ChainLayout {
                 checkpoints,
                 grown,
             } => {
+                let mut ops = Vec::new();
                 if at < grown {
+                    ops = self.checkpoints.shorten(&self.names, &checkpoints);
                     self.checkpoints = checkpoints;
                     self.checkpoints.found_no_space();
                 }
@@ -102,7 +104,8 @@ impl ChainLayout {
                 } else {
                     self.segments.remove(&segment);
                 }
-                shorten(name, length)
+                ops.extend(shorten(name, length));
+                ops
             }
             Undo::Retain {
                 floor,

@@ -7,7 +7,7 @@ use crate::chain::checkpoint::{self, Kept};
 use crate::chain::clients::Clients;
 use crate::chain::entry::{LogPosition, Membership};
 use crate::chain::layout::{ChainLayout, CheckpointFiles, SegmentFile, Spot};
-use crate::chain::order::{Checkpoint, Image, Slot};
+use crate::chain::order::{Checkpoint, Image};
 use crate::chain::record::{Salt, Scan, Stretch, Unreadable};
 use crate::chain::segment::{self, Item, Stored};
 use crate::chain::store::{
@@ -34,6 +34,9 @@ pub(super) struct ChainFiles<'a> {
 pub(super) struct Recovered {
     pub(super) image: Image,
     pub(super) layout: ChainLayout,
+    /// What takes no room, and makes some.
+    pub(super) clearing: Vec<FileOp>,
+    /// What comes behind that, for all chains.
     pub(super) repairs: Vec<FileOp>,
 }
 
@@ -75,13 +78,21 @@ impl ChainFiles<'_> {
         let mut layout = self.layout(&kept, parts, &names);
         let stored = vote.map_or(Seq::ZERO, |(_, counted)| counted.value.commit);
         layout.commit = log.commit.max(stored);
-        let mut repairs = Vec::new();
-        self.rewrite_vote(vote.as_ref(), &mut layout, &mut repairs);
-        if !is_doubled {
+        let remove = |file: FileName| FileOp::Remove { file };
+        let mut clearing: Vec<_> = parts.drafts.iter().cloned().map(remove).collect();
+        self.rewrite_vote(vote.as_ref(), &mut layout, &mut clearing);
+        let checkpoints = &mut layout.checkpoints;
+        if is_doubled {
+            clearing.extend(CheckpointFiles::sync(&names));
+        } else {
             let whole = (kept.replica, kept.segment_first, &kept.checkpoint);
-            let files = &mut layout.checkpoints;
-            repairs.extend(files.double(self.identity, &names, (place, whole)));
+            clearing.extend(checkpoints.double(self.identity, &names, (place, whole)));
         }
+        // Both places name the first segment durably now.
+        let stale = parts.segments.range(..kept.segment_first);
+        let stale = stale.map(|(_, (name, _))| (*name).clone());
+        clearing.extend(stale.map(remove));
+        let mut repairs = Vec::new();
         let slots = match assemble(&log, &kept.checkpoint, &repaired) {
             Some(assembled) => self.settle(&log, assembled, &mut layout, &mut repairs),
             None => {
@@ -94,34 +105,9 @@ impl ChainFiles<'_> {
         layout.forget_undo();
         if layout.commit > layout.tip.end {
             // What was durable is gone, so nothing that is left is touched.
+            clearing.clear();
             repairs.clear();
-            return self.recovered(kept, vote, layout, slots, repairs);
         }
-        let stale = parts.segments.range(..kept.segment_first);
-        let stale = stale.map(|(_, (name, _))| (*name).clone());
-        let stale = stale.chain(parts.drafts.iter().cloned());
-        repairs.extend(stale.map(|file| FileOp::Remove { file }));
-        self.recovered(kept, vote, layout, slots, repairs)
-    }
-
-    fn bounds(&self, kept: &Kept) -> Bounds {
-        Bounds {
-            chain: self.chain,
-            generation: self.generation,
-            floor: kept.checkpoint.floor.end,
-            segment_first: kept.segment_first,
-            segment_bytes_max: self.limits.segment_bytes_max,
-        }
-    }
-
-    fn recovered(
-        &self,
-        kept: Kept,
-        vote: Option<(Place, Counted<Ballot>)>,
-        layout: ChainLayout,
-        slots: Vec<Slot>,
-        repairs: Vec<FileOp>,
-    ) -> Recovered {
         Recovered {
             image: Image {
                 chain: self.chain,
@@ -134,7 +120,18 @@ impl ChainFiles<'_> {
                 commit: layout.commit,
             },
             layout,
+            clearing,
             repairs,
+        }
+    }
+
+    fn bounds(&self, kept: &Kept) -> Bounds {
+        Bounds {
+            chain: self.chain,
+            generation: self.generation,
+            floor: kept.checkpoint.floor.end,
+            segment_first: kept.segment_first,
+            segment_bytes_max: self.limits.segment_bytes_max,
         }
     }
 
@@ -280,6 +277,7 @@ impl ChainFiles<'_> {
                 commit: Seq::ZERO,
             },
             layout,
+            clearing: Vec::new(),
             repairs: Vec::new(),
         }
     }
