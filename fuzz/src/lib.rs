@@ -1,5 +1,7 @@
 //! What the fuzz targets and the generator of their seeds share.
 
+#[cfg(test)]
+mod corpora;
 pub mod steps;
 pub mod targets;
 

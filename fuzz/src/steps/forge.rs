@@ -300,9 +300,22 @@ impl World {
                 | ReplicaMessage::VoteRequest { attempt, .. }
                 | ReplicaMessage::Fetch { attempt, .. }
                 | ReplicaMessage::CatchUp { attempt, .. } => Some(*attempt),
-                _ => None,
+                ReplicaMessage::VoteReply { .. }
+                | ReplicaMessage::Chunk { .. }
+                | ReplicaMessage::Conflict { .. }
+                | ReplicaMessage::InstallSnapshot { .. }
+                | ReplicaMessage::Outdated
+                | ReplicaMessage::Regressed { .. }
+                | ReplicaMessage::TransferNow { .. }
+                | ReplicaMessage::Fetched { .. }
+                | ReplicaMessage::SnapshotRequest { .. } => None,
             },
-            _ => None,
+            Body::Heartbeat(_)
+            | Body::Chain(_)
+            | Body::Confirm(_)
+            | Body::Confirmed(_)
+            | Body::Forward(_)
+            | Body::Forwarded { .. } => None,
         });
         match found.take(4).nth(source.below(2)) {
             Some(attempt) if source.byte() < 230 => attempt,
