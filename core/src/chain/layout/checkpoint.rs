@@ -3,7 +3,7 @@
 //! A checkpoint is written to two drafts, which then take the places of the files. That needs
 //! its size twice, and on a full disk nothing else makes room: so each file is as long as a
 //! checkpoint of what the store holds may get, and where drafts find no space the files are
-//! overwritten, one after the other, as those of a vote record are (D18).
+//! overwritten, one after the other, as those of a vote record are (`docs/decisions/store-format.md`).
 
 use crate::chain::checkpoint::{file_body, file_length, write_record};
 use crate::chain::order::Checkpoint;
