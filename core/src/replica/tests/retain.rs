@@ -1,16 +1,21 @@
 //! What is dropped and when, and what time the entries bear.
 
-use super::bench::{Bench, Start, behind, chunk, extend, follows, leads, log, payload, row_of};
+use super::bench::{
+    Bench, Start, behind, chunk, entry, extend, follows, leads, log, payload, row_of,
+};
 use crate::action::Action;
+use crate::chain::checkpoint;
+use crate::chain::entry::{EntryKind, Request};
 use crate::chain::order::{Order, StoreError};
 use crate::chain::payload::Payload;
 use crate::client::{Ask, Level};
 use crate::config::Retention;
 use crate::count::Count;
 use crate::deadline::Timer;
-use crate::id::Seq;
+use crate::id::{ClientId, RequestNumber, Seq};
 use crate::message::{ReplicaMessage, RowState};
 use crate::time::Wall;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -369,4 +374,37 @@ fn the_floor_waits_for_a_member_again_only_once_it_rose() {
     }
     bench.hear(3, 1, pull);
     assert!(!bench.chain.is_held(), "the floor is where it was");
+}
+
+/// A table that loses its oldest client is larger at positions before that.
+#[test]
+fn a_checkpoint_anywhere_in_a_log_is_as_long_at_most_as_its_store_is_told() {
+    let mut start = Start::of(1, &[]);
+    start.limits.clients_max = 1;
+    start.limits.client_window = 400;
+    let mut tip = behind(&log(&[1])[0]);
+    start.log = log(&[1]);
+    let request = |number| {
+        EntryKind::Data(Some(Request {
+            client: ClientId(Seq::new(1)),
+            number: RequestNumber::new(number),
+        }))
+    };
+    let requests = (1..600).map(request);
+    let opens = || core::iter::once(EntryKind::OpenClient);
+    for kind in opens().chain(requests).chain(opens()) {
+        let entry = Arc::new(entry(tip, 1, kind));
+        tip = behind(&entry);
+        start.log.push(entry);
+    }
+    let bench = start.build();
+    let log = bench.chain.log();
+    let length = |floor| {
+        let checkpoint = log.checkpoint_at(Seq::new(floor)).expect("all is known");
+        checkpoint::encode(&checkpoint).len() as u64
+    };
+    let lengths: Vec<_> = (log.floor().get()..=log.end().get()).map(length).collect();
+    let longest = lengths.iter().max().expect("there are positions");
+    assert!(lengths.last() < Some(&(longest / 2)), "a client left");
+    assert!(*longest <= log.checkpoint_bytes(), "{longest}");
 }
