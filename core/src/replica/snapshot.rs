@@ -212,22 +212,28 @@ impl Chain {
             if snapshot.attempt == attempt && is_of_use {
                 return snapshot.hear_again(to.node, cx);
             }
-            cx.windows.forget(to.node, snapshot.attempt);
+        }
+        self.begin_snapshot(to.node, attempt, cx);
+    }
+
+    /// Puts the first part of the present checkpoint in the place of all that a member is sent.
+    fn begin_snapshot(&mut self, node: NodeId, attempt: Attempt, cx: &mut StepContext<'_>) {
+        let mut snapshot = SnapshotSend::of(self.log.checkpoint(), attempt);
+        snapshot.end = part_max(node, cx).min(snapshot.length());
+        self.hold_for(node, snapshot.length(), cx);
+        if let Some(before) = self.serving.snapshots.insert(node, snapshot) {
+            cx.windows.forget(node, before.attempt);
         }
         // Entries on their way to it are of no use before it, and would take the place of parts.
         let lead = self.lead.as_mut();
-        let follower = lead.and_then(|lead| lead.followers.get_mut(&to.node));
+        let follower = lead.and_then(|lead| lead.followers.get_mut(&node));
         if let Some(stream) = follower.and_then(|follower| follower.stream.take()) {
-            cx.windows.forget(to.node, stream.attempt);
+            cx.windows.forget(node, stream.attempt);
         }
-        let mut snapshot = SnapshotSend::of(self.log.checkpoint(), attempt);
-        snapshot.end = part_max(to.node, cx).min(snapshot.length());
-        self.hold_for(to.node, snapshot.length(), cx);
-        self.serving.snapshots.insert(to.node, snapshot);
     }
 
-    /// A member holds the part of our checkpoint before `offset`. If retention dropped that
-    /// checkpoint it asks anew after a while.
+    /// A member holds the part of a checkpoint before `offset` and asks for the rest. Where
+    /// retention dropped that checkpoint, it is the present one that the member lacks.
     pub(super) fn on_snapshot_request(
         &mut self,
         asker: &Member,
@@ -236,37 +242,34 @@ impl Chain {
         cx: &mut StepContext<'_>,
     ) {
         let node = asker.node;
-        let kept = self.serving.snapshots.remove(&node);
+        let kept = self.serving.snapshots.get_mut(&node);
         let lead = self.lead.as_ref();
         let follower = lead.and_then(|lead| lead.followers.get(&node));
         let stream = follower.and_then(|follower| follower.stream.as_ref());
-        if kept.is_none() && stream.is_some_and(|stream| stream.attempt > attempt) {
+        let is_over = match &kept {
+            Some(kept) => kept.attempt > attempt,
+            None => stream.is_some_and(|stream| stream.attempt >= attempt),
+        };
+        if is_over {
             // It has all of that checkpoint by now, or wants it no more.
             return cx.count(Count::StaleAnswer);
         }
-        if let Some(snapshot) = &kept
-            && snapshot.attempt > attempt
-        {
-            self.serving
-                .snapshots
-                .extend(kept.map(|snapshot| (node, snapshot)));
-            return cx.count(Count::StaleAnswer);
+        match kept {
+            Some(kept) if kept.checkpoint == checkpoint => {}
+            Some(kept) if kept.attempt == attempt => return kept.hear_again(node, cx),
+            Some(_) | None => self.begin_snapshot(node, attempt, cx),
         }
-        let kept = kept.filter(|snapshot| {
-            let is_same = snapshot.checkpoint == checkpoint;
-            if !is_same || snapshot.attempt != attempt {
-                cx.windows.forget(node, snapshot.attempt);
-            }
-            is_same
-        });
-        let present = || SnapshotSend::of(self.log.checkpoint(), attempt);
-        let mut snapshot = kept.unwrap_or_else(present);
-        if snapshot.checkpoint != checkpoint || offset > snapshot.length() {
+        let kept = self.serving.snapshots.get_mut(&node);
+        let Some(snapshot) = kept.filter(|kept| kept.checkpoint == checkpoint) else {
+            return;
+        };
+        if offset > snapshot.length() {
             return cx.count(Count::StaleAnswer);
         }
         cx.windows
             .acknowledge(node, attempt, (u64::from(offset), false), cx.now);
         if snapshot.attempt != attempt {
+            cx.windows.forget(node, snapshot.attempt);
             (snapshot.attempt, snapshot.held, snapshot.next) = (attempt, offset, offset);
             snapshot.is_missing = false;
         } else if offset > snapshot.held {
@@ -277,8 +280,8 @@ impl Chain {
             snapshot.hear_again(node, cx);
         }
         snapshot.end = snapshot.length();
-        self.hold_for(node, snapshot.length(), cx);
-        self.serving.snapshots.insert(node, snapshot);
+        let length = snapshot.length();
+        self.hold_for(node, length, cx);
     }
 
     /// Says up to where a checkpoint is here, which asks for the rest, once per request and end.

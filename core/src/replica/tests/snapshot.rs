@@ -125,9 +125,7 @@ fn a_checkpoint_waits_for_the_bandwidth_budget() {
     let send = |bench: &Bench, at: usize| -> [Action; 1] { [bench.said(2, sent[at].clone())] };
     assert_eq!(bench.settle(), [], "the rest has to be asked for");
     // The floor rises meanwhile, and what was begun is still there.
-    let mut later = checkpoint.clone();
-    later.floor.end = later.floor.end.next();
-    bench.chain.log.reset(Arc::new(later));
+    bench.chain.log.reset(Arc::new(later(&checkpoint)));
     let said = bench.hear(2, 2, rest(&checkpoint, attempt(9), 512));
     assert_eq!(said, []);
     for at in 1..3 {
@@ -139,9 +137,57 @@ fn a_checkpoint_waits_for_the_bandwidth_budget() {
         assert_eq!(bench.settle(), send(&bench, at));
     }
     assert_eq!(bench.settle(), []);
-    let unknown = rest(&large(&Start::of(2, &[]).build()), attempt(9), 5_000);
-    assert_eq!(bench.hear(2, 2, unknown), []);
+    let beyond = rest(&checkpoint, attempt(9), 5_000);
+    assert_eq!(bench.hear(2, 2, beyond), []);
     assert_eq!(bench.count(Count::StaleAnswer), 1);
+}
+
+/// The checkpoint behind one more entry.
+fn later(checkpoint: &Checkpoint) -> Checkpoint {
+    let mut later = checkpoint.clone();
+    later.floor.end = later.floor.end.next();
+    later
+}
+
+#[test]
+fn a_question_for_a_checkpoint_that_is_gone_gets_the_present_one() {
+    let mut bench = start(1 << 20).settled().leading();
+    let gone = large(&bench);
+    let present = later(&gone);
+    bench.chain.log.reset(Arc::new(present.clone()));
+    let sent = parts(&present, attempt(10));
+    let asked = rest(&gone, attempt(10), 512);
+    let first = [bench.said(2, sent[0].clone())];
+    assert_eq!(bench.hear(2, 2, asked.clone()), first);
+    // It says again what it holds, for the first part was lost.
+    assert_eq!(bench.hear(2, 2, asked.clone()), [], "it may be under way");
+    bench.pass(bench.config.heartbeat() * 2);
+    assert_eq!(bench.hear(2, 2, asked), first);
+    let both = [1, 2].map(|at: usize| bench.said(2, sent[at].clone()));
+    let got = rest(&present, attempt(10), 512);
+    assert_eq!(bench.hear(2, 2, got), both);
+    // What is late of the question before does not end what is sent for this one.
+    assert_eq!(bench.hear(2, 2, rest(&gone, attempt(9), 512)), []);
+    assert_eq!(bench.count(Count::StaleAnswer), 1);
+    let got = rest(&present, attempt(10), 1_024);
+    assert_eq!(bench.hear(2, 2, got), [], "the last part is under way");
+}
+
+#[test]
+fn a_late_question_for_parts_brings_no_checkpoint_to_who_asked_for_entries_since() {
+    let (mut bench, checkpoint, _) = sending(1 << 20);
+    let pull = ReplicaMessage::Pull {
+        since: checkpoint.floor,
+        durable: Some(checkpoint.floor.end),
+        attempt: attempt(9),
+        number: PullNumber::new(2),
+    };
+    bench.hear(2, 2, pull);
+    for offset in [512, 1_024] {
+        let late = rest(&checkpoint, attempt(9), offset);
+        assert_eq!(bench.hear(2, 2, late), []);
+    }
+    assert_eq!(bench.count(Count::StaleAnswer), 2);
 }
 
 /// A leader whose log is only `checkpoint`, which sent follower 2 its first part.
