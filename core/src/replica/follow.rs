@@ -184,15 +184,12 @@ impl Chain {
         if self.follow.next < self.follow.seen {
             // A chunk is lost: a new stream starts before it.
             self.ask_anew();
-        } else if self.follow.has_gap() {
-            self.follow.patience.ask_again();
-            self.follow.overtaken.ask_again(cx.now);
-            self.request_snapshot_again(cx);
-            self.expect_progress(cx);
         } else if self.follow.is_receiving() {
-            // Either of the two may have been lost, and the leader knows the request by both.
+            // Either of the two may have been lost, and the leader knows the request by both. It
+            // may also have begun another checkpoint, whose first part was lost.
             self.follow.reported = None;
             self.follow.patience.ask_again();
+            self.follow.overtaken.ask_again(cx.now);
             self.request_snapshot_again(cx);
         } else if !is_level || is_behind || self.commit < self.log.end() {
             // The leader judges whether what is missing may still be on its way.

@@ -213,12 +213,17 @@ impl Chain {
                 return snapshot.hear_again(to.node, cx);
             }
         }
-        self.begin_snapshot(to.node, attempt, cx);
+        let present = SnapshotSend::of(self.log.checkpoint(), attempt);
+        self.begin_snapshot(to.node, present, cx);
     }
 
-    /// Puts the first part of the present checkpoint in the place of all that a member is sent.
-    fn begin_snapshot(&mut self, node: NodeId, attempt: Attempt, cx: &mut StepContext<'_>) {
-        let mut snapshot = SnapshotSend::of(self.log.checkpoint(), attempt);
+    /// Puts the first part of a checkpoint in the place of all that a member is sent.
+    fn begin_snapshot(
+        &mut self,
+        node: NodeId,
+        mut snapshot: SnapshotSend,
+        cx: &mut StepContext<'_>,
+    ) {
         snapshot.end = part_max(node, cx).min(snapshot.length());
         self.hold_for(node, snapshot.length(), cx);
         if let Some(before) = self.serving.snapshots.insert(node, snapshot) {
@@ -232,8 +237,8 @@ impl Chain {
         }
     }
 
-    /// A member holds the part of a checkpoint before `offset` and asks for the rest. Where
-    /// retention dropped that checkpoint, it is the present one that the member lacks.
+    /// A member holds the part of our checkpoint before `offset`. If retention dropped that
+    /// checkpoint, the pull that a member repeats with its question gets it the present one.
     pub(super) fn on_snapshot_request(
         &mut self,
         asker: &Member,
@@ -254,18 +259,17 @@ impl Chain {
             // It has all of that checkpoint by now, or wants it no more.
             return cx.count(Count::StaleAnswer);
         }
-        match kept {
-            Some(kept) if kept.checkpoint == checkpoint => {}
-            Some(kept) if kept.attempt == attempt => return kept.hear_again(node, cx),
-            Some(_) | None => self.begin_snapshot(node, attempt, cx),
+        if kept.is_none_or(|kept| kept.checkpoint != checkpoint) {
+            let present = SnapshotSend::of(self.log.checkpoint(), attempt);
+            if present.checkpoint != checkpoint {
+                return cx.count(Count::StaleAnswer);
+            }
+            self.begin_snapshot(node, present, cx);
         }
         let kept = self.serving.snapshots.get_mut(&node);
-        let Some(snapshot) = kept.filter(|kept| kept.checkpoint == checkpoint) else {
-            return;
-        };
-        if offset > snapshot.length() {
+        let Some(snapshot) = kept.filter(|kept| offset <= kept.length()) else {
             return cx.count(Count::StaleAnswer);
-        }
+        };
         cx.windows
             .acknowledge(node, attempt, (u64::from(offset), false), cx.now);
         if snapshot.attempt != attempt {
