@@ -45,3 +45,19 @@ fn hands_write_beside_each_other_to_more_files_than_they_hold_open() {
     assert_eq!(files.len(), 6 * OPEN_MAX);
     assert!(files.values().all(|bytes| &bytes[..] == b"once and again"));
 }
+
+#[test]
+fn no_hand_holds_what_was_open_before_a_store_was_divided() {
+    use crate::store::StoreExecutor;
+    use crate::store_double::opened_files;
+    use std::num::NonZeroUsize;
+    let parent = tempfile::tempdir().unwrap();
+    let mut booting = Directory::open(parent.path()).unwrap();
+    let segment = FileName::from("segment");
+    booting.append(&segment, b"repaired").unwrap();
+    booting.sync(&segment).unwrap();
+    assert_eq!(booting.open.len(), 1);
+    let store = StoreExecutor::new(booting, opened_files(&["orders"]).1);
+    let (_stores, spare) = store.divide(NonZeroUsize::MIN).unwrap();
+    assert!(spare.open.is_empty());
+}

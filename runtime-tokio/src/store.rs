@@ -112,7 +112,8 @@ pub type Outcome = (OpId, Result<(), StoreError>);
 
 impl<F: SharedFiles> StoreExecutor<F> {
     /// Divides the chains of a store that was given no order yet among as many as asked for, and
-    /// gives back its own hand on the files.
+    /// gives back one more hand on the files. None of them holds a file open from before: what is
+    /// removed by another hand would keep its room on the disk.
     ///
     /// # Errors
     /// When the system has no room for so many hands.
@@ -121,7 +122,7 @@ impl<F: SharedFiles> StoreExecutor<F> {
         let layouts = layout.divide(parts).into_iter();
         let stores = layouts.map(|layout| Ok(Self::new(files.another()?, layout)));
         let stores = stores.collect::<io::Result<_>>()?;
-        Ok((stores, files))
+        Ok((stores, files.another()?))
     }
 }
 

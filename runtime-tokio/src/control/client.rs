@@ -13,8 +13,8 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens.
-    #[error("no node listens on {path}: {source}; `meshosd run` starts one")]
+    /// Nobody listens, or not to this user.
+    #[error("{}", unreached(path, source))]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -43,6 +43,14 @@ impl ClientError {
         };
         [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&source.kind())
     }
+}
+
+fn unreached(path: &Path, source: &io::Error) -> String {
+    let path = path.display();
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        return format!("{path}: {source}; ask as the user who runs the node");
+    }
+    format!("no node listens on {path}: {source}; `meshosd run` starts one")
 }
 
 /// A node from which nothing is heard for this long is asked for a sign of life; after as long again
@@ -213,5 +221,19 @@ mod tests {
         assert!(matches!(silent.await, Err(ClientError::Timeout)));
         assert_eq!(begun.elapsed().as_secs(), 5);
         drop(listener);
+    }
+
+    #[test]
+    fn a_socket_of_another_user_is_not_said_to_be_without_a_node() {
+        let told = |kind: io::ErrorKind| {
+            let (path, source) = ("node.sock".into(), kind.into());
+            ClientError::Connect { path, source }.to_string()
+        };
+        let denied = told(io::ErrorKind::PermissionDenied);
+        assert_eq!(
+            denied,
+            "node.sock: permission denied; ask as the user who runs the node"
+        );
+        assert!(told(io::ErrorKind::NotFound).starts_with("no node listens on node.sock"));
     }
 }
