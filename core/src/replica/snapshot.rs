@@ -213,11 +213,17 @@ impl Chain {
                 return snapshot.hear_again(to.node, cx);
             }
         }
+        // Entries on their way to it are of no use before it, and would take the place of parts.
+        let lead = self.lead.as_mut();
+        let follower = lead.and_then(|lead| lead.followers.get_mut(&to.node));
+        if let Some(stream) = follower.and_then(|follower| follower.stream.take()) {
+            cx.windows.forget(to.node, stream.attempt);
+        }
         let present = SnapshotSend::of(self.log.checkpoint(), attempt);
         self.begin_snapshot(to.node, present, cx);
     }
 
-    /// Puts the first part of a checkpoint in the place of all that a member is sent.
+    /// Puts the first part of a checkpoint in the place of the one that a member is sent.
     fn begin_snapshot(
         &mut self,
         node: NodeId,
@@ -228,12 +234,6 @@ impl Chain {
         self.hold_for(node, snapshot.length(), cx);
         if let Some(before) = self.serving.snapshots.insert(node, snapshot) {
             cx.windows.forget(node, before.attempt);
-        }
-        // Entries on their way to it are of no use before it, and would take the place of parts.
-        let lead = self.lead.as_mut();
-        let follower = lead.and_then(|lead| lead.followers.get_mut(&node));
-        if let Some(stream) = follower.and_then(|follower| follower.stream.take()) {
-            cx.windows.forget(node, stream.attempt);
         }
     }
 
