@@ -51,10 +51,21 @@ struct Window {
     looked: Instant,
     /// Messages so far.
     sent: u64,
-    /// Since when an answer that was sent again is under way.
-    again: Option<(Attempt, Instant)>,
+    /// What is being sent again.
+    again: Option<Again>,
     /// How often something was sent again since a first copy was acknowledged.
     in_vain: u32,
+}
+
+/// What answers a question is sent again. The first copies may still come, so what is acknowledged
+/// tells nothing of the later ones until all that left before is there.
+#[derive(Copy, Clone, Debug, Hash, Serialize, Deserialize)]
+struct Again {
+    attempt: Attempt,
+    /// Since when it is under way.
+    first: Instant,
+    /// Up to where it left before.
+    end: u64,
 }
 
 /// One message under way.
@@ -73,6 +84,12 @@ struct Flight {
     is_alone: bool,
     /// When it was there at the latest, though not yet acknowledged.
     arrived: Option<Instant>,
+}
+
+impl Again {
+    fn is_of(&self, attempt: Attempt) -> bool {
+        self.attempt == attempt
+    }
 }
 
 impl Flight {
@@ -138,10 +155,9 @@ impl Windows {
         if now.since(window.looked) >= heartbeat / 4 {
             window.expire(now, heartbeat);
         }
-        let first = match window.again {
-            Some((again, first)) if again == attempt => first,
-            Some(_) | None => now,
-        };
+        let again = window.again.filter(|again| again.is_of(attempt));
+        let again = again.filter(|again| end <= again.end);
+        let first = again.map_or(now, |again| again.first);
         let is_alone = window.in_flight == 0;
         window.in_flight += bytes;
         window.sent += 1;
@@ -194,7 +210,8 @@ impl Windows {
             last = Some(flight);
         }
         if let Some(flight) = last {
-            window.again.take_if(|(again, _)| *again == attempt);
+            let again = &mut window.again;
+            again.take_if(|again| again.is_of(attempt) && again.end <= end);
             if !flight.is_copy() {
                 window.in_vain = 0;
             }
@@ -234,7 +251,14 @@ impl Windows {
             return;
         };
         if let Some((_, oldest)) = window.oldest(attempt) {
-            window.again = Some((attempt, oldest.first));
+            let ends = window.of(attempt).map(|(_, flight)| flight.end);
+            let before = window.again.filter(|again| again.is_of(attempt));
+            let end = ends.chain(before.map(|again| again.end)).max();
+            window.again = Some(Again {
+                attempt,
+                first: oldest.first,
+                end: end.unwrap_or(oldest.end),
+            });
             window.in_vain = window.in_vain.saturating_add(1);
             window.halve();
         }

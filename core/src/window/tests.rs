@@ -265,6 +265,23 @@ fn each_copy_in_vain_doubles_the_wait_until_a_first_one_arrives() {
     assert!(overdue(&mut windows, 4, 220_000) < twice);
 }
 
+#[test]
+fn what_left_before_goes_alone_until_something_new_does() {
+    let mut windows = windows();
+    for end in 1..=3 {
+        windows.sent(PEER, attempt(1), (end, 100), at(0));
+    }
+    windows.send_again(PEER, attempt(1));
+    for end in 1..=3 {
+        let now = at(1_000_000 * end);
+        windows.sent(PEER, attempt(1), (end, 100), now);
+        assert!(!windows.is_open(PEER, attempt(1), 8), "{end} is a copy");
+        windows.acknowledge(PEER, attempt(1), (end, false), at(1_000_000 * end + 10_000));
+    }
+    windows.sent(PEER, attempt(1), (4, 100), at(4_000_000));
+    assert!(windows.is_open(PEER, attempt(1), 8));
+}
+
 proptest! {
     /// Whatever is said of whatever was sent, what is under way is the sum of what was not said.
     #[test]

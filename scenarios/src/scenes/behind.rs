@@ -139,15 +139,16 @@ fn in_parts(plan: &mut Plan, draw: Draw) {
 }
 
 /// Many requests are remembered, so checkpoints are large, and messages of the usual size take longer
-/// than heartbeats on a link of a few kilobytes a second.
+/// than heartbeats on a link of one kilobyte a second to fifty.
 fn slow_checkpoint(plan: &mut Plan, draw: Draw) {
     let draw = draw.of("slow-checkpoint");
     let victim = node(draw.of("victim"), plan.nodes);
     let others = (0..plan.nodes)
         .map(NodeIndex)
         .filter(|node| *node != victim);
+    let bytes_per_ms = *draw.of("bytes").pick(&[1, 4, 10, 15, 50]);
     let weather = Weather {
-        bytes_per_ms: *draw.of("bytes").pick(&[4, 10, 15, 50]),
+        bytes_per_ms,
         ..Weather::latency_us(1_000, 2_000)
     };
     plan.matrix = vec![LinkWeather {
@@ -158,7 +159,8 @@ fn slow_checkpoint(plan: &mut Plan, draw: Draw) {
     plan.cfg.chains[0].retention.entries_max = Some(40);
     plan.cfg.limits.lag_max = *draw.of("lag").pick(&[16, 1_024]);
     let client = &mut plan.cfg.clients[0];
-    client.sessions = *draw.of("sessions").pick(&[30, 100, 300]);
+    let sessions = *draw.of("sessions").pick(&[30, 100, 300]);
+    client.sessions = sessions.min(100 * bytes_per_ms);
     (client.count, client.interval_ms, client.start_ms) = (5, 300, 2_500);
     (client.bytes, client.reads_ppm) = ((0, 8), 0);
     plan.cfg.clients.push(ClientCfg {
