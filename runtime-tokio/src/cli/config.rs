@@ -10,7 +10,7 @@ use meshos_core::id::ChainId;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -111,7 +111,15 @@ fn new_cluster(wanted: &NewCluster, output: &Output) -> Result<(), Failure> {
     for (name, text) in files {
         let path = directory.join(name);
         let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
-        written.map_err(|e| Failure::unusable(format!("{}: {e}", path.display())))?;
+        written.map_err(|e| {
+            let is_there = e.kind() == ErrorKind::AlreadyExists;
+            let hint = if is_there {
+                "; name another directory, or remove it"
+            } else {
+                ""
+            };
+            Failure::unusable(format!("{}: {e}{hint}", path.display()))
+        })?;
         output.line(&path.display().to_string());
     }
     chain_table(&settings, output);

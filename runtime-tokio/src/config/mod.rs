@@ -24,7 +24,7 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("{file}: cannot be read: {source}")]
+    #[error("{file}: cannot be read: {source}{}", hint(source))]
     Read {
         /// The file.
         file: PathBuf,
@@ -83,6 +83,14 @@ pub enum ConfigError {
         /// What would fit.
         expected: &'static str,
     },
+}
+
+/// What to do about a file that cannot be read.
+fn hint(source: &std::io::Error) -> &'static str {
+    match source.kind() == std::io::ErrorKind::NotFound {
+        true => "; `meshosd config new-cluster` writes one",
+        false => "",
+    }
 }
 
 /// Everything that a node is started with.

@@ -182,14 +182,7 @@ impl Program {
             .find(|scenario| scenario.name() == name);
         found.ok_or_else(|| {
             let names = self.scenarios.iter().map(|scenario| scenario.name());
-            let similar = names::similar(name, names).join(", ");
-            let similar = match similar.is_empty() {
-                true => String::new(),
-                false => format!("; similar: {similar}"),
-            };
-            Stop::Unusable(format!(
-                "no scenario is called `{name}`{similar}; see `list`"
-            ))
+            names::unknown(&format!("no scenario is called `{name}`"), name, names)
         })
     }
 }

@@ -1,5 +1,17 @@
 //! Which names somebody may have meant.
 
+use super::Stop;
+
+/// Why a command ends that finds no scenario for a word.
+pub(super) fn unknown<'a>(problem: &str, word: &str, names: impl Iterator<Item = &'a str>) -> Stop {
+    let similar = similar(word, names).join(", ");
+    let similar = match similar.is_empty() {
+        true => String::new(),
+        false => format!("; similar: {similar}"),
+    };
+    Stop::Unusable(format!("{problem}{similar}; see `list`"))
+}
+
 /// Up to three of `names` that contain the word or resemble it, the closest first.
 pub(super) fn similar<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let near = names.filter_map(|name| {

@@ -9,7 +9,7 @@ use super::result::{self, Asked, Keeper, Kept};
 use super::shard::ShardArg;
 use super::shrink::jobs;
 use super::sweep::Sweep;
-use super::{Program, Stop, interrupt, junit};
+use super::{Program, Stop, interrupt, junit, names};
 use crate::any::AnyScenario;
 use crate::shrink::Bounds;
 use crate::sweep::rows::Rows;
@@ -166,9 +166,9 @@ fn select(
             exact
         };
         if found.is_empty() {
-            return Err(Stop::Unusable(format!(
-                "no scenario matches `{filter}`; see `list`"
-            )));
+            let all = all.iter().map(|scenario| scenario.name());
+            let problem = format!("no scenario matches `{filter}`");
+            return Err(names::unknown(&problem, filter, all));
         }
         wanted.extend(found);
     }
