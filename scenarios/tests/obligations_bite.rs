@@ -247,9 +247,20 @@ fn one_checkpoint() {
     };
     assert_eq!(members.send(stream, sent(10), at(1_000), true), Ok(()));
     assert_eq!(members.send(stream, sent(10), at(2_000), true), Ok(()));
-    assert_eq!(members.sent(stream), Some(sent(10)));
+    assert_eq!(members.sent(stream), Some((sent(10), at(1_000))));
+    members.leads(stream, at(2_500));
+    assert_eq!(members.sent(stream), Some((sent(10), at(2_500))));
     bites(
         members.send(stream, sent(20), at(3_000), true),
+        one_checkpoint::ID,
+    );
+    let next = Sent {
+        leader: NodeIndex(1),
+        n: 4,
+        ..sent(20)
+    };
+    bites(
+        members.send(stream, next, at(3_000), true),
         one_checkpoint::ID,
     );
     let late = members.send(stream, sent(20), at(61_000), true);

@@ -333,6 +333,7 @@ impl Chain {
         let mut lead = Lead::new(&self.peers(), self.log.end(), self.log.floor(), cx.now);
         lead.given_by = self.given_by.filter(|_| is_given);
         self.lead = Some(lead);
+        self.hold_for_laggards(cx);
         self.append_empty(stamp, cx);
     }
 }

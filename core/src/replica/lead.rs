@@ -310,9 +310,15 @@ impl Chain {
             follower.behind.look(follower.acked, self.commit, cx.now);
         }
         // Its position is in our log, so it needs no checkpoint: what was sent of one answers the
-        // same request, and would hide what is acknowledged behind it.
-        if let Some(snapshot) = self.serving.snapshots.remove(&from.node) {
-            cx.windows.forget(from.node, snapshot.attempt);
+        // same request, and would hide what is acknowledged behind it. What it asked for since, to
+        // repair what is below, goes on.
+        let begun = self.serving.snapshots.get(&from.node);
+        if let Some(begun) = begun
+            .map(|begun| begun.attempt)
+            .filter(|begun| *begun <= attempt)
+        {
+            self.serving.snapshots.remove(&from.node);
+            cx.windows.forget(from.node, begun);
         }
         match &mut follower.stream {
             Some(stream) if stream.attempt == attempt => {
@@ -352,7 +358,20 @@ impl Chain {
                 };
                 self.send_to_member(to, content, cx);
             }
-            None => self.send_snapshot(to, attempt, since.end, cx),
+            None => {
+                self.end_stream(to.node, cx);
+                self.send_snapshot(to, attempt, since.end, cx);
+            }
+        }
+    }
+
+    /// Entries on their way to a member are of no use before the checkpoint that it is sent, and
+    /// would take the place of its parts.
+    pub(super) fn end_stream(&mut self, node: NodeId, cx: &mut StepContext<'_>) {
+        let lead = self.lead.as_mut();
+        let follower = lead.and_then(|lead| lead.followers.get_mut(&node));
+        if let Some(stream) = follower.and_then(|follower| follower.stream.take()) {
+            cx.windows.forget(node, stream.attempt);
         }
     }
 

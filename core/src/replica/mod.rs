@@ -265,6 +265,12 @@ impl Chain {
         &self.log
     }
 
+    /// What came of a checkpoint without a gap: the position that it starts from, and bytes.
+    pub fn receiving(&self) -> Option<(Seq, u32)> {
+        let receiving = self.follow.receiving.as_ref();
+        receiving.map(|receiving| (receiving.floor(), receiving.end()))
+    }
+
     /// Whether a checkpoint is being installed in the place of the log.
     pub fn is_resetting(&self) -> bool {
         self.follow.reset.is_some() || self.writer.is_resetting()

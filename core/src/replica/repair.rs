@@ -34,8 +34,9 @@ impl Chain {
     /// as long as some were not asked. Then it is the next run's turn: nobody may have this one,
     /// and what others have may prove it, or a checkpoint in its place.
     pub(super) fn ask_repair(&mut self, cx: &mut StepContext<'_>) {
-        // A checkpoint that comes from the leader takes the place of all entries.
-        if self.log.unknown() == 0 || self.follow.receiving.is_some() {
+        // A checkpoint that comes from a leader takes the place of all entries; one whose leader is
+        // gone, or whose parts were not taken, may never be whole.
+        if self.log.unknown() == 0 || (self.follow.is_receiving() && self.has_live_leader(cx)) {
             return cx.deadlines.disarm(self.index, Timer::Repair);
         }
         if cx.deadlines.armed(self.index, Timer::Repair).is_some() {

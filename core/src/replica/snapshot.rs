@@ -89,6 +89,8 @@ impl SnapshotReceive {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SnapshotSend {
     pub(super) attempt: Attempt,
+    /// What the member wanted to follow when it was begun.
+    since: Seq,
     floor: LogPosition,
     checkpoint: EntryHash,
     bytes: Bytes,
@@ -103,13 +105,13 @@ pub(super) struct SnapshotSend {
 impl Hash for SnapshotSend {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // The hash of the bytes stands for them.
-        (self.attempt, self.floor, self.checkpoint).hash(state);
+        (self.attempt, self.since, self.floor, self.checkpoint).hash(state);
         (self.held, self.next, self.end, self.is_missing).hash(state);
     }
 }
 
 impl SnapshotSend {
-    fn of(checkpoint: &Checkpoint, attempt: Attempt) -> Self {
+    fn of(checkpoint: &Checkpoint, attempt: Attempt, since: Seq) -> Self {
         let bytes = postcard::to_allocvec(checkpoint).expect("a checkpoint is plain data");
         assert!(
             u32::try_from(bytes.len()).is_ok(),
@@ -117,6 +119,7 @@ impl SnapshotSend {
         );
         Self {
             attempt,
+            since,
             floor: checkpoint.floor,
             checkpoint: EntryHash(leading(&blake3::hash(&bytes))),
             bytes: bytes.into(),
@@ -129,6 +132,12 @@ impl SnapshotSend {
 
     fn length(&self) -> u32 {
         self.bytes.len() as u32
+    }
+
+    /// Whether a member that wants to follow `since` got past it meanwhile. One that has been there
+    /// from the start has a tail of its own, in the place of which it is sent this.
+    fn is_passed(&self, since: Seq) -> bool {
+        self.floor.end <= since && self.since != since
     }
 
     /// Up to where it is there.
@@ -207,19 +216,13 @@ impl Chain {
         cx: &mut StepContext<'_>,
     ) {
         let present = self.log.checkpoint().floor;
-        if let Some(snapshot) = self.serving.snapshots.get_mut(&to.node) {
-            let is_of_use = snapshot.floor == present || snapshot.floor.end > since;
-            if snapshot.attempt == attempt && is_of_use {
-                return snapshot.hear_again(to.node, cx);
-            }
+        let begun = self.serving.snapshots.get_mut(&to.node);
+        if let Some(snapshot) = begun.filter(|begun| begun.attempt == attempt)
+            && (snapshot.floor == present || !snapshot.is_passed(since))
+        {
+            return snapshot.hear_again(to.node, cx);
         }
-        // Entries on their way to it are of no use before it, and would take the place of parts.
-        let lead = self.lead.as_mut();
-        let follower = lead.and_then(|lead| lead.followers.get_mut(&to.node));
-        if let Some(stream) = follower.and_then(|follower| follower.stream.take()) {
-            cx.windows.forget(to.node, stream.attempt);
-        }
-        let present = SnapshotSend::of(self.log.checkpoint(), attempt);
+        let present = SnapshotSend::of(self.log.checkpoint(), attempt, since);
         self.begin_snapshot(to.node, present, cx);
     }
 
@@ -231,7 +234,7 @@ impl Chain {
         cx: &mut StepContext<'_>,
     ) {
         snapshot.end = part_max(node, cx).min(snapshot.length());
-        self.hold_for(node, snapshot.length(), cx);
+        self.hold_for(node, cx);
         if let Some(before) = self.serving.snapshots.insert(node, snapshot) {
             cx.windows.forget(node, before.attempt);
         }
@@ -260,7 +263,7 @@ impl Chain {
             return cx.count(Count::StaleAnswer);
         }
         if kept.is_none_or(|kept| kept.checkpoint != checkpoint) {
-            let present = SnapshotSend::of(self.log.checkpoint(), attempt);
+            let present = SnapshotSend::of(self.log.checkpoint(), attempt, Seq::ZERO);
             if present.checkpoint != checkpoint {
                 return cx.count(Count::StaleAnswer);
             }
@@ -284,8 +287,7 @@ impl Chain {
             snapshot.hear_again(node, cx);
         }
         snapshot.end = snapshot.length();
-        let length = snapshot.length();
-        self.hold_for(node, length, cx);
+        self.hold_for(node, cx);
     }
 
     /// Says up to where a checkpoint is here, which asks for the rest, once per request and end.
@@ -374,6 +376,11 @@ impl Chain {
         if self.may_hold(floor) {
             // Ours may be committed from the floor on: whoever holds it repairs it first.
             self.follow.next = self.follow.shared;
+            return cx.count(Count::ResetIgnored);
+        }
+        let held = self.follow.receiving.as_ref();
+        if held.is_some_and(|held| held.is_asked() && floor.end < held.floor()) {
+            // A leader's floor only rises: it is late of what this leader sent before.
             return cx.count(Count::ResetIgnored);
         }
         let mut receiving = self.follow.receiving.take();

@@ -12,7 +12,7 @@ use crate::client::{Ask, Level};
 use crate::config::Retention;
 use crate::count::Count;
 use crate::deadline::Timer;
-use crate::id::{ClientId, RequestNumber, Seq};
+use crate::id::{AttemptNumber, ClientId, RequestNumber, Seq};
 use crate::message::{ReplicaMessage, RowState};
 use crate::time::Wall;
 use alloc::sync::Arc;
@@ -343,7 +343,7 @@ fn the_floor_waits_for_nobody_while_no_majority_has_space() {
 #[test]
 fn the_floor_waits_only_as_long_as_there_is_room() {
     let mut bench = waited_for();
-    for ticket in 0..20 {
+    for ticket in 0..40 {
         let append = Ask::Append {
             level: Level::Committed,
             request: None,
@@ -352,7 +352,53 @@ fn the_floor_waits_only_as_long_as_there_is_room() {
         bench.ask(ticket, append);
         bench.done(Ok(()));
     }
-    assert_eq!(floor_of(commit(&mut bench, 2).last()), Some(23));
+    assert_eq!(floor_of(commit(&mut bench, 2).last()), Some(43));
+}
+
+/// A full store may wait for the room that the next checkpoint makes.
+#[test]
+fn the_floor_waits_for_nobody_whose_store_is_full() {
+    let mut bench = waited_for();
+    assert_eq!(floor_after(&mut bench, 20, 2), None);
+    let full = RowState {
+        is_full: true,
+        ..follows(1)
+    };
+    assert_eq!(floor_of(bench.row(3, full).last()), Some(23));
+}
+
+/// A member that restarts again and again must not keep the floor down for ever.
+#[test]
+fn who_begins_anew_comes_no_nearer() {
+    let mut bench = waited_for();
+    assert_eq!(floor_after(&mut bench, 20, 2), None);
+    for (number, ms) in [(2, 30_000), (3, 30_001)] {
+        pass(&mut bench, ms);
+        let mut pull = bench.pull(3, 0, number);
+        if let ReplicaMessage::Pull { since, attempt, .. } = &mut pull {
+            (since.end, attempt.number) = (Seq::ZERO, AttemptNumber::new(50 + number));
+        }
+        bench.hear(3, 1, pull);
+    }
+    assert_eq!(row_of(&bench).floor, Seq::new(23));
+}
+
+/// What the leader before kept for a member must not be dropped before that can ask again.
+#[test]
+fn the_floor_of_the_next_leader_waits_for_who_is_in_the_older_half() {
+    let waits = |commit| {
+        let mut bench = Start::of(1, &[1; 20]).build();
+        bench.wall = Wall::from_ms(24 * HOUR);
+        bench.wall_there = bench.wall;
+        let row = RowState {
+            commit: Seq::new(commit),
+            ..follows(1)
+        };
+        bench.row(3, row);
+        bench.leading().chain.is_held()
+    };
+    assert!(waits(0));
+    assert!(!waits(15), "retention does not reach it soon");
 }
 
 /// Two members that come and go must not keep the floor down by turns.

@@ -1,13 +1,14 @@
 //! Checkpoints of several parts, on both sides.
 
-use super::bench::{Bench, Start, attempt, behind, entry, log};
+use super::bench::{Bench, Start, attempt, behind, entry, follows, log, payload, replied};
 use crate::action::Action;
 use crate::chain::entry::{EntryKind, LogPosition};
 use crate::chain::order::{Checkpoint, Order};
+use crate::client::{Answer, Ask, Level, Reason};
 use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{Attempt, NodeId, PullNumber, Seq};
-use crate::message::ReplicaMessage;
+use crate::message::{Body, ReplicaMessage};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -235,4 +236,132 @@ fn what_came_of_a_checkpoint_is_kept_for_the_next_leader() {
     let said = bench.hear(3, 3, sent[2].clone());
     let order = Order::Reset(Arc::new(checkpoint));
     assert_eq!(said, [bench.ordered(order)]);
+}
+
+#[test]
+fn a_late_part_of_an_older_checkpoint_takes_nothing_away() {
+    let mut bench = start(1 << 20).settled().following(2, 2);
+    let older = large(&bench);
+    let newer = later(&older);
+    let attempt = bench.attempt();
+    let sent = parts(&newer, attempt);
+    bench.hear(2, 2, sent[0].clone());
+    let said = bench.hear(2, 2, sent[1].clone());
+    assert_eq!(said, [bench.said(2, rest(&newer, attempt, 1_024))]);
+    assert_eq!(bench.hear(2, 2, parts(&older, attempt)[0].clone()), []);
+    assert_eq!(bench.count(Count::ResetIgnored), 1);
+    let said = bench.hear(2, 2, sent[2].clone());
+    assert_eq!(said, [bench.ordered(Order::Reset(Arc::new(newer)))]);
+}
+
+#[test]
+fn a_checkpoint_that_was_begun_in_the_place_of_another_log_goes_on() {
+    // The follower has entries beyond the floor that are not the leader's, and stays where it is.
+    let mut bench = start(1 << 20).settled().leading();
+    let mut begun = large(&bench);
+    begun.floor = behind(&log(&[1, 1, 2])[2]);
+    bench.chain.log.reset(Arc::new(begun.clone()));
+    let own = behind(&log(&[1, 1, 1, 1, 1, 1])[5]);
+    let pull = |number| ReplicaMessage::Pull {
+        since: own,
+        durable: Some(own.end),
+        attempt: attempt(9),
+        number: PullNumber::new(number),
+    };
+    let sent = parts(&begun, attempt(9));
+    assert_eq!(bench.hear(2, 2, pull(1)), [bench.said(2, sent[0].clone())]);
+    bench.chain.log.reset(Arc::new(later(&begun)));
+    assert_eq!(bench.hear(2, 2, pull(2)), []);
+    let both = [1, 2].map(|at: usize| bench.said(2, sent[at].clone()));
+    let rest = rest(&begun, attempt(9), 512);
+    assert_eq!(bench.hear(2, 2, rest), both);
+}
+
+/// A leader whose log is only a checkpoint; follower 2 is level and asks to repair what is below.
+fn repairing() -> (Bench, Checkpoint, Vec<ReplicaMessage>) {
+    let mut bench = start(1 << 20).settled().leading();
+    let checkpoint = large(&bench);
+    bench.chain.log.reset(Arc::new(checkpoint.clone()));
+    bench.hear(2, 2, level(&checkpoint, 1));
+    let fetch = ReplicaMessage::Fetch {
+        from: Seq::ZERO,
+        end: Seq::new(1),
+        attempt: attempt(12),
+    };
+    let sent = parts(&checkpoint, attempt(12));
+    assert_eq!(bench.hear(2, 2, fetch), [bench.said(2, sent[0].clone())]);
+    (bench, checkpoint, sent)
+}
+
+/// The pull of a follower that has all of the log behind `checkpoint`.
+fn level(checkpoint: &Checkpoint, number: u64) -> ReplicaMessage {
+    ReplicaMessage::Pull {
+        since: checkpoint.floor,
+        durable: Some(checkpoint.floor.end),
+        attempt: attempt(9),
+        number: PullNumber::new(number),
+    }
+}
+
+#[test]
+fn who_repairs_from_a_checkpoint_is_sent_entries_as_before() {
+    let (mut bench, _, _) = repairing();
+    let ask = Ask::Append {
+        level: Level::Committed,
+        request: None,
+        payload: payload(""),
+    };
+    let mut said = bench.ask(6, ask);
+    said.extend(bench.done(Ok(())));
+    let is_chunk = |action: &Action| match action {
+        Action::Send { to, message } => match &message.body {
+            Body::Chain(chain) => {
+                *to == NodeId::new(2) && matches!(chain.content, ReplicaMessage::Chunk { .. })
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    assert!(said.iter().any(is_chunk), "{said:?}");
+    let to = Some(NodeId::new(2));
+    let said = bench.ask(5, Ask::Transfer { to });
+    let refused = replied(5, Answer::Rejected(Reason::NoSuchTarget));
+    assert!(!said.contains(&refused));
+}
+
+#[test]
+fn a_pull_ends_no_repair_that_was_asked_for_since() {
+    let (mut bench, checkpoint, sent) = repairing();
+    bench.hear(2, 2, level(&checkpoint, 2));
+    let both = [1, 2].map(|at: usize| bench.said(2, sent[at].clone()));
+    let rest = rest(&checkpoint, attempt(12), 512);
+    assert_eq!(bench.hear(2, 2, rest), both);
+}
+
+#[test]
+fn what_came_of_a_checkpoint_puts_off_no_repair_when_its_leader_is_gone() {
+    let mut start = start(1 << 20);
+    start.log = log(&[1, 1, 1]);
+    let mut bench = start.unknown(&[1, 2]).settled().following(2, 2);
+    let mut checkpoint = large(&bench);
+    checkpoint.floor.end = Seq::new(9);
+    let attempt = bench.attempt();
+    bench.hear(2, 2, parts(&checkpoint, attempt)[0].clone());
+    bench.deadlines.disarm(bench.chain.index, Timer::Repair);
+    let asks = |said: &[Action]| {
+        let is_fetch = |action: &Action| match action {
+            Action::Send { message, .. } => match &message.body {
+                Body::Chain(chain) => matches!(chain.content, ReplicaMessage::Fetch { .. }),
+                _ => false,
+            },
+            _ => false,
+        };
+        said.iter().any(is_fetch)
+    };
+    assert!(
+        !asks(&bench.row(3, follows(2))),
+        "the leader's checkpoint comes"
+    );
+    bench.gone(2);
+    assert!(asks(&bench.row(3, follows(2))), "nobody leads");
 }

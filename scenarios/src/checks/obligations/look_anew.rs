@@ -7,6 +7,7 @@ use crate::checks::track::ChainTrack;
 use crate::model::{Host, node_index};
 use meshos_core::id::{NodeId, Seq};
 use meshos_core::replica::Chain;
+use meshos_core::replica::role::Role;
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
@@ -29,7 +30,16 @@ impl Obligations {
         at: Instant,
     ) -> Result<(), Violation> {
         let stream = (chain, node_index(member));
-        let is_calm = self.known.is_calm(stream, sent.leader, at);
+        let duty = &mut self.known.duties[chain];
+        if let Some(voter) = duty.voters.iter().position(|node| *node == stream.1) {
+            duty.nearing[voter].is_sent(sent.floor, at);
+        }
+        let before = self.checkpoints.sent(stream);
+        let before = before.filter(|(before, _)| before.leader != sent.leader);
+        let carries = self.known.ground.carries(sent.leader, stream.1);
+        let since = carries.map(|since| since.after(self.known.heartbeat * 2));
+        let is_known = before.is_none_or(|(_, led)| since.is_some_and(|since| since <= led));
+        let is_calm = is_known && self.known.is_calm(stream, sent.leader, at);
         self.checkpoints.send(stream, sent, at, is_calm)
     }
 
@@ -40,7 +50,7 @@ impl Obligations {
         (chain, track): (usize, &ChainTrack),
         (member, has): (NodeIndex, Seq),
     ) {
-        let Some(sent) = self.checkpoints.sent((chain, member)) else {
+        let Some((sent, _)) = self.checkpoints.sent((chain, member)) else {
             return;
         };
         let leader = view.node(sent.leader).and_then(Host::node);
@@ -54,13 +64,14 @@ impl Obligations {
     pub(super) fn look_at_checkpoints(&mut self, scene: &Scene<'_>) {
         for (stream, sent) in self.checkpoints.served(scene.place).collect::<Vec<_>>() {
             let replica = |node: NodeIndex| scene.replica(&self.known, node);
-            let leader = replica(sent.leader).filter(|chain| chain.epoch().n == sent.n);
-            let Some(leader) =
-                leader.filter(|_| self.known.is_calm(stream, sent.leader, scene.at()))
-            else {
+            let is_calm = self.known.is_calm(stream, sent.leader, scene.at());
+            let Some(leader) = replica(sent.leader).filter(|_| is_calm) else {
                 self.checkpoints.release(stream);
                 continue;
             };
+            if leader.role() == Role::Leader && leader.epoch().n == sent.n {
+                self.checkpoints.leads(stream, scene.at());
+            }
             let log = leader.log();
             let kept = log.bytes() + log.end().distance(log.floor()) * HEAD;
             let has = replica(stream.1).map_or(Seq::ZERO, |chain| chain.log().end());
@@ -81,18 +92,18 @@ fn is_near(leader: &Chain, has: Seq) -> bool {
 
 impl Known {
     /// Whether all voters of a chain are sound and work with its leader, those that are not served
-    /// for so long that it knows: one that is not heard, or was full, would end the wait.
+    /// for so long that it knows: one that is not heard, or was full, would end the wait. What is
+    /// sent to the one that is served arrives at last, however slowly.
     fn is_calm(&self, (chain, member): Stream, leader: NodeIndex, at: Instant) -> bool {
         let duty = &self.duties[chain];
         let is_calm = |voter: &NodeIndex| {
-            let (heard, has_space) = match *voter == member {
-                true => (Duration::ZERO, Duration::ZERO),
-                false => (self.heartbeat * 2, RETRIED),
-            };
+            if *voter == member {
+                return self.ground.carries(leader, *voter).is_some();
+            }
             let works = self.ground.works(leader, *voter);
             let fit = self.ground.fit(*voter);
-            works.is_some_and(|since| since.after(heard) <= at)
-                && fit.is_some_and(|since| since.after(has_space) <= at)
+            works.is_some_and(|since| since.after(self.heartbeat * 2) <= at)
+                && fit.is_some_and(|since| since.after(RETRIED) <= at)
         };
         duty.sound.iter().all(Option::is_some) && duty.voters.iter().all(is_calm)
     }

@@ -17,6 +17,9 @@ use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
 use std::time::Duration;
 
+/// How long a leader keeps for a voter what it lacks when that comes no nearer: a minute, as much
+/// again before it hears how far the voter has come, and some spare seconds.
+const KEPT: Duration = Duration::from_secs(125);
 /// How far a wall clock that counts as true is off at most.
 const TRUE_MS: u64 = 1_000;
 
@@ -117,8 +120,11 @@ impl Obligations {
         }
         self.look_at_drops(scene)?;
         let may_retain = self.known.may_retain(scene);
+        let leader = scene.leader().map(|(leader, _)| leader);
         let duty = &self.known.duties[place];
         for (voter, &node) in duty.voters.iter().enumerate() {
+            let keeps_up = |leader| self.known.keeps_up(scene, leader, voter);
+            let may_retain = may_retain && leader.is_some_and(keeps_up);
             let replica = scene.replicas[voter];
             let Some(replica) = replica.filter(|_| may_retain) else {
                 self.retains.release(place, node);
@@ -259,27 +265,44 @@ impl Known {
         }
     }
 
-    /// Whether all voters are level with a leader that hears them and has committed its tail, or
-    /// cannot while disks are full: what is dropped makes room there.
+    /// Whether a voter is sound, level with a leader that hears it, and has no reason to keep what
+    /// is past its bounds: the leader has committed its tail, or cannot while disks are full, for
+    /// what is dropped makes room there; and all other voters are level, too, or have come no nearer
+    /// for as long as the leader waits for them.
     fn may_retain(&self, scene: &Scene<'_>) -> bool {
         let duty = &self.duties[scene.place];
         let Some((leader, chain)) = scene.leader() else {
             return false;
         };
-        let hears = |node: &NodeIndex| self.ground.hears(duty.voters[leader], *node).is_some();
         let is_full = duty
             .voters
             .iter()
             .any(|node| self.ground.fit(*node).is_none());
         let before = duty.ends.front().copied();
-        duty.sound.iter().all(Option::is_some)
-            && duty.voters.iter().all(hears)
-            && (is_full || before.is_some_and(|end| chain.commit() >= end))
+        let is_settled = is_full || before.is_some_and(|end| chain.commit() >= end);
+        let level = (0..duty.voters.len()).filter(|voter| self.keeps_up(scene, leader, *voter));
+        let level: Vec<_> = level.collect();
+        let facts = self.facts(scene, &duty.voters);
+        let is_left = |voter: usize| {
+            let since = duty.nearing[voter].since();
+            since.is_some_and(|since| since.after(KEPT * facts.pace) <= scene.at())
+        };
+        is_settled
+            && level.len() >= duty.majority
+            && (0..duty.voters.len()).all(|voter| level.contains(&voter) || is_left(voter))
+    }
+
+    /// Whether a voter is sound, level, and heard by the leader.
+    fn keeps_up(&self, scene: &Scene<'_>, leader: usize, voter: usize) -> bool {
+        let duty = &self.duties[scene.place];
+        let (leader, node) = (duty.voters[leader], duty.voters[voter]);
+        duty.sound[voter].is_some()
+            && self.ground.hears(leader, node).is_some()
             && duty.committed.len() == TRAIL
-            && duty.committed.front().is_some_and(|tip| {
-                // For a member that lags its leader keeps for a while what it lacks.
-                (0..duty.voters.len()).all(|voter| scene.is_level(voter, *tip))
-            })
+            && duty
+                .committed
+                .front()
+                .is_some_and(|tip| scene.is_level(voter, *tip))
     }
 
     fn kept(&self, scene: &Scene<'_>, replica: &Chain) -> Kept {
@@ -320,6 +343,16 @@ impl Duty {
     /// Keeps what the next look compares with.
     pub(super) fn remember(&mut self, scene: &Scene<'_>) {
         let leader = scene.leader().map(|(_, chain)| chain);
+        let n = |known: &Chain| known.epoch().n;
+        let is_new = leader.map(n) != self.leader_end.map(|(n, _)| n);
+        for (nearing, replica) in self.nearing.iter_mut().zip(&scene.replicas) {
+            if let Some(replica) = replica {
+                nearing.look(replica, scene.at());
+            }
+            if is_new {
+                nearing.restart(scene.at());
+            }
+        }
         self.leader_end = leader.map(|chain| (chain.epoch().n, chain.log().end()));
         let ends = scene
             .replicas

@@ -19,6 +19,7 @@ mod look_lost;
 mod look_reads;
 pub mod mends;
 mod missing;
+mod nearing;
 pub mod one_checkpoint;
 pub mod pinned_leads;
 pub mod reads_answer;
@@ -51,6 +52,7 @@ use meshos_sim::machine::NodeIndex;
 use meshos_sim::time::Instant;
 use meshos_sim::violation::Violation;
 use meshos_sim::world::View;
+use nearing::Nearing;
 use one_checkpoint::OneCheckpoint;
 use pinned_leads::PinnedLeads;
 use reads_answer::ReadsAnswer;
@@ -110,6 +112,8 @@ struct Duty {
     retention: Retention,
     /// The floor of each voter at the last look.
     floors: Vec<Seq>,
+    /// How far each voter has come.
+    nearing: Vec<Nearing>,
     ages: Ages,
 }
 
@@ -159,6 +163,7 @@ impl Duty {
             class: draft.class,
             retention: draft.retention,
             floors: vec![Seq::ZERO; voters.len()],
+            nearing: vec![Nearing::default(); voters.len()],
             ages: Ages::default(),
             voters,
         }

@@ -1,5 +1,5 @@
 //! *one-checkpoint*: a member that starts anew is sent one checkpoint, not the next one because
-//! retention went on meanwhile.
+//! retention went on meanwhile, or leadership was handed over.
 
 use meshos_core::id::Seq;
 use meshos_sim::check::obligation::Monitor;
@@ -32,7 +32,16 @@ pub type Stream = (usize, NodeIndex);
 #[derive(Clone, Debug)]
 pub struct OneCheckpoint {
     owed: Monitor<Stream>,
-    served: BTreeMap<Stream, (Sent, Instant)>,
+    served: BTreeMap<Stream, Served>,
+}
+
+/// A member that was sent a checkpoint.
+#[derive(Copy, Clone, Debug)]
+struct Served {
+    sent: Sent,
+    since: Instant,
+    /// When its sender was last seen to lead.
+    led: Instant,
 }
 
 /// How long a leader keeps what follows a checkpoint for a member that comes no nearer: a minute,
@@ -50,7 +59,7 @@ impl Default for OneCheckpoint {
 
 impl OneCheckpoint {
     /// A checkpoint, or a part of one, leaves for a member; `is_calm` says whether everybody works
-    /// with the leader.
+    /// with the leader, which knew the member when it was elected.
     ///
     /// # Errors
     /// An earlier one was for the same purpose, and what followed it is gone.
@@ -62,40 +71,49 @@ impl OneCheckpoint {
         is_calm: bool,
     ) -> Result<(), Violation> {
         let before = self.served.get(&stream);
-        let before =
-            before.filter(|(before, _)| (before.leader, before.n) == (sent.leader, sent.n));
-        if let Some((before, since)) = before
-            && sent.floor > before.floor
+        if let Some(before) = before
+            && sent.floor > before.sent.floor
             && is_calm
-            && at.since(*since) < KEPT
+            && at.since(before.since) < KEPT
         {
             let (_, member) = stream;
             let text = format!(
-                "{} sends {member} a checkpoint at {}, and sent it one at {} at {since}, which it \
+                "{} sends {member} a checkpoint at {}, and {} sent it one at {} at {}, which it \
                  has not followed to the end yet",
-                sent.leader, sent.floor, before.floor
+                sent.leader, sent.floor, before.sent.leader, before.sent.floor, before.since
             );
             return self.owed.forbid(text);
         }
-        let is_new = before.is_none_or(|(before, _)| sent.floor > before.floor);
+        let is_new = before.is_none_or(|before| sent.floor > before.sent.floor);
         if is_calm && is_new && sent.begins {
-            self.served.insert(stream, (sent, at));
+            let served = Served {
+                sent,
+                since: at,
+                led: at,
+            };
+            self.served.insert(stream, served);
             self.owed.hold(stream, at, KEPT);
         }
         Ok(())
     }
 
-    /// What was sent to a member that is not near the end yet.
-    pub fn sent(&self, stream: Stream) -> Option<Sent> {
-        self.served.get(&stream).map(|(sent, _)| *sent)
+    /// The sender of what a member was sent leads still.
+    pub fn leads(&mut self, stream: Stream, at: Instant) {
+        if let Some(served) = self.served.get_mut(&stream) {
+            served.led = at;
+        }
+    }
+
+    /// What was sent to a member that is not near the end yet, and when its sender led last.
+    pub fn sent(&self, stream: Stream) -> Option<(Sent, Instant)> {
+        let served = self.served.get(&stream);
+        served.map(|served| (served.sent, served.led))
     }
 
     /// Members of `chain` that were sent one.
     pub fn served(&self, chain: usize) -> impl Iterator<Item = (Stream, Sent)> {
-        let all = self
-            .served
-            .iter()
-            .map(|(stream, (sent, _))| (*stream, *sent));
+        let all = self.served.iter();
+        let all = all.map(|(stream, served)| (*stream, served.sent));
         all.filter(move |((of, _), _)| *of == chain)
     }
 

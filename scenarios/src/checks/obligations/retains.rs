@@ -1,6 +1,6 @@
-//! *retains*: the bounds of count, bytes and age are met in steps, idle or busy, while all voters are
-//! sound and level with a leader that has committed its tail and hears them;
-//! and nothing is dropped for its age that is younger.
+//! *retains*: the bounds of count, bytes and age are met in steps, idle or busy, while a majority is
+//! sound and level with a leader that has committed its tail and hears it, and the others have come
+//! no nearer for long; and nothing is dropped for its age that is younger.
 
 use super::{Facts, allowed, names};
 use meshos_core::config::Retention;
@@ -133,8 +133,8 @@ impl Retains {
         self.owed.hold((chain, node), since, allowed(facts));
         let tell = || {
             format!(
-                "{} is level with the leader of chain {:?}, which hears all voters, and retains \
-                 {excess}",
+                "{} is level with the leader of chain {:?}, which has nobody to wait for, and \
+                 retains {excess}",
                 names(&[node]),
                 facts.chain
             )
