@@ -238,9 +238,9 @@ proptest! {
     }
 }
 
-// Half as many each, beside each other.
+// A few of each, beside each other.
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4))]
+    #![proptest_config(ProptestConfig::with_cases(3))]
 
     #[test]
     fn a_crash_in_a_long_history_keeps_what_was_reported(history in steps(7..11)) {
