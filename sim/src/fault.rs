@@ -30,8 +30,8 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// What outlasts a recovery. Only what makes a cluster slow or incomplete can: nodes run, clocks
-/// go, disks have room.
+/// What outlasts a recovery. Only what makes a cluster slow, incomplete or short of room can: nodes
+/// run, clocks go, and what a disk frees it can take again.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
@@ -43,6 +43,8 @@ pub enum Keep {
     Disks,
     /// How fast clocks run.
     Clocks,
+    /// How many bytes disks have room for.
+    Room,
 }
 
 /// One thing that goes wrong, or right again.

@@ -16,7 +16,7 @@ use meshos_sim::weather::Weather;
 pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "staying-faults",
-        about: "weather, cuts, slow disks and drift outlast the safety phase",
+        about: "weather, cuts, slow disks, their room and drift outlast the safety phase",
         marks: &[],
         fill: staying_faults,
     },
@@ -146,7 +146,13 @@ fn strike_on_slow_disks(plan: &mut Plan, draw: Draw, most: u64) {
 }
 
 /// Everything that can stay.
-pub(super) const ALL: [Keep; 4] = [Keep::Weather, Keep::Cuts, Keep::Disks, Keep::Clocks];
+pub(super) const ALL: [Keep; 5] = [
+    Keep::Weather,
+    Keep::Cuts,
+    Keep::Disks,
+    Keep::Clocks,
+    Keep::Room,
+];
 
 /// Lets a drawn part of `kinds` begin as the last of the faults, and stay.
 pub(super) fn stay(plan: &mut Plan, draw: Draw, kinds: &[Keep]) {
@@ -207,6 +213,14 @@ pub(super) fn stay(plan: &mut Plan, draw: Draw, kinds: &[Keep]) {
             Keep::Clocks => {
                 let ppm = draw.of("clock").below(200_000) as i32 - 100_000;
                 plan.fault(end, Fault::ClockRate { node, ppm });
+            }
+            Keep::Room => {
+                let fault = Fault::DiskRoom {
+                    node,
+                    bytes: Some(draw.of("room").below(100_000)),
+                    at_sync: false,
+                };
+                plan.fault(end, fault);
             }
         }
         plan.keep.push(kind);

@@ -320,7 +320,9 @@ impl<M: Machine> World<M> {
                 host.drive.us = us;
             }
             host.drive.full = false;
-            host.drive.room = None;
+            if !keeps(Keep::Room) {
+                host.drive.room = None;
+            }
             host.drive.sync_fails = false;
             host.drive.loses = None;
             host.drive.disk.mend();

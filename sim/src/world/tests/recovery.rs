@@ -83,6 +83,12 @@ fn recovery_leaves_what_it_is_told_to_keep() {
             us_min: 7,
             us_max: 9,
         },
+        Fault::DiskRoom {
+            node: A,
+            bytes: Some(11),
+            at_sync: false,
+        },
+        Fault::DiskFull { node: A, on: true },
         Fault::ClockRate {
             node: A,
             ppm: 90_000,
@@ -95,13 +101,21 @@ fn recovery_leaves_what_it_is_told_to_keep() {
         nodes: Vec::new(),
         keep: keep.to_vec(),
     };
-    let all = [Keep::Weather, Keep::Cuts, Keep::Disks, Keep::Clocks];
+    let all = [
+        Keep::Weather,
+        Keep::Cuts,
+        Keep::Disks,
+        Keep::Room,
+        Keep::Clocks,
+    ];
     world.schedule_fault(ms(2), recover(&all));
     run(&mut world, ms(3));
     let view = world.view();
     assert!(!view.is_connected(A, B) && view.is_connected(B, A) && view.is_connected(A, c));
     assert_eq!(view.link(A, c).weather, slow);
     assert_eq!(view.medium(A).us_max, 9);
+    assert_eq!(view.medium(A).room, Some(11));
+    assert!(!view.medium(A).is_full);
     assert_eq!(view.clock(A).rate_ppm(), 90_000);
     assert!(!view.clock(B).is_stopped());
     world.schedule_fault(ms(4), recover(&[]));
@@ -110,6 +124,7 @@ fn recovery_leaves_what_it_is_told_to_keep() {
     assert!(view.is_connected(A, B));
     assert_ne!(view.link(A, c).weather, slow);
     assert_ne!(view.medium(A).us_max, 9);
+    assert_eq!(view.medium(A).room, None);
     assert_eq!(view.clock(A).rate_ppm(), 0);
 }
 
