@@ -1,9 +1,10 @@
 //! *leader-again*, *caught-up* and *quiesce*: what a healed core of nodes has to reach.
 //!
 //! Asked of a chain only as long as a majority of its founding replicas lives in the core, and of
-//! those members only whom its leader reaches: a plan may keep cuts.
+//! those members only whom its leader reaches and whose disks hold what they need: a plan may keep
+//! cuts, and bound the room of disks.
 
-use super::{Checks, conserved};
+use super::{Checks, conserved, roomy};
 use crate::model::{Host, node_id, node_index};
 use meshos_core::action::StopReason;
 use meshos_core::id::NodeId;
@@ -65,6 +66,10 @@ impl Member {
             unknown: log.first_unknown(log.floor()).map(|seq| seq.get()),
         }
     }
+
+    fn leads(&self) -> bool {
+        self.role == Role::Leader
+    }
 }
 
 /// Whether the healthy members of one chain have one leader and all that it has.
@@ -72,7 +77,7 @@ impl Member {
 /// # Errors
 /// The first obligation that is not met.
 pub fn settled(chain: &str, members: &[Member]) -> Result<(), Blocked> {
-    let mut leaders = members.iter().filter(|member| member.role == Role::Leader);
+    let mut leaders = members.iter().filter(|member| member.leads());
     let Some(leader) = leaders.next() else {
         let text = format!("chain {chain:?} has no leader");
         return Err(Blocked::new(LEADER_AGAIN, text));
@@ -187,6 +192,13 @@ pub(super) fn converged(
             );
             return Err(Blocked::new(LEADER_AGAIN, text));
         }
+        let is_led = members.iter().any(Member::leads);
+        members.retain(|member| roomy::holds(checks, view, core, node_index(member.node)));
+        // Whoever else there is can only wait, and so can a chain that is led by one of those.
+        let is_led_still = members.iter().any(Member::leads);
+        if members.len() < chain.founding.majority() || is_led != is_led_still {
+            continue;
+        }
         let drafts = checks.configs[0].chains();
         let draft = drafts
             .iter()
@@ -194,7 +206,8 @@ pub(super) fn converged(
         settled(draft.map_or("", |draft| &draft.name), &members)?;
     }
     answered(checks, view, core)?;
-    if checks.quiet {
+    let is_roomy = |node: &NodeIndex| roomy::holds(checks, view, core, *node);
+    if checks.quiet && core.iter().all(is_roomy) {
         let now = view.at();
         silent(now.since(checks.asked), now.since(checks.stirred))?;
     }
@@ -203,7 +216,7 @@ pub(super) fn converged(
 
 /// Leaves out whom a cut that stays parts from the leader: nobody can ask of it to follow.
 fn reached(view: View<'_, Host>, members: &mut Vec<Member>) {
-    let leaders = members.iter().filter(|member| member.role == Role::Leader);
+    let leaders = members.iter().filter(|member| member.leads());
     let Some(leader) = leaders.max_by_key(|member| member.n) else {
         return;
     };

@@ -33,6 +33,7 @@ pub mod recover;
 pub mod refusals;
 pub mod replica_state;
 pub mod role_table;
+mod roomy;
 pub mod sent_once;
 pub mod stale_prefix;
 pub mod stall_shown;
