@@ -95,13 +95,20 @@ impl Ledger {
         numbers.is_some_and(|of| number <= of.low || of.recent.contains_key(&number))
     }
 
-    /// Forgets the oldest request that is not open, if there are too many.
+    /// Forgets the oldest request that is not open, if there are too many: one of which it is known
+    /// what came of it, where there is one. Of the others an attempt may still be committed, and the
+    /// next one would be taken for the first.
     fn make_room(&mut self) {
         if self.requests.len() < REQUESTS_MAX {
             return;
         }
         let is_closed = |key: &Key| self.requests.get(key).is_none_or(|it| it.open == 0);
-        if let Some(oldest) = self.asked.iter().position(is_closed)
+        let is_known = |key: &Key| {
+            let request = self.requests.get(key);
+            is_closed(key) && request.is_none_or(|it| it.copies > 0 || !it.may_be_in())
+        };
+        let known = self.asked.iter().position(is_known);
+        if let Some(oldest) = known.or_else(|| self.asked.iter().position(is_closed))
             && let Some(key) = self.asked.remove(oldest)
         {
             self.requests.remove(&key);

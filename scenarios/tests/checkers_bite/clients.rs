@@ -128,6 +128,21 @@ fn ack_kept_bites() {
 }
 
 #[test]
+fn a_request_that_may_still_be_committed_is_forgotten_last() {
+    let (mut ledger, key) = ledger();
+    ledger.leave_open(key);
+    for number in 0..10_000 {
+        let other = Key::Request { client: 8, number };
+        ledger.begin(other, 0, Seq::new(5));
+        ledger.refuse(other).expect("it is not committed");
+    }
+    ledger.begin(key, 0, Seq::new(5));
+    ledger.refuse(key).expect("it is not committed");
+    let numbered = entry(LogPosition::default(), 1, "payload!", Some((9, 1)));
+    ledger.commit(&numbered).expect("the first attempt may be in");
+}
+
+#[test]
 fn a_request_that_was_forgotten_is_not_judged_by_when_it_is_repeated() {
     let (mut ledger, key) = ledger();
     let numbered = entry(LogPosition::default(), 1, "payload!", Some((9, 1)));
