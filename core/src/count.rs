@@ -62,6 +62,8 @@ counts! {
     ResetIgnored,
     /// A reset was installed.
     ResetInstalled,
+    /// What a checkpoint replaces was dropped before it, which found no space.
+    MadeWay,
     /// Parts of a checkpoint that came before a loss were kept, and the rest was asked for.
     ResetContinued,
     /// A suffix was cut.

@@ -39,7 +39,12 @@ pub const ENTRY_BYTES_MIN: u64 = (record::HEAD + 1 + 8 * 6 + 16 * 3) as u64;
 pub(super) const SEAL_BYTES: u64 = (record::HEAD + 8 * 4 + 16) as u64;
 
 /// Length of a segment header.
-pub(super) const HEADER_BYTES: u64 = (record::HEAD + 16 * 4 + 8 * 7 + 4) as u64;
+pub(super) const HEADER_BYTES: u64 = (record::HEAD + 16 * 3 + 8 * 8 + 4) as u64;
+
+/// Length of the head of a batch that starts there.
+pub(super) fn head_bytes(offset: u64) -> u64 {
+    if offset == 0 { HEADER_BYTES } else { SEAL_BYTES }
+}
 
 const LINK_NOT_KEPT: u8 = 0x80;
 

@@ -14,7 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A byte of some segment.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::chain) struct Spot {
     pub(in crate::chain) segment: u64,
     pub(in crate::chain) offset: u64,
@@ -135,8 +135,6 @@ impl ChainLayout {
             replica: self.replica,
             number,
             base,
-            // A segment that copies what was not sealed may begin before the commit, and says
-            // nothing of what is behind its beginning.
             commit: self.commit.min(base.end),
         }
     }
@@ -229,17 +227,9 @@ impl ChainLayout {
         false
     }
 
-    /// Puts entries into a segment of their own that is there as a whole or not at all.
-    pub(in crate::chain) fn copy(
-        &mut self,
-        identity: &Identity,
-        entries: &[Arc<Entry>],
-    ) -> Vec<FileOp> {
-        let size = entries
-            .iter()
-            .map(|entry| segment::entry_bytes(entry))
-            .sum::<u64>();
-        let (name, bytes) = self.write_batch(identity, self.segment_next, 0, size, entries.iter());
+    /// Begins a segment without entries that is there as a whole or not at all.
+    pub(super) fn begin_segment(&mut self, identity: &Identity) -> Vec<FileOp> {
+        let (name, bytes) = self.write_batch(identity, self.segment_next, 0, 0, [].iter());
         replace(&name, bytes)
     }
 

@@ -4,6 +4,7 @@
 //! its size twice, and on a full disk nothing else makes room: so each file is as long as a
 //! checkpoint of what the store holds may get, and where drafts find no space the files are
 //! overwritten, one after the other, as those of a vote record are (`docs/decisions/store-format.md`).
+//! The checkpoint of a peer may be longer: then they are made longer first.
 
 use crate::chain::checkpoint::{file_body, file_length, write_record};
 use crate::chain::order::Checkpoint;
@@ -29,8 +30,9 @@ pub(in crate::chain) struct CheckpointFiles {
     wanted: u64,
     /// Whether the last order found no space, unless that was to overwrite the files.
     is_full: bool,
-    /// Whether the last checkpoint was planned to overwrite the files.
-    is_overwriting: bool,
+    /// How many operations made the files longer before the last checkpoint was to overwrite them;
+    /// `None` if drafts were planned.
+    overwriting: Option<usize>,
 }
 
 impl CheckpointFiles {
@@ -50,10 +52,14 @@ impl CheckpointFiles {
 
     /// What makes room for the checkpoints that are wanted: of each file a write, then a sync.
     pub(super) fn grow(&mut self, names: &Names) -> Vec<FileOp> {
+        self.grow_for(self.wanted, names)
+    }
+
+    fn grow_for(&mut self, bytes: u64, names: &Names) -> Vec<FileOp> {
         let mut ops = Vec::new();
         for (place, length) in PLACES.into_iter().zip(&mut self.lengths) {
-            if *length < self.wanted {
-                let longer = file_length(self.wanted);
+            if *length < bytes {
+                let longer = file_length(bytes);
                 let file = names.checkpoint(place);
                 ops.push(FileOp::Write {
                     file: file.clone(),
@@ -85,11 +91,23 @@ impl CheckpointFiles {
         self.is_full = true;
     }
 
-    /// The last order, which was a checkpoint behind `before`, found no space. Where files cannot
-    /// be overwritten without space for a copy, drafts are the next thing to try.
-    pub(super) fn back_to(self, before: Self) -> Self {
-        let is_full = !self.is_overwriting;
-        Self { is_full, ..before }
+    /// Whether the last order found no space, unless that was to overwrite the files.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// The last order, which was a checkpoint behind `before`, found no space: what takes back the
+    /// room that it took. Where files cannot be overwritten without space for a copy, drafts are
+    /// the next thing to try.
+    pub(super) fn back_to(&mut self, before: Self, names: &Names) -> Vec<FileOp> {
+        let is_full = self.overwriting.is_none();
+        let undo = match is_full {
+            // The next attempt needs the room of the drafts.
+            true => Vec::from(PLACES.map(|place| remove_draft(&names.checkpoint(place)))),
+            false => self.shorten(names, &before),
+        };
+        *self = Self { is_full, ..before };
+        undo
     }
 
     /// Whether nothing that is needed is lost when operation `at` of the last checkpoint found no
@@ -97,17 +115,10 @@ impl CheckpointFiles {
     /// the files is whole while the other one is overwritten. Once the first one is, the
     /// checkpoint counts.
     pub(super) fn may_fail_at(&self, at: usize) -> bool {
-        match self.is_overwriting {
-            true => at == 0,
-            false => at == 0 || at == DRAFT_OPS,
+        match self.overwriting {
+            Some(grown) => at <= grown && at.is_multiple_of(2),
+            None => at == 0 || at == DRAFT_OPS,
         }
-    }
-
-    /// What removes drafts for which there was no space: the next attempt needs their room.
-    pub(super) fn remove_drafts(names: &Names) -> Vec<FileOp> {
-        PLACES
-            .map(|place| remove_draft(&names.checkpoint(place)))
-            .into()
     }
 
     /// Puts a checkpoint in both places of the one before.
@@ -119,11 +130,12 @@ impl CheckpointFiles {
     ) -> Vec<FileOp> {
         let body = file_body(replica, segment_first, checkpoint);
         let bytes = (HEAD + body.len()) as u64;
-        let is_room = self.lengths.into_iter().all(|length| bytes <= length);
-        self.is_overwriting = self.is_full && is_room;
-        self.is_full = false;
-        if self.is_overwriting {
-            return overwrite_both(identity, names, &body);
+        self.overwriting = None;
+        if core::mem::take(&mut self.is_full) {
+            let mut ops = self.grow_for(bytes, names);
+            self.overwriting = Some(ops.len());
+            ops.extend(overwrite_both(identity, names, &body));
+            return ops;
         }
         self.want(bytes);
         let length = file_length(self.wanted);

@@ -3,6 +3,7 @@
 use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
 use super::undo::Undo;
 use crate::chain::order::Checkpoint;
+use crate::chain::segment;
 use crate::chain::store::{FileOp, Identity};
 use crate::id::Seq;
 use alloc::boxed::Box;
@@ -10,7 +11,7 @@ use alloc::vec::Vec;
 
 impl ChainLayout {
     /// Drops the log from `end` on. The header of a new segment says so in one durable step;
-    /// then the bytes behind the cut go.
+    /// then the bytes behind the cut go. On a full disk they go without.
     pub(in crate::chain) fn cut(&mut self, identity: &Identity, end: Seq) -> Vec<FileOp> {
         assert!(end >= self.floor.end, "a cut stays above the floor");
         if end >= self.tip.end {
@@ -28,6 +29,10 @@ impl ChainLayout {
         let segments = segments.collect();
         let kept = self.batches.partition_point(|batch| *batch < spot);
         let batches = self.batches.split_off(kept);
+        if self.checkpoints.is_full() && self.is_whole_before(spot) {
+            self.undo = Undo::Nothing;
+            return self.cut_without_room(spot);
+        }
         self.undo = Undo::Cut {
             tip: before,
             marks,
@@ -35,8 +40,45 @@ impl ChainLayout {
             batches,
         };
         let number = self.segment_next;
-        let mut ops = self.copy(identity, &[]);
+        let mut ops = self.begin_segment(identity);
         self.drop_between(spot, number, &mut ops);
+        ops
+    }
+
+    /// Whether all from the head of the batch that `spot` is in up to there reads, so that it needs
+    /// no head behind it to be found. Of a log without entries nothing has to be.
+    fn is_whole_before(&self, spot: Spot) -> bool {
+        let Some(head) = self.batches.back() else {
+            return false;
+        };
+        let mut start = spot.offset;
+        let batch = self.marks.iter().rev().take_while(|mark| mark.spot > *head);
+        let is_joined = batch.fold(true, |is_joined, mark| {
+            let is_next = mark.length > 0 && mark.spot.offset + mark.length == start;
+            start = mark.spot.offset;
+            is_joined && is_next
+        });
+        let is_behind_head = start == head.offset + segment::head_bytes(head.offset);
+        head.segment == spot.segment && is_joined && (is_behind_head || self.marks.is_empty())
+    }
+
+    /// Drops the bytes from `spot` on, from the end, where there is no space for the header of a new
+    /// segment. A crash leaves some of them, and what is left of the last batch is sealed by the
+    /// next.
+    fn cut_without_room(&mut self, spot: Spot) -> Vec<FileOp> {
+        self.is_open = false;
+        let mut ops = Vec::new();
+        for (_, file) in self.segments.split_off(&(spot.segment + 1)).into_iter().rev() {
+            // One after the other: a file that is missing between two would be a gap.
+            ops.extend([FileOp::Remove { file: file.name }, FileOp::SyncDir]);
+        }
+        if let Some(file) = self.segments.get_mut(&spot.segment) {
+            file.length = spot.offset;
+            let file = file.name.clone();
+            let sync = FileOp::Sync { file: file.clone() };
+            let length = spot.offset;
+            ops.extend([FileOp::Truncate { file, length }, sync]);
+        }
         ops
     }
 

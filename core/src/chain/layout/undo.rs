@@ -115,7 +115,6 @@ impl ChainLayout {
                 batches,
                 checkpoints,
             } => {
-                self.checkpoints = self.checkpoints.back_to(checkpoints);
                 self.floor = floor;
                 self.segment_first = segment_first;
                 for mark in marks.into_iter().rev() {
@@ -125,7 +124,7 @@ impl ChainLayout {
                 for batch in batches.into_iter().rev() {
                     self.batches.push_front(batch);
                 }
-                CheckpointFiles::remove_drafts(&self.names)
+                self.checkpoints.back_to(checkpoints, &self.names)
             }
             Undo::Cut {
                 tip,
@@ -135,19 +134,19 @@ impl ChainLayout {
             } => {
                 self.tip = tip;
                 self.marks.extend(marks);
-                let copy = self.segments.pop_last();
+                let begun = self.segments.pop_last();
                 self.segments.extend(segments);
                 self.batches.pop_back();
                 self.batches.extend(batches);
                 self.is_open = false;
-                let drafts = copy.iter().map(|(_, copy)| remove_draft(&copy.name));
+                let drafts = begun.iter().map(|(_, begun)| remove_draft(&begun.name));
                 drafts.collect()
             }
             Undo::Reset(before) => {
                 let checkpoints = self.checkpoints;
                 *self = *before;
-                self.checkpoints = checkpoints.back_to(self.checkpoints);
-                CheckpointFiles::remove_drafts(&self.names)
+                let before = core::mem::replace(&mut self.checkpoints, checkpoints);
+                self.checkpoints.back_to(before, &self.names)
             }
             Undo::Repair { length, marks } => {
                 for (seq, mark) in marks {

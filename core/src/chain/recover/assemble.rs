@@ -1,24 +1,23 @@
 //! From readable records to a log: what is sealed, what is unknown, what is torn.
 
 use super::log::{Batch, Found, Log};
-use crate::chain::entry::{Entry, EntryHash, LogPosition};
+use crate::chain::entry::{EntryHash, LogPosition};
 use crate::chain::layout::{Mark, Spot};
 use crate::chain::order::{Checkpoint, Slot};
 use crate::chain::segment::Stored;
 use crate::id::Seq;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The log above the checkpoint's floor.
 pub(super) struct Assembled {
     pub(super) slots: Vec<Slot>,
-    /// One for each sealed slot; the unsealed ones are written anew.
+    /// One for each slot.
     pub(super) marks: Vec<Mark>,
-    /// End of the part that stays where it is.
-    pub(super) base: LogPosition,
-    /// The entries to write anew, behind `base`; absent when nothing is unsealed.
-    pub(super) unsealed: Option<Vec<Arc<Entry>>>,
+    pub(super) tip: LogPosition,
+    /// Where the last batch ends that is read, and where its head starts if entries of it are kept.
+    pub(super) end: Spot,
+    pub(super) unsealed: Option<Spot>,
 }
 
 /// Puts the log together; `None` when it is not the log of this checkpoint.
@@ -32,35 +31,36 @@ pub(super) fn assemble(
         return Some(Assembled {
             slots: Vec::new(),
             marks: Vec::new(),
-            base: floor,
+            tip: floor,
+            end: sealed_end(log),
             unsealed: None,
         });
     };
     let border = log.found.partition_point(|found| found.spot < sealed.spot);
     let (settled, behind) = log.found.split_at(border);
     let behind = linked(behind, sealed.tip, log.torn);
-    let end = behind.last().map_or(sealed.tip, Found::tip);
-    if end.end < floor.end || contradicts(log, &floor) {
+    let tip = behind.last().map_or(sealed.tip, Found::tip);
+    if tip.end < floor.end || contradicts(log, &floor) {
         return None;
     }
-    let (slots, marks, link) = fill(log, settled, &sealed, floor.end, repaired);
+    let (mut slots, mut marks, link) = fill(log, settled, &sealed, floor.end, repaired);
     if link.is_some_and(|link| link != floor.hash) {
         return None;
     }
-    let base = if sealed.tip.end < floor.end {
-        floor
-    } else {
-        sealed.tip
-    };
-    let unsealed = (!behind.is_empty()).then(|| {
-        let above = behind.iter().filter(|found| found.seq() >= base.end);
-        above.map(|found| found.stored.entry.clone()).collect()
-    });
+    let end = behind.last().map_or_else(|| sealed_end(log), Found::end);
+    for found in behind.iter().filter(|found| found.seq() >= floor.end) {
+        slots.push(Slot::Known(found.stored.entry.clone()));
+        marks.push(Mark {
+            link: Some((found.stored.entry.epoch, found.stored.entry.hash)),
+            ..found.mark()
+        });
+    }
     Some(Assembled {
         slots,
         marks,
-        base,
-        unsealed,
+        tip,
+        end,
+        unsealed: (!behind.is_empty()).then_some(sealed.spot),
     })
 }
 
@@ -113,11 +113,7 @@ fn fill(
     for found in settled.iter().filter(|found| found.seq() >= floor) {
         let index = found.seq().distance(floor) as usize;
         slots[index] = Some(&found.stored);
-        marks[index] = Mark {
-            spot: found.spot,
-            length: found.length,
-            link: None,
-        };
+        marks[index] = found.mark();
     }
     let heads: BTreeMap<Seq, EntryHash> = log
         .batches
@@ -159,29 +155,10 @@ fn fill(
     (slots.into_iter().map(known).collect(), marks, link)
 }
 
-/// Where the unsealed part starts: behind the first batch head that names its start, or with it
-/// when that is all its segment would keep, for the header of the copy says the same.
-pub(super) fn unsealed_from(log: &Log, is_copied: bool) -> Spot {
-    let Some(last) = log.batches.last() else {
-        return Spot {
-            segment: 0,
-            offset: 0,
-        };
-    };
-    let head = if is_copied {
-        let same = log
-            .batches
-            .iter()
-            .find(|batch| batch.tip.end == last.tip.end);
-        same.unwrap_or(last)
-    } else {
-        last
-    };
-    if is_copied && head.spot.offset == 0 {
-        return head.spot;
-    }
-    Spot {
-        segment: head.spot.segment,
-        offset: head.end,
-    }
+/// Where the part ends that is sealed: with the head of the last batch.
+pub(super) fn sealed_end(log: &Log) -> Spot {
+    log.batches.last().map_or(Spot::default(), |last| Spot {
+        segment: last.spot.segment,
+        offset: last.end,
+    })
 }

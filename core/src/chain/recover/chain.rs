@@ -1,6 +1,6 @@
 //! One chain: its vote, its checkpoint, and what of its log belongs to that checkpoint.
 
-use super::assemble::{assemble, unsealed_from};
+use super::assemble::{assemble, sealed_end};
 use super::log::{self, Bounds, Source};
 use super::{Damage, Parts};
 use crate::chain::checkpoint::{self, Kept};
@@ -62,7 +62,7 @@ impl ChainFiles<'_> {
                 return self.lost(Some(kept), parts, vote.map(|(_, vote)| vote));
             }
         };
-        let end = unsealed_from(&log, false);
+        let end = sealed_end(&log);
         // What was replaced belongs to the log no more: a crash may come before it is cut.
         let replaced = &log.replaced;
         let (behind, before) = in_log.into_iter().partition(|damage| {
@@ -94,7 +94,7 @@ impl ChainFiles<'_> {
         clearing.extend(stale.map(remove));
         let mut repairs = Vec::new();
         let slots = match assemble(&log, &kept.checkpoint, &repaired) {
-            Some(assembled) => self.settle(&log, assembled, &mut layout, &mut repairs),
+            Some(assembled) => self.settle(&log, assembled, &sources, (&mut layout, &mut repairs)),
             None => {
                 // The log is not the checkpoint's (D18). Replacing the checkpoint disowns all
                 // segments in one step; then they may go in any order.

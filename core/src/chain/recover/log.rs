@@ -5,7 +5,7 @@
 
 use super::Damage;
 use crate::chain::entry::LogPosition;
-use crate::chain::layout::Spot;
+use crate::chain::layout::{Mark, Spot};
 use crate::chain::record::{Frame, Salt, Scan, Stretch, Unreadable};
 use crate::chain::segment::{self, ENTRY_BYTES_MIN, Header, Item, Stored};
 use crate::chain::store::FileName;
@@ -31,6 +31,23 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Where it is.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            spot: self.spot,
+            length: self.length,
+            link: None,
+        }
+    }
+
+    /// What is behind it.
+    pub(super) fn end(&self) -> Spot {
+        Spot {
+            offset: self.spot.offset + self.length,
+            ..self.spot
+        }
+    }
+
     pub(super) fn seq(&self) -> Seq {
         self.stored.entry.seq
     }
@@ -229,10 +246,10 @@ impl Reader<'_> {
     }
 
     /// A segment that starts before the end of what was read replaces it from there on: a cut
-    /// made it, or an earlier boot that copied the unsealed part, and it is complete. What cannot
-    /// be read behind the last record that stays is replaced with the rest, for nothing in between
-    /// is missing. That may be the head of a batch that was copied, torn since, or one that was
-    /// damaged in its place: nothing tells them apart, and nothing is lost with either.
+    /// made it, and it is complete. What cannot be read behind the last record that stays is
+    /// replaced with the rest, for nothing in between is missing. That may be what was cut, or the
+    /// head of a batch that was damaged in its place: nothing tells them apart, and nothing is lost
+    /// with either.
     fn turn_back(&mut self, segment: u64, end: Seq) {
         let next = self.next.unwrap_or(self.bounds.floor.min(end));
         if next == end {
@@ -278,10 +295,7 @@ impl Reader<'_> {
             });
         }
         let entry = found.last().filter(|found| found.tip().end == end);
-        let entry = entry.map(|found| Spot {
-            offset: found.spot.offset + found.length,
-            ..found.spot
-        });
+        let entry = entry.map(Found::end);
         let head = batches.last().filter(|batch| batch.tip.end == end);
         let head = head.map(|batch| Spot {
             offset: batch.end,

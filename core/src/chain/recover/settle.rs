@@ -4,13 +4,14 @@
 //! or in an order, between a change and its sync. So everything that is read and not written anew
 //! is synced, wherever such a change may have been left.
 
-use super::assemble::{Assembled, unsealed_from};
+use super::assemble::Assembled;
 use super::chain::ChainFiles;
-use super::log::Log;
+use super::log::{Log, Source};
 use crate::chain::layout::ChainLayout;
 use crate::chain::order::Slot;
 use crate::chain::store::{FileName, FileOp};
 use alloc::vec::Vec;
+use bytes::Bytes;
 
 impl ChainFiles<'_> {
     /// Brings the files to the state that the next batch continues, and the layout with them.
@@ -18,46 +19,46 @@ impl ChainFiles<'_> {
         &self,
         log: &Log,
         assembled: Assembled,
-        layout: &mut ChainLayout,
-        repairs: &mut Vec<FileOp>,
+        sources: &[Source<'_>],
+        (layout, repairs): (&mut ChainLayout, &mut Vec<FileOp>),
     ) -> Vec<Slot> {
         let Assembled {
-            mut slots,
+            slots,
             marks,
-            base,
+            tip,
+            end,
             unsealed,
         } = assembled;
         layout.marks = marks.into();
-        layout.tip = base;
+        layout.tip = tip;
         layout.batches = log.batches.iter().map(|batch| batch.spot).collect();
-        let is_copied = unsealed.is_some();
-        let upto = if is_copied {
-            layout.segment_next
-        } else {
-            u64::MAX
-        };
-        if let Some(unsealed) = unsealed {
-            // The copy comes first and appears in one step. From then on it replaces what it
-            // copies, whether that is still there or not.
-            repairs.extend(layout.copy(self.identity, &unsealed));
-            slots.extend(unsealed.into_iter().map(Slot::Known));
-        }
-        let end = unsealed_from(log, is_copied);
         if layout
             .segments
-            .range(..upto)
-            .any(|(number, file)| (*number, file.length) > (end.segment, end.offset))
+            .last_key_value()
+            .is_some_and(|(number, file)| (*number, file.length) > (end.segment, end.offset))
         {
-            layout.drop_between(end, upto, repairs);
+            layout.drop_between(end, u64::MAX, repairs);
         }
-        layout
-            .batches
-            .retain(|spot| *spot < end || spot.segment >= upto);
-        // When only the process died, the head that seals the last entries may not be durable yet.
-        if !is_copied && let Some(last) = layout.segments.values().next_back() {
+        let of = |segment: u64| sources.iter().find(|source| source.number == segment);
+        if let Some(head) = unsealed
+            && let Some(source) = of(head.segment)
+        {
+            // It may have been read from a cache that a failed sync never emptied, and no later
+            // sync would. These are the bytes that are there, so a crash in the middle changes none.
+            let bytes = &source.bytes[head.offset as usize..end.offset as usize];
+            let file = source.name.clone();
+            repairs.push(FileOp::Write {
+                file: file.clone(),
+                offset: head.offset,
+                bytes: Bytes::copy_from_slice(bytes),
+            });
+            repairs.push(FileOp::Sync { file });
+        } else if let Some(last) = layout.segments.values().next_back() {
+            // When only the process died, the head that seals the last entries may not be durable
+            // yet.
             sync_once(&last.name, repairs);
         }
-        // What a cut or a copy replaced may still be there, and would contradict the log if the
+        // What a cut replaced may still be there, and would contradict the log if the
         // header that replaced it were damaged.
         for (first, upto) in &log.replaced {
             layout.drop_between(*first, *upto, repairs);

@@ -90,7 +90,7 @@ proptest! {
                         (layout, disk) = (tried, full);
                     } else {
                         // The first place of the checkpoint is overwritten, and so it counts.
-                        prop_assert_eq!(turn, 1);
+                        prop_assert_eq!(turn + 1, writes.len());
                         model.apply(&failing);
                         layout = boot(&mut full, &model);
                         disk = full;
@@ -190,6 +190,78 @@ fn a_full_disk_has_room_for_a_checkpoint_of_what_it_holds() {
     disk.perform(&ops);
     let ops = layout.perform(chain(), GENERATION, &retain);
     assert!(added(&disk, &ops) > 2 * length, "there are drafts again");
+}
+
+/// A store of some batches, of which the last order found no space.
+fn full_store() -> (Disk, Model, Layout) {
+    let mut disk = Disk::default();
+    let mut model = Model::new();
+    disk.perform(&format(&identity(), FORMAT, &[founding()]));
+    let mut layout = boot(&mut disk, &model);
+    for salt in 0..12 {
+        let order = model.order(Step {
+            what: What::Append,
+            salt: salt * 4 + 3,
+        });
+        disk.perform(&layout.perform(chain(), GENERATION, &order));
+        model.apply(&order);
+    }
+    layout.perform(chain(), GENERATION, &Order::Vote(model.vote));
+    layout.revert(chain(), GENERATION, 0);
+    (disk, model, layout)
+}
+
+/// A log that gives way to another one is cut although there is no space for the header of a
+/// segment, wherever that is, and goes on.
+#[test]
+fn a_cut_on_a_full_disk_needs_no_space() {
+    for salt in 0..36 {
+        let (mut disk, mut model, mut layout) = full_store();
+        let before = bytes(&disk);
+        let order = model.order(Step {
+            what: What::Cut,
+            salt,
+        });
+        let ops = layout.perform(chain(), GENERATION, &order);
+        assert_eq!(added(&disk, &ops), 0, "{order:?}");
+        disk.perform(&ops);
+        assert!(bytes(&disk) < before);
+        model.apply(&order);
+        boot(&mut disk.clone(), &model);
+        let order = model.order(Step {
+            what: What::Append,
+            salt: 7,
+        });
+        disk.perform(&layout.perform(chain(), GENERATION, &order));
+        model.apply(&order);
+        boot(&mut disk, &model);
+    }
+}
+
+/// The checkpoint of a peer may be longer than those of what was stored here: the files are made
+/// longer, which takes less room than drafts.
+#[test]
+fn a_longer_checkpoint_is_written_over_a_shorter_one() {
+    let (mut disk, mut model, mut layout) = full_store();
+    let mut floor = model.tip();
+    floor.end = crate::id::Seq::new(47);
+    let longer = super::history::checkpoint(floor);
+    let length = checkpoint::encode(&longer).len() as u64;
+    let order = Order::Reset(longer.into());
+    let ops = layout.perform(chain(), GENERATION, &order);
+    let added = added(&disk, &ops);
+    assert!(added > 0 && added < 2 * length, "{added} {length}");
+    // One of the files found room, the other one did not.
+    let (mut tried, mut full) = (layout.clone(), disk.clone());
+    let writes = writes(&ops);
+    full.perform(&ops[..writes[1]]);
+    let undo = tried.revert(chain(), GENERATION, writes[1]);
+    full.perform(&undo.expect("nothing of it counts yet"));
+    assert_eq!(bytes(&full), bytes(&disk));
+    boot(&mut full, &model);
+    disk.perform(&ops);
+    model.apply(&order);
+    boot(&mut disk, &model);
 }
 
 /// Appends that wait for the same sync become one batch.
