@@ -297,7 +297,10 @@ impl Chain {
         let is_late = heard != next;
         follower.heard = heard;
         let member = follower.member;
-        if durable.is_some_and(|durable| durable < follower.acked) {
+        // What our checkpoint covers needs no copy there, and who has to replace its log may have
+        // dropped it.
+        let is_owed = follower.acked > self.log.floor();
+        if is_owed && durable.is_some_and(|durable| durable < follower.acked) {
             cx.count(Count::StoreRegressed);
             let acknowledged = follower.acked;
             return self.send_to_member(&member, ReplicaMessage::Regressed { acknowledged }, cx);

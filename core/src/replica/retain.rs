@@ -199,6 +199,24 @@ impl Chain {
         self.log.checkpoint_at(self.due_floor()).map(Arc::new)
     }
 
+    /// There is no space for a checkpoint that replaces this log, which may be what takes it all. A
+    /// majority without this replica has all below that floor, so of what is here nothing counts
+    /// any more: what is not committed is cut, and the rest goes behind a checkpoint of its own,
+    /// for which there is room (`docs/decisions/retention.md`).
+    pub(super) fn make_way(&mut self, floor: Seq, cx: &mut StepContext<'_>) {
+        self.follow.floor = self.follow.floor.max(floor);
+        let mut end = self.commit.max(self.verified).max(self.log.floor());
+        while end < self.log.end() && self.log.position_at(end).is_none() {
+            end = end.next();
+        }
+        if end < self.log.end() {
+            cx.count(Count::MadeWay);
+            self.log.cut(end);
+            self.writer.cut(end);
+            self.follow.next = self.follow.next.min(end);
+        }
+    }
+
     fn due_floor(&self) -> Seq {
         let decided = self
             .lead

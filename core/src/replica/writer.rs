@@ -206,6 +206,12 @@ impl Chain {
             }
             return Some(order);
         }
+        let commit = self.commit.min(self.log.durable().end);
+        if self.writer.is_full() && self.writer.stored < commit {
+            // The next batch would take it along, and finds no room; a vote record needs none.
+            // After a restart nothing may be dropped that is not known to be committed.
+            return Some((Write::Vote(self.promised), Order::Vote(self.promised)));
+        }
         let bytes_max = self.writer.batch_bytes_max(cx);
         let is_skipped = self.writer.space == Space::NoneToRepair && self.writer.cut.is_none();
         // A cut is made behind an entry that the store knows.
@@ -271,7 +277,10 @@ impl Chain {
         }
         match result {
             Ok(()) => {
-                self.writer.space = Space::Enough;
+                // A vote record is overwritten, which needs none.
+                if !matches!(write, Write::Vote(_)) {
+                    self.writer.space = Space::Enough;
+                }
                 if let Write::Append { .. } | Write::Repair(_) = write {
                     self.writer.widen_batch(cx);
                 }
@@ -339,7 +348,10 @@ impl Chain {
             Write::Append { .. } => self.writer.batch_bytes = Some(0),
             Write::Retain(_) => self.writer.checkpoint_failed = true,
             Write::Cut(end) => self.writer.cut(end),
-            Write::Reset(checkpoint) => self.follow.reset = Some(checkpoint),
+            Write::Reset(checkpoint) => {
+                self.make_way(checkpoint.floor.end, cx);
+                self.follow.reset = Some(checkpoint);
+            }
             Write::Repair(entries) => {
                 self.writer.batch_bytes = Some(0);
                 let kept = |entry: &&Arc<Entry>| self.log.entry(entry.seq) == Some(*entry);

@@ -1,6 +1,7 @@
 //! *commit-stable*: the set of committed entries of a chain instance only grows; within one
 //! incarnation a replica's commit never goes back; what a node calls committed is committed; no
-//! cut or reset removes a committed entry.
+//! cut or reset removes a committed entry, but one that a majority without this replica stores where
+//! a checkpoint is to replace the whole log.
 //!
 //! What a store has taken down as committed a restart knows again, as far as the entries are
 //! there, though no peer is there to say so.
@@ -69,11 +70,17 @@ pub fn observe(
     })
 }
 
-/// A replica's commit or log changed within one run.
+/// A replica's commit or log changed within one run. `durable` holds what each founding replica has
+/// made durable, this one what it has left.
 ///
 /// # Errors
 /// Commit went back, or a committed entry was dropped.
-pub fn kept(truth: &Truth, before: &ReplicaState, after: &ReplicaState) -> Result<(), Violation> {
+pub fn kept(
+    truth: &Truth,
+    before: &ReplicaState,
+    after: &ReplicaState,
+    durable: &[LogPosition],
+) -> Result<(), Violation> {
     if after.commit < before.commit {
         let text = format!(
             "commit went back from {} to {}",
@@ -95,7 +102,12 @@ pub fn kept(truth: &Truth, before: &ReplicaState, after: &ReplicaState) -> Resul
                 .is_none_or(|committed| committed.hash == tip.hash),
             Walk::Lost => true,
         };
-    if still {
+    let is_spare = after.resetting
+        && truth.committed_tip(agreed).is_some_and(|tip| {
+            let holds = |held: &&LogPosition| truth.holds(**held, tip) != Some(false);
+            durable.iter().filter(holds).count() > durable.len() / 2
+        });
+    if still || is_spare {
         return Ok(());
     }
     let text = format!(

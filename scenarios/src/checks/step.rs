@@ -128,7 +128,7 @@ impl Checks {
             replica.leading.commit(step.view.at());
             committed(state, &self.configs, chain, &after)?;
         }
-        commit_stable::kept(&state.truth, &before, &after)?;
+        commit_stable::kept(&state.truth, &before, &after, &state.durable)?;
         gap_free::observe(&before, &after)?;
         if after.floor.end != before.floor.end {
             leader_complete::is_committed_prefix(&state.truth, &after)?;

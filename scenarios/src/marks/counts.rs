@@ -21,6 +21,7 @@ pub(super) fn reach(count: Count) {
         Count::BudgetWait => reached!("chunk held back by the bandwidth budget"),
         Count::StoreFull => reached!("store full"),
         Count::Transferred => reached!("leadership handed over on request"),
+        Count::MadeWay => reached!("log dropped before the checkpoint that replaces it"),
         Count::ResetContinued => reached!("checkpoint continued behind the parts that came"),
         Count::Retained => reached!("prefix dropped by retention"),
         Count::Expired => reached!("entries dropped by age"),

@@ -48,6 +48,7 @@ const REQUIRED: &[&str] = &[
     "forward ended with its leadership",
     "read asked again of the next leader",
     "prefix dropped by retention",
+    "log dropped before the checkpoint that replaces it",
     "entries dropped by age",
     "retention before entries that wait",
     "clock leapt past the age bound while leading",

@@ -130,11 +130,22 @@ fn commit_stable_bites_on_what_is_dropped() {
         commit: Seq::new(commit),
         ..ReplicaState::default()
     };
-    let kept = |before, after| commit_stable::kept(&truth, &before, &after);
+    let kept = |before, after| commit_stable::kept(&truth, &before, &after, &[tips[5]; 3]);
     kept(at(tips[5], 0, 0), at(tips[3], 1, 0)).expect("nothing committed is gone");
     bites(kept(at(tips[5], 0, 0), at(tips[2], 1, 0)), id);
     bites(kept(at(tips[5], 0, 0), at(fork[4], 1, 0)), id);
     bites(kept(at(tips[5], 0, 2), at(tips[5], 0, 1)), id);
+    // A log that is to be replaced may lose what the others store.
+    let replaced = ReplicaState {
+        resetting: true,
+        ..at(tips[2], 1, 0)
+    };
+    let left = |others| {
+        let held = [tips[2], others, others];
+        commit_stable::kept(&truth, &at(tips[5], 0, 0), &replaced, &held)
+    };
+    left(tips[5]).expect("a majority has it");
+    bites(left(tips[2]), id);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::bench::{Bench, Start, attempt, behind, chunk, entry, leads, log, note, row_of};
 use crate::action::{Action, Note, StopReason};
 use crate::chain::entry::{EntryKind, Membership};
-use crate::chain::order::{Checkpoint, Order};
+use crate::chain::order::{Checkpoint, Order, StoreError};
 use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{Member, NodeId, PullNumber, Replica, Seq, StoreId};
@@ -108,6 +108,34 @@ fn a_checkpoint_is_installed_before_anything_else_is_said_of_the_log() {
         [chain.log().floor(), chain.log().end(), chain.verified()],
         [floor; 3]
     );
+}
+
+#[test]
+fn a_log_makes_way_for_a_checkpoint_that_finds_no_space() {
+    let start = Start {
+        stored_commit: 2,
+        ..Start::of(1, &[1, 1, 1, 1])
+    };
+    let mut bench = start.settled().following(2, 2);
+    let checkpoint = checkpoint(&bench, &[1, 1, 2, 2, 2, 2]);
+    bench.hear(2, 2, reset(&bench, &checkpoint));
+    bench.done(Err(StoreError::Full));
+    assert_eq!(bench.count(Count::MadeWay), 1);
+    assert!(bench.chain.is_resetting());
+    assert_eq!(bench.chain.log().end(), Seq::new(2));
+    // What is committed goes behind a checkpoint of its own, then the rest, then the log is replaced.
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
+    let own = bench.chain.log().checkpoint_at(Seq::new(2)).unwrap();
+    let said = bench.settle();
+    assert_eq!(said, [bench.ordered(Order::Retain(Arc::new(own)))]);
+    let said = bench.done(Ok(()));
+    let cut = bench.ordered(Order::Cut(Seq::new(2)));
+    assert_eq!(said.last(), Some(&cut));
+    let said = bench.done(Ok(()));
+    let order = Order::Reset(Arc::new(checkpoint.clone()));
+    assert_eq!(said.last(), Some(&bench.ordered(order)));
+    bench.done(Ok(()));
+    assert_eq!(bench.chain.log().floor(), checkpoint.floor.end);
 }
 
 #[test]

@@ -191,8 +191,15 @@ fn a_full_store_drops_what_is_past_its_age_before_it_appends() {
         Some(3),
         "no step is waited for"
     );
-    // Not even the checkpoint finds room, so the entry is tried again, and so on.
-    for expected in [None, Some(3), None] {
+    // Not even the checkpoint finds room, so what is committed is stored with the vote, which needs
+    // none, and the entry is tried again, and so on.
+    bench.done(Err(StoreError::Full));
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
+    let vote = Order::Vote(bench.chain.promised());
+    let said = bench.settle();
+    assert_eq!(said.last(), Some(&bench.ordered(vote)));
+    assert_eq!(floor_of(bench.done(Ok(())).last()), None);
+    for expected in [Some(3), None] {
         bench.done(Err(StoreError::Full));
         bench.deadlines.disarm(bench.chain.index, Timer::Retry);
         let said = bench.settle();

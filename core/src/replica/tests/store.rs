@@ -196,3 +196,24 @@ fn only_what_is_durable_here_is_stored_as_committed() {
     bench.done(Ok(()));
     assert_eq!(bench.chain.stored_commit(), Seq::new(1));
 }
+
+#[test]
+fn what_is_committed_is_stored_with_the_vote_while_there_is_no_space() {
+    let mut bench = Start::of(1, &[1]).settled().following(2, 2);
+    let entries = log(&[1, 2, 2]);
+    bench.hear(2, 2, chunk(&bench, 1, &entries[..2], 0));
+    bench.done(Ok(()));
+    // What follows finds no space, and what is stored turns out to be committed.
+    bench.hear(2, 2, chunk(&bench, 2, &entries, 2));
+    bench.done(Err(StoreError::Full));
+    bench.deadlines.disarm(bench.chain.index, Timer::Retry);
+    let said = bench.settle();
+    let vote = Order::Vote(bench.chain.promised());
+    assert_eq!(said.last(), Some(&bench.ordered(vote)));
+    let said = bench.done(Ok(()));
+    assert_eq!(bench.chain.stored_commit(), Seq::new(2));
+    // It is once enough, and proves no space.
+    let append = bench.ordered(Order::Append(entries[2..].into()));
+    assert_eq!(said.last(), Some(&append));
+    assert!(bench.chain.writer.is_full());
+}
