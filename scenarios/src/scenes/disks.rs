@@ -5,8 +5,9 @@ use super::parts::{
 };
 use super::scene::Scene;
 use crate::cfg::{FaultKind, Flips, Plan, Target};
+use crate::model::{Ask, Op};
 use meshos_core::config::Retention;
-use meshos_sim::fault::{Fault, Unsynced};
+use meshos_sim::fault::{Fault, Keep, Unsynced};
 use meshos_sim::machine::NodeIndex;
 use meshos_sim::swarm::Draw;
 
@@ -34,6 +35,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "appends fill disks to the last byte, and what expires makes room again",
         marks: &["store full"],
         fill: expired_on_full_disks,
+    },
+    Scene {
+        name: "cut-off-on-a-full-disk",
+        about: "a leader cut off fills its disk, and the checkpoint that replaces its log has grown",
+        marks: &["log dropped before the checkpoint that replaces it"],
+        fill: cut_off_on_a_full_disk,
     },
     Scene {
         name: "busy-disk",
@@ -202,6 +209,54 @@ fn expired_on_full_disks(plan: &mut Plan, draw: Draw) {
         }
     }
     plan.safety_ms = 18_000;
+    if draw.of("stays").chance(500_000) {
+        plan.keep.push(Keep::Room);
+    }
+}
+
+/// What fills the disk nobody else has, and what it has to make room for is larger: the others take
+/// the requests of many more clients meanwhile. Its disk stays as small as it is.
+fn cut_off_on_a_full_disk(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("cut-off-full");
+    plan.cfg.chains[0].retention.entries_max = Some(draw.of("keep").within(20..=60));
+    let victim = node(draw.of("victim"), plan.nodes);
+    plan.cfg.chains[0].pinned = Some(victim);
+    let client = &mut plan.cfg.clients[0];
+    (client.start_ms, client.interval_ms, client.count) = (1_000, 100, 20);
+    let mut many = client.clone();
+    (many.start_ms, many.interval_ms, many.count) = (6_500, 1_000, 8);
+    many.sessions = draw.of("sessions").within(150..=300) as u32;
+    (many.reads_ppm, many.bytes) = (0, (0, 20));
+    plan.cfg.clients.push(many);
+    let cut = draw.of("at").within(4_000..=4_900);
+    let room = Fault::DiskRoom {
+        node: victim,
+        bytes: Some(draw.of("room").within(70_000..=130_000)),
+        at_sync: false,
+    };
+    plan.fault(ms(cut - 1), room);
+    let others = (0..plan.nodes).map(NodeIndex).filter(|node| *node != victim);
+    let groups = vec![vec![victim], others.collect()];
+    plan.fault(ms(cut), Fault::Partition { groups });
+    let bytes = draw.of("bytes").within(2_000..=9_000) as u32;
+    for number in 0..40 {
+        let ask = Ask::Append {
+            client: None,
+            number: 0,
+            tag: 1 + number,
+            bytes,
+            local: true,
+        };
+        let op = Op { chain: 0, ticket: 1 + number, ask };
+        plan.op(ms(cut + 10 + number), victim.0, op);
+    }
+    plan.safety_ms = 18_000;
+    plan.fault(ms(draw.of("heal").within(15_000..=17_000)), Fault::Heal {});
+    if draw.of("crash").chance(500_000) {
+        let at = draw.of("crash-at").within(10_000..=17_500);
+        crash(plan, victim, (at, at + 300), Unsynced::Drawn);
+    }
+    plan.keep.push(Keep::Room);
 }
 
 fn busy_disk(plan: &mut Plan, draw: Draw) {
