@@ -5,6 +5,7 @@
 
 use crate::clock::SystemClock;
 use crate::config::Settings;
+use crate::control;
 use crate::directory::Directory;
 use crate::open::{Found, OpenError, find_store, format_store, may_format};
 use crate::ports::Clock;
@@ -18,6 +19,7 @@ use meshos_core::hello::Greeter;
 use meshos_core::id::FormatNonce;
 use meshos_core::node::Node;
 use meshos_core::time::Instant;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -66,14 +68,14 @@ pub(crate) async fn boot(
         let nonce = FormatNonce::new(u64::from_le_bytes(random()?));
         let foundings = settings.foundings();
         let format = || format_store(path, identity, nonce, &foundings);
-        if with_space(format, signals).await?.is_none() {
+        if with_space(format, settings, signals).await?.is_none() {
             return Ok(None);
         }
         tracing::info!(path = %path.display(), "store formatted");
     }
     let limits = settings.store_limits();
     let find = || find_store(path, identity, &limits, seed.run());
-    let Some(found) = with_space(find, signals).await? else {
+    let Some(found) = with_space(find, settings, signals).await? else {
         return Ok(None);
     };
     let Found {
@@ -107,7 +109,7 @@ pub(crate) async fn boot(
     for torn in torn {
         tracing::info!(%torn, "a write that was under way at a crash was cut");
     }
-    let repaired = with_space(|| repairs.perform(), signals).await?;
+    let repaired = with_space(|| repairs.perform(), settings, signals).await?;
     Ok(repaired.map(|()| Booted {
         node,
         now,
@@ -118,29 +120,45 @@ pub(crate) async fn boot(
     }))
 }
 
-/// Tries until there is space enough for it, as the node does for its orders when it runs; `None`
-/// when a signal ended the wait.
+/// Tries until there is space enough for it, as the node does for its orders when it runs, and says
+/// so on the control socket meanwhile; `None` when a signal ended the wait.
 async fn with_space<T>(
     mut attempt: impl FnMut() -> Result<T, OpenError>,
+    settings: &Settings,
     signals: &mut Signals,
 ) -> Result<Option<T>, OpenError> {
-    let mut is_told = false;
-    loop {
-        match attempt() {
-            Err(error) if error.is_full() => {
-                if !is_told {
-                    tracing::warn!(%error, "no space left on the store, waiting for more");
-                }
-                is_told = true;
+    match attempt() {
+        Err(error) if error.is_full() => {
+            tracing::warn!(%error, "no space left on the store, waiting for more");
+        }
+        ended => return ended.map(Some),
+    }
+    let trying = async {
+        loop {
+            sleep(SPACE_RETRY).await;
+            match attempt() {
+                Err(error) if error.is_full() => {}
+                ended => return ended.map(Some),
             }
-            ended => return ended.map(Some),
         }
-        tokio::select! {
-            () = sleep(SPACE_RETRY) => {}
-            () = signals.next() => return Ok(None),
+    };
+    let refusing = async {
+        // Who has the socket otherwise, the start says once there is space.
+        if let Ok(socket) = control::bind(&settings.file.node.control) {
+            let entry_bytes_max = settings.core.limits().entry_bytes_max;
+            socket.refuse(WAITS, entry_bytes_max).await;
         }
+        pending().await
+    };
+    tokio::select! {
+        ended = trying => ended,
+        ended = refusing => ended,
+        () = signals.next() => Ok(None),
     }
 }
+
+/// What a node says that waits so.
+const WAITS: &str = "there is no space left on its store, and its start waits for some";
 
 /// How long a start waits before it looks again whether there is space.
 const SPACE_RETRY: Duration = Duration::from_millis(500);

@@ -256,7 +256,7 @@ impl Session {
             }
             Err(error) => {
                 let effect = match &error {
-                    ClientError::Connect { .. } => Effect::None,
+                    ClientError::Connect { .. } | ClientError::Refused(_) => Effect::None,
                     ClientError::Broken(_)
                     | ClientError::Timeout
                     | ClientError::Other

@@ -56,6 +56,7 @@ pub(super) async fn status(args: StatusArgs, output: &Output) -> Result<(), Fail
         ClientError::Connect { .. } => error.to_string(),
         ClientError::Broken(_)
         | ClientError::Timeout
+        | ClientError::Refused(_)
         | ClientError::Other
         | ClientError::Garbled(_) => format!("{}: {error}", endpoint.display()),
     });
@@ -72,7 +73,8 @@ async fn ask(endpoint: &Path, patience: Duration) -> Result<Status, ClientError>
     let mut client = Client::connect(endpoint).await?;
     match client.ask(Ask::Status, patience).await? {
         Reply::Status(status) => Ok(*status),
-        Reply::Chain(_) | Reply::Refused(_) | Reply::Alive => Err(ClientError::Other),
+        Reply::Refused(why) => Err(ClientError::Refused(why)),
+        Reply::Chain(_) | Reply::Alive => Err(ClientError::Other),
     }
 }
 

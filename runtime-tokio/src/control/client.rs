@@ -27,6 +27,9 @@ pub enum ClientError {
     /// The node said nothing in time; the question may have had an effect.
     #[error("the node did not answer in time")]
     Timeout,
+    /// The node takes no question yet, for this reason.
+    #[error("the node does not serve yet: {0}")]
+    Refused(String),
     /// It answers another question.
     #[error("the node answered another question")]
     Other,
@@ -168,6 +171,24 @@ mod tests {
             reply = client.ask(question(), Duration::from_secs(60)) => reply,
             () = node => unreachable!("the node listens for ever"),
         }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_serve_yet_says_why() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("node.sock");
+        let socket = crate::control::bind(&path).unwrap();
+        let mut client = Client::connect(&path).await.unwrap();
+        for asked in [Ask::Status, question()] {
+            let reply = tokio::select! {
+                reply = client.ask(asked, Duration::from_secs(60)) => reply.unwrap(),
+                () = socket.refuse("it waits", 1_000) => unreachable!("it listens for ever"),
+            };
+            assert_eq!(reply, Reply::Refused("it waits".to_owned()));
+            client = Client::connect(&path).await.unwrap();
+        }
+        drop(socket);
+        assert!(!path.exists());
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ mod client;
 mod server;
 
 pub use client::{Client, ClientError};
-pub use server::{ControlServer, serve};
+pub use server::{ControlServer, ControlSocket, bind, serve};
 
 use crate::requests::Status;
 use meshos_core::client::{Answer, ClientRequest};
@@ -52,7 +52,7 @@ pub enum Reply {
     Chain(Answer),
     /// What the node says of itself.
     Status(Box<Status>),
-    /// The node did not take the question, for this reason; nothing came of it.
+    /// The node did not take the question, for this reason, or none yet; nothing came of it.
     Refused(String),
     /// The node steps.
     Alive,

@@ -20,7 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::sync::oneshot::Receiver;
 use tokio::task::{AbortHandle, Id, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::codec::{FramedRead, FramedWrite};
 
 /// Most questions of one connection that wait for their answers; more are left in the socket.
@@ -32,17 +32,32 @@ const CONNECTIONS_MAX: usize = 256;
 
 /// A bound control socket, which is removed when this is dropped.
 #[derive(Debug)]
-pub struct ControlServer {
+pub struct ControlSocket {
     path: PathBuf,
     listener: UnixListener,
+}
+
+/// A control socket on which a node serves.
+#[derive(Debug)]
+pub struct ControlServer {
+    socket: ControlSocket,
     requests: PendingRequests,
+}
+
+/// Serves on the socket at `path`, in the place of one that nobody listens on any more.
+///
+/// # Errors
+/// When somebody does listen on it, or it cannot be bound.
+pub fn serve(path: &Path, requests: PendingRequests) -> io::Result<ControlServer> {
+    let socket = bind(path)?;
+    Ok(ControlServer { socket, requests })
 }
 
 /// Binds the socket at `path`, in the place of one that nobody listens on any more.
 ///
 /// # Errors
 /// When somebody does listen on it, or it cannot be bound.
-pub fn serve(path: &Path, requests: PendingRequests) -> io::Result<ControlServer> {
+pub fn bind(path: &Path) -> io::Result<ControlSocket> {
     match StdUnixStream::connect(path) {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
         // A file that is no socket refuses connections, too.
@@ -59,12 +74,47 @@ pub fn serve(path: &Path, requests: PendingRequests) -> io::Result<ControlServer
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok(ControlServer {
+    Ok(ControlSocket {
         path: path.to_owned(),
         listener,
-        requests,
     })
 }
+
+impl ControlSocket {
+    /// Answers all questions, of at most so long an entry, with `why` the node does not serve yet, for
+    /// ever, one client after the other.
+    pub async fn refuse(&self, why: &str, entry_bytes_max: u32) {
+        loop {
+            let Ok((stream, _)) = self.listener.accept().await else {
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            // The next one waits for a client that asks nothing.
+            let _ = timeout(REFUSED_MAX, refuse(stream, why, entry_bytes_max)).await;
+        }
+    }
+}
+
+async fn refuse(stream: UnixStream, why: &str, entry_bytes_max: u32) {
+    let (source, sink) = stream.into_split();
+    let mut source = FramedRead::new(source, questions(entry_bytes_max));
+    let mut sink = FramedWrite::new(sink, codec());
+    while let Some(Ok(frame)) = source.next().await {
+        let Ok(Asked { number, .. }) = postcard::from_bytes(&frame) else {
+            return;
+        };
+        let answer = Reply::Refused(why.to_owned());
+        let Ok(frame) = postcard::to_allocvec(&Answered { number, answer }) else {
+            return;
+        };
+        if sink.send(Bytes::from(frame)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// How long a client is attended of a node that does not serve yet.
+const REFUSED_MAX: Duration = Duration::from_secs(1);
 
 impl ControlServer {
     /// Runs for ever.
@@ -78,7 +128,7 @@ impl ControlServer {
                 clients.attend(stream, self.requests.clone());
             }
             tokio::select! {
-                accepted = self.listener.accept(), if next.is_none() => {
+                accepted = self.socket.listener.accept(), if next.is_none() => {
                     match accepted {
                         Ok((stream, _)) => next = Some(stream),
                         Err(error) => {
@@ -155,7 +205,7 @@ impl Wait {
     }
 }
 
-impl Drop for ControlServer {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         // Left behind, the next start replaces it.
         let _ = fs::remove_file(&self.path);
