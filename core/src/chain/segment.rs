@@ -43,7 +43,11 @@ pub(super) const HEADER_BYTES: u64 = (record::HEAD + 16 * 3 + 8 * 8 + 4) as u64;
 
 /// Length of the head of a batch that starts there.
 pub(super) fn head_bytes(offset: u64) -> u64 {
-    if offset == 0 { HEADER_BYTES } else { SEAL_BYTES }
+    if offset == 0 {
+        HEADER_BYTES
+    } else {
+        SEAL_BYTES
+    }
 }
 
 const LINK_NOT_KEPT: u8 = 0x80;

@@ -235,7 +235,9 @@ fn cut_off_on_a_full_disk(plan: &mut Plan, draw: Draw) {
         at_sync: false,
     };
     plan.fault(ms(cut - 1), room);
-    let others = (0..plan.nodes).map(NodeIndex).filter(|node| *node != victim);
+    let others = (0..plan.nodes)
+        .map(NodeIndex)
+        .filter(|node| *node != victim);
     let groups = vec![vec![victim], others.collect()];
     plan.fault(ms(cut), Fault::Partition { groups });
     let bytes = draw.of("bytes").within(2_000..=9_000) as u32;
@@ -247,7 +249,11 @@ fn cut_off_on_a_full_disk(plan: &mut Plan, draw: Draw) {
             bytes,
             local: true,
         };
-        let op = Op { chain: 0, ticket: 1 + number, ask };
+        let op = Op {
+            chain: 0,
+            ticket: 1 + number,
+            ask,
+        };
         plan.op(ms(cut + 10 + number), victim.0, op);
     }
     plan.safety_ms = 18_000;

@@ -139,7 +139,9 @@ fn a_request_that_may_still_be_committed_is_forgotten_last() {
     ledger.begin(key, 0, Seq::new(5));
     ledger.refuse(key).expect("it is not committed");
     let numbered = entry(LogPosition::default(), 1, "payload!", Some((9, 1)));
-    ledger.commit(&numbered).expect("the first attempt may be in");
+    ledger
+        .commit(&numbered)
+        .expect("the first attempt may be in");
 }
 
 #[test]

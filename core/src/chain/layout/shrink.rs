@@ -68,7 +68,12 @@ impl ChainLayout {
     fn cut_without_room(&mut self, spot: Spot) -> Vec<FileOp> {
         self.is_open = false;
         let mut ops = Vec::new();
-        for (_, file) in self.segments.split_off(&(spot.segment + 1)).into_iter().rev() {
+        for (_, file) in self
+            .segments
+            .split_off(&(spot.segment + 1))
+            .into_iter()
+            .rev()
+        {
             // One after the other: a file that is missing between two would be a gap.
             ops.extend([FileOp::Remove { file: file.name }, FileOp::SyncDir]);
         }

@@ -77,9 +77,11 @@ fn assert_clears_first(disk: &Disk, repairs: &[FileOp]) {
         | FileOp::SyncDir => false,
     };
     let mut growths = repairs.iter().filter(|op| is_growth(op));
-    let is_draft_of_checkpoint = |op: &FileOp| match op {
-        FileOp::Write { file, .. } => file.contains("checkpoint") && file.ends_with(".tmp"),
-        _ => false,
+    let is_draft_of_checkpoint = |op: &FileOp| {
+        let FileOp::Write { file, .. } = op else {
+            return false;
+        };
+        file.contains("checkpoint") && file.ends_with(".tmp")
     };
     assert!(growths.all(is_draft_of_checkpoint), "{repairs:?}");
     let first = repairs.iter().position(is_growth);

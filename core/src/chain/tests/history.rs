@@ -89,10 +89,7 @@ pub(super) fn entry(tip: LogPosition, epoch: Epoch, salt: u64) -> Arc<Entry> {
         1 => (EntryKind::OpenClient, Payload::empty()),
         2 => (EntryKind::Data(None), payload(salt % 97)),
         3 => (EntryKind::Data(Some(request)), payload(salt % 41)),
-        _ => (
-            EntryKind::Config(membership(0..0)),
-            Payload::empty(),
-        ),
+        _ => (EntryKind::Config(membership(0..0)), Payload::empty()),
     };
     let entry = Entry {
         generation: GENERATION,
