@@ -303,6 +303,20 @@ fn level(checkpoint: &Checkpoint, number: u64) -> ReplicaMessage {
     }
 }
 
+/// What is said to one node of the chain.
+fn contents(to: u64, said: &[Action]) -> Vec<ReplicaMessage> {
+    let content = |action: &Action| {
+        let Action::Send { to: node, message } = action else {
+            return None;
+        };
+        let Body::Chain(chain) = &message.body else {
+            return None;
+        };
+        (*node == NodeId::new(to)).then(|| chain.content.clone())
+    };
+    said.iter().filter_map(content).collect()
+}
+
 #[test]
 fn who_repairs_from_a_checkpoint_is_sent_entries_as_before() {
     let (mut bench, _, _) = repairing();
@@ -313,16 +327,8 @@ fn who_repairs_from_a_checkpoint_is_sent_entries_as_before() {
     };
     let mut said = bench.ask(6, ask);
     said.extend(bench.done(Ok(())));
-    let is_chunk = |action: &Action| match action {
-        Action::Send { to, message } => match &message.body {
-            Body::Chain(chain) => {
-                *to == NodeId::new(2) && matches!(chain.content, ReplicaMessage::Chunk { .. })
-            }
-            _ => false,
-        },
-        _ => false,
-    };
-    assert!(said.iter().any(is_chunk), "{said:?}");
+    let is_chunk = |content: &ReplicaMessage| matches!(content, ReplicaMessage::Chunk { .. });
+    assert!(contents(2, &said).iter().any(is_chunk), "{said:?}");
     let to = Some(NodeId::new(2));
     let said = bench.ask(5, Ask::Transfer { to });
     let refused = replied(5, Answer::Rejected(Reason::NoSuchTarget));
@@ -348,16 +354,8 @@ fn what_came_of_a_checkpoint_puts_off_no_repair_when_its_leader_is_gone() {
     let attempt = bench.attempt();
     bench.hear(2, 2, parts(&checkpoint, attempt)[0].clone());
     bench.deadlines.disarm(bench.chain.index, Timer::Repair);
-    let asks = |said: &[Action]| {
-        let is_fetch = |action: &Action| match action {
-            Action::Send { message, .. } => match &message.body {
-                Body::Chain(chain) => matches!(chain.content, ReplicaMessage::Fetch { .. }),
-                _ => false,
-            },
-            _ => false,
-        };
-        said.iter().any(is_fetch)
-    };
+    let is_fetch = |content: &ReplicaMessage| matches!(content, ReplicaMessage::Fetch { .. });
+    let asks = |said: &[Action]| contents(3, said).iter().any(is_fetch);
     assert!(
         !asks(&bench.row(3, follows(2))),
         "the leader's checkpoint comes"
