@@ -220,6 +220,7 @@ fn the_guide_says_what_to_do_about_everything_that_is_refused() {
 #[test]
 fn what_the_guide_quotes_is_what_is_said() {
     let sources = [
+        "boot.rs",
         "open.rs",
         "directory.rs",
         "recording.rs",
