@@ -97,14 +97,14 @@ impl CheckpointFiles {
     }
 
     /// The last order, which was a checkpoint behind `before`, found no space: what takes back the
-    /// room that it took. Where files cannot be overwritten without space for a copy, drafts are
-    /// the next thing to try.
+    /// room that it took. Where files cannot be overwritten as they are, which may need space for a
+    /// copy, drafts are the next thing to try. Where they were to be longer a shorter one may fit.
     pub(super) fn back_to(&mut self, before: Self, names: &Names) -> Vec<FileOp> {
-        let is_full = self.overwriting.is_none();
-        let undo = match is_full {
+        let is_full = self.overwriting != Some(0);
+        let undo = match self.overwriting {
             // The next attempt needs the room of the drafts.
-            true => Vec::from(PLACES.map(|place| remove_draft(&names.checkpoint(place)))),
-            false => self.shorten(names, &before),
+            None => Vec::from(PLACES.map(|place| remove_draft(&names.checkpoint(place)))),
+            Some(_) => self.shorten(names, &before),
         };
         *self = Self { is_full, ..before };
         undo
