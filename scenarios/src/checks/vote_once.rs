@@ -113,7 +113,10 @@ impl Promises {
         if after.truncations == before.truncations {
             return broken(format!("the log ends at {is} after {was} without a cut"));
         }
-        let is_reset = after.floor.end == is && after.floor.end > before.floor.end;
+        // What was acknowledged to the leader of a checkpoint that replaces all is below its floor, and
+        // *commit-stable* asks that a majority stores it.
+        let is_reset =
+            after.resetting || after.floor.end == is && after.floor.end > before.floor.end;
         if let Some((n, acknowledged)) = self.acknowledged
             && n == after.epoch.n
             && is < acknowledged

@@ -97,13 +97,15 @@ impl Known {
     fn is_calm(&self, (chain, member): Stream, leader: NodeIndex, at: Instant) -> bool {
         let duty = &self.duties[chain];
         let is_calm = |voter: &NodeIndex| {
-            if *voter == member {
-                return self.ground.carries(leader, *voter).is_some();
-            }
-            let works = self.ground.works(leader, *voter);
             let fit = self.ground.fit(*voter);
-            works.is_some_and(|since| since.after(self.heartbeat * 2) <= at)
-                && fit.is_some_and(|since| since.after(RETRIED) <= at)
+            let works = match *voter == member {
+                true => self.ground.carries(leader, *voter),
+                false => {
+                    let works = self.ground.works(leader, *voter);
+                    works.filter(|since| since.after(self.heartbeat * 2) <= at)
+                }
+            };
+            works.is_some() && fit.is_some_and(|since| since.after(RETRIED) <= at)
         };
         duty.sound.iter().all(Option::is_some) && duty.voters.iter().all(is_calm)
     }
