@@ -1,7 +1,7 @@
 //! What is dropped and when, and what time the entries bear.
 
 use super::bench::{
-    Bench, Start, behind, chunk, entry, extend, follows, leads, log, payload, row_of,
+    Bench, Start, attempt, behind, chunk, entry, extend, follows, leads, log, payload, row_of,
 };
 use crate::action::Action;
 use crate::chain::checkpoint;
@@ -378,15 +378,21 @@ fn the_floor_waits_for_nobody_whose_store_is_full() {
 #[test]
 fn who_begins_anew_comes_no_nearer() {
     let mut bench = waited_for();
+    let encoded = postcard::to_allocvec(&**bench.chain.log().checkpoint()).expect("plain data");
+    let some = ReplicaMessage::SnapshotRequest {
+        attempt: attempt(9),
+        checkpoint: checkpoint::digest(&encoded),
+        offset: 5,
+    };
+    bench.hear(3, 1, some);
     assert_eq!(floor_after(&mut bench, 20, 2), None);
-    for (number, ms) in [(2, 30_000), (3, 30_001)] {
-        pass(&mut bench, ms);
-        let mut pull = bench.pull(3, 0, number);
-        if let ReplicaMessage::Pull { since, attempt, .. } = &mut pull {
-            (since.end, attempt.number) = (Seq::ZERO, AttemptNumber::new(50 + number));
-        }
-        bench.hear(3, 1, pull);
+    pass(&mut bench, 30_000);
+    let mut pull = bench.pull(3, 0, 2);
+    if let ReplicaMessage::Pull { since, attempt, .. } = &mut pull {
+        (since.end, attempt.number) = (Seq::ZERO, AttemptNumber::new(50));
     }
+    bench.hear(3, 1, pull);
+    pass(&mut bench, 30_001);
     assert_eq!(row_of(&bench).floor, Seq::new(23));
 }
 
