@@ -276,6 +276,15 @@ fn a_follower_learns_the_floor_from_the_row_when_the_chunk_was_lost() {
     );
 }
 
+/// Follower 3 has nothing that is retained and asks for what there is, with that question.
+fn pull_from_zero(bench: &mut Bench, number: u64, question: u64) {
+    let mut pull = bench.pull(3, 0, number);
+    if let ReplicaMessage::Pull { since, attempt, .. } = &mut pull {
+        (since.end, attempt.number) = (Seq::ZERO, AttemptNumber::new(question));
+    }
+    bench.hear(3, 1, pull);
+}
+
 /// A leader that keeps eight entries and dropped some, which sent follower 3 its checkpoint.
 fn waited_for() -> Bench {
     let mut bench = leading(by_count(8));
@@ -283,11 +292,7 @@ fn waited_for() -> Bench {
     commit(&mut bench, 1);
     bench.done(Ok(()));
     assert_eq!(bench.chain.log().floor(), Seq::new(3));
-    let mut pull = bench.pull(3, 0, 1);
-    if let ReplicaMessage::Pull { since, .. } = &mut pull {
-        since.end = Seq::ZERO;
-    }
-    bench.hear(3, 1, pull);
+    pull_from_zero(&mut bench, 1, 9);
     bench
 }
 
@@ -387,11 +392,7 @@ fn who_begins_anew_comes_no_nearer() {
     bench.hear(3, 1, some);
     assert_eq!(floor_after(&mut bench, 20, 2), None);
     pass(&mut bench, 30_000);
-    let mut pull = bench.pull(3, 0, 2);
-    if let ReplicaMessage::Pull { since, attempt, .. } = &mut pull {
-        (since.end, attempt.number) = (Seq::ZERO, AttemptNumber::new(50));
-    }
-    bench.hear(3, 1, pull);
+    pull_from_zero(&mut bench, 2, 50);
     pass(&mut bench, 30_001);
     assert_eq!(row_of(&bench).floor, Seq::new(23));
 }
@@ -427,11 +428,7 @@ fn the_floor_waits_for_a_member_again_only_once_it_rose() {
         "there is nothing to drop"
     );
     assert!(!bench.chain.is_held(), "it came no nearer");
-    let mut pull = bench.pull(3, 0, 2);
-    if let ReplicaMessage::Pull { since, .. } = &mut pull {
-        since.end = Seq::ZERO;
-    }
-    bench.hear(3, 1, pull);
+    pull_from_zero(&mut bench, 2, 9);
     assert!(!bench.chain.is_held(), "the floor is where it was");
 }
 
