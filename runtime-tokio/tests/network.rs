@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -552,6 +552,50 @@ async fn a_peer_that_was_heard_is_dialled_at_once() {
     let _two = here(&address, TWO).await;
     let _dials = there(network(TWO, &here_one.address));
     one.told("a link", is_up).await;
+}
+
+/// Attempts to connect to a port of this host that nobody has answered yet.
+fn unanswered(port: u16) -> usize {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (to, syn_sent) = (format!("0100007F:{port:04X}"), "02");
+    let waits = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next() == Some(&to) && fields.next() == Some(syn_sent)
+    };
+    sockets.lines().filter(waits).count()
+}
+
+#[tokio::test]
+async fn where_nobody_answers_one_attempt_at_a_time_is_made_in_the_end() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // More than the listener queues, so that the system leaves the next ones without an answer.
+    let mut queued = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        queued.push(stream.unwrap());
+    }
+    let mut network = network(ONE, &address.to_string());
+    network.hello_timeout = Duration::from_millis(500);
+    network.dial_stagger = Duration::from_millis(50);
+    let begun = std::time::Instant::now();
+    let mut there = there(network);
+    let (mut most, mut quiet_since) = (0, begun);
+    while quiet_since.elapsed() < Duration::from_secs(2) {
+        let count = unanswered(address.port());
+        most = most.max(count);
+        if count > 1 {
+            quiet_since = std::time::Instant::now();
+        }
+        assert!(begun.elapsed() < PATIENCE, "{count} attempts at a time");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(most > 3, "an attempt is helped at first: {most}");
+
+    drop((queued, listener));
+    let _here = here(&address.to_string(), TWO).await;
+    there.told("a link", is_up).await;
 }
 
 #[test]

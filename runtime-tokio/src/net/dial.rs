@@ -119,8 +119,12 @@ struct Dialler {
 impl Dialler {
     async fn run(mut self) {
         let mut failures = 0;
+        let mut unanswered = 0;
         while !self.waiting.is_closed() {
-            match self.connect().await {
+            if self.lane == Lane::Bulk && !self.until_control().await {
+                return;
+            }
+            match self.connect(unanswered).await {
                 Ok((stream, incarnation)) => {
                     let begun = Instant::now();
                     self.announce(true);
@@ -130,13 +134,24 @@ impl Dialler {
                     let Err(error) = ended else { return };
                     tracing::debug!(peer = %self.to, lane = ?self.lane, %error, "disconnected");
                     self.lost_run = Some(incarnation);
+                    if begun.elapsed() > self.network.hello_timeout {
+                        unanswered = 0;
+                    }
                     // One that is taken and closed again at once is no better than none.
                     if begun.elapsed() > self.network.backoff.last {
                         failures = 0;
                         continue;
                     }
                 }
-                Err(error) => self.complain(&error),
+                Err(error) => {
+                    let is_answered = !matches!(error, HelloError::Timeout);
+                    unanswered = if is_answered {
+                        0
+                    } else {
+                        unanswered.saturating_add(1)
+                    };
+                    self.complain(&error);
+                }
             }
             self.rest(self.network.backoff.pause(failures)).await;
             failures = failures.saturating_add(1);
@@ -186,9 +201,19 @@ impl Dialler {
         }
     }
 
-    async fn connect(&self) -> Result<(TcpStream, Incarnation), HelloError> {
+    /// Waits for the connection for control: who cannot have one needs no other, and a slow link
+    /// carries half the attempts. False at the end of the transport.
+    async fn until_control(&mut self) -> bool {
+        tokio::select! {
+            () = self.network.links.has_control(self.to) => true,
+            _ = self.waiting.recv() => false,
+        }
+    }
+
+    /// `unanswered` attempts before this one ended without an answer.
+    async fn connect(&self, unanswered: u32) -> Result<(TcpStream, Incarnation), HelloError> {
         let within = self.network.hello_timeout;
-        let mut stream = match timeout(within, self.reach()).await {
+        let mut stream = match timeout(within, self.reach(unanswered)).await {
             Ok(reached) => reached.map_err(HelloError::Unreached)?,
             Err(_) => return Err(HelloError::Timeout),
         };
@@ -207,15 +232,25 @@ impl Dialler {
     }
 
     /// The first of several attempts that finds somebody.
-    async fn reach(&self) -> io::Result<TcpStream> {
+    ///
+    /// The more attempts were in vain, the later one is helped by another: where all of them and
+    /// their answers are more than a slow link carries, its queue makes each answer come too late,
+    /// and nobody would ever be reached.
+    async fn reach(&self, unanswered: u32) -> io::Result<TcpStream> {
         let address = self.network.addresses.get(&self.to);
         let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let stagger = Backoff {
+            first: self.network.dial_stagger,
+            last: self.network.hello_timeout,
+        };
+        let stagger = stagger.pause(unanswered);
         let mut attempts = FuturesUnordered::new();
         loop {
             attempts.push(TcpStream::connect(address));
             tokio::select! {
                 Some(reached) = attempts.next() => return reached,
-                () = sleep(self.network.dial_stagger) => {}
+                () = sleep(stagger) => {}
+                () = self.network.links.hurried(self.to) => {}
             }
         }
     }

@@ -213,6 +213,18 @@ impl Links {
         }
     }
 
+    /// Ends as soon as the connection for control to `peer` is there.
+    pub(super) async fn has_control(&self, peer: NodeId) {
+        let Some(link) = self.peers.get(&peer) else {
+            return std::future::pending().await;
+        };
+        let mut state = link.state.subscribe();
+        if state.wait_for(|state| state.control).await.is_err() {
+            // Only the end of the link ends the wait, and this holds the link.
+            std::future::pending().await
+        }
+    }
+
     fn modify(&self, peer: NodeId, change: impl FnOnce(&str, &mut State)) {
         if let Some(link) = self.peers.get(&peer) {
             link.state.send_modify(|state| change(&link.address, state));

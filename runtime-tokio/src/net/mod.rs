@@ -1,6 +1,6 @@
 //! TCP between the nodes of a cluster.
 //!
-//! Each node dials every other one twice, for control and for bulk, and sends on the connections
+//! Each node dials every other one twice, for control and then for bulk, and sends on the connections
 //! that it opened; it receives on those that its peers opened. Messages may be lost: what cannot be
 //! sent at once is dropped and counted, and the core repeats what matters. A connection starts with
 //! a [`hello`] in which both ends say who they are and judge each other; nothing is encrypted or
@@ -42,7 +42,8 @@ pub struct Network {
     /// Pause before a new attempt to connect.
     pub backoff: Backoff,
     /// Time after which an attempt to connect is helped by another one beside it: the system
-    /// repeats its own ever more rarely, which would make a healed link wait.
+    /// repeats its own ever more rarely, which would make a healed link wait. Doubled after each
+    /// attempt that nobody answers, up to `hello_timeout`.
     pub dial_stagger: Duration,
     /// Longest time for connecting and for the hello, each.
     pub hello_timeout: Duration,

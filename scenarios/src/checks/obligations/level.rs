@@ -73,7 +73,8 @@ pub fn crossing(load: Load, speed: Speed) -> Duration {
     3 * takes(load.lacked, speed) + 3 * takes(load.appended, speed) / 2
 }
 
-fn takes(bulk: Bulk, speed: Speed) -> Duration {
+/// How long `bulk` takes once.
+pub(super) fn takes(bulk: Bulk, speed: Speed) -> Duration {
     let link = speed
         .link_per_ms
         .map_or(0, |per_ms| bulk.bytes / per_ms.max(1));

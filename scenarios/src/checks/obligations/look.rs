@@ -2,6 +2,8 @@
 
 use super::super::track::ChainTrack;
 use super::commits_go_on::Asking;
+use super::ground::Ground;
+use super::level::{Speed, takes};
 use super::missing::missing;
 use super::{Facts, Known, Majority, Obligations};
 use crate::model::{Host, node_id};
@@ -214,7 +216,8 @@ impl Known {
         }
     }
 
-    /// How long the bytes may take that `members` lack of the longest log among them.
+    /// How long the bytes may take that `members` lack of the longest log among them, each message
+    /// with its trip and its sync.
     fn crossing(&self, scene: &Scene<'_>, members: &[NodeIndex]) -> Duration {
         let duty = &self.duties[scene.place];
         let replicas = || {
@@ -227,14 +230,24 @@ impl Known {
         };
         let truth = &scene.chain.truth;
         let bytes = replicas().map(|behind| missing(truth, ahead, behind)).sum();
-        let links = members.iter().flat_map(|from| {
-            let others = members.iter().filter(move |to| *to != from);
-            others.map(move |to| scene.view.link(*from, *to).weather.bytes_per_ms)
-        });
+        let pairs = || {
+            let pair = |from: &NodeIndex| {
+                let from = *from;
+                let others = members.iter().filter(move |to| **to != from);
+                others.map(move |to| (from, *to))
+            };
+            members.iter().flat_map(pair)
+        };
+        let links = pairs().map(|(from, to)| scene.view.link(from, to).weather.bytes_per_ms);
         let slowest = links.filter(|per_ms| *per_ms > 0).min().map(u64::from);
-        let budget = self.bandwidth / 1_000 / duty.voters.len() as u64;
-        let per_ms = slowest.map_or(budget, |slowest| slowest.min(budget));
-        Duration::from_millis(u64::saturating_mul(bytes, 3) / per_ms.max(1))
+        let trips = pairs().map(|(from, to)| Ground::trip(scene.view, from, to));
+        let share = self.bandwidth / 1_000 / duty.voters.len() as u64;
+        let speed = Speed {
+            link_per_ms: slowest,
+            budget_per_ms: share,
+            trip: trips.max().unwrap_or_default(),
+        };
+        3 * takes(self.bulk_for(1, bytes), speed)
     }
 
     /// Whether a voter may campaign and works with a majority, `leader` included.

@@ -232,10 +232,15 @@ impl Known {
 
     /// What `bytes` for one follower mean to its leader, which has others to serve as well.
     pub(super) fn bulk(&self, leader: NodeIndex, bytes: u64) -> Bulk {
+        self.bulk_for(self.streams[leader.at()].max(1), bytes)
+    }
+
+    /// What `bytes` for one follower mean where so many are served.
+    pub(super) fn bulk_for(&self, streams: u64, bytes: u64) -> Bulk {
         let message = u64::from(self.message_bytes.0 / 2).max(1);
         Bulk {
             bytes,
-            budget: bytes.saturating_mul(self.streams[leader.at()].max(1)),
+            budget: bytes.saturating_mul(streams),
             messages: bytes.div_ceil(message),
         }
     }
