@@ -566,7 +566,7 @@ fn unanswered(port: u16) -> usize {
 }
 
 #[tokio::test]
-async fn where_nobody_answers_one_attempt_at_a_time_is_made_in_the_end() {
+async fn where_nobody_answers_few_attempts_are_under_way_in_the_end() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -582,16 +582,16 @@ async fn where_nobody_answers_one_attempt_at_a_time_is_made_in_the_end() {
     let begun = std::time::Instant::now();
     let mut there = there(network);
     let (mut most, mut quiet_since) = (0, begun);
-    while quiet_since.elapsed() < Duration::from_secs(2) {
+    while quiet_since.elapsed() < Duration::from_secs(3) {
         let count = unanswered(address.port());
         most = most.max(count);
-        if count > 1 {
+        if count > 3 {
             quiet_since = std::time::Instant::now();
         }
         assert!(begun.elapsed() < PATIENCE, "{count} attempts at a time");
         sleep(Duration::from_millis(20)).await;
     }
-    assert!(most > 3, "an attempt is helped at first: {most}");
+    assert!(most > 5, "an attempt is helped at first: {most}");
 
     drop((queued, listener));
     let _here = here(&address.to_string(), TWO).await;

@@ -171,7 +171,9 @@ async fn greet(mut stream: TcpStream, network: Network, refused: Arc<Rarely>) ->
         return None;
     }
     let received = receive(&mut stream, &network.introduction);
-    let (node, error) = match timeout(network.hello_timeout, received).await {
+    // As long as the most patient caller would wait for the answer.
+    let (within, _) = network.patience(u32::MAX);
+    let (node, error) = match timeout(within, received).await {
         Ok(Ok(caller)) => return Some(Arrived { caller, stream }),
         Ok(Err(failed)) => failed,
         Err(_) => (None, HelloError::Timeout),

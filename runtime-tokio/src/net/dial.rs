@@ -212,38 +212,30 @@ impl Dialler {
 
     /// `unanswered` attempts before this one ended without an answer.
     async fn connect(&self, unanswered: u32) -> Result<(TcpStream, Incarnation), HelloError> {
-        let within = self.network.hello_timeout;
-        let mut stream = match timeout(within, self.reach(unanswered)).await {
+        let network = &self.network;
+        let (within, stagger) = network.patience(unanswered);
+        let mut stream = match timeout(within, self.reach(stagger)).await {
             Ok(reached) => reached.map_err(HelloError::Unreached)?,
             Err(_) => return Err(HelloError::Timeout),
         };
         stream.set_nodelay(true)?;
-        let stalled = self.network.stall_timeout.as_millis();
+        let introduced = introduce(&mut stream, &network.introduction, self.to, self.lane);
+        let incarnation = match timeout(within, introduced).await {
+            Ok(incarnation) => incarnation?,
+            Err(_) => return Err(HelloError::Timeout),
+        };
+        let stalled = network.stall_timeout.as_millis();
         let stalled = u32::try_from(stalled).unwrap_or(u32::MAX);
         set_tcp_user_timeout(&stream, stalled).map_err(io::Error::from)?;
         // A link that was cut and healed is used again soon.
         set_tcp_thin_linear_timeouts(&stream, true).map_err(io::Error::from)?;
-        let introduction = &self.network.introduction;
-        let introduced = introduce(&mut stream, introduction, self.to, self.lane);
-        match timeout(within, introduced).await {
-            Ok(incarnation) => Ok((stream, incarnation?)),
-            Err(_) => Err(HelloError::Timeout),
-        }
+        Ok((stream, incarnation))
     }
 
     /// The first of several attempts that finds somebody.
-    ///
-    /// The more attempts were in vain, the later one is helped by another: where all of them and
-    /// their answers are more than a slow link carries, its queue makes each answer come too late,
-    /// and nobody would ever be reached.
-    async fn reach(&self, unanswered: u32) -> io::Result<TcpStream> {
+    async fn reach(&self, stagger: Duration) -> io::Result<TcpStream> {
         let address = self.network.addresses.get(&self.to);
         let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let stagger = Backoff {
-            first: self.network.dial_stagger,
-            last: self.network.hello_timeout,
-        };
-        let stagger = stagger.pause(unanswered);
         let mut attempts = FuturesUnordered::new();
         loop {
             attempts.push(TcpStream::connect(address));

@@ -42,12 +42,30 @@ pub struct Network {
     /// Pause before a new attempt to connect.
     pub backoff: Backoff,
     /// Time after which an attempt to connect is helped by another one beside it: the system
-    /// repeats its own ever more rarely, which would make a healed link wait. Doubled after each
-    /// attempt that nobody answers, up to `hello_timeout`.
+    /// repeats its own ever more rarely, which would make a healed link wait.
     pub dial_stagger: Duration,
-    /// Longest time for connecting and for the hello, each.
+    /// Longest time for connecting and for the hello, each, of the first attempt.
     pub hello_timeout: Duration,
     /// Longest time in which nothing of what is under way may arrive before a connection is given
     /// up. One that is slow is not one that is dead.
     pub stall_timeout: Duration,
+}
+
+/// After so many attempts without an answer the next one is as patient as they get.
+const UNANSWERED_MAX: u32 = 2;
+
+impl Network {
+    /// How long an attempt waits for connecting and for the hello, each, and after what time it is
+    /// helped by another one, when those before it had no answer.
+    ///
+    /// Where all attempts with their answers are more than a slow link carries, its queue makes each
+    /// answer come too late, and nobody would ever be reached. So the later ones wait for longer,
+    /// and fewer of them are under way: ten at a time at first, three in the end.
+    fn patience(&self, unanswered: u32) -> (Duration, Duration) {
+        let level = unanswered.min(UNANSWERED_MAX);
+        (
+            self.hello_timeout * 2_u32.pow(level),
+            self.dial_stagger * 4_u32.pow(level),
+        )
+    }
 }
