@@ -68,20 +68,23 @@ impl Chain {
     fn compare_unknown(&self, entries: &[Arc<Entry>]) -> Compared {
         let (first, end) = (entries[0].seq, self.unknown_end(entries[0].seq));
         let count = end.distance(first) as usize;
+        let highest = match self.log.entry(end) {
+            Some(next) => next.epoch.n,
+            None => self.log.tip().epoch.n,
+        };
+        if entries[0].epoch.n > highest {
+            return Compared::DiffersAfter(0);
+        }
         let Some(run) = entries.get(..count) else {
             return Compared::Open;
         };
         if self.is_followed(&run[count - 1]) {
             return Compared::Equal(count);
         }
-        let lowest = self.log.epoch_before(first).map(|epoch| epoch.n);
-        let highest = match self.log.entry(end) {
-            Some(next) => next.epoch.n,
-            None => self.log.tip().epoch.n,
-        };
-        if count == 1 || run[0].epoch.n > highest {
+        if count == 1 {
             return Compared::DiffersAfter(0);
         }
+        let lowest = self.log.epoch_before(first).map(|epoch| epoch.n);
         let parts = run.iter().position(|entry| entry.epoch.n != highest);
         match parts {
             Some(at) if lowest == Some(highest) => Compared::DiffersAfter(at),

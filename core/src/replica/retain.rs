@@ -6,7 +6,7 @@
 //! the voters' wall clocks agrees on, so one clock that leaps drops nothing.
 
 use super::{Chain, StepContext};
-use crate::chain::order::Checkpoint;
+use crate::chain::order::{Checkpoint, Slot};
 use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::Seq;
@@ -191,8 +191,12 @@ impl Chain {
         if let Some(checkpoint) = self.repairing_checkpoint(cx) {
             return Some(checkpoint);
         }
-        if self.due_floor() <= self.log.floor() {
-            return None;
+        let floor = self.log.floor();
+        if self.due_floor() <= floor {
+            // What was dropped may have shared a segment with entries that are cut by now.
+            let is_littered = self.writer.is_littered() && self.log.end() == floor;
+            let present = self.log.checkpoint();
+            return is_littered.then(|| present.clone());
         }
         // It may have waited, and more be due by now.
         self.decide_floor(cx);
@@ -202,10 +206,15 @@ impl Chain {
     /// There is no space for a checkpoint that replaces this log, which may be what takes it all. A
     /// majority without this replica has all below that floor, so of what is here nothing counts
     /// any more: what is not committed is cut, and the rest goes behind a checkpoint of its own,
-    /// for which there is room (`docs/decisions/retention.md`).
+    /// for which there is room (`docs/decisions/retention.md`). Where it is unknown whether this
+    /// replica is one of that majority, all stays that may be the leader's.
     pub(super) fn make_way(&mut self, floor: Seq, cx: &mut StepContext<'_>) {
         self.follow.floor = self.follow.floor.max(floor);
         let mut end = self.commit.max(self.verified).max(self.log.floor());
+        let last = floor.before().and_then(|last| self.log.slot(last));
+        if last == Some(&Slot::Unknown) && floor <= self.follow.shared {
+            end = end.max(self.follow.shared);
+        }
         while end < self.log.end() && self.log.position_at(end).is_none() {
             end = end.next();
         }

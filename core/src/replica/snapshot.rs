@@ -358,9 +358,7 @@ impl Chain {
             return;
         };
         let is_equal = self.log.position_at(floor.end) == Some(floor);
-        // What was compared with this leader it cannot have dropped without our knowing a commit
-        // behind it.
-        let is_news = floor.end > self.commit.max(self.verified) && !is_equal;
+        let is_news = self.is_news(floor);
         let next = floor.end.max(self.commit).max(self.verified);
         if is_equal && self.follow.stream == Some(attempt) && self.follow.next != next {
             // Our log holds the checkpoint's position, so nothing below it needs comparing, and
@@ -393,6 +391,25 @@ impl Chain {
             self.follow.patience.answered(cx.now);
         }
         self.expect_progress(cx);
+    }
+
+    /// Whether a checkpoint at `floor` is of use to this log. What was compared with this leader it
+    /// cannot have dropped without our knowing a commit behind it.
+    fn is_news(&self, floor: LogPosition) -> bool {
+        floor.end > self.commit.max(self.verified) && self.log.position_at(floor.end) != Some(floor)
+    }
+
+    /// The checkpoint that replaces this log now; none if the log got there while it waited, by a
+    /// repair or a checkpoint for one.
+    pub(super) fn due_reset(&mut self, cx: &mut StepContext<'_>) -> Option<Arc<Checkpoint>> {
+        let checkpoint = self.follow.reset.take()?;
+        if self.is_news(checkpoint.floor) {
+            return Some(checkpoint);
+        }
+        cx.count(Count::ResetIgnored);
+        self.follow.stream = None;
+        self.expect_progress(cx);
+        None
     }
 
     /// Whether the entry before the floor is unknown here and may be the leader's, and so may

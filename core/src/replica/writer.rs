@@ -35,6 +35,9 @@ pub(super) struct Writer {
     batch_bytes: Option<u64>,
     /// Whether the last checkpoint that was to raise the floor found no space.
     checkpoint_failed: bool,
+    /// Whether the last checkpoint took all bytes of dropped entries with it: what is cut after it
+    /// may leave some of them behind.
+    is_tidy: bool,
     /// What the order under way stores as committed, if it is one that does.
     storing: Seq,
     /// What is stored as committed.
@@ -43,16 +46,18 @@ pub(super) struct Writer {
 
 /// Whether the store had space for anything but a checkpoint at the last try. Where one thing does
 /// not fit, another may, for a checkpoint may be the largest of all that is written, and a repaired
-/// entry larger than those that wait: so they are tried in turn.
+/// entry larger than those that wait: so they are tried in turn, what frees space first.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Space {
     #[default]
     Enough,
+    /// No, and none for a cut either, so a checkpoint is tried next.
+    NoneToCut,
     /// No, and none for a checkpoint either, so something else is tried next.
     NoneToRetain,
     /// No, and none for repairs either, so what does not wait for them is tried next.
     NoneToRepair,
-    /// No; a checkpoint may free some.
+    /// No; a cut or a checkpoint may free some.
     None,
 }
 
@@ -97,6 +102,7 @@ impl Writer {
         self.unsealed = false;
         self.seal_due = false;
         self.checkpoint_failed = false;
+        self.is_tidy = true;
     }
 
     /// Leaves the payload bytes out.
@@ -120,6 +126,11 @@ impl Writer {
     pub(super) fn is_repairing(&self) -> bool {
         let is_repair = |(_, write): &(OpNumber, Write)| matches!(write, Write::Repair(_));
         !self.repairs.is_empty() || self.under_way.as_ref().is_some_and(is_repair)
+    }
+
+    /// The order under way.
+    pub(super) fn under_way(&self) -> Option<OpNumber> {
+        self.under_way.as_ref().map(|(number, _)| *number)
     }
 
     pub(super) fn is_appending(&self) -> bool {
@@ -150,6 +161,18 @@ impl Writer {
         let most = u64::from(cx.config.limits().batch_bytes_max);
         let twice = |bytes: u64| (bytes * 2).max(BATCH_BYTES_LEAST);
         self.batch_bytes = self.batch_bytes.map(twice).filter(|bytes| *bytes < most);
+    }
+
+    /// Whether bytes of dropped entries may take the space that something else found none of.
+    pub(super) fn is_littered(&self) -> bool {
+        self.is_full() && !self.is_tidy && self.cut.is_none()
+    }
+
+    /// Whether a cut waits for the repair of the entry before it: it is made behind an entry that
+    /// the store knows.
+    fn cut_needs_repair(&self) -> bool {
+        let before = self.cut.and_then(Seq::before);
+        before.is_some_and(|before| self.repairs.iter().any(|entry| entry.seq == before))
     }
 
     /// The repairs that one order takes.
@@ -192,9 +215,15 @@ impl Chain {
             let vote = self.vote_record();
             return Some((Write::Vote(vote), Order::Vote(vote)));
         }
+        if self.writer.space == Space::None
+            && !self.writer.cut_needs_repair()
+            && let Some(end) = self.writer.cut.take()
+        {
+            return Some((Write::Cut(end), Order::Cut(end)));
+        }
         let is_pressing = match self.writer.space {
             Space::Enough => self.is_far_past_bound(),
-            Space::None => true,
+            Space::None | Space::NoneToCut => true,
             Space::NoneToRetain | Space::NoneToRepair => false,
         };
         if may_retain
@@ -213,17 +242,16 @@ impl Chain {
             return Some((Write::Vote(self.promised), Order::Vote(self.promised)));
         }
         let bytes_max = self.writer.batch_bytes_max(cx);
-        let is_skipped = self.writer.space == Space::NoneToRepair && self.writer.cut.is_none();
-        // A cut is made behind an entry that the store knows.
+        let is_skipped =
+            self.writer.space == Space::NoneToRepair && !self.writer.cut_needs_repair();
         if !self.writer.repairs.is_empty() && !is_skipped {
             let entries = self.writer.take_repairs(bytes_max);
             return Some((Write::Repair(entries.clone()), Order::Repair(entries)));
         }
         if let Some(end) = self.writer.cut.take() {
-            self.writer.unsealed = true;
             return Some((Write::Cut(end), Order::Cut(end)));
         }
-        if let Some(checkpoint) = self.follow.reset.take() {
+        if let Some(checkpoint) = self.due_reset(cx) {
             return Some((Write::Reset(checkpoint.clone()), Order::Reset(checkpoint)));
         }
         let truncations = self.log.truncations();
@@ -314,9 +342,14 @@ impl Chain {
                     cx.deadlines.disarm(self.index, Timer::Seal);
                 }
             }
-            Write::Cut(_) | Write::Repair(_) => {}
+            Write::Cut(_) => {
+                self.writer.unsealed = true;
+                self.writer.is_tidy = false;
+            }
+            Write::Repair(_) => {}
             Write::Retain(checkpoint) => {
                 cx.count(Count::Retained);
+                self.writer.is_tidy = true;
                 self.writer.checkpoint_failed = false;
                 self.log.retain(checkpoint);
                 let floor = self.log.floor();
@@ -335,13 +368,12 @@ impl Chain {
         cx.count(Count::StoreFull);
         self.writer.space = match (&write, self.writer.space) {
             (Write::Retain(_), Space::Enough) => Space::Enough,
-            (Write::Retain(_), Space::None | Space::NoneToRetain | Space::NoneToRepair) => {
-                Space::NoneToRetain
-            }
+            (Write::Retain(_), _) => Space::NoneToRetain,
+            (Write::Cut(_), _) => Space::NoneToCut,
+            // What the cut waits for does not fit: a checkpoint may make room for it.
+            (Write::Repair(_), _) if self.writer.cut.is_some() => Space::None,
             (Write::Repair(_), _) => Space::NoneToRepair,
-            (Write::Vote(_) | Write::Append { .. } | Write::Cut(_) | Write::Reset(_), _) => {
-                Space::None
-            }
+            (Write::Vote(_) | Write::Append { .. } | Write::Reset(_), _) => Space::None,
         };
         match write {
             Write::Vote(_) => {}

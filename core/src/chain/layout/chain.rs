@@ -62,6 +62,9 @@ pub(in crate::chain) struct ChainLayout {
     pub(in crate::chain) segment_next: u64,
     /// Where each batch starts.
     pub(in crate::chain) batches: VecDeque<Spot>,
+    /// Up to here all records of a batch read whose marks retention dropped, if it is in the midst
+    /// of one.
+    pub(in crate::chain) whole_to: Option<Spot>,
     pub(in crate::chain) repairs_length: Option<u64>,
     /// What is written down as committed with each batch and vote.
     pub(in crate::chain) commit: Seq,
@@ -91,6 +94,7 @@ impl ChainLayout {
             is_open: false,
             segment_next: 1,
             batches: VecDeque::new(),
+            whole_to: None,
             repairs_length: None,
             commit: Seq::ZERO,
             checkpoints: CheckpointFiles::default(),
@@ -101,6 +105,12 @@ impl ChainLayout {
     /// The state is what recovery found; there is nothing to undo.
     pub(in crate::chain) fn forget_undo(&mut self) {
         self.undo = Undo::Nothing;
+    }
+
+    /// Whether an entry of the log is in the file of repairs alone.
+    pub(in crate::chain) fn needs_repairs(&self) -> bool {
+        let is_repaired = |mark: &Mark| mark.length == 0 && mark.link.is_some();
+        self.marks.iter().any(is_repaired)
     }
 
     pub(in crate::chain) fn holds(&self, seq: Seq) -> bool {

@@ -1,10 +1,10 @@
 //! Orders that drop entries: cuts, retention, resets.
 
-use super::chain::{ChainLayout, Mark, SegmentFile, Spot};
+use super::chain::{ChainLayout, Mark, Spot};
 use super::undo::Undo;
 use crate::chain::order::Checkpoint;
 use crate::chain::segment;
-use crate::chain::store::{FileOp, Identity};
+use crate::chain::store::{FileName, FileOp, Identity};
 use crate::id::Seq;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -22,6 +22,7 @@ impl ChainLayout {
         let tip = tip.expect("the entry before a cut is known");
         let index = self.index(end);
         let spot = self.marks[index].spot;
+        let is_whole = self.is_whole_before(index);
         let before = core::mem::replace(&mut self.tip, tip);
         let marks = self.marks.split_off(index);
         let segments = self.segments.range(spot.segment..);
@@ -29,7 +30,7 @@ impl ChainLayout {
         let segments = segments.collect();
         let kept = self.batches.partition_point(|batch| *batch < spot);
         let batches = self.batches.split_off(kept);
-        if self.checkpoints.is_full() && self.is_whole_before(spot) {
+        if self.checkpoints.is_full() && (is_whole || self.marks.is_empty()) {
             self.undo = Undo::Nothing;
             return self.cut_without_room(spot);
         }
@@ -45,21 +46,27 @@ impl ChainLayout {
         ops
     }
 
-    /// Whether all from the head of the batch that `spot` is in up to there reads, so that it needs
-    /// no head behind it to be found. Of a log without entries nothing has to be.
-    fn is_whole_before(&self, spot: Spot) -> bool {
-        let Some(head) = self.batches.back() else {
+    /// Whether all from the head of the batch that the mark `index` is in up to there reads, so that
+    /// it needs no head behind it to be found.
+    fn is_whole_before(&self, index: usize) -> bool {
+        let Some(Mark { spot, .. }) = self.marks.get(index) else {
             return false;
         };
+        let heads = self.batches.partition_point(|batch| batch < spot);
+        let Some(head) = heads.checked_sub(1).map(|last| self.batches[last]) else {
+            return false;
+        };
+        let dropped = self.whole_to.filter(|whole| *whole > head);
+        let behind_head = head.offset + segment::head_bytes(head.offset);
+        let begin = dropped.map_or(behind_head, |whole| whole.offset);
         let mut start = spot.offset;
-        let batch = self.marks.iter().rev().take_while(|mark| mark.spot > *head);
-        let is_joined = batch.fold(true, |is_joined, mark| {
+        let batch = self.marks.range(..index).rev();
+        let is_joined = batch.take_while(|mark| mark.spot > head).all(|mark| {
             let is_next = mark.length > 0 && mark.spot.offset + mark.length == start;
             start = mark.spot.offset;
-            is_joined && is_next
+            is_next
         });
-        let is_behind_head = start == head.offset + segment::head_bytes(head.offset);
-        head.segment == spot.segment && is_joined && (is_behind_head || self.marks.is_empty())
+        head.segment == spot.segment && is_joined && start == begin
     }
 
     /// Drops the bytes from `spot` on, from the end, where there is no space for the header of a new
@@ -129,11 +136,14 @@ impl ChainLayout {
         assert!(floor.end <= self.tip.end, "retention stays within the log");
         assert!(floor.end >= self.floor.end, "the floor never goes down");
         let dropped = self.index(floor.end);
+        let is_whole = self.is_whole_before(dropped);
         let marks: Vec<Mark> = self.marks.drain(..dropped).collect();
+        let whole_to = self.marks.front().filter(|_| is_whole);
+        let whole_to = whole_to.map(|mark| mark.spot);
         let first = match self.marks.front() {
-            // The record of the first entry is lost, and with it maybe its segment. Then the log
-            // begins behind the floor, which only segments that are missing explain.
-            Some(mark) if mark.length == 0 => self.segment_first,
+            // The record of the first entry is lost with its whole segment. Then the log begins
+            // behind the floor, which only segments that are missing explain.
+            Some(mark) if self.is_nowhere(mark) => self.segment_first,
             Some(mark) => mark.spot.segment,
             // The open segment goes, too: it may be all that a full disk can let go of.
             None => {
@@ -151,11 +161,16 @@ impl ChainLayout {
         let batches = self.batches.drain(..stale).collect();
         let checkpoints = self.checkpoints;
         let mut ops = self.write_checkpoint(identity, checkpoint, first);
-        let remove = |file: &SegmentFile| FileOp::Remove {
-            file: file.name.clone(),
-        };
-        ops.extend(segments.values().map(remove));
+        let remove = |file: &FileName| FileOp::Remove { file: file.clone() };
+        ops.extend(segments.values().map(|file| remove(&file.name)));
+        let repairs_length = self.repairs_length;
+        if repairs_length.is_some() && !self.needs_repairs() {
+            self.repairs_length = None;
+            ops.push(remove(&self.names.repairs));
+        }
         self.undo = Undo::Retain {
+            whole_to: core::mem::replace(&mut self.whole_to, whole_to),
+            repairs_length,
             floor: core::mem::replace(&mut self.floor, floor),
             segment_first: core::mem::replace(&mut self.segment_first, first),
             marks,
@@ -164,6 +179,13 @@ impl ChainLayout {
             checkpoints,
         };
         ops
+    }
+
+    /// Whether the record of a mark is lost and no damage is there in its place: the mark names what
+    /// was found next.
+    fn is_nowhere(&self, lost: &Mark) -> bool {
+        let is_record = |mark: &Mark| mark.length > 0 && mark.spot == lost.spot;
+        lost.length == 0 && (self.batches.contains(&lost.spot) || self.marks.iter().any(is_record))
     }
 
     pub(in crate::chain) fn reset(

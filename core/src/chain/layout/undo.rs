@@ -34,6 +34,8 @@ pub(super) enum Undo {
         marks: Vec<Mark>,
         segments: BTreeMap<u64, SegmentFile>,
         batches: Vec<Spot>,
+        whole_to: Option<Spot>,
+        repairs_length: Option<u64>,
         checkpoints: CheckpointFiles,
     },
     Cut {
@@ -113,8 +115,12 @@ impl ChainLayout {
                 marks,
                 segments,
                 batches,
+                whole_to,
+                repairs_length,
                 checkpoints,
             } => {
+                self.whole_to = whole_to;
+                self.repairs_length = repairs_length;
                 self.floor = floor;
                 self.segment_first = segment_first;
                 for mark in marks.into_iter().rev() {

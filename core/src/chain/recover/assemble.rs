@@ -136,13 +136,13 @@ fn fill(
         if slot.is_none() {
             let mut candidates = repaired.get(&seq).into_iter().flatten();
             *slot = candidates.find(|stored| is_named(stored) == Some(true));
+            // What may be in its place is another record.
+            marks[index].length = 0;
         }
         next = *slot;
         link = slot.and_then(|stored| stored.previous);
         if let Some(stored) = slot {
             marks[index].link = Some((stored.entry.epoch, stored.entry.hash));
-        } else {
-            marks[index].length = 0;
         }
     }
     let known = |slot: Option<&Stored>| match slot {

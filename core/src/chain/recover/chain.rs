@@ -94,7 +94,10 @@ impl ChainFiles<'_> {
         clearing.extend(stale.map(remove));
         let mut repairs = Vec::new();
         let slots = match assemble(&log, &kept.checkpoint, &repaired) {
-            Some(assembled) => self.settle(&log, assembled, &sources, (&mut layout, &mut repairs)),
+            Some(assembled) => {
+                let ops = (&mut clearing, &mut repairs);
+                self.settle(&log, assembled, &sources, &mut layout, ops)
+            }
             None => {
                 // The log is not the checkpoint's (D18). Replacing the checkpoint disowns all
                 // segments in one step; then they may go in any order.

@@ -7,7 +7,7 @@
 use super::assemble::Assembled;
 use super::chain::ChainFiles;
 use super::log::{Log, Source};
-use crate::chain::layout::ChainLayout;
+use crate::chain::layout::{ChainLayout, Mark, Spot};
 use crate::chain::order::Slot;
 use crate::chain::store::{FileName, FileOp};
 use alloc::vec::Vec;
@@ -20,7 +20,8 @@ impl ChainFiles<'_> {
         log: &Log,
         assembled: Assembled,
         sources: &[Source<'_>],
-        (layout, repairs): (&mut ChainLayout, &mut Vec<FileOp>),
+        layout: &mut ChainLayout,
+        (clearing, repairs): (&mut Vec<FileOp>, &mut Vec<FileOp>),
     ) -> Vec<Slot> {
         let Assembled {
             slots,
@@ -32,6 +33,7 @@ impl ChainFiles<'_> {
         layout.marks = marks.into();
         layout.tip = tip;
         layout.batches = log.batches.iter().map(|batch| batch.spot).collect();
+        layout.whole_to = layout.marks.front().and_then(|first| whole_to(log, first));
         if layout
             .segments
             .last_key_value()
@@ -71,13 +73,37 @@ impl ChainFiles<'_> {
         {
             sync_once(&before.name, repairs);
         }
-        // A repair that was read may not be durable either.
         if layout.repairs_length.is_some() {
             let file = layout.names.repairs.clone();
-            repairs.push(FileOp::Sync { file });
+            if layout.needs_repairs() {
+                // A repair that was read may not be durable either.
+                repairs.push(FileOp::Sync { file });
+            } else {
+                // Retention dropped all of it, and was interrupted.
+                layout.repairs_length = None;
+                clearing.push(FileOp::Remove { file });
+            }
         }
         slots
     }
+}
+
+/// The spot of the first entry of the log if all records of its batch that are before it read.
+fn whole_to(log: &Log, first: &Mark) -> Option<Spot> {
+    let heads = log.batches.partition_point(|batch| batch.spot < first.spot);
+    let head = log.batches[..heads].last()?;
+    let from = log.found.partition_point(|found| found.spot < head.spot);
+    let upto = log.found.partition_point(|found| found.spot < first.spot);
+    let mut end = Spot {
+        offset: head.end,
+        ..head.spot
+    };
+    let is_joined = log.found[from..upto].iter().all(|found| {
+        let is_next = found.spot == end;
+        end = found.end();
+        is_next
+    });
+    (is_joined && end == first.spot).then_some(end)
 }
 
 /// Syncs a file unless something did since it was cut, which is the only change that a boot makes

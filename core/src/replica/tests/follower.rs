@@ -123,19 +123,53 @@ fn a_log_makes_way_for_a_checkpoint_that_finds_no_space() {
     assert_eq!(bench.count(Count::MadeWay), 1);
     assert!(bench.chain.is_resetting());
     assert_eq!(bench.chain.log().end(), Seq::new(2));
-    // What is committed goes behind a checkpoint of its own, then the rest, then the log is replaced.
+    // The tail goes first. If that was not enough, what is committed goes behind a checkpoint of its
+    // own; and again if a segment may hold nothing but what was dropped.
     bench.deadlines.disarm(bench.chain.index, Timer::Retry);
-    let own = bench.chain.log().checkpoint_at(Seq::new(2)).unwrap();
+    let own = Arc::new(bench.chain.log().checkpoint_at(Seq::new(2)).unwrap());
     let said = bench.settle();
-    assert_eq!(said, [bench.ordered(Order::Retain(Arc::new(own)))]);
-    let said = bench.done(Ok(()));
-    let cut = bench.ordered(Order::Cut(Seq::new(2)));
-    assert_eq!(said.last(), Some(&cut));
-    let said = bench.done(Ok(()));
-    let order = Order::Reset(Arc::new(checkpoint.clone()));
-    assert_eq!(said.last(), Some(&bench.ordered(order)));
+    assert_eq!(said, [bench.ordered(Order::Cut(Seq::new(2)))]);
+    let reset = Order::Reset(Arc::new(checkpoint.clone()));
+    let retain = Order::Retain(own);
+    for _ in 0..2 {
+        let said = bench.done(Ok(()));
+        assert_eq!(said.last(), Some(&bench.ordered(reset.clone())));
+        bench.done(Err(StoreError::Full));
+        bench.deadlines.disarm(bench.chain.index, Timer::Retry);
+        let said = bench.settle();
+        let is_retained = bench.chain.log().floor() == Seq::new(2);
+        let next = if is_retained { &reset } else { &retain };
+        assert_eq!(said, [bench.ordered(next.clone())]);
+    }
     bench.done(Ok(()));
     assert_eq!(bench.chain.log().floor(), checkpoint.floor.end);
+}
+
+#[test]
+fn a_log_that_may_be_of_the_majority_makes_no_way() {
+    // The entry before the floor is unknown, and what differs from the leader's begins behind it.
+    let start = Start {
+        stored_commit: 2,
+        ..Start::of(1, &[1, 1, 1, 1, 1, 1])
+    };
+    let mut bench = start.unknown(&[3]).settled().following(2, 2);
+    bench.chain.follow.shared = Seq::new(4);
+    let checkpoint = checkpoint(&bench, &[1, 1, 1, 1]);
+    bench.chain.follow.reset = Some(Arc::new(checkpoint));
+    bench.settle();
+    bench.done(Err(StoreError::Full));
+    // A cut is made behind an entry that is known.
+    assert_eq!(bench.chain.log().end(), Seq::new(5));
+}
+
+#[test]
+fn a_checkpoint_that_waited_is_dropped_once_the_log_got_there() {
+    let mut bench = Start::of(1, &[1, 1, 1, 1]).settled().following(2, 2);
+    let checkpoint = checkpoint(&bench, &[1, 1, 1]);
+    bench.chain.follow.reset = Some(Arc::new(checkpoint));
+    assert_eq!(bench.settle(), []);
+    assert!(!bench.chain.is_resetting());
+    assert_eq!(bench.count(Count::ResetIgnored), 1);
 }
 
 #[test]
