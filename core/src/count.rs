@@ -114,6 +114,8 @@ counts! {
     TransferFailed,
     /// A leader that could not commit handed leadership on.
     StalledLeader,
+    /// A leader whose store ends nothing while others commit wanted to hand leadership on.
+    HungLeader,
     /// The log's prefix was dropped by retention.
     Retained,
     /// A leader decided to drop entries because of their age.

@@ -8,6 +8,7 @@ use meshos_core::id::{Incarnation, NodeId, Seq};
 use meshos_scenarios::checks::obligations::commits_go_on::{self, Asking, CommitsGoOn};
 use meshos_scenarios::checks::obligations::fails_over::{self, Died, FailsOver};
 use meshos_scenarios::checks::obligations::fair_share::{self, FairShare, Share};
+use meshos_scenarios::checks::obligations::gives_way::{self, GivesWay};
 use meshos_scenarios::checks::obligations::leader_again_now::{self, LeaderAgain};
 use meshos_scenarios::checks::obligations::level::{self, Bulk, Level, Speed};
 use meshos_scenarios::checks::obligations::mends::{self, Damage, Mends};
@@ -296,6 +297,23 @@ fn steps_down() {
     );
     leaders.end(leadership);
     assert_eq!(leaders.cut_off(0).count(), 0);
+}
+
+#[test]
+fn gives_way() {
+    let mut leaders = GivesWay::default();
+    let leadership = (0, 3, NodeIndex(2));
+    let crossing = Duration::from_secs(1);
+    let mut hold = |since, now| leaders.hold(leadership, (at(since), crossing), facts(now));
+    // 33 heartbeats of half a second, ten seconds, and what has to cross.
+    assert_eq!(hold(500, 1_000), Ok(()));
+    assert_eq!(hold(500, 28_500), Ok(()));
+    // Who could take over was itself in trouble meanwhile.
+    assert_eq!(hold(2_000, 28_501), Ok(()));
+    bites(hold(500, 28_501), gives_way::ID);
+    assert_eq!(leaders.hung(0).collect::<Vec<_>>(), [leadership]);
+    leaders.end(leadership);
+    assert_eq!(leaders.hung(0).count(), 0);
 }
 
 #[test]

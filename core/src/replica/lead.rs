@@ -13,7 +13,7 @@ use crate::chain::entry::LogPosition;
 use crate::count::Count;
 use crate::deadline::Timer;
 use crate::id::{
-    Attempt, AttemptNumber, Incarnation, Member, NodeId, PullNumber, Replica, Run, Seq,
+    Attempt, AttemptNumber, Incarnation, Member, NodeId, OpNumber, PullNumber, Replica, Run, Seq,
 };
 use crate::message::ReplicaMessage;
 use crate::time::Instant;
@@ -53,6 +53,8 @@ pub(crate) struct Lead {
     pub(super) commit_stands: Option<(Seq, Instant)>,
     /// Since when the store here has no space.
     pub(super) full_since: Option<Instant>,
+    /// The order that is under way at the store here, and since when it was seen to be.
+    pub(super) writing: Option<(OpNumber, Instant)>,
     /// Members that start anew, for which the floor waits.
     pub(super) holds: Holds,
     /// Whether a quorum was counted by echoes alone, when the leadership itself was too old to
@@ -262,6 +264,7 @@ impl Lead {
             progress: None,
             commit_stands: None,
             full_since: None,
+            writing: None,
             holds: Holds::default(),
             has_quorum: false,
         }
@@ -297,6 +300,7 @@ impl Chain {
         let is_late = heard != next;
         follower.heard = heard;
         let member = follower.member;
+        self.serving.end_help(from.node, cx);
         // What our checkpoint covers needs no copy there, and who has to replace its log may have
         // dropped it.
         let is_owed = follower.acked > self.log.floor();
@@ -431,6 +435,7 @@ impl Chain {
             || !lead.reads.is_empty()
             || lead.transfer.is_some()
             || self.commit < self.log.end()
+            || self.log.durable().end < self.commit
             || self.writer.is_full()
             || self.is_held()
             || is_wanted_elsewhere

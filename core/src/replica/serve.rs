@@ -100,6 +100,14 @@ impl Serving {
         self.asked.insert(asker, errand);
     }
 
+    /// A member that follows us as its leader wants no help any more, and never says what came of it:
+    /// what is under way would keep the room of what it is owed now.
+    pub(super) fn end_help(&mut self, asker: NodeId, cx: &mut StepContext<'_>) {
+        if let Some(Errand::CatchUp { .. }) = self.asked.get(&asker) {
+            self.drop_errand(asker, cx);
+        }
+    }
+
     fn drop_errand(&mut self, asker: NodeId, cx: &mut StepContext<'_>) {
         if let Some(old) = self.asked.remove(&asker) {
             cx.windows.forget(asker, old.attempt());
@@ -282,15 +290,16 @@ impl Chain {
         else {
             return Turn::Nothing;
         };
+        // What should have come by now takes no room any more, and shows that it is not wanted.
+        if !cx.windows.has_room(node, bytes_max, cx.now) {
+            return Turn::NoRoom;
+        }
         if let Errand::CatchUp { stream, .. } = errand
             && stream.is_abandoned(node, cx)
         {
             // Whoever does not say what arrived asks somebody else by now.
             self.serving.drop_errand(node, cx);
             return Turn::Nothing;
-        }
-        if !cx.windows.has_room(node, bytes_max, cx.now) {
-            return Turn::NoRoom;
         }
         let (attempt, since, entries) = match errand {
             &Errand::Repair {

@@ -1,4 +1,4 @@
-//! A leader that cannot commit although its quorum echoes.
+//! A leader that cannot commit although its quorum echoes, or whose own store hangs.
 //!
 //! Heartbeats are small and cross paths that lose what is large, and a follower with a full disk
 //! echoes them. So a leader that has uncommitted work looks with every heartbeat whether what
@@ -64,6 +64,7 @@ impl Chain {
     pub(super) fn watch_commit(&mut self, cx: &mut StepContext<'_>) {
         let Some(lead) = &self.lead else { return };
         let (commit, is_full) = (self.commit, self.writer.is_full());
+        let under_way = self.writer.under_way();
         let progress = if commit == self.log.end() {
             None
         } else {
@@ -88,6 +89,8 @@ impl Chain {
             let same = lead.commit_stands.filter(|(at, _)| *at == commit);
             lead.commit_stands = progress.is_some().then(|| same.unwrap_or((commit, cx.now)));
             lead.progress = progress;
+            let same = lead.writing.filter(|(order, _)| Some(*order) == under_way);
+            lead.writing = same.or(under_way.map(|order| (order, cx.now)));
             lead.full_since = if is_full {
                 lead.full_since.or(Some(cx.now))
             } else {
@@ -198,10 +201,18 @@ impl Chain {
         full_since.is_some_and(|at| cx.now.since(at) >= cx.config.suspicion())
             && self.commit == self.log.end()
     }
+
+    /// Whether the store here ends nothing while others commit without it: what retention waits for
+    /// here everybody keeps, and this node in memory, too.
+    pub(super) fn is_hung(&self, cx: &StepContext<'_>) -> bool {
+        let writing = self.lead.as_ref().and_then(|lead| lead.writing);
+        writing.is_some_and(|(_, at)| cx.now.since(at) >= cx.config.heartbeat() * STORAGE_BEATS)
+            && self.log.durable().end < self.commit
+    }
 }
 
 /// The longest pause between two attempts of leaders that cannot commit.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// How many heartbeats disks have to store what a majority holds: a leader hands over in the end,
-/// for they may hang.
+/// How many heartbeats disks have to store what a majority holds, and the leader's to end an order
+/// while others commit: it hands over in the end, for they may hang.
 const STORAGE_BEATS: u32 = 24;

@@ -52,8 +52,9 @@ pub struct ChainStatus {
 pub struct FollowerStatus {
     /// The node.
     pub node: NodeId,
-    /// Entries of the leader's log that are not known to be durable there.
-    pub lag: u64,
+    /// Entries of the leader's log that are not known to be durable there; `None` until it has said
+    /// in this epoch what it has.
+    pub lag: Option<u64>,
     /// Milliseconds that it has lacked something committed; `None` if it lacks nothing of it.
     pub behind_ms: Option<u64>,
     /// What it says of its replica.
@@ -78,10 +79,11 @@ impl Chain {
         let log = &self.log;
         let followers = self.lead.iter().flat_map(|lead| lead.followers.values());
         let followers = followers.map(|follower| {
+            let is_known = follower.stream.is_some() || follower.acked > Seq::ZERO;
             let behind = follower.behind.since(follower.acked, self.commit);
             FollowerStatus {
                 node: follower.member.node,
-                lag: log.end().distance(follower.acked),
+                lag: is_known.then(|| log.end().distance(follower.acked)),
                 behind_ms: behind.map(|at| millis(now.since(at))),
                 said: self.said(follower.member.node, liveness),
             }

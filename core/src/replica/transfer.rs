@@ -267,7 +267,7 @@ impl Chain {
     }
 
     /// Once per heartbeat: hands over to a pinned leader that can take it, or to anybody when
-    /// this node is about to stop, its store is full, or it cannot commit.
+    /// this node is about to stop, its store is full or hangs, or it cannot commit.
     pub(crate) fn consider_transfer(&mut self, cx: &mut StepContext<'_>) {
         self.watch_commit(cx);
         let Some(lead) = &self.lead else { return };
@@ -286,7 +286,11 @@ impl Chain {
         if self.hands_over_stalled(cx) || self.commit <= self.first_of_lead() {
             return;
         }
-        if cx.leaving || self.is_out_of_space(cx) {
+        let is_hung = self.is_hung(cx);
+        if cx.leaving || is_hung || self.is_out_of_space(cx) {
+            if is_hung {
+                cx.count(Count::HungLeader);
+            }
             // Where every store is full a new leader takes no more than this one does.
             let may_lead = |&target: &NodeId| cx.leaving || !self.is_full_at(target, cx);
             if let Some(target) = self.transfer_target(None, cx).filter(may_lead) {

@@ -195,16 +195,25 @@ impl<'a> Report<'a> {
     /// A follower as its leader knows it.
     fn follower(&self, follower: &FollowerStatus, status: &Status) -> String {
         let (node, lag) = (follower.node, follower.lag);
-        match lost(status, node) {
-            None => {}
-            Some(Some(ago)) => {
+        match (lost(status, node), lag) {
+            (None, _) => {}
+            (Some(Some(ago)), Some(lag)) => {
                 return self.bad(&format!(
                     ", node {node} lagged {lag} when last heard {ago} ago"
                 ));
             }
-            Some(None) => return self.bad(&format!(", node {node} was never heard")),
+            (Some(Some(ago)), None) => {
+                return self.bad(&format!(
+                    ", node {node} was last heard {ago} ago, before this leader could ask what it \
+                     lacks"
+                ));
+            }
+            (Some(None), _) => return self.bad(&format!(", node {node} was never heard")),
         }
-        let mut told = format!(", node {node} lags {lag}");
+        let mut told = match lag {
+            Some(lag) => format!(", node {node} lags {lag}"),
+            None => format!(", node {node} has not said yet what it lacks"),
+        };
         match follower.said {
             Said::TakesPart => {}
             Said::Full => told += &self.bad(" and its store is full"),

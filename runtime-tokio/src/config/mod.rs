@@ -241,6 +241,18 @@ fn bounds(path: &Path, file: &ConfigFile) -> Result<(), ConfigError> {
             let expected = format!("1 to {NAME_BYTES_MAX} bytes without control characters");
             return Err(contradiction(&key, format!("{name:?}"), expected));
         }
+        let kept = &chain.retention;
+        let bounds = [
+            ("entries_max", kept.entries_max),
+            ("bytes_max", kept.bytes_max),
+            ("age_max_ms", kept.age_max_ms),
+        ];
+        // What nobody could ever read need not be appended.
+        if let Some((bound, _)) = bounds.iter().find(|(_, bound)| *bound == Some(0)) {
+            let key = format!("chains[{index}].retention.{bound}");
+            let expected = "1 or more, or no bound".to_owned();
+            return Err(contradiction(&key, "0".to_owned(), expected));
+        }
     }
     Ok(())
 }

@@ -186,6 +186,10 @@ fn contradictions_name_key_found_and_expected() {
             "node.toml: recording.files_max: found 0, expected 1 to 1048576",
         ),
         (
+            ("entries_max = 1000", "entries_max = 1000, age_max_ms = 0"),
+            "node.toml: chains[0].retention.age_max_ms: found 0, expected 1 or more, or no bound",
+        ),
+        (
             ("name = \"audit\"", "name = \"\""),
             "node.toml: chains[1].name: found \"\", \
              expected 1 to 255 bytes without control characters",

@@ -21,7 +21,7 @@ pub struct Causes {
     /// The most entries that a leader had above its commit.
     pub uncommitted: u64,
     /// Whether anybody was asked to hand leadership over, the chain has a pinned leader, or a
-    /// leader that cannot commit has handed over.
+    /// leader that cannot commit has handed over, or the store of one hung while others committed.
     pub transfer: bool,
     /// Whether a replica of the chain stopped or lost its store.
     pub stopped: bool,

@@ -150,6 +150,15 @@ impl Checks {
             if !led_before {
                 leads(state, replica, run, &after)?;
             }
+            let at = step.view.at();
+            if !led_before || after.durable.end > before.durable.end {
+                replica.leading.store(at);
+            }
+            // It hands over after twice that, by its own clock.
+            let least = self.configs[step.node.at()].heartbeat() * 12;
+            let stood = replica.leading.stored().map(|since| at.since(since));
+            state.causes.transfer |=
+                after.durable.end < after.commit && stood.is_some_and(|stood| stood >= least);
             let waiting = after.tip.end.distance(after.commit);
             state.causes.uncommitted = state.causes.uncommitted.max(waiting);
             let limits = self.configs[step.node.at()].limits();

@@ -15,6 +15,8 @@ pub const ID: &str = "transfer-needed";
 pub struct Leading {
     /// When its commit moved last.
     moved: Option<Instant>,
+    /// Since when its store has stored nothing of what it leads.
+    stored: Option<Instant>,
     /// The epoch in which it told whom to take over last.
     told: Option<(u64, NodeId)>,
 }
@@ -23,6 +25,16 @@ impl Leading {
     /// Its commit moves.
     pub fn commit(&mut self, at: Instant) {
         self.moved = Some(at);
+    }
+
+    /// It begins to lead, or its store has stored more.
+    pub fn store(&mut self, at: Instant) {
+        self.stored = Some(at);
+    }
+
+    /// Since when its store has stored nothing, if it leads.
+    pub fn stored(&self) -> Option<Instant> {
+        self.stored
     }
 
     /// In epoch `n` it tells `target` to take over, for want of progress; the word is repeated.

@@ -32,6 +32,7 @@ pub(super) fn reach(count: Count) {
         Count::SentAgain => reached!("bulk that should have come sent again"),
         Count::TransferFailed => reached!("another node than the target of a transfer elected"),
         Count::StalledLeader => reached!("leader without progress handed over"),
+        Count::HungLeader => reached!("leader with a hung store hands over"),
         Count::ForwardEnded => reached!("forward ended with its leadership"),
         Count::ReadAskedAgain => reached!("read asked again of the next leader"),
         Count::QueryGaveWay => reached!("query gave way to another candidate's"),

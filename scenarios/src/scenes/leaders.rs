@@ -1,4 +1,4 @@
-//! Leadership is handed over, on request, by pins, and by leaders that cannot commit.
+//! Leadership is handed over, on request, by pins, and by leaders that cannot commit or store.
 
 use super::parts::{connect, ms, node, numbered, queue_windows, target_fault};
 use super::scene::Scene;
@@ -26,6 +26,12 @@ pub(super) const SCENES: &[Scene] = &[
         about: "a leader hears everybody and commits nothing: its entries are lost or its disk is full",
         marks: &["leader without progress handed over"],
         fill: stalled_leader,
+    },
+    Scene {
+        name: "hung-leader",
+        about: "the disk of a leader hangs while the others store and commit without it",
+        marks: &["leader with a hung store hands over"],
+        fill: hung_leader,
     },
     Scene {
         name: "large-lost",
@@ -166,6 +172,27 @@ fn stalled_leader(plan: &mut Plan, draw: Draw) {
             ms(draw.of("heal-at").within(8_000..=25_000)),
             Fault::Heal {},
         );
+    }
+}
+
+fn hung_leader(plan: &mut Plan, draw: Draw) {
+    let draw = draw.of("hung");
+    // What the disk began while it hung takes as long.
+    (plan.safety_ms, plan.liveness_ms) = (60_000, 80_000);
+    plan.cfg.timing.heartbeat_ms = *draw.of("heartbeat").pick(&[100, 200, 500]);
+    plan.cfg.chains[0].retention.entries_max = Some(draw.of("kept").within(20..=100));
+    let client = &mut plan.cfg.clients[0];
+    client.interval_ms = draw.of("interval").within(30..=200);
+    client.count = 1_000;
+    let mut at = draw.of("first").within(3_000..=8_000);
+    for number in 0..draw.of("count").within(1..=2) {
+        let draw = draw.nth(number);
+        let target = match draw.of("who").chance(800_000) {
+            true => Target::Leader,
+            false => Target::Follower,
+        };
+        target_fault(plan, at, target, FaultKind::SlowDisk, 60_000);
+        at += draw.of("between").within(10_000..=25_000);
     }
 }
 

@@ -148,6 +148,8 @@ impl Drive {
 /// How a disk is doing.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Medium {
+    /// Shortest time for a batch, in microseconds.
+    pub us_min: u64,
     /// Longest time for a batch, in microseconds.
     pub us_max: u64,
     /// Longest time until all batches that it has are answered.
@@ -274,6 +276,7 @@ impl<'a, M: Machine> View<'a, M> {
         let serves = !drive.batches.is_empty();
         let left = serves.then(|| drive.done.since(self.at) + behind);
         Medium {
+            us_min: drive.us.0,
             us_max: drive.us.1,
             queued: left.unwrap_or_default(),
             room: drive

@@ -170,6 +170,11 @@ impl Ground {
         self.both((&self.awake, &self.works), one, two)
     }
 
+    /// Since when small messages travel in time between two nodes, fit or not.
+    pub(super) fn in_time(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
+        self.works[self.place(one, two)]
+    }
+
     /// Since when whatever two nodes send each other arrives at last, both being fit.
     pub(super) fn carries(&self, one: NodeIndex, two: NodeIndex) -> Option<Instant> {
         self.both((&self.fit, &self.carries), one, two)

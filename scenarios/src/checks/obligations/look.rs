@@ -78,6 +78,7 @@ impl Obligations {
             self.look_at_leader(&scene)?;
             self.look_at_fail_over(&scene)?;
             self.look_at_step_down(&scene)?;
+            self.look_at_hung_leader(&scene)?;
             self.look_at_commits(&scene)?;
             self.look_at_transfers(&scene)?;
             self.look_at_pin(&scene)?;
@@ -218,7 +219,7 @@ impl Known {
 
     /// How long the bytes may take that `members` lack of the longest log among them, each message
     /// with its trip and its sync.
-    fn crossing(&self, scene: &Scene<'_>, members: &[NodeIndex]) -> Duration {
+    pub(super) fn crossing(&self, scene: &Scene<'_>, members: &[NodeIndex]) -> Duration {
         let duty = &self.duties[scene.place];
         let replicas = || {
             let all = duty.voters.iter().zip(&scene.replicas);

@@ -1,10 +1,10 @@
-//! What every look asks of leaders that died or are cut off.
+//! What every look asks of leaders that died, are cut off, or whose disk hangs.
 
 use super::fails_over::{Died, Heirs};
 use super::ground::Ground;
 use super::look::Scene;
 use super::steps_down::Leadership;
-use super::{Known, Obligations};
+use super::{Known, Majority, Obligations};
 use crate::checks::track::ChainTrack;
 use crate::model::{Host, node_id};
 use meshos_core::id::Incarnation;
@@ -137,6 +137,33 @@ impl Obligations {
     }
 }
 
+impl Obligations {
+    pub(super) fn look_at_hung_leader(&mut self, scene: &Scene<'_>) -> Result<(), Violation> {
+        let hung = self.known.hung_leader(scene);
+        for before in self.gives_way.hung(scene.place).collect::<Vec<_>>() {
+            if hung.as_ref().is_some_and(|(now, _)| *now == before) {
+                continue;
+            }
+            let (_, n, node) = before;
+            let leads = |chain: &Chain| chain.role() == Role::Leader && chain.epoch().n == n;
+            match scene.replica(&self.known, node).is_some_and(leads) {
+                true => self.gives_way.release(before),
+                false => self.gives_way.end(before),
+            }
+        }
+        let Some((leadership, others)) = hung else {
+            return Ok(());
+        };
+        let facts = self.known.facts(scene, &others.members);
+        let crossing = self.known.crossing(scene, &others.members);
+        self.gives_way
+            .hold(leadership, (others.since, crossing), facts)
+    }
+}
+
+/// A disk that takes so many heartbeats for every batch hangs.
+const HUNG_BEATS: u32 = 64;
+
 /// One trip in each direction, with the syncs at both ends.
 fn trips(scene: &Scene<'_>, [one, two]: [NodeIndex; 2]) -> Duration {
     Ground::trip(scene.view, one, two) + Ground::trip(scene.view, two, one)
@@ -151,6 +178,31 @@ fn trips_back(scene: &Scene<'_>, heirs: Heirs) -> Duration {
 }
 
 impl Known {
+    /// A leadership whose own disk hangs, and a majority without it that commits more than is
+    /// stored there, and that it works with but for that disk.
+    fn hung_leader(&self, scene: &Scene<'_>) -> Option<(Leadership, Majority)> {
+        let duty = &self.duties[scene.place];
+        let (leader, chain) = scene.leader()?;
+        let node = duty.voters[leader];
+        let least = Duration::from_micros(scene.view.medium(node).us_min);
+        let settled = duty.committed.front()?;
+        if least < self.heartbeat * HUNG_BEATS
+            || chain.log().durable().end >= settled.end
+            || self.ground.absent(node).is_some()
+            || self.ground.is_leaving(node)
+        {
+            return None;
+        }
+        let usable = duty.voters.iter().zip(&duty.sound).map(|(voter, sound)| {
+            let reached = self.ground.in_time(node, *voter)?;
+            Some((*sound)?.max(reached))
+        });
+        let mut usable: Vec<_> = usable.collect();
+        usable[leader] = None;
+        let others = self.ground.majority(&duty.voters, &usable, duty.majority)?;
+        Some(((scene.place, chain.epoch().n, node), others))
+    }
+
     /// Whether two voters that were told of a death can elect one of them at once: nothing was
     /// wrong with them and between them for a while before, they are quick. Those that were told
     /// apart may have made their attempts apart. Each of the two may have bound itself by what the

@@ -8,6 +8,7 @@
 pub mod commits_go_on;
 pub mod fails_over;
 pub mod fair_share;
+pub mod gives_way;
 pub(super) mod ground;
 pub mod leader_again_now;
 pub mod level;
@@ -35,6 +36,7 @@ use crate::model::{Ask, Freshness, Host, node_id, node_index};
 use commits_go_on::{Asking, CommitsGoOn};
 use fails_over::FailsOver;
 use fair_share::FairShare;
+use gives_way::GivesWay;
 use ground::{Ground, arrives_within};
 use leader_again_now::LeaderAgain;
 use level::Level;
@@ -223,6 +225,7 @@ pub(super) struct Obligations {
     leader_again: LeaderAgain,
     fails_over: FailsOver,
     steps_down: StepsDown,
+    gives_way: GivesWay,
     commits: CommitsGoOn,
     transfers: TransferEnds,
     pinned: PinnedLeads,
@@ -255,6 +258,7 @@ impl Obligations {
             leader_again: LeaderAgain::new(count),
             fails_over: FailsOver::default(),
             steps_down: StepsDown::default(),
+            gives_way: GivesWay::default(),
             commits: CommitsGoOn::new(count),
             transfers: TransferEnds::default(),
             pinned: PinnedLeads::new(count, pin),
