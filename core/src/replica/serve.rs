@@ -290,16 +290,15 @@ impl Chain {
         else {
             return Turn::Nothing;
         };
-        // What should have come by now takes no room any more, and shows that it is not wanted.
-        if !cx.windows.has_room(node, bytes_max, cx.now) {
-            return Turn::NoRoom;
-        }
         if let Errand::CatchUp { stream, .. } = errand
             && stream.is_abandoned(node, cx)
         {
             // Whoever does not say what arrived asks somebody else by now.
             self.serving.drop_errand(node, cx);
             return Turn::Nothing;
+        }
+        if !cx.windows.has_room(node, bytes_max, cx.now) {
+            return Turn::NoRoom;
         }
         let (attempt, since, entries) = match errand {
             &Errand::Repair {

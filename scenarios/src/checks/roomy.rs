@@ -13,8 +13,8 @@ use meshos_sim::machine::NodeIndex;
 use meshos_sim::world::View;
 
 /// Whether the disk of `node` has room for each of its chains: for the segments of the one of `core`
-/// that has stored most of it, or what retention leaves of them, and for two files of the longest
-/// checkpoint that anybody has.
+/// that has stored most of it, or what retention leaves of them, for two files of the longest
+/// checkpoint that anybody has, and for the repairs of a damaged log.
 pub(super) fn holds(
     checks: &Checks,
     view: View<'_, Host>,
@@ -30,8 +30,13 @@ pub(super) fn holds(
     let needs = held.map(|chain| {
         let draft = checks.config(node).chain(chain.id);
         let retention = draft.map(|draft| draft.retention).unwrap_or_default();
-        let others = core.iter().copied().filter(|other| *other != node);
-        segments(view, chain, others, &retention) + checkpoints(view, chain, core)
+        let others = core
+            .iter()
+            .copied()
+            .filter(|other| *other != node || core.len() == 1);
+        segments(view, chain, others, &retention)
+            + checkpoints(view, chain, core)
+            + repairs(view, chain, node)
     });
     needs.sum::<u64>() + SMALL <= capacity
 }
@@ -80,6 +85,23 @@ fn records(replica: &Chain, retention: &Retention, wall_ms: u64) -> u64 {
     disk_use::of_records(entries, payload)
 }
 
+/// What a log with damage needs besides: what was lost is written a second time before a cut behind
+/// it, and that cut writes a header.
+fn repairs(view: View<'_, Host>, chain: &ChainTrack, node: NodeIndex) -> u64 {
+    let is_file = |part| matches!(part, Part::Repairs);
+    let there: u64 = lengths(view, chain, node, is_file).sum();
+    let replica = view
+        .node(node)
+        .and_then(Host::node)
+        .and_then(|node| node.chain(chain.id));
+    let waits = replica.is_some_and(|chain| chain.log().unknown() > 0 || chain.is_repairing());
+    match (waits, there) {
+        (true, _) => there + SHORTEST,
+        (false, 0) => 0,
+        (false, _) => there + HEADER,
+    }
+}
+
 fn checkpoints(view: View<'_, Host>, chain: &ChainTrack, core: &[NodeIndex]) -> u64 {
     let is_file = |part| matches!(part, Part::Checkpoint(_));
     let files = core
@@ -106,5 +128,7 @@ fn lengths<'a>(
 
 /// The length up to which a segment always grows, with the batch that ends it.
 const SHORTEST: u64 = (64 << 10) + 4_096;
+/// Longer than the header of a segment.
+const HEADER: u64 = 256;
 /// Identity, votes, what is known of peers, and a first entry.
-const SMALL: u64 = 4_096;
+const SMALL: u64 = 8_192;

@@ -314,6 +314,7 @@ impl Known {
         let duty = &self.duties[scene.place];
         let log = replica.log();
         let settled = duty.committed.front().map_or(Seq::ZERO, |tip| tip.end);
+        let settled = settled.min(log.durable().end);
         let recent = settled.max(log.floor()).get()..log.end().get();
         let bytes = recent.clone().filter_map(|seq| log.entry(Seq::new(seq)));
         let is_true = duty.voters.iter().all(|node| !self.skewed[node.at()]);

@@ -28,7 +28,7 @@ pub struct Kept {
     pub bytes: u64,
     /// Age of the oldest committed entry by its stamp, where the voters' wall clocks are true.
     pub age_ms: Option<u64>,
-    /// Entries that were committed within the last second.
+    /// Entries that were committed within the last second, or are not stored yet.
     pub recent: u64,
     /// Bytes of those.
     pub recent_bytes: u64,
