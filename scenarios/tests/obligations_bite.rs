@@ -309,8 +309,8 @@ fn gives_way() {
     assert_eq!(hold(500, 1_000), Ok(()));
     assert_eq!(hold(500, 28_500), Ok(()));
     // Who could take over was itself in trouble meanwhile.
-    assert_eq!(hold(2_000, 28_501), Ok(()));
-    bites(hold(500, 28_501), gives_way::ID);
+    assert_eq!(hold(2_000, 29_500), Ok(()));
+    bites(hold(2_000, 29_501), gives_way::ID);
     assert_eq!(leaders.hung(0).collect::<Vec<_>>(), [leadership]);
     leaders.end(leadership);
     assert_eq!(leaders.hung(0).count(), 0);

@@ -167,6 +167,17 @@ impl Stream {
         }
     }
 
+    /// The member has said elsewhere what is durable there: what is under way up to there arrived, or
+    /// is of no use.
+    pub(super) fn pass(&mut self, node: NodeId, durable: Seq, cx: &mut StepContext<'_>) {
+        if durable > self.heard.1 {
+            cx.windows
+                .acknowledge(node, self.attempt, (durable.get(), true), cx.now);
+            self.heard = (self.heard.0.max(durable), durable);
+            self.next = self.next.max(durable);
+        }
+    }
+
     /// The member asks anew from `since` on.
     pub(super) fn end(self, node: NodeId, since: Seq, cx: &mut StepContext<'_>) {
         if since < self.next {
@@ -365,11 +376,26 @@ impl Chain {
                 };
                 self.send_to_member(to, content, cx);
             }
+            None if self.is_bridged(to.node, attempt, cx) => cx.count(Count::StillUnderWay),
             None => {
                 self.end_stream(to.node, cx);
                 self.send_snapshot(to, attempt, since.end, cx);
             }
         }
+    }
+
+    /// Whether what takes a member past the floor, which rose behind its back, is under way and may
+    /// still arrive: then it needs no checkpoint.
+    fn is_bridged(&self, node: NodeId, attempt: Attempt, cx: &StepContext<'_>) -> bool {
+        let lead = self.lead.as_ref();
+        let follower = lead.and_then(|lead| lead.followers.get(&node));
+        let stream = follower.and_then(|follower| follower.stream.as_ref());
+        stream.is_some_and(|stream| {
+            let due = cx.windows.overdue_at(node, attempt);
+            stream.attempt == attempt
+                && stream.next >= self.log.floor()
+                && due.is_some_and(|due| due > cx.now)
+        })
     }
 
     /// Entries on their way to a member are of no use before the checkpoint that it is sent, and

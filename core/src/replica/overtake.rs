@@ -32,6 +32,20 @@ impl Chunk {
         let count = self.entries.len() as u64;
         Seq::new(self.since.end.get().saturating_add(count))
     }
+
+    /// What is behind `floor`, where retention passed its first entries meanwhile. Whether the rest
+    /// follows that position the entries themselves prove.
+    fn behind(self, floor: LogPosition) -> Self {
+        if self.since.end >= floor.end || floor.end >= self.end() {
+            return self;
+        }
+        let passed = floor.end.distance(self.since.end) as usize;
+        Self {
+            since: floor,
+            entries: self.entries[passed..].into(),
+            ..self
+        }
+    }
 }
 
 /// Messages with entries that came too early, by the position that they follow, each with the end of
@@ -183,6 +197,7 @@ impl Chain {
         if self.is_resetting() {
             return cx.count(Count::StaleAnswer);
         }
+        let chunk = chunk.behind(self.log.checkpoint().floor);
         let (is_live, is_ours) = (self.is_live(chunk.attempt), self.is_ours(chunk.since));
         let end = chunk.end();
         if !is_ours && chunk.since.end > self.follow.next && !chunk.entries.is_empty() {

@@ -219,6 +219,9 @@ impl Chain {
         {
             return cx.count(Count::WrongReplica);
         }
+        if let Some(durable) = row.durable {
+            self.serving.hear_row(run.node, durable, cx);
+        }
         if row.epoch.n > self.epoch.n {
             self.adopt(row.epoch, cx);
         }

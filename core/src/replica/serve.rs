@@ -100,6 +100,14 @@ impl Serving {
         self.asked.insert(asker, errand);
     }
 
+    /// A member says what is durable there. Who asks for help no more does not acknowledge what still
+    /// comes of it, which may serve it even so; and what is under way keeps the room of all chains.
+    pub(super) fn hear_row(&mut self, asker: NodeId, durable: Seq, cx: &mut StepContext<'_>) {
+        if let Some(Errand::CatchUp { stream, .. }) = self.asked.get_mut(&asker) {
+            stream.pass(asker, durable, cx);
+        }
+    }
+
     /// A member that follows us as its leader wants no help any more, and never says what came of it:
     /// what is under way would keep the room of what it is owed now.
     pub(super) fn end_help(&mut self, asker: NodeId, cx: &mut StepContext<'_>) {

@@ -255,6 +255,33 @@ fn whoever_does_not_say_what_arrived_gets_no_more() {
 }
 
 #[test]
+fn what_a_member_stored_for_whatever_reason_is_under_way_to_it_no_more() {
+    let entries = log(&[1; 12]);
+    let mut start = Start::of(1, &[1; 12]);
+    (start.limits.entry_bytes_max, start.limits.message_bytes_max) = (1, 1_025);
+    start.limits.chunks_in_flight_max = 2;
+    let mut bench = start.settled().following(2, 2);
+    bench.hear(2, 2, chunk(&bench, 12, &entries, 12));
+    let (since, attempt) = (bench.chain.log().checkpoint().floor, attempt(9));
+    let said = bench.hear(3, 2, ReplicaMessage::CatchUp { since, attempt });
+    assert_eq!(said.len(), 2, "three entries each");
+    let row = |durable| RowState {
+        durable: Some(Seq::new(durable)),
+        ..follows(2)
+    };
+    assert_eq!(bench.row(3, row(2)).len(), 0);
+    assert_eq!(bench.row(3, row(3)).len(), 1);
+    // What it has by now is left out.
+    let said = bench.row(3, row(10));
+    let last = ReplicaMessage::Fetched {
+        attempt,
+        since: behind(&entries[9]),
+        entries: entries[10..].into(),
+    };
+    assert_eq!(said, [bench.said(3, last)]);
+}
+
+#[test]
 fn members_decline_what_they_cannot_give() {
     let (ours, other) = (log(&[1, 1]), log(&[2]));
     for since in [behind(&ours[1]), behind(&other[0])] {
