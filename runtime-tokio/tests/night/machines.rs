@@ -56,10 +56,9 @@ pub(crate) fn heal(id: u64) {
     shell(&format!("ip link set port{id} up"));
 }
 
-/// Lets the cable of a machine carry so many kilobits a second each way, and queue what it carries
-/// in so many seconds.
-pub(crate) fn slow_down(id: u64, kbit: u32, queue_s: u32) {
-    let shape = format!("root tbf rate {kbit}kbit burst 4kb latency {queue_s}s");
+/// Lets the cable of a machine carry so many kilobits a second each way.
+pub(crate) fn slow_down(id: u64, kbit: u32) {
+    let shape = format!("root tbf rate {kbit}kbit burst 4kb latency 2s");
     shell(&format!("tc qdisc replace dev port{id} {shape}"));
     shell(&format!(
         "ip netns exec machine{id} tc qdisc replace dev eth0 {shape}"
