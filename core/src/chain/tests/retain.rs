@@ -76,3 +76,27 @@ fn a_floor_within_repaired_entries_keeps_the_log() {
         assert_eq!(recovered.boot.images[0], model.image(), "{order:?}");
     }
 }
+
+/// What repairs take on the disk goes with the entries that they repaired, wherever the process ends
+/// in the middle of it.
+#[test]
+fn repairs_leave_the_disk_with_what_they_repaired() {
+    let has_repairs = |disk: &Disk| disk.files().keys().any(|name| name.contains("repairs"));
+    let (mut disk, _, model) = play(&long());
+    let mut recovered = lose_and_repair(&mut disk, &model);
+    assert!(has_repairs(&disk));
+    let floor = model.tip();
+    let retain = Order::Retain(Arc::new(checkpoint(floor)));
+    let ops = recovered.layout.perform(chain(), GENERATION, &retain);
+    let mut cleared = 0;
+    for done in 0..=ops.len() {
+        let mut disk = disk.clone();
+        disk.perform(&ops[..done]);
+        assert!(done < ops.len() || !has_repairs(&disk));
+        if boot(&mut disk).boot.images[0].checkpoint.floor == floor {
+            assert!(!has_repairs(&disk), "{done} of {ops:?}");
+            cleared += 1;
+        }
+    }
+    assert!(cleared > 1);
+}
