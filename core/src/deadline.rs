@@ -74,8 +74,45 @@ type Key = (ChainIndex, Timer);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Deadlines {
     by_key: SummedMap<Key, Instant>,
-    expiries: BTreeSet<(Instant, ChainIndex, Timer)>,
-    suspicions: BTreeSet<(Instant, ChainIndex, Timer)>,
+    expiries: Queue,
+    suspicions: Queue,
+}
+
+/// The armed timers of one class in the order in which they fire.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Queue {
+    armed: BTreeSet<(Instant, ChainIndex, Timer)>,
+    /// When the first one fires: every step asks for it, few change it.
+    first: Option<Instant>,
+}
+
+impl Queue {
+    fn insert(&mut self, at: Instant, (chain, kind): Key) {
+        self.armed.insert((at, chain, kind));
+        if self.first.is_none_or(|first| at < first) {
+            self.first = Some(at);
+        }
+    }
+
+    fn remove(&mut self, at: Instant, (chain, kind): Key) {
+        self.armed.remove(&(at, chain, kind));
+        if self.first == Some(at) {
+            self.find_first();
+        }
+    }
+
+    fn pop_due(&mut self, now: Instant) -> Option<(Instant, ChainIndex, Timer)> {
+        if self.first? > now {
+            return None;
+        }
+        let popped = self.armed.pop_first();
+        self.find_first();
+        popped
+    }
+
+    fn find_first(&mut self) {
+        self.first = self.armed.first().map(|&(at, ..)| at);
+    }
 }
 
 impl Hash for Deadlines {
@@ -92,9 +129,9 @@ impl Deadlines {
             if old == at {
                 return;
             }
-            self.class_mut(kind).remove(&(old, chain, kind));
+            self.class_mut(kind).remove(old, (chain, kind));
         }
-        self.class_mut(kind).insert((at, chain, kind));
+        self.class_mut(kind).insert(at, (chain, kind));
     }
 
     /// Arms a timer for `at` or earlier, never later than it already is.
@@ -107,7 +144,7 @@ impl Deadlines {
     /// Disarms a timer.
     pub(crate) fn disarm(&mut self, chain: ChainIndex, kind: Timer) {
         if let Some(old) = self.by_key.remove(&(chain, kind)) {
-            self.class_mut(kind).remove(&(old, chain, kind));
+            self.class_mut(kind).remove(old, (chain, kind));
         }
     }
 
@@ -118,11 +155,8 @@ impl Deadlines {
 
     /// The earliest timer.
     pub(crate) fn earliest(&self) -> Option<Instant> {
-        let first = |set: &BTreeSet<(Instant, ChainIndex, Timer)>| set.first().map(|&(at, ..)| at);
-        [first(&self.expiries), first(&self.suspicions)]
-            .into_iter()
-            .flatten()
-            .min()
+        let firsts = [self.expiries.first, self.suspicions.first];
+        firsts.into_iter().flatten().min()
     }
 
     /// Takes the earliest timer of `class` that is due, with how late it is.
@@ -131,20 +165,16 @@ impl Deadlines {
         class: TimerClass,
         now: Instant,
     ) -> Option<(ChainIndex, Timer, Duration)> {
-        let set = match class {
+        let queue = match class {
             TimerClass::Expiry => &mut self.expiries,
             TimerClass::Suspicion => &mut self.suspicions,
         };
-        let &(at, chain, kind) = set.first()?;
-        if at > now {
-            return None;
-        }
-        set.pop_first();
+        let (at, chain, kind) = queue.pop_due(now)?;
         self.by_key.remove(&(chain, kind));
         Some((chain, kind, now.since(at)))
     }
 
-    fn class_mut(&mut self, kind: Timer) -> &mut BTreeSet<(Instant, ChainIndex, Timer)> {
+    fn class_mut(&mut self, kind: Timer) -> &mut Queue {
         if kind.is_expiry() {
             &mut self.expiries
         } else {
