@@ -27,6 +27,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt::{self, Write as _};
 
 pub use super::identity::Identity;
 pub use super::layout::{Layout, SealedRange};
@@ -231,40 +232,61 @@ pub(super) const VOTE_OPS: usize = 4;
 
 /// Name of one place of the identity.
 pub fn identity_name(place: Place) -> FileName {
-    format!("identity.{}", place.suffix()).into()
+    match place {
+        Place::A => "identity.a".into(),
+        Place::B => "identity.b".into(),
+    }
 }
 
 /// Name of one place of what is remembered of peers.
 pub fn peers_name(place: Place) -> FileName {
-    format!("peers.{}", place.suffix()).into()
+    match place {
+        Place::A => "peers.a".into(),
+        Place::B => "peers.b".into(),
+    }
 }
 
 /// Names of the files of one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
     prefix: FileName,
+    votes: [FileName; 2],
+    checkpoints: [FileName; 2],
     pub(super) repairs: FileName,
 }
 
 impl Names {
     pub(super) fn new(chain: ChainId, generation: Gen) -> Self {
         let prefix = format!("{chain}-{generation}");
+        let both = |part| {
+            let places = [Place::A, Place::B];
+            places.map(|place| format!("{prefix}.{part}.{}", place.suffix()).into())
+        };
         Self {
+            votes: both("vote"),
+            checkpoints: both("checkpoint"),
             repairs: format!("{prefix}.repairs").into(),
             prefix: prefix.into(),
         }
     }
 
     pub(super) fn vote(&self, place: Place) -> FileName {
-        format!("{}.vote.{}", self.prefix, place.suffix()).into()
+        of_place(&self.votes, place)
     }
 
     pub(super) fn checkpoint(&self, place: Place) -> FileName {
-        format!("{}.checkpoint.{}", self.prefix, place.suffix()).into()
+        of_place(&self.checkpoints, place)
     }
 
     pub(super) fn segment(&self, number: u64) -> FileName {
         format!("{}.segment-{number:08}", self.prefix).into()
+    }
+}
+
+fn of_place([a, b]: &[FileName; 2], place: Place) -> FileName {
+    match place {
+        Place::A => a.clone(),
+        Place::B => b.clone(),
     }
 }
 
@@ -315,6 +337,10 @@ impl Named {
         let (id, generation) = prefix.split_once('-')?;
         let chain = ChainId::from_raw(u64::from_str_radix(id, 16).ok()?);
         let generation = Gen::new(generation.parse().ok()?);
+        // Only the spelling that this module writes: no file is ever known by two names.
+        if !is_spelled(prefix, format_args!("{chain}-{generation}")) {
+            return None;
+        }
         let part = match part {
             "vote.a" => Part::Vote(Place::A),
             "vote.b" => Part::Vote(Place::B),
@@ -322,22 +348,35 @@ impl Named {
             "checkpoint.b" => Part::Checkpoint(Place::B),
             "repairs" => Part::Repairs,
             _ if part.ends_with(DRAFT) => Part::Draft,
-            _ => Part::Segment(part.strip_prefix("segment-")?.parse().ok()?),
+            _ => {
+                let digits = part.strip_prefix("segment-")?;
+                let number = digits.parse().ok()?;
+                if number >= SEGMENTS_MAX || !is_spelled(digits, format_args!("{number:08}")) {
+                    return None;
+                }
+                Part::Segment(number)
+            }
         };
-        let named = Self::Chain {
+        Some(Self::Chain {
             chain,
             generation,
             part,
-        };
-        // Only the spelling that this module writes: no file is ever known by two names.
-        let names = Names::new(chain, generation);
-        let spelled = match part {
-            Part::Vote(place) => *names.vote(place) == *name,
-            Part::Checkpoint(place) => *names.checkpoint(place) == *name,
-            Part::Repairs => *names.repairs == *name,
-            Part::Segment(number) => number < SEGMENTS_MAX && *names.segment(number) == *name,
-            Part::Draft => name.starts_with(&*names.prefix),
-        };
-        spelled.then_some(named)
+        })
     }
+}
+
+/// Whether `text` is what `parts` are written as.
+fn is_spelled(text: &str, parts: fmt::Arguments<'_>) -> bool {
+    /// What is not written yet of a text.
+    struct Rest<'a>(&'a str);
+
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+
+    let mut rest = Rest(text);
+    rest.write_fmt(parts).is_ok() && rest.0.is_empty()
 }
