@@ -33,11 +33,11 @@ impl Digest {
 
     /// Takes in a byte string and its length.
     pub(crate) fn fold_bytes(&mut self, bytes: &[u8]) {
-        let mut chunks = bytes.chunks_exact(16);
-        for chunk in &mut chunks {
-            self.fold(word(&chunk[..8]), word(&chunk[8..]));
+        let (pairs, rest) = bytes.as_chunks::<16>();
+        for pair in pairs {
+            let both = u128::from_le_bytes(*pair);
+            self.fold(both as u64, (both >> 64) as u64);
         }
-        let rest = chunks.remainder();
         let (low, high) = rest.split_at(rest.len().min(8));
         self.fold(word(low), word(high));
         self.fold(bytes.len() as u64, 0);

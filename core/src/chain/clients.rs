@@ -158,19 +158,18 @@ impl Row {
 
     /// What it takes besides its recent numbers.
     fn bytes_once(&self, client: ClientId) -> u64 {
-        let numbers = [
-            client.0.get(),
-            self.low.get(),
-            self.recent.len() as u64,
-            self.last_used.get(),
-        ];
-        numbers.map(number_bytes).iter().sum()
+        number_bytes(client.0.get())
+            + number_bytes(self.low.get())
+            + number_bytes(self.recent.len() as u64)
+            + number_bytes(self.last_used.get())
     }
 }
 
 fn recent_bytes(number: RequestNumber, (seq, epoch): (Seq, Epoch)) -> u64 {
-    let numbers = [number.get(), seq.get(), epoch.n, epoch.node.get()];
-    numbers.map(number_bytes).iter().sum()
+    number_bytes(number.get())
+        + number_bytes(seq.get())
+        + number_bytes(epoch.n)
+        + number_bytes(epoch.node.get())
 }
 
 /// What a number takes when it is encoded: seven bits to a byte.
