@@ -66,6 +66,11 @@ fn apply(files: &mut Files, ops: &[FileOp]) {
                 offset,
                 bytes,
             } => {
+                // A fresh store is files that are written once.
+                if *offset == 0 && !files.contains_key(file) {
+                    files.insert(file.clone(), bytes.clone());
+                    continue;
+                }
                 let mut all = files.get(file).map_or_else(Vec::new, |old| old.to_vec());
                 let end = *offset as usize + bytes.len();
                 all.resize(all.len().max(end), 0);

@@ -81,7 +81,10 @@ impl Links {
         let News::Unfit { by, hello, .. } = &notice.news else {
             return None;
         };
-        let hello = Hello::decode(hello).ok().filter(|_| *by == me)?;
+        if *by != me {
+            return None;
+        }
+        let hello = Hello::decode(hello).ok()?;
         let refused = self.greeter.judge(&self.memory, &hello).err()?;
         let heard = hello.heard.filter(|_| refused.disowns_itself())?;
         self.memory.learn(node_id(me), heard);
