@@ -177,6 +177,14 @@ fn committed(end: Seq) -> String {
     format!("{end} committed")
 }
 
+/// How many entries of a store are damaged, for people.
+fn damaged(count: u64) -> String {
+    match count {
+        1 => "1 entry is damaged".to_owned(),
+        _ => format!("{count} entries are damaged"),
+    }
+}
+
 /// Numbers of nodes for people.
 fn listed(nodes: &[u64]) -> String {
     let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();

@@ -1,7 +1,7 @@
 //! `meshosd chain verify` and `dump`: a store as its files say, without a node.
 
 use super::output::{Output, Tone};
-use super::{Failure, committed};
+use super::{Failure, committed, damaged};
 use crate::config::Settings;
 use crate::directory::{DirectoryError, read_idle};
 use clap::Args;
@@ -144,7 +144,7 @@ fn chain_line(
     output: &Output,
 ) -> String {
     let (floor, end, commit) = (chain.floor.end, chain.tip.end, chain.commit);
-    let (lost, damaged) = (chain.lost(), unknown(chain));
+    let (lost, unknown) = (chain.lost(), unknown(chain));
     let bad = |text: &str| output.paint(Tone::Bad, text);
     let verdict = if chain.vote.is_none() {
         bad("its vote record is lost")
@@ -152,8 +152,8 @@ fn chain_line(
         bad(&format!(
             "its end is lost, {lost} entries that were committed"
         ))
-    } else if damaged > 0 {
-        bad(&format!("{damaged} entries are damaged"))
+    } else if unknown > 0 {
+        bad(&damaged(unknown))
     } else if has_torn_end(verified, chain) {
         output.paint(Tone::Good, "clean, up to a torn end")
     } else {

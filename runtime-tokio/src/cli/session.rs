@@ -3,8 +3,8 @@
 //! It repeats an append with the same request number until it is acknowledged or refused for
 //! good, so each append ends up in the chain once, whatever breaks on the way (D15).
 
-use super::Failure;
 use super::waiting::{Patience, Waiting};
+use super::{Failure, damaged};
 use crate::control::{Ask, Client, ClientError, Reply};
 use crate::requests::Status;
 use meshos_core::chain::entry::Request;
@@ -49,7 +49,7 @@ pub(super) struct Session {
     pub(super) repeated: u64,
 }
 
-/// How many members of a chain a node reaches, and how many are needed.
+/// How many members of a chain a node reaches, how many are needed, and whether it may lead.
 fn reach(status: &Status, chain: ChainId) -> Option<String> {
     let listed = status.chains.iter().find(|listed| listed.chain == chain)?;
     let me = status.node.node;
@@ -63,8 +63,14 @@ fn reach(status: &Status, chain: ChainId) -> Option<String> {
         .iter()
         .filter(|node| **node != me && is_lost(**node));
     let (members, lost) = (listed.members.len(), lost.count());
+    let mut chains = status.node.chains.iter();
+    let unknown = chains.find(|known| known.chain == chain && known.unknown > 0);
+    let damage = unknown.map_or_else(String::new, |chain| {
+        let damaged = damaged(chain.unknown);
+        format!("; on its store {damaged}, and until a peer gives it again this node does not lead")
+    });
     Some(format!(
-        "node {me} reaches {} of its {members} members, itself included, and {} are needed",
+        "node {me} reaches {} of its {members} members, itself included, and {} are needed{damage}",
         members - lost,
         members / 2 + 1
     ))

@@ -1,7 +1,7 @@
 //! `meshosd status`: what nodes say of themselves.
 
 use super::output::{Output, Tone};
-use super::{Failure, Target, committed};
+use super::{Failure, Target, committed, damaged};
 use crate::control::{Ask, Client, ClientError, Reply};
 use crate::net::LinkStatus;
 use crate::requests::{Listed, Status};
@@ -167,7 +167,7 @@ impl<'a> Report<'a> {
             };
         }
         if chain.unknown > 0 {
-            line += &self.bad(&format!(", {} entries are damaged", chain.unknown));
+            line += &self.bad(&format!(", {}", damaged(chain.unknown)));
         }
         if let Some(fault) = chain.fault {
             line += &self.bad(&format!(", stopped: {fault}"));

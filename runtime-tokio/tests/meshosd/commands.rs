@@ -481,6 +481,28 @@ fn damage_in_a_store_is_named_and_ends_with_1() {
         complaint(&output)
     );
 
+    // Alone it does not lead, and says why.
+    cluster.start(1);
+    wait_for("the node", || cluster.status(1));
+    let endpoint = format!("--endpoint={}", cluster.socket(1).display());
+    let append = [
+        "chain",
+        "append",
+        "--chain",
+        "orders",
+        "--patience",
+        "3",
+        "x",
+    ];
+    let output = meshosd(append).arg(&endpoint).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = complaint(&output);
+    assert!(told.contains("; on its store 1 entry is damaged"), "{told}");
+    let output = meshosd(["status", &endpoint]).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains(", 1 entry is damaged"), "{shown}");
+    assert!(cluster.stop(1).success());
+
     // Peers repair it; what is damaged stays there, but nothing is missing any more.
     cluster.start_all();
     wait_for("the repair", || {
@@ -496,7 +518,8 @@ fn damage_in_a_store_is_named_and_ends_with_1() {
         .lines()
         .filter(|line| line.contains("not as it was written"));
     let warned: Vec<&str> = warned.collect();
-    assert_eq!(warned.len(), 1, "{log}");
+    // Each start that met the damage says so once.
+    assert_eq!(warned.len(), 2, "{log}");
     assert!(warned[0].contains("orders"), "{log}");
     assert!(log.contains("nothing is missing for it"), "{log}");
     for id in 1..=3 {
