@@ -53,7 +53,7 @@ pub async fn run(settings: Settings, formatting: Formatting) -> Result<(), RunEr
     let introduction = Arc::new(introduction);
     let network = network(&settings, Arc::clone(&introduction), links.clone());
     let acceptor = listen(&settings, network.clone(), sender.clone()).await?;
-    let requests = PendingRequests::new(sender.clone(), &node, gauge, links);
+    let requests = PendingRequests::new(sender.clone(), &node, gauge, links, journal.cut_short());
     let leading = requests.leading();
     let socket = &settings.file.node.control;
     let control = control::serve(socket, requests.clone());

@@ -18,6 +18,8 @@ use meshos_core::time::Instant;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 
@@ -168,10 +170,22 @@ enum Piece {
     Bytes(Vec<u8>),
 }
 
+/// Whether a recording ended before its run; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct CutShort(Arc<AtomicBool>);
+
+impl CutShort {
+    /// Whether it did.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Records one run, or nothing.
 #[derive(Debug)]
 pub struct FileJournal {
     recording: Option<Recording>,
+    cut_short: CutShort,
 }
 
 #[derive(Debug)]
@@ -185,8 +199,16 @@ struct Recording {
 
 impl FileJournal {
     /// A journal that keeps nothing.
-    pub const fn none() -> Self {
-        Self { recording: None }
+    pub fn none() -> Self {
+        Self {
+            recording: None,
+            cut_short: CutShort::default(),
+        }
+    }
+
+    /// Whether the recording ends before its run.
+    pub fn cut_short(&self) -> CutShort {
+        self.cut_short.clone()
     }
 
     /// Records the run of `node` into the directory at `path` with what `payloads` says, in a
@@ -229,6 +251,7 @@ impl FileJournal {
         };
         let journal = Self {
             recording: Some(recording),
+            cut_short: CutShort::default(),
         };
         Ok((journal, thread))
     }
@@ -240,6 +263,7 @@ impl FileJournal {
         {
             tracing::error!("the recording has ended; the node goes on without");
             self.recording = None;
+            self.cut_short.0.store(true, Ordering::Relaxed);
         }
     }
 }

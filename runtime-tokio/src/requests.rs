@@ -7,6 +7,7 @@
 use crate::inbox::{Refused, Sender};
 use crate::net::{LinkStatus, Links};
 use crate::ports::Requests;
+use crate::recording::CutShort;
 use crate::store_gauge::Gauge;
 use meshos_core::action::Note;
 use meshos_core::client::{Answer, ClientRequest};
@@ -31,6 +32,8 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// Milliseconds that its store has been busy with the same orders; 0 when it is idle.
     pub store_busy_ms: u64,
+    /// Whether its recording ended, and the node goes on without.
+    pub is_recording_cut_short: bool,
     /// Largest payload of one entry that it takes.
     pub entry_bytes_max: u32,
 }
@@ -60,6 +63,7 @@ struct Shared {
     entry_bytes_max: u32,
     store: Gauge,
     links: Links,
+    recording: CutShort,
     leading: watch::Sender<usize>,
 }
 
@@ -76,8 +80,14 @@ struct Open {
 
 impl PendingRequests {
     /// Nobody waits yet: feeds `inbox`, of `node`, which has not stepped yet, whose store `store` shows
-    /// at work, and whose links are `links`.
-    pub fn new(inbox: Sender, node: &Node, store: Gauge, links: Links) -> Self {
+    /// at work, whose links are `links`, and whose recording may be `recording`.
+    pub fn new(
+        inbox: Sender,
+        node: &Node,
+        store: Gauge,
+        links: Links,
+        recording: CutShort,
+    ) -> Self {
         let listed = |draft: &ChainDraft| Listed {
             chain: ChainId::of(&draft.name),
             name: draft.name.clone(),
@@ -92,6 +102,7 @@ impl PendingRequests {
                 entry_bytes_max: node.config().limits().entry_bytes_max,
                 store,
                 links,
+                recording,
                 leading,
             }),
         }
@@ -134,6 +145,7 @@ impl PendingRequests {
             node,
             links: self.shared.links.status(),
             store_busy_ms: u64::try_from(busy).unwrap_or(u64::MAX),
+            is_recording_cut_short: self.shared.recording.is_set(),
             entry_bytes_max: self.shared.entry_bytes_max,
         })
     }

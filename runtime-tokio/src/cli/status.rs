@@ -105,7 +105,11 @@ impl<'a> Report<'a> {
             endpoint.display(),
             node.incarnation
         );
-        output.line(&(head + &self.store_trouble(status)));
+        let mut trouble = self.store_trouble(status);
+        if status.is_recording_cut_short {
+            trouble += &self.bad(", its recording has ended");
+        }
+        output.line(&(head + &trouble));
         for listed in &status.chains {
             let chains = &node.chains;
             let at = chains.binary_search_by_key(&listed.chain, |chain| chain.chain);
@@ -280,6 +284,7 @@ fn chain_json(
         "members": members.collect::<Vec<_>>(),
         "role": null,
         "store_busy_ms": status.store_busy_ms,
+        "recording_ended": status.is_recording_cut_short,
         "peers": peers_json(status),
     });
     let Some(chain) = chain else {

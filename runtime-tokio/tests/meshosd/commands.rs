@@ -451,6 +451,30 @@ fn unusable_arguments_and_files_end_with_2() {
 }
 
 #[test]
+fn a_recording_that_ends_is_shown_and_the_node_goes_on() {
+    let mut cluster = Cluster::new("full");
+    cluster.start_all();
+    wait_for("a leader", || cluster.leader());
+    let endpoint = format!("--endpoint={}", cluster.socket(1).display());
+    let status = || meshosd(["status", &endpoint]).output().unwrap();
+    let told = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!told(&status()).contains("recording"));
+    // The next file of the recording has no place.
+    fs::remove_dir_all(cluster.recording(1)).unwrap();
+    let many = ["chain", "append", "--chain", "orders", "--count", "100"];
+    let sized = ["--payload-bytes", "20000", &endpoint];
+    run(many.into_iter().chain(sized));
+    let output = wait_for("the end of the recording", || {
+        let output = status();
+        told(&output)
+            .contains(", its recording has ended")
+            .then_some(output)
+    });
+    assert_eq!(output.status.code(), Some(1));
+    run(["chain", "append", "--chain", "orders", &endpoint, "x"]);
+}
+
+#[test]
 fn damage_in_a_store_is_named_and_ends_with_1() {
     let mut cluster = Cluster::new("full");
     cluster.start_all();

@@ -227,6 +227,7 @@ fn what_the_guide_quotes_is_what_is_said() {
         "run_error.rs",
         "cli/session.rs",
         "cli/mod.rs",
+        "cli/status.rs",
     ]
     .map(|file| text(&format!("runtime-tokio/src/{file}")));
     let core = ["hello/refusal.rs", "action.rs", "client.rs", "node/mod.rs"]
