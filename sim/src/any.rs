@@ -45,9 +45,11 @@ pub trait AnyScenario: Send + Sync {
     /// The text is not a plan of this scenario.
     fn check_text(&self, file: &Path, text: &str) -> Result<Expect, FileError>;
 
-    /// The plan of `seed` as a table, without what is so by default; `None` where its generator
-    /// panics.
-    fn table(&self, seed: u64) -> Option<Table>;
+    /// The plan of `seed` as a table, without what is so by default.
+    ///
+    /// # Errors
+    /// Why there is none: its generator panics, or TOML cannot say what it draws.
+    fn table(&self, seed: u64) -> Result<Table, String>;
 
     /// Reads a plan from its text, as a table without what is so by default.
     ///
@@ -94,8 +96,20 @@ impl<S: Scenario> AnyScenario for S {
         Plan::read(self, file, text).map(|plan: PlanOf<S>| plan.expect)
     }
 
-    fn table(&self, seed: u64) -> Option<Table> {
-        quiet::catch(|| self.plan(seed).to_brief_table()).ok()
+    fn table(&self, seed: u64) -> Result<Table, String> {
+        let plan = quiet::catch(|| self.plan(seed)).map_err(|panic| {
+            let (site, message) = (panic.site, panic.message);
+            format!("its generator panics at {site}: {message}")
+        })?;
+        match Table::try_from(&plan) {
+            Ok(_) => Ok(plan.to_brief_table()),
+            Err(error) => Err(format!(
+                "its plan can be neither written nor shrunk, for its `Op` or `Cfg` has a value that \
+                 TOML cannot say ({}); give `Op` variants or fields that are strings, numbers, \
+                 lists or tables",
+                error.to_string().trim_end()
+            )),
+        }
     }
 
     fn read_table(&self, file: &Path, text: &str) -> Result<Table, FileError> {
@@ -139,5 +153,50 @@ pub fn disappointment(expect: &Expect, finding: Option<&Finding>) -> Option<Stri
         )),
         (Some(property), Some(finding)) => (*property != finding.property)
             .then(|| format!("expected a violation of {property}, found {finding}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machines::ping_pong::Player;
+    use crate::node::NodeIndex;
+
+    /// Its plans say a value that TOML has no word for, or there are none.
+    struct Unsayable(bool);
+
+    impl Scenario for Unsayable {
+        type Machine = Player;
+        type Cfg = Option<()>;
+        type Hook = ();
+
+        fn name(&self) -> &str {
+            "unsayable"
+        }
+
+        fn about(&self) -> &str {
+            "a plan that cannot be written"
+        }
+
+        fn plan(&self, seed: u64) -> PlanOf<Self> {
+            assert!(self.0, "no plan for {seed}");
+            PlanOf::<Self>::new("unsayable", seed, 2, Some(()))
+        }
+
+        fn config(&self, _: &PlanOf<Self>, _: NodeIndex) {}
+
+        fn hook(&self, _: &PlanOf<Self>) {}
+    }
+
+    #[test]
+    fn why_there_is_no_plan_is_told() {
+        let told = AnyScenario::table(&Unsayable(true), 7).unwrap_err();
+        assert!(
+            told.contains("that TOML cannot say (unsupported unit"),
+            "{told}"
+        );
+        let told = AnyScenario::table(&Unsayable(false), 7).unwrap_err();
+        assert!(told.contains("any.rs"), "{told}");
+        assert!(told.ends_with(": no plan for 7"), "{told}");
     }
 }

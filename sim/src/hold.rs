@@ -10,19 +10,19 @@ use crate::run::is_run_twice;
 use crate::scenario::Scenario;
 use crate::shrink::{Bounds, Goal, Shrunk, Size, Trial, shrink};
 use crate::watch::Watch;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 use toml::Table;
 
 /// Runs `seeds` inside a plain `#[test]`, on all cores, a share of them twice; see [`is_run_twice`].
 ///
 /// # Panics
 /// When a property breaks; the message has the seed, the property, the time and the end of the
-/// trace, and names a file with a smaller plan of it, `failures/..` in `CARGO_TARGET_TMPDIR` or the current
-/// directory.
+/// trace, and names a file with a smaller plan of it, in `failures` in the current directory, which
+/// under `cargo test` is that of the package.
 #[track_caller]
 pub fn assert_holds<S: Scenario>(scenario: &S, seeds: impl IntoIterator<Item = u64>) {
     if let Err(told) = holds(scenario, seeds) {
@@ -36,8 +36,7 @@ pub(crate) fn holds<S: AnyScenario + ?Sized>(
     seeds: impl IntoIterator<Item = u64>,
 ) -> Result<(), String> {
     let jobs = thread::available_parallelism().map_or(1, usize::from);
-    let directory = env::var_os("CARGO_TARGET_TMPDIR").map_or_else(PathBuf::new, PathBuf::from);
-    hold(scenario, seeds, jobs, &directory.join("failures"))
+    hold(scenario, seeds, jobs, Path::new("failures"))
 }
 
 /// The same with so many threads, and `directory` for the plan.
@@ -126,7 +125,7 @@ fn written<S: AnyScenario + ?Sized>(
     jobs: usize,
     file: &Path,
 ) -> Result<String, String> {
-    let plan = scenario.table(seed).ok_or("the seed gives none")?;
+    let plan = scenario.table(seed)?;
     let before = Size::of(&plan);
     let (small, digest, how) = match Goal::new(finding, false) {
         None => (plan, report.digest, "as the seed gives it".to_owned()),
@@ -213,6 +212,7 @@ mod tests {
     use crate::scenario::{NotChecked, PlanOf};
     use crate::violation::Violation;
     use crate::world::World;
+    use std::env;
 
     /// A rally in which nobody may crash, in some seeds.
     struct Fragile(fn(u64) -> bool);

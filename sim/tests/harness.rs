@@ -31,7 +31,6 @@ fn package(name: &str, plans: &[(&str, &str)]) -> PathBuf {
 fn tests(directory: &Path, words: &str) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_sim-tryout-harness"))
         .current_dir(directory)
-        .env("CARGO_TARGET_TMPDIR", directory)
         .args(words.split_whitespace())
         .output()
         .expect("it starts");

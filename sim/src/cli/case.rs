@@ -81,11 +81,11 @@ pub(super) fn case(
     let mut report = trial.seed(*seed, watch.clone());
     // The plan as it was found comes first: what follows takes its time and may be interrupted.
     let mut written = match &plan {
-        Some(plan) => write(plan, &report),
-        None => Err("the seed gives no plan".to_owned()),
+        Ok(plan) => write(plan, &report),
+        Err(why) => Err(why.clone()),
     };
     let mut shrunk = None;
-    if let (Some(plan), Ok(_), Some(bounds)) = (plan, &written, bounds) {
+    if let (Ok(plan), Ok(_), Some(bounds)) = (plan, &written, bounds) {
         let (before, started) = (Size::of(&plan), Instant::now());
         let begun = (plan, report.clone());
         let found = smaller(&trial, begun, false, bounds, &mut |_| {});

@@ -101,9 +101,8 @@ pub(super) fn shrink(program: &Program, console: &mut Console, args: &Shrink) ->
     };
     let (scenario, plan, file) = match source(program, &args.what, args.seed)? {
         Source::Seed(scenario, seed) => {
-            let Some(plan) = scenario.table(seed) else {
-                return Err(Stop::Unusable(format!("{what}: its generator panics")));
-            };
+            let plan = scenario.table(seed);
+            let plan = plan.map_err(|why| Stop::Unusable(format!("{what}: {why}")))?;
             (scenario, plan, None)
         }
         Source::File(scenario, file, text) => {

@@ -43,10 +43,10 @@ pub(super) fn digest(program: &Program, console: &mut Console, args: &Digest) ->
 
 pub(super) fn plan(program: &Program, console: &mut Console, args: &PlanArgs) -> Result<(), Stop> {
     let scenario = program.find(&args.scenario)?;
-    let Some(plan) = scenario.table(args.seed) else {
-        let problem = format!("{} seed {}: its generator panics", args.scenario, args.seed);
-        return Err(Stop::Unusable(problem));
-    };
+    let plan = scenario.table(args.seed).map_err(|why| {
+        let problem = format!("{} seed {}: {why}", args.scenario, args.seed);
+        Stop::Unusable(problem)
+    })?;
     let text = plan_text(plan.clone(), &Expect::default());
     match &args.out {
         Some(file) => write_file(file, &text)?,
