@@ -27,14 +27,37 @@ const PATIENCE_MIN: Duration = Duration::from_millis(100);
 /// Pause before the members of a chain that nobody leads are asked for again.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
+/// For how long a node that hangs is passed over.
+const HUNG_PAUSE: Duration = Duration::from_secs(5);
+
 /// Pause before another attempt.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where a node listens.
+struct Endpoint {
+    path: PathBuf,
+    /// When it gave no sign of life last.
+    hung: Option<Instant>,
+}
+
+impl Endpoint {
+    fn new(path: &PathBuf) -> Self {
+        Self {
+            path: path.clone(),
+            hung: None,
+        }
+    }
+
+    fn hangs(&self) -> bool {
+        self.hung.is_some_and(|at| at.elapsed() < HUNG_PAUSE)
+    }
+}
 
 /// One connection at a time, to one of several nodes.
 pub(super) struct Session {
     chain: ChainId,
     name: String,
-    endpoints: Vec<PathBuf>,
+    endpoints: Vec<Endpoint>,
     /// Which endpoint is or was connected.
     at: usize,
     client: Option<Client>,
@@ -87,7 +110,7 @@ impl Session {
         Self {
             chain: ChainId::of(chain),
             name: chain.to_owned(),
-            endpoints: endpoints.to_vec(),
+            endpoints: endpoints.iter().map(Endpoint::new).collect(),
             at: at % endpoints.len(),
             client: None,
             patience,
@@ -192,7 +215,7 @@ impl Session {
     async fn attempts(&mut self, ask: client::Ask) -> (Result<Answer, String>, Effect) {
         let asked = Instant::now();
         let mut effect = Effect::None;
-        let mut last = format!("an answer at {}", self.endpoints[self.at].display());
+        let mut last = format!("an answer at {}", self.endpoints[self.at].path.display());
         loop {
             let left = self.patience.longest.saturating_sub(asked.elapsed());
             let wait = left.clamp(PATIENCE_MIN, ANSWER_PATIENCE);
@@ -278,7 +301,7 @@ impl Session {
         let client = match &mut self.client {
             Some(client) => client,
             empty => {
-                let connected = Client::connect(&self.endpoints[self.at]).await;
+                let connected = Client::connect(&self.endpoints[self.at].path).await;
                 self.is_heard |= !matches!(&connected, Err(error) if error.is_nobody());
                 empty.insert(connected?)
             }
@@ -287,6 +310,10 @@ impl Session {
         if reply.is_err() {
             self.client = None;
         }
+        self.endpoints[self.at].hung = match &reply {
+            Err(ClientError::Timeout) => Some(Instant::now()),
+            Ok(_) | Err(_) => None,
+        };
         reply
     }
 
@@ -298,11 +325,14 @@ impl Session {
         !self.endpoints.is_empty()
     }
 
-    /// Goes on with the next endpoint.
+    /// Goes on with the next endpoint that does not hang, or with the next one if all do.
     fn elsewhere(&mut self) {
-        if self.endpoints.len() > 1 {
+        let count = self.endpoints.len();
+        if count > 1 {
             self.client = None;
-            self.at = (self.at + 1) % self.endpoints.len();
+            let mut next = (1..=count).map(|step| (self.at + step) % count);
+            let sound = next.find(|at| !self.endpoints[*at].hangs());
+            self.at = sound.unwrap_or((self.at + 1) % count);
         }
     }
 }

@@ -98,3 +98,23 @@ async fn a_node_that_is_no_member_is_passed_over_and_says_who_the_members_are() 
         assert_eq!(seq, Seq::new(7));
     }
 }
+
+/// To find out again and again that a node hangs would take longer than a fail-over.
+#[tokio::test]
+async fn a_node_that_hangs_is_passed_over_for_a_while() {
+    let directory = tempfile::tempdir().unwrap();
+    let hanging = directory.path().join("hanging");
+    let listener = UnixListener::bind(&hanging).unwrap();
+    let (visits, mut visited) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            // It stays open, and unread.
+            visits.send(listener.accept().await.unwrap()).unwrap();
+        }
+    });
+    let answers = [vec![Answer::NotLeader { hint: None }; 6], vec![acked()]].concat();
+    let member = node(directory.path(), "member", &answers);
+    let (seq, _) = append(&[hanging, member]).await.unwrap();
+    assert_eq!(seq, Seq::new(7));
+    assert!(visited.try_recv().is_ok() && visited.try_recv().is_err());
+}
