@@ -41,11 +41,8 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(path: &PathBuf) -> Self {
-        Self {
-            path: path.clone(),
-            hung: None,
-        }
+    fn new(path: PathBuf) -> Self {
+        Self { path, hung: None }
     }
 
     fn hangs(&self) -> bool {
@@ -110,7 +107,7 @@ impl Session {
         Self {
             chain: ChainId::of(chain),
             name: chain.to_owned(),
-            endpoints: endpoints.iter().map(Endpoint::new).collect(),
+            endpoints: endpoints.iter().cloned().map(Endpoint::new).collect(),
             at: at % endpoints.len(),
             client: None,
             patience,

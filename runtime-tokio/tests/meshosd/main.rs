@@ -4,6 +4,7 @@
 mod cluster;
 mod commands;
 mod common;
+mod damage;
 mod guide;
 mod links;
 mod mistakes;

@@ -1,16 +1,12 @@
 //! What is said to somebody who made a mistake, or whose machine did.
 
-use super::common::{Cluster, PATIENCE, Setup, meshosd, run, wait_for};
+use super::common::{Cluster, PATIENCE, Setup, complaint, meshosd, run, wait_for};
 use meshos_core::id::ChainId;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-
-fn complaint(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 fn timed(mut command: Command) -> (Output, Duration) {
     let begun = Instant::now();
