@@ -32,10 +32,10 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// Milliseconds that its store has been busy with the same orders; 0 when it is idle.
     pub store_busy_ms: u64,
-    /// Whether its recording ended, and the node goes on without.
-    pub is_recording_cut_short: bool,
     /// Largest payload of one entry that it takes.
     pub entry_bytes_max: u32,
+    /// Whether its recording ended, and the node goes on without.
+    pub is_recording_cut_short: bool,
 }
 
 /// A chain of the config.

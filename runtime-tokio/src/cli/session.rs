@@ -27,7 +27,7 @@ const PATIENCE_MIN: Duration = Duration::from_millis(100);
 /// Pause before the members of a chain that nobody leads are asked for again.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
-/// For how long a node that hangs is passed over.
+/// For how long a node that hangs is passed over while another one answers.
 const HUNG_PAUSE: Duration = Duration::from_secs(5);
 
 /// Pause before another attempt.
@@ -36,7 +36,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Where a node listens.
 struct Endpoint {
     path: PathBuf,
-    /// When it gave no sign of life last.
+    /// Since when it has not answered in time, if that is what it did last.
     hung: Option<Instant>,
 }
 
@@ -63,6 +63,8 @@ pub(super) struct Session {
     waiting: Waiting,
     /// Whether some node listened on some endpoint.
     is_heard: bool,
+    /// Whether the node that was asked last answered.
+    is_answered: bool,
     /// When the members of the chain were last asked for.
     looked: Option<Instant>,
     /// Attempts that had to be repeated.
@@ -113,6 +115,7 @@ impl Session {
             patience,
             waiting,
             is_heard: false,
+            is_answered: false,
             looked: None,
             repeated: 0,
         }
@@ -295,6 +298,7 @@ impl Session {
 
     /// Asks once, whoever is connected.
     async fn ask(&mut self, ask: Ask, patience: Duration) -> Result<Reply, ClientError> {
+        self.is_answered = false;
         let client = match &mut self.client {
             Some(client) => client,
             empty => {
@@ -307,6 +311,7 @@ impl Session {
         if reply.is_err() {
             self.client = None;
         }
+        self.is_answered = reply.is_ok();
         self.endpoints[self.at].hung = match &reply {
             Err(ClientError::Timeout) => Some(Instant::now()),
             Ok(_) | Err(_) => None,
@@ -322,14 +327,16 @@ impl Session {
         !self.endpoints.is_empty()
     }
 
-    /// Goes on with the next endpoint that does not hang, or with the next one if all do.
+    /// Goes on with the next endpoint that does not hang. Where all others do it stays with one that
+    /// answers, and otherwise goes on with the next one: a node may hang for a moment only.
     fn elsewhere(&mut self) {
         let count = self.endpoints.len();
         if count > 1 {
             self.client = None;
-            let mut next = (1..=count).map(|step| (self.at + step) % count);
-            let sound = next.find(|at| !self.endpoints[*at].hangs());
-            self.at = sound.unwrap_or((self.at + 1) % count);
+            let mut others = (1..count).map(|step| (self.at + step) % count);
+            let sound = others.find(|at| !self.endpoints[*at].hangs());
+            let stay = self.is_answered.then_some(self.at);
+            self.at = sound.or(stay).unwrap_or((self.at + 1) % count);
         }
     }
 }

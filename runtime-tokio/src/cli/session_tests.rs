@@ -118,3 +118,23 @@ async fn a_node_that_hangs_is_passed_over_for_a_while() {
     assert_eq!(seq, Seq::new(7));
     assert!(visited.try_recv().is_ok() && visited.try_recv().is_err());
 }
+
+/// It is passed over only while another one answers.
+#[tokio::test]
+async fn a_node_that_hung_for_a_moment_is_asked_again_where_nobody_else_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hanging");
+    let hanging = UnixListener::bind(&path).unwrap();
+    let nobody = directory.path().join("nobody");
+    let endpoints = [path.clone(), nobody];
+    tokio::spawn(async move {
+        let unread = hanging.accept().await.unwrap();
+        // The next one who comes finds a node that answers.
+        std::fs::remove_file(&path).unwrap();
+        node(directory.path(), "hanging", &[acked()]);
+        std::future::pending::<()>().await;
+        drop((unread, directory));
+    });
+    let (seq, _) = append(&endpoints).await.unwrap();
+    assert_eq!(seq, Seq::new(7));
+}

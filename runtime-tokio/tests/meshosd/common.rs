@@ -161,6 +161,21 @@ impl Cluster {
         self.path(&format!("store-{id}"))
     }
 
+    /// An append that asks one node for three seconds.
+    pub(crate) fn append_at(&self, id: u64) -> Output {
+        let endpoint = format!("--endpoint={}", self.socket(id).display());
+        let append = [
+            "chain",
+            "append",
+            "--chain",
+            "orders",
+            "--patience",
+            "3",
+            "x",
+        ];
+        meshosd(append).arg(endpoint).output().unwrap()
+    }
+
     pub(crate) fn recording(&self, id: u64) -> PathBuf {
         self.path(&format!("recording-{id}"))
     }

@@ -51,16 +51,7 @@ fn damage_in_a_store_is_named_and_ends_with_1() {
     cluster.start(1);
     wait_for("the node", || cluster.status(1));
     let endpoint = format!("--endpoint={}", cluster.socket(1).display());
-    let append = [
-        "chain",
-        "append",
-        "--chain",
-        "orders",
-        "--patience",
-        "3",
-        "x",
-    ];
-    let output = meshosd(append).arg(&endpoint).output().unwrap();
+    let output = cluster.append_at(1);
     assert_eq!(output.status.code(), Some(1));
     let told = complaint(&output);
     assert!(told.contains("; on its store 1 entry is damaged"), "{told}");

@@ -113,17 +113,7 @@ fn a_command_says_that_it_waits_for_a_leader() {
     let mut cluster = Cluster::new("off");
     cluster.start(1);
     wait_for("the node", || cluster.status(1));
-    let mut command = meshosd([
-        "chain",
-        "append",
-        "--chain",
-        "orders",
-        "--patience",
-        "3",
-        "x",
-    ]);
-    let endpoint = format!("--endpoint={}", cluster.socket(1).display());
-    let output = command.arg(endpoint).output().unwrap();
+    let output = cluster.append_at(1);
     assert_eq!(output.status.code(), Some(1));
     let told = complaint(&output);
     let reach = "node 1 reaches 1 of its 3 members, itself included, and 2 are needed";

@@ -234,14 +234,21 @@ fn members_give_what_they_know_committed_in_parts() {
     assert_eq!(said, [bench.said(3, last)]);
 }
 
-#[test]
-fn whoever_does_not_say_what_arrived_gets_no_more() {
+/// One that knows twelve entries to be committed, and gives three of them in a message, two messages at
+/// a time.
+fn knowing_twelve() -> (Vec<Arc<Entry>>, Bench) {
     let entries = log(&[1; 12]);
     let mut start = Start::of(1, &[1; 12]);
     (start.limits.entry_bytes_max, start.limits.message_bytes_max) = (1, 1_025);
     start.limits.chunks_in_flight_max = 2;
     let mut bench = start.settled().following(2, 2);
     bench.hear(2, 2, chunk(&bench, 12, &entries, 12));
+    (entries, bench)
+}
+
+#[test]
+fn whoever_does_not_say_what_arrived_gets_no_more() {
+    let (entries, mut bench) = knowing_twelve();
     let ask = |entry: usize| ReplicaMessage::CatchUp {
         since: behind(&entries[entry]),
         attempt: attempt(9),
@@ -256,12 +263,7 @@ fn whoever_does_not_say_what_arrived_gets_no_more() {
 
 #[test]
 fn what_a_member_stored_for_whatever_reason_is_under_way_to_it_no_more() {
-    let entries = log(&[1; 12]);
-    let mut start = Start::of(1, &[1; 12]);
-    (start.limits.entry_bytes_max, start.limits.message_bytes_max) = (1, 1_025);
-    start.limits.chunks_in_flight_max = 2;
-    let mut bench = start.settled().following(2, 2);
-    bench.hear(2, 2, chunk(&bench, 12, &entries, 12));
+    let (entries, mut bench) = knowing_twelve();
     let (since, attempt) = (bench.chain.log().checkpoint().floor, attempt(9));
     let said = bench.hear(3, 2, ReplicaMessage::CatchUp { since, attempt });
     assert_eq!(said.len(), 2, "three entries each");
