@@ -1,0 +1,6 @@
+//! Connections between nodes on loopback.
+#![cfg(feature = "tokio")]
+
+mod common;
+mod connections;
+mod slow;
