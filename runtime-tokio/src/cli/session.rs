@@ -27,6 +27,9 @@ const PATIENCE_MIN: Duration = Duration::from_millis(100);
 /// Pause before the members of a chain that nobody leads are asked for again.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
+/// Longest wait for the first sign of life of a node, where there are others to ask.
+const SIGN_PATIENCE: Duration = Duration::from_millis(250);
+
 /// For how long a node that hangs is passed over while another one answers.
 const HUNG_PAUSE: Duration = Duration::from_secs(5);
 
@@ -304,7 +307,12 @@ impl Session {
             empty => {
                 let connected = Client::connect(&self.endpoints[self.at].path).await;
                 self.is_heard |= !matches!(&connected, Err(error) if error.is_nobody());
-                empty.insert(connected?)
+                let mut client = connected?;
+                if self.endpoints.len() > 1 && client.ask(Ask::Ping, SIGN_PATIENCE).await.is_err() {
+                    self.endpoints[self.at].hung = Some(Instant::now());
+                    return Err(ClientError::Refused("it gives no sign of life".into()));
+                }
+                empty.insert(client)
             }
         };
         let reply = client.ask(ask, patience).await;

@@ -107,16 +107,23 @@ async fn a_node_that_hangs_is_passed_over_for_a_while() {
     let listener = UnixListener::bind(&hanging).unwrap();
     let (visits, mut visited) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
+        let mut open = Vec::new();
         loop {
-            // It stays open, and unread.
-            visits.send(listener.accept().await.unwrap()).unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut wire = Framed::new(stream, LengthDelimitedCodec::new());
+            let frame = wire.next().await.unwrap().unwrap();
+            let asked: Asked = postcard::from_bytes(&frame).unwrap();
+            visits.send(asked.ask).unwrap();
+            open.push(wire);
         }
     });
     let answers = [vec![Answer::NotLeader { hint: None }; 6], vec![acked()]].concat();
     let member = node(directory.path(), "member", &answers);
     let (seq, _) = append(&[hanging, member]).await.unwrap();
     assert_eq!(seq, Seq::new(7));
-    assert!(visited.try_recv().is_ok() && visited.try_recv().is_err());
+    // It is given nothing before it shows that it lives, for that would be waited for longer.
+    assert!(matches!(visited.try_recv(), Ok(Ask::Ping)));
+    assert!(visited.try_recv().is_err());
 }
 
 /// It is passed over only while another one answers.
